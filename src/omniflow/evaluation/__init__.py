@@ -1,0 +1,1 @@
+"""Evaluation: observables, histograms, metrics and tables."""

@@ -1,0 +1,157 @@
+"""Weighted histograms whose variances count the entries of one event together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import hist
+import numpy as np
+from scipy import sparse
+
+from omniflow.errors import InputError, WeightError
+from omniflow.evaluation.observables import Entries
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Histograms over B bins; leading axes (passes, for instance) are free.
+
+    With n_eb the entries of event e in bin b, and w_e the event's weight:
+
+    Attributes:
+        content: (..., B), sum_e w_e n_eb.
+        variance: (..., B), sum_e (w_e n_eb)^2: events are independent, their entries are not.
+        sum_covariance: (..., B), covariance of a bin with the sum of all bins,
+            sum_e w_e^2 n_eb n_e with n_e = sum_b n_eb. Equals `variance` for observables with one
+            entry per event; `normalise` needs it for the others.
+    """
+
+    content: np.ndarray
+    variance: np.ndarray
+    sum_covariance: np.ndarray
+
+    @property
+    def bins(self) -> int:
+        """Number of bins."""
+        return self.content.shape[-1]
+
+    @property
+    def error(self) -> np.ndarray:
+        """Statistical standard error per bin, (..., B)."""
+        return np.sqrt(self.variance)
+
+
+class CountMatrix:
+    """Entries of each event in each bin: fills histograms for any event weights."""
+
+    def __init__(self, entries: Entries, edges: np.ndarray, mask: np.ndarray) -> None:
+        """Count entries.
+
+        Args:
+            entries: an observable of a sample of n events.
+            edges: (B + 1,) increasing; bins are [low, high), under- and overflow are left out.
+            mask: (n,) bool, events that are counted.
+
+        Raises:
+            InputError: entries of events that the sample does not have.
+        """
+        mask = np.asarray(mask, dtype=bool)
+        self.edges = np.asarray(edges, dtype=np.float64)
+        self.events = len(mask)
+        index = entries.event_index
+        if len(index) and (index[0] < 0 or index[-1] >= self.events):
+            raise InputError(
+                f"an observable has entries of events {index[0]} to {index[-1]} but the sample "
+                f"has {self.events} events: the cache belongs to another sample, write it again"
+            )
+        bins = len(self.edges) - 1
+        column = np.searchsorted(self.edges, entries.value.astype(np.float64), side="right") - 1
+        inside = (column >= 0) & (column < bins) & mask[index]
+        rows = np.bincount(index[inside], minlength=self.events)
+        matrix = sparse.csr_matrix(
+            (
+                np.ones(inside.sum()),
+                column[inside].astype(np.int32),
+                np.concatenate([[0], np.cumsum(rows)]),
+            ),
+            shape=(self.events, bins),
+        )
+        matrix.sum_duplicates()
+        #: (n, B) sparse matrix of counts.
+        self.counts = matrix
+        self._single = not len(rows) or rows.max(initial=0) <= 1
+        if not self._single:
+            entries_of_event = np.repeat(rows, np.diff(matrix.indptr))
+            self._squares = self._like(matrix.data**2)
+            self._cross = self._like(matrix.data * entries_of_event)
+
+    def _like(self, data: np.ndarray) -> sparse.csr_matrix:
+        # shares indices with the counts: three matrices for little more than the memory of one
+        return sparse.csr_matrix(
+            (data, self.counts.indices, self.counts.indptr), shape=self.counts.shape
+        )
+
+    def fill(self, weights: np.ndarray) -> Histogram:
+        """Return the histogram for event weights (n,), or k of them, (k, B), for (n, k).
+
+        Raises:
+            WeightError: weights that are not finite.
+            ValueError: the wrong number of weights.
+        """
+        weights = np.asarray(weights, dtype=np.float64)
+        if len(weights) != self.events:
+            raise ValueError(f"{len(weights)} weights for {self.events} events")
+        if not np.isfinite(weights).all():
+            bad = int(np.flatnonzero(~np.isfinite(weights.reshape(len(weights), -1)).all(1))[0])
+            raise WeightError(f"the weight of event {bad} is not finite: histograms refuse it")
+        squared = weights**2
+        content = (self.counts.T @ weights).T
+        if self._single:
+            variance = (self.counts.T @ squared).T
+            return Histogram(content, variance, variance)
+        return Histogram(content, (self._squares.T @ squared).T, (self._cross.T @ squared).T)
+
+
+def stack(histograms: Iterable[Histogram]) -> Histogram:
+    """Stack histograms of one binning, (B,) each, to (k, B)."""
+    histograms = list(histograms)
+    return Histogram(
+        np.stack([h.content for h in histograms]),
+        np.stack([h.variance for h in histograms]),
+        np.stack([h.sum_covariance for h in histograms]),
+    )
+
+
+def normalise(histogram: Histogram) -> Histogram:
+    """Scale to unit sum over the bins, p_b = c_b / S, and propagate the variance.
+
+    To first order in the fluctuation of the events' contributions w_e n_eb,
+
+        var p_b = sum_e w_e^2 (n_eb - p_b n_e)^2 / S^2
+                = (var c_b - 2 p_b cov(c_b, S) + p_b^2 var S) / S^2,
+
+    where cov(c_b, S) is `sum_covariance` and var S its sum over bins. For unit weights and one
+    entry per event it is the multinomial p_b (1 - p_b) / S. Leaving the covariance between bins
+    out would overestimate the variance up to twofold where one event has many entries.
+    A histogram without content stays 0.
+    """
+    total = histogram.content.sum(axis=-1, keepdims=True)
+    empty = total == 0
+    scale = np.where(empty, 1.0, total)
+    p = histogram.content / scale
+    cov = histogram.sum_covariance
+    var_total = cov.sum(axis=-1, keepdims=True)
+    # rounding may leave -1e-20 where all content lies in one bin
+    variance = np.maximum(histogram.variance - 2 * p * cov + p**2 * var_total, 0.0) / scale**2
+    # cov(p_b, sum of p) = 0: a normalised sum does not fluctuate
+    return Histogram(p, variance, np.zeros_like(p))
+
+
+def to_hist(histogram: Histogram, axis: hist.axis.AxesMixin) -> hist.Hist:
+    """Return one histogram, (B,), as `hist.Hist` with Weight storage (value and variance)."""
+    result = hist.Hist(axis, storage=hist.storage.Weight())
+    view = result.view(flow=False)
+    view["value"] = histogram.content
+    view["variance"] = histogram.variance
+    return result

@@ -1,0 +1,277 @@
+"""Tidy tables of a study, from histograms: metrics, summary and detector-level closure.
+
+Bins count from 0 in the order of the edges; under- and overflow are left out. Bins without truth
+or without unfolded content are absent rows, so their numbers may have gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from omniflow.evaluation.histograms import Histogram, normalise
+from omniflow.evaluation.metrics import (
+    bin_average,
+    spread,
+    td_floor,
+    triangular_discriminator,
+)
+
+Normalization = Literal["absolute", "shape"]
+
+KEYS = ("method", "combine", "iteration", "observable")
+METRICS_COLUMNS = (
+    *KEYS,
+    *("bin", "low", "high", "truth", "prior", "mean", "bias_rel", "sigma_rel", "sigma_rel_paper"),
+    *("rel_mse", "mse_rel_paper", "passes"),
+    *("truth_error", "prior_error", "mean_error"),
+    *("sigma_rel_error", "bias_rel_error", "rel_mse_error"),
+)
+AVERAGED = ("bias_rel", "sigma_rel", "rel_mse")
+SUMMARY_COLUMNS = (
+    *KEYS,
+    *(f"{name}{part}" for name in AVERAGED for part in ("", "_error")),
+    *(f"{name}_weighted{part}" for name in AVERAGED for part in ("", "_error")),
+    *("td_prior", "td", "td_floor", "td_prior_floor", "passes", "bins"),
+)
+DETECTOR_COLUMNS = (
+    *KEYS,
+    *("bin", "low", "high", "data", "data_error", "simulation", "simulation_error"),
+    *("sigma_rel", "passes"),
+)
+DETECTOR_SUMMARY_COLUMNS = (*KEYS, "td", "td_floor", "passes")
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """Histograms of one method, combination and iteration.
+
+    Attributes:
+        method: name of the method.
+        combine: combination of lanes, "none" for methods of one lane.
+        iteration: from 1; 0 is the prior (detector level only).
+        histograms: observable -> event yields (passes, B), at particle level for
+            `unfolding_tables` and at detector level for `detector_tables`.
+    """
+
+    method: str
+    combine: str
+    iteration: int
+    histograms: Mapping[str, Histogram]
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Coordinates as columns, without the observable."""
+        return {"method": self.method, "combine": self.combine, "iteration": self.iteration}
+
+
+def unfolding_tables(
+    results: Iterable[Unfolded],
+    edges: Mapping[str, np.ndarray],
+    prior: Mapping[str, Histogram],
+    truth: Mapping[str, Histogram] | None,
+    normalization: Normalization,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Build the tables of metrics.csv (METRICS_COLUMNS) and summary.csv (SUMMARY_COLUMNS).
+
+    Contents are event yields (`absolute`: truth is the sum of data weights) or normalised to unit
+    sum (`shape`). The errors of truth, prior and mean are statistical, with event-level variances;
+    that of the mean is the average over passes, because all passes share the events. All other
+    errors come from a bootstrap over passes. The discriminators (x 1000) compare unit-normalised
+    distributions, averaged over passes, whatever `normalization` is, over all bins.
+
+    In the summary bias_rel is the mean over bins of |bias_rel|; `_weighted` averages weigh bins
+    by truth (without truth: by the mean unfolded content).
+
+    Args:
+        results: what to tabulate, in the order of the rows.
+        edges: observable -> (B + 1,) bin edges; its order is that of the rows.
+        prior: observable -> simulation before unfolding, (B,).
+        truth: observable -> truth, (B,); None for real data: columns that need it are NaN.
+        normalization: of contents in the tables.
+
+    Raises:
+        ValueError: histograms whose shapes do not fit the edges.
+    """
+    metrics, summary = _Rows(METRICS_COLUMNS), _Rows(SUMMARY_COLUMNS)
+    prior, truth = _References(prior, normalization), _References(truth, normalization)
+    for result, observable, histogram in _each(results, edges):
+        reference = truth.scaled(observable)
+        before = prior.scaled(observable)
+        _check(observable, edges[observable], histogram, before, reference)
+        content = _scaled(histogram, normalization)
+        keep = content.content.mean(axis=0) > 0
+        if reference is not None:
+            keep &= reference.content > 0
+        target = None if reference is None else reference.content[keep]
+        statistics = spread(content.content[:, keep], target)
+        keys = result.keys | {"observable": observable}
+        none = np.full(keep.sum(), np.nan)
+        metrics.add(
+            keep.sum(),
+            **keys,
+            **_bins(edges[observable], keep),
+            **statistics.values,
+            passes=statistics.passes,
+            truth=none if reference is None else target,
+            truth_error=none if reference is None else reference.error[keep],
+            prior=before.content[keep],
+            prior_error=before.error[keep],
+            mean_error=np.sqrt(content.variance.mean(axis=0)[keep]),
+            **{f"{name}_error": statistics.errors[name] for name in AVERAGED},
+        )
+        row: dict[str, Any] = {"passes": statistics.passes, "bins": int(keep.sum())}
+        for suffix, weights in (
+            ("", None),
+            ("_weighted", statistics.values["mean"] if target is None else target),
+        ):
+            for name in AVERAGED:
+                column = name + suffix
+                row[column], row[f"{column}_error"] = bin_average(statistics, name, weights)
+        shape = truth.shape(observable)
+        row["td"], row["td_floor"] = _distance(shape, _mean(normalise(histogram)))
+        row["td_prior"], row["td_prior_floor"] = _distance(shape, prior.shape(observable))
+        summary.add(1, **keys, **row)
+    return metrics.frame(), summary.frame()
+
+
+def detector_tables(
+    results: Iterable[Unfolded],
+    edges: Mapping[str, np.ndarray],
+    data: Mapping[str, Histogram],
+    normalization: Normalization,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Build the tables of detector.csv and detector_summary.csv: data and reweighted simulation.
+
+    `simulation` is the mean over passes of the simulation at detector level, reweighted with the
+    weights of the iteration (0: the prior); its error is statistical. Bins that are empty in both
+    are absent. The summary has the discriminator of the two (x 1000, unit-normalised) and its
+    floor.
+
+    Args:
+        results: detector-level histograms of the simulation.
+        edges: observable -> (B + 1,) bin edges; its order is that of the rows.
+        data: observable -> data, (B,).
+        normalization: as in `unfolding_tables`.
+
+    Raises:
+        ValueError: histograms whose shapes do not fit the edges.
+    """
+    detector, summary = _Rows(DETECTOR_COLUMNS), _Rows(DETECTOR_SUMMARY_COLUMNS)
+    data = _References(data, normalization)
+    for result, observable, histogram in _each(results, edges):
+        measured = data.scaled(observable)
+        _check(observable, edges[observable], histogram, measured)
+        content = _scaled(histogram, normalization)
+        mean = content.content.mean(axis=0)
+        keep = (measured.content != 0) | (mean != 0)
+        keys = result.keys | {"observable": observable}
+        statistics = spread(content.content, None)
+        detector.add(
+            keep.sum(),
+            **keys,
+            **_bins(edges[observable], keep),
+            data=measured.content[keep],
+            data_error=measured.error[keep],
+            simulation=mean[keep],
+            simulation_error=np.sqrt(content.variance.mean(axis=0)[keep]),
+            sigma_rel=np.where(mean > 0, statistics.values["sigma_rel"], np.nan)[keep],
+            passes=statistics.passes,
+        )
+        td, floor = _distance(data.shape(observable), _mean(normalise(histogram)))
+        summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
+    return detector.frame(), summary.frame()
+
+
+def _each(
+    results: Iterable[Unfolded], edges: Mapping[str, np.ndarray]
+) -> Iterator[tuple[Unfolded, str, Histogram]]:
+    for result in results:
+        for observable in edges:
+            yield result, observable, result.histograms[observable]
+
+
+def _scaled(histogram: Histogram, normalization: Normalization) -> Histogram:
+    return normalise(histogram) if normalization == "shape" else histogram
+
+
+class _References:
+    """Histograms (B,) that all results are compared with, each normalised once."""
+
+    def __init__(
+        self, histograms: Mapping[str, Histogram] | None, normalization: Normalization
+    ) -> None:
+        histograms = histograms or {}
+        self._scaled = {name: _scaled(h, normalization) for name, h in histograms.items()}
+        self._shape = {name: normalise(h) for name, h in histograms.items()}
+
+    def scaled(self, observable: str) -> Histogram | None:
+        return self._scaled.get(observable)
+
+    def shape(self, observable: str) -> Histogram | None:
+        return self._shape.get(observable)
+
+
+def _mean(histogram: Histogram) -> Histogram:
+    """Mean over passes; the variance too, because the passes share their events."""
+    return Histogram(
+        histogram.content.mean(axis=0),
+        histogram.variance.mean(axis=0),
+        histogram.sum_covariance.mean(axis=0),
+    )
+
+
+def _distance(p: Histogram | None, q: Histogram | None) -> tuple[float, float]:
+    """Discriminator and floor of two normalised histograms; NaN if one is missing or empty."""
+    if p is None or q is None or not (p.content.any() and q.content.any()):
+        return float("nan"), float("nan")
+    return (
+        triangular_discriminator(p.content, q.content),
+        td_floor(p.content, p.variance, q.content, q.variance),
+    )
+
+
+def _bins(edges: np.ndarray, keep: np.ndarray) -> dict[str, np.ndarray]:
+    edges = np.asarray(edges, dtype=np.float64)
+    return {"bin": np.flatnonzero(keep), "low": edges[:-1][keep], "high": edges[1:][keep]}
+
+
+def _check(
+    observable: str, edges: np.ndarray, histogram: Histogram, *references: Histogram | None
+) -> None:
+    bins = len(edges) - 1
+    if histogram.content.ndim != 2 or histogram.bins != bins:
+        raise ValueError(
+            f"{observable}: results must be (passes, {bins}), got {histogram.content.shape}"
+        )
+    for reference in references:
+        if reference is not None and reference.content.shape != (bins,):
+            raise ValueError(
+                f"{observable}: references must be ({bins},), got {reference.content.shape}"
+            )
+
+
+class _Rows:
+    """Blocks of rows of one table, joined once at the end."""
+
+    def __init__(self, columns: tuple[str, ...]) -> None:
+        self._blocks: dict[str, list[np.ndarray]] = {name: [] for name in columns}
+
+    def add(self, rows: int, **values: Any) -> None:
+        for name, blocks in self._blocks.items():
+            value = values[name]
+            if isinstance(value, str):
+                value = np.full(rows, value, dtype=object)
+            blocks.append(np.broadcast_to(value, (rows,)))
+
+    def frame(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                name: np.concatenate(blocks) if blocks else []
+                for name, blocks in self._blocks.items()
+            }
+        )

@@ -1,0 +1,1 @@
+"""Events: the store on disk, readers of foreign formats, features and batches."""

@@ -1,0 +1,177 @@
+"""Batches of events for training and inference, read by slices from memory-mapped features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from omniflow.events.features import Features
+
+# Events are stored in random order, so slices of this many may be shuffled as units;
+# a buffer of BUFFER slices is permuted event by event.
+SLICE = 512
+BUFFER = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B events padded to N particles.
+
+    Attributes:
+        particles: (B, N, F) float32, 0 where padded.
+        mask: (B, N) float32, 1 for particles, 0 for padding.
+        neighbours: (B, N, K) int32 index within the event; -1: none.
+        event: (B, E) float32.
+        numerator: (B,) float32 weights of the events as members of class A.
+        denominator: (B,) float32 weights of the events as members of class B.
+        index: (B,) int64 position in the source.
+    """
+
+    particles: np.ndarray
+    mask: np.ndarray
+    neighbours: np.ndarray
+    event: np.ndarray
+    numerator: np.ndarray
+    denominator: np.ndarray
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Source:
+    """Events that take part in a training, with their weights in either class.
+
+    Attributes:
+        features: inputs of n events.
+        event_id: (n,) uint64.
+        select: (n,) bool, events that take part.
+        numerator: arrays (n,) whose product is the weight in class A; empty: not in class A.
+        denominator: arrays (n,) whose product is the weight in class B; empty: not in class B.
+    """
+
+    features: Features
+    event_id: np.ndarray
+    select: np.ndarray
+    numerator: tuple[np.ndarray, ...]
+    denominator: tuple[np.ndarray, ...]
+
+    def weights(self, index: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weights (k,) float64 in class A and in class B of events `index`."""
+        return self._product(self.numerator, index), self._product(self.denominator, index)
+
+    def _product(self, factors: tuple[np.ndarray, ...], index: np.ndarray | slice) -> np.ndarray:
+        size = len(self.event_id[index])
+        result = np.ones(size) if factors else np.zeros(size)
+        for factor in factors:
+            result = result * factor[index]
+        return result
+
+    def batch(self, index: np.ndarray) -> Batch:
+        """Return the events `index` (B,) padded to their largest multiplicity."""
+        features = self.features
+        start = features.offsets[index]
+        counts = features.offsets[index + 1] - start
+        longest = max(int(counts.max(initial=0)), 1)
+        position = np.arange(longest)
+        mask = position < counts[:, None]
+        if len(features.particles):
+            rows = np.where(mask, start[:, None] + position, 0)
+            particles = np.where(mask[..., None], features.particles[rows], np.float32(0))
+            neighbours = np.where(mask[..., None], features.neighbours[rows], -1)
+        else:
+            shape = (len(index), longest)
+            particles = np.zeros((*shape, features.particles.shape[1]), np.float32)
+            neighbours = np.full((*shape, features.neighbours.shape[1]), -1)
+        numerator, denominator = self.weights(index)
+        return Batch(
+            particles,
+            mask.astype(np.float32),
+            neighbours.astype(np.int32),
+            features.event[index],
+            numerator.astype(np.float32),
+            denominator.astype(np.float32),
+            index,
+        )
+
+    def slices(self) -> Iterator[slice]:
+        """Yield consecutive slices that cover all n events."""
+        for start in range(0, len(self.event_id), SLICE):
+            yield slice(start, min(start + SLICE, len(self.event_id)))
+
+
+def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
+    """Return which events ((n,) uint64 ids) the network with this split seed holds out, (n,) bool.
+
+    A function of id and seed alone (SplitMix64, Steele et al. 2014), so that both roles of an
+    event in step 2 fall on the same side and the split is the same for any order or rank.
+    """
+    with np.errstate(over="ignore"):
+        x = event_id.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        for _ in range(2):
+            x = x + np.uint64(0x9E3779B97F4A7C15)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53 < fraction
+
+
+@dataclass(frozen=True)
+class Part:
+    """The training or the held-out events of a source, for one network."""
+
+    source: Source
+    seed: int
+    fraction: float
+    validation: bool
+
+    def chosen(self, where: slice) -> np.ndarray:
+        """Return the positions (k,) int64 of this part's events in the slice."""
+        source = self.source
+        out = held_out(source.event_id[where], self.seed, self.fraction)
+        return np.flatnonzero(source.select[where] & (out == self.validation)) + where.start
+
+    def totals(self) -> tuple[int, float, float]:
+        """Return the number of events and the sums of weights in class A and class B."""
+        count, sums = 0, np.zeros(2)
+        for where in self.source.slices():
+            index = self.chosen(where)
+            count += len(index)
+            sums += [weights.sum() for weights in self.source.weights(index)]
+        return count, float(sums[0]), float(sums[1])
+
+    def shuffled(self, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
+        """Yield positions (size,) for ever: random order, every event once per round."""
+        slices = list(self.source.slices())
+        pending = np.empty(0, np.int64)
+        while True:
+            order = rng.permutation(len(slices))
+            for start in range(0, len(order), BUFFER):
+                buffer = [self.chosen(slices[i]) for i in order[start : start + BUFFER]]
+                pending = np.concatenate([pending, rng.permutation(np.concatenate(buffer))])
+                while len(pending) >= size:
+                    yield pending[:size]
+                    pending = pending[size:]
+
+    def ordered(self, size: int) -> Iterator[np.ndarray]:
+        """Yield all positions once, in order, at most `size` at a time."""
+        pending = np.empty(0, np.int64)
+        for where in self.source.slices():
+            pending = np.concatenate([pending, self.chosen(where)])
+            while len(pending) >= size:
+                yield pending[:size]
+                pending = pending[size:]
+        if len(pending):
+            yield pending
+
+
+def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:
+    """Return the events `index` sorted by multiplicity and cut into at most `parts` batches.
+
+    Each is padded to its own maximum only. Sums over the batches equal sums over the events, so
+    the accumulated gradient is that of the one fully padded batch.
+    """
+    offsets = source.features.offsets
+    counts = offsets[index + 1] - offsets[index]
+    ordered = index[np.argsort(counts, kind="stable")]
+    return [source.batch(part) for part in np.array_split(ordered, parts) if len(part)]

@@ -1,0 +1,301 @@
+"""Checks of a sample of events; each refusal names file, dataset, event and remedy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events.sample import Events, Level
+
+
+def problem(
+    where: str,
+    dataset: str,
+    what: str,
+    remedy: str,
+    record: int | None = None,
+    event_id: int | None = None,
+) -> InputError:
+    """Return an InputError that names file, dataset, event and remedy.
+
+    Args:
+        where: the file or the sample.
+        dataset: the dataset in it.
+        what: what is wrong.
+        remedy: what to do about it.
+        record: index of the event in the file or the sample, counted from 0.
+        event_id: the event's id, where it is another number than `record`.
+    """
+    event = "" if record is None else f", event {record}"
+    if event_id is not None and event_id != record:
+        event += f" (id {event_id})"
+    return InputError(f"{where}: {dataset}{event}: {what}; {remedy}")
+
+
+def check(events: Events, where: str) -> None:
+    """Refuse a sample that cannot be unfolded.
+
+    Args:
+        events: the sample, of any source.
+        where: file or sample, named in the message.
+
+    Raises:
+        InputError: types, shapes or counts disagree; flags other than 0 and 1; repeated event
+            ids; NaN or infinity; events that fail but are not empty at detector level; sum of
+            weights not positive; no event passes the detector-level selection; and where there
+            are DIS columns pt <= 0, Q2 <= 0 or an electron without transverse momentum.
+    """
+    _check_shapes(events, where)
+    _check_flags(events, where)
+    _check_ids(events, where)
+    ids = events.event_id
+    check_finite(events.weight[:, None], ("weight",), where, "weight", ids=ids)
+    for name, level in _levels(events):
+        _check_level(level, where, name, ids)
+    _check_physics(events, where)
+    _check_failing(events, where)
+    _check_weights(events, where)
+
+
+def check_finite(
+    values: np.ndarray,
+    columns: tuple[str, ...],
+    where: str,
+    dataset: str,
+    first: int = 0,
+    ids: np.ndarray | None = None,
+) -> None:
+    """Refuse NaN and infinity in `values` (n, ..., C), whose first axis is the event.
+
+    Args:
+        values: the numbers.
+        columns: C names.
+        where: the file.
+        dataset: the dataset in it.
+        first: record index of values[0].
+        ids: (n,) event ids, where they differ from the record index.
+    """
+    bad = ~np.isfinite(values)
+    if bad.any():
+        index = tuple(int(axis[0]) for axis in np.nonzero(bad))
+        raise problem(
+            where,
+            dataset,
+            f"{columns[index[-1]]} is {values[index]}",
+            "remove the event or mend the file",
+            first + index[0],
+            None if ids is None else int(ids[index[0]]),
+        )
+
+
+def check_flag(
+    values: np.ndarray,
+    where: str,
+    dataset: str,
+    name: str,
+    first: int = 0,
+    ids: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return flags `values` (n,) as bool; refuse numbers other than 0 and 1.
+
+    Further arguments as in `check_finite`.
+    """
+    bad = ~((values == 0) | (values == 1))
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise problem(
+            where,
+            dataset,
+            f"{name} is {values[at]}",
+            "flags must be 0 or 1",
+            first + at,
+            None if ids is None else int(ids[at]),
+        )
+    return values == 1
+
+
+def _levels(events: Events) -> list[tuple[str, Level]]:
+    levels = [("detector", events.detector)]
+    return levels if events.particle is None else [*levels, ("particle", events.particle)]
+
+
+def _check_shapes(events: Events, where: str) -> None:
+    n = len(events)
+    if n == 0:
+        raise problem(where, "event_id", "there are no events", "give a sample with events")
+    if (events.particle is None) != (events.pass_particle is None):
+        raise problem(
+            where, "pass_particle", "particle level without its flag, or the reverse", "give both"
+        )
+    wanted = [("event_id", events.event_id, np.uint64), ("weight", events.weight, np.float64)]
+    for name, array, dtype in wanted:
+        _need(array, (n,), np.dtype(dtype), where, name)
+    for name, flag in (
+        ("pass_detector", events.pass_detector),
+        ("pass_particle", events.pass_particle),
+    ):
+        if flag is not None:
+            _need(flag, (n,), None, where, name)
+    for name, level in _levels(events):
+        columns = (len(level.event_columns), len(level.particle_columns))
+        _need(level.event, (n, columns[0]), np.dtype(np.float32), where, f"{name}/event")
+        _need(level.offsets, (n + 1,), np.dtype(np.int64), where, f"{name}/offsets")
+        _need(
+            level.particles,
+            (len(level.particles), columns[1]),
+            np.dtype(np.float32),
+            where,
+            f"{name}/particles",
+        )
+        _check_offsets(level, where, name, events.event_id)
+        for names in (level.event_columns, level.particle_columns):
+            if len(set(names)) != len(names):
+                raise problem(
+                    where, name, f"repeated column names {names}", "name every column once"
+                )
+
+
+def _need(
+    array: np.ndarray, shape: tuple[int, ...], dtype: np.dtype | None, where: str, name: str
+) -> None:
+    if array.shape != shape:
+        raise problem(
+            where,
+            name,
+            f"has shape {array.shape} where {shape} is needed",
+            "all datasets must hold the same events",
+        )
+    if dtype is not None and array.dtype != dtype:
+        raise problem(
+            where, name, f"has type {array.dtype}", f"{dtype} is needed: convert the values"
+        )
+
+
+def _check_offsets(level: Level, where: str, name: str, ids: np.ndarray) -> None:
+    counts = level.counts
+    if (counts < 0).any():
+        at = int(np.flatnonzero(counts < 0)[0])
+        raise problem(
+            where, f"{name}/offsets", "offsets fall", "write the file again", at, int(ids[at])
+        )
+    if level.offsets[0] != 0 or level.offsets[-1] != len(level.particles):
+        raise problem(
+            where,
+            f"{name}/offsets",
+            f"run from {level.offsets[0]} to {level.offsets[-1]} but {name}/particles has "
+            f"{len(level.particles)} rows",
+            "the counts disagree: write the file again",
+        )
+
+
+def _check_flags(events: Events, where: str) -> None:
+    for name, flag in (
+        ("pass_detector", events.pass_detector),
+        ("pass_particle", events.pass_particle),
+    ):
+        if flag is None:
+            continue
+        check_flag(flag, where, name, name, ids=events.event_id)
+        if flag.dtype != np.bool_:
+            raise problem(
+                where, name, f"has type {flag.dtype}", "bool is needed: convert the values"
+            )
+
+
+def _check_ids(events: Events, where: str) -> None:
+    order = np.argsort(events.event_id, kind="stable")
+    same = np.flatnonzero(np.diff(events.event_id[order]) == 0)
+    if len(same):
+        first, second = (int(order[same[0] + k]) for k in (0, 1))
+        raise problem(
+            where,
+            "event_id",
+            f"{events.event_id[second]} is already the id of event {first}",
+            "ids must be unique: remove the repeated event or number the events anew",
+            second,
+        )
+
+
+def _check_level(level: Level, where: str, name: str, ids: np.ndarray) -> None:
+    check_finite(level.event, level.event_columns, where, f"{name}/event", ids=ids)
+    bad = ~np.isfinite(level.particles)
+    if bad.any():
+        row, column = (int(axis[0]) for axis in np.nonzero(bad))
+        raise _particle_problem(level, where, name, ids, row, level.particle_columns[column])
+
+
+def _particle_problem(
+    level: Level, where: str, name: str, ids: np.ndarray, row: int, column: str
+) -> InputError:
+    at = int(np.searchsorted(level.offsets, row, side="right")) - 1
+    value = level.particles[row, level.particle_columns.index(column)]
+    return problem(
+        where,
+        f"{name}/particles",
+        f"{column} of its particle {row - int(level.offsets[at])} is {value}",
+        "remove the event or mend the file",
+        at,
+        int(ids[at]),
+    )
+
+
+def _check_physics(events: Events, where: str) -> None:
+    """Refuse DIS events whose logarithms or angles do not exist."""
+    ids = events.event_id
+    for name, level in _levels(events):
+        if "pt" in level.particle_columns:
+            bad = np.flatnonzero(level.particles[:, level.particle_columns.index("pt")] <= 0)
+            if len(bad):
+                raise _particle_problem(level, where, name, ids, int(bad[0]), "pt")
+        used = events.pass_detector if name == "detector" else np.ones(len(events), bool)
+        columns = level.event_columns
+        if "q2" in columns:
+            bad = np.flatnonzero(used & (level.event[:, columns.index("q2")] <= 0))
+            _refuse_event(bad, where, name, ids, "q2 is not positive")
+        if {"e_px", "e_py"} <= set(columns):
+            px, py = (level.event[:, columns.index(key)] for key in ("e_px", "e_py"))
+            bad = np.flatnonzero(used & (px == 0) & (py == 0))
+            _refuse_event(bad, where, name, ids, "the electron has no transverse momentum")
+
+
+def _refuse_event(bad: np.ndarray, where: str, name: str, ids: np.ndarray, what: str) -> None:
+    if len(bad):
+        at = int(bad[0])
+        remedy = "remove the event or correct its selection flag"
+        raise problem(where, f"{name}/event", what, remedy, at, int(ids[at]))
+
+
+def _check_failing(events: Events, where: str) -> None:
+    fails = ~events.pass_detector
+    full = fails & ((events.detector.counts > 0) | (events.detector.event != 0).any(axis=1))
+    if full.any():
+        at = int(np.flatnonzero(full)[0])
+        raise problem(
+            where,
+            "detector/event",
+            "the event fails at detector level but its features are not zero",
+            "set them to zero and leave out its particles",
+            at,
+            int(events.event_id[at]),
+        )
+
+
+def _check_weights(events: Events, where: str) -> None:
+    weight, passes = events.weight, events.pass_detector
+    if not passes.any():
+        raise problem(
+            where,
+            "pass_detector",
+            "no event passes the detector-level selection",
+            "give more events or check the selection",
+        )
+    if not (weight != 0).any():
+        raise problem(where, "weight", "all weights are zero", "give the events weights")
+    for sample, total in (("all", weight.sum()), ("passing", weight[passes].sum())):
+        if not total > 0:
+            raise problem(
+                where,
+                "weight",
+                f"the weights of {sample} events add up to {total:g}",
+                "their sum must be positive: check the negative weights",
+            )

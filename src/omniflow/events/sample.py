@@ -1,0 +1,94 @@
+"""In-memory form of a sample of events; the arrays may be memory maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Columns of DIS events, at both levels. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
+DIS_PARTICLE = ("pt", "eta", "phi", "charge")
+DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level (particle or detector) of n events with M particles in all, jagged.
+
+    Attributes:
+        event: (n, E) float32, one column per name in `event_columns`.
+        particles: (M, F) float32 flat array, one column per name in `particle_columns`;
+            (0, 0) for samples without particles.
+        offsets: (n + 1,) int64; particles of event i are rows offsets[i]:offsets[i + 1].
+        event_columns: names of the columns of `event`.
+        particle_columns: names of the columns of `particles`.
+    """
+
+    event: np.ndarray
+    particles: np.ndarray
+    offsets: np.ndarray
+    event_columns: tuple[str, ...] = DIS_EVENT
+    particle_columns: tuple[str, ...] = DIS_PARTICLE
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.event)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Particles per event, (n,) int64."""
+        return np.diff(self.offsets)
+
+    def take(self, index: np.ndarray) -> Level:
+        """Return the events `index` ((k,) integers or (n,) bool) as a new level, copied."""
+        index = np.asarray(index)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        counts = self.counts[index]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], counts)
+        return Level(
+            np.asarray(self.event[index]),
+            np.asarray(self.particles[rows]),
+            offsets,
+            self.event_columns,
+            self.particle_columns,
+        )
+
+
+@dataclass(frozen=True)
+class Events:
+    """A sample: n events with weights, selection flags and one or both levels.
+
+    Attributes:
+        event_id: (n,) uint64, unique in the sample.
+        weight: (n,) float64 base weights.
+        pass_detector: (n,) bool, event passes the detector-level selection.
+        pass_particle: (n,) bool, event lies in the fiducial region at particle level;
+            None where there is no particle level (real data).
+        detector: detector level; rows of events that fail are all zero, without particles.
+        particle: particle level, or None.
+    """
+
+    event_id: np.ndarray
+    weight: np.ndarray
+    pass_detector: np.ndarray
+    pass_particle: np.ndarray | None
+    detector: Level
+    particle: Level | None
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.event_id)
+
+    def take(self, index: np.ndarray) -> Events:
+        """Return the events `index` ((k,) integers or (n,) bool) as a new sample, copied."""
+        index = np.asarray(index)
+        return Events(
+            np.asarray(self.event_id[index]),
+            np.asarray(self.weight[index]),
+            np.asarray(self.pass_detector[index]),
+            None if self.pass_particle is None else np.asarray(self.pass_particle[index]),
+            self.detector.take(index),
+            None if self.particle is None else self.particle.take(index),
+        )

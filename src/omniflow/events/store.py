@@ -1,0 +1,240 @@
+"""Event store: one HDF5 file per sample, jagged, shuffled, memory-mapped when read.
+
+Layout (schema 1): event_id (n,) uint64, weight (n,) float64, pass_detector (n,) uint8,
+pass_particle (n,) uint8, and per level (`detector`, `particle`) event (n, E) float32,
+particles (M, F) float32 and offsets (n + 1,) int64. Real data have neither `pass_particle` nor
+`particle`. Every dataset is contiguous and uncompressed and carries its SHA-256; `event` and
+`particles` carry the attributes `columns` and `units` (JSON lists).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from omniflow import __version__
+from omniflow.errors import InputError
+from omniflow.events.checks import check_flag
+from omniflow.events.sample import Events, Level
+from omniflow.files import create_h5, find_dataset, memory_map, open_h5, to_json
+
+SCHEMA = "omniflow-events"
+VERSION = 1
+UNITS = {"pt": "GeV", "phi": "rad", "q2": "GeV^2", "e_px": "GeV", "e_py": "GeV", "e_pz": "GeV"}
+_BLOCK = 50_000  # events written, or 64-byte rows hashed, at a time
+
+
+def write(events: Events, path: str | Path, provenance: Mapping[str, Any], seed: int) -> None:
+    """Write a sample, shuffled, to `path`; the file appears complete or not at all.
+
+    Args:
+        events: the sample (`omniflow.events.checks.check` it first).
+        path: the new file.
+        provenance: where the events come from, as JSON; version, time of creation, shuffling
+            seed and number of events are added.
+        seed: of the shuffling, after which any contiguous slice is a random sample.
+    """
+    order = np.random.default_rng(seed).permutation(len(events))
+    record = {
+        **provenance,
+        "omniflow": __version__,
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "shuffle_seed": seed,
+        "events": len(events),
+    }
+    with create_h5(path) as h5file:
+        h5file.attrs["schema"] = SCHEMA
+        h5file.attrs["schema_version"] = VERSION
+        h5file.attrs["provenance"] = to_json(record)
+        _write(h5file, "event_id", events.event_id[order].astype("<u8"))
+        _write(h5file, "weight", events.weight[order].astype("<f8"))
+        _write(h5file, "pass_detector", events.pass_detector[order].astype("u1"))
+        _write_level(h5file, "detector", events.detector, order)
+        if events.particle is not None and events.pass_particle is not None:
+            _write(h5file, "pass_particle", events.pass_particle[order].astype("u1"))
+            _write_level(h5file, "particle", events.particle, order)
+        h5file.attrs["checksum"] = _checksum(
+            {name: h5file[name].attrs["sha256"] for name in _names(h5file)}
+        )
+
+
+def _write(h5file: h5py.File, name: str, values: np.ndarray) -> None:
+    dataset = h5file.create_dataset(name, data=values)
+    dataset.attrs["sha256"] = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
+def _write_level(h5file: h5py.File, name: str, level: Level, order: np.ndarray) -> None:
+    offsets = np.concatenate([[0], np.cumsum(level.counts[order])]).astype("<i8")
+    _write(h5file, f"{name}/offsets", offsets)
+    event = h5file.create_dataset(f"{name}/event", level.event.shape, "<f4")
+    particles = h5file.create_dataset(f"{name}/particles", level.particles.shape, "<f4")
+    digests = hashlib.sha256(), hashlib.sha256()
+    for start in range(0, len(order), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(order)))
+        part = level.take(order[rows])
+        particle_rows = slice(offsets[rows.start], offsets[rows.stop])
+        for dataset, digest, at, values in (
+            (event, digests[0], rows, part.event),
+            (particles, digests[1], particle_rows, part.particles),
+        ):
+            values = np.ascontiguousarray(values, "<f4")
+            if values.size:
+                dataset[at] = values
+                digest.update(values.data)
+    for dataset, digest, columns in (
+        (event, digests[0], level.event_columns),
+        (particles, digests[1], level.particle_columns),
+    ):
+        dataset.attrs["sha256"] = digest.hexdigest()
+        dataset.attrs["columns"] = json.dumps(list(columns))
+        dataset.attrs["units"] = json.dumps([UNITS.get(column, "1") for column in columns])
+
+
+def _names(h5file: h5py.File) -> list[str]:
+    levels = ["detector", *(["particle"] if "particle" in h5file else [])]
+    flags = [f"pass_{level}" for level in levels]
+    arrays = [f"{level}/{part}" for level in levels for part in ("event", "particles", "offsets")]
+    return ["event_id", "weight", *flags, *arrays]
+
+
+def _checksum(digests: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
+
+
+def is_store(h5file: h5py.File) -> bool:
+    """Return whether the open file says that it is an event store, of any version."""
+    return _attribute(h5file, "schema") == SCHEMA
+
+
+def open_store(path: str | Path) -> Events:
+    """Return the sample in `path`; its arrays are read-only memory maps.
+
+    Raises:
+        InputError: the file is missing, truncated, not HDF5, not an event store, of another
+            schema version, or a dataset is missing or has another type or shape.
+    """
+    with _open(path) as h5file:
+        n = find_dataset(h5file, "event_id", (None,), "u").shape[0]
+        flags = {"pass_detector": _flag(h5file, "pass_detector", n), "pass_particle": None}
+        if "particle" in h5file:
+            flags["pass_particle"] = _flag(h5file, "pass_particle", n)
+        return Events(
+            event_id=memory_map(h5file, "event_id", (n,), "u"),
+            weight=memory_map(h5file, "weight", (n,), "f"),
+            **flags,
+            detector=_level(h5file, "detector", n),
+            particle=_level(h5file, "particle", n) if "particle" in h5file else None,
+        )
+
+
+def provenance(path: str | Path) -> dict[str, Any]:
+    """Return where the events of a store come from.
+
+    Raises:
+        InputError: as `open_store`, or the record is missing or not JSON.
+    """
+    with _open(path) as h5file:
+        try:
+            return json.loads(_attribute(h5file, "provenance"))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: attribute provenance: missing or not JSON; ingest the sample again"
+            ) from error
+
+
+def verify(path: str | Path) -> str:
+    """Recompute the checksum of a store's datasets and return it.
+
+    Raises:
+        InputError: as `open_store`, or a dataset is not what was written.
+    """
+    with _open(path) as h5file:
+        digests = {}
+        for name in _names(h5file):
+            digest = hashlib.sha256()
+            for block in _byte_blocks(memory_map(h5file, name)):
+                digest.update(block)
+            digests[name] = digest.hexdigest()
+            if digests[name] != _attribute(h5file[name], "sha256"):
+                raise InputError(
+                    f"{path}: {name}: its checksum is not that of the attribute sha256, so the "
+                    "content has changed since it was written; ingest the sample again"
+                )
+        checksum = _checksum(digests)
+        if checksum != _attribute(h5file, "checksum"):
+            raise InputError(
+                f"{path}: attribute checksum: is not that of the datasets; ingest the sample again"
+            )
+        return checksum
+
+
+def _byte_blocks(array: np.ndarray) -> Iterator[memoryview]:
+    flat = array.reshape(-1).view("u1")
+    for start in range(0, len(flat), 64 * _BLOCK):
+        yield flat[start : start + 64 * _BLOCK].data
+
+
+@contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    """Yield the open store after checking its schema."""
+    with open_h5(path) as h5file:
+        if not is_store(h5file):
+            raise InputError(
+                f"{path}: attribute schema: is {_attribute(h5file, 'schema')!r} where {SCHEMA!r} "
+                "is needed, so this is not an event store; ingest the sample first"
+            )
+        version = _attribute(h5file, "schema_version")
+        if version != VERSION:
+            raise InputError(
+                f"{path}: attribute schema_version: is {version} where {VERSION} is needed; "
+                f"ingest the sample again with omniflow {__version__}"
+            )
+        yield h5file
+
+
+def _attribute(item: h5py.HLObject, name: str) -> Any:
+    value = item.attrs.get(name)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _flag(h5file: h5py.File, name: str, n: int) -> np.ndarray:
+    values = memory_map(h5file, name, (n,), "u")
+    check_flag(values, h5file.filename, name, name)
+    return values.view(np.bool_)
+
+
+def _level(h5file: h5py.File, name: str, n: int) -> Level:
+    columns = {part: _columns(h5file, f"{name}/{part}") for part in ("event", "particles")}
+    particles = memory_map(h5file, f"{name}/particles", (None, len(columns["particles"])), "f")
+    offsets = memory_map(h5file, f"{name}/offsets", (n + 1,), "i")
+    if offsets[0] != 0 or offsets[-1] != len(particles):
+        raise InputError(
+            f"{h5file.filename}: {name}/offsets: run from {offsets[0]} to {offsets[-1]} but "
+            f"{name}/particles has {len(particles)} rows; ingest the sample again"
+        )
+    return Level(
+        event=memory_map(h5file, f"{name}/event", (n, len(columns["event"])), "f"),
+        particles=particles,
+        offsets=offsets,
+        event_columns=columns["event"],
+        particle_columns=columns["particles"],
+    )
+
+
+def _columns(h5file: h5py.File, name: str) -> tuple[str, ...]:
+    try:
+        columns = json.loads(_attribute(find_dataset(h5file, name), "columns"))
+        return tuple(str(column) for column in columns)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{h5file.filename}: {name}: attribute columns: missing or not a JSON list; "
+            "ingest the sample again"
+        ) from error

@@ -1,0 +1,218 @@
+"""Files: atomic writing, and reading of HDF5 with errors that name file and dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from omniflow.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Shape = tuple[int | None, ...]
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of `path` that becomes `path` on success.
+
+    The folder is made if missing. The temporary name ends like `path`, so that writers which
+    look at the suffix do the same as for `path`. After any exception (KeyboardInterrupt too)
+    the temporary file is removed and an existing `path` is left as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
+    try:
+        yield temporary
+        # Else a power cut after the renaming could leave an empty file under the final name.
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write `text` to `path` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(value: Any, path: str | Path) -> None:
+    """Write `value` (NumPy scalars and arrays, and paths, included) to `path` as JSON, atomically.
+
+    Raises:
+        ValueError: `value` holds NaN or infinity, which JSON does not know.
+    """
+    write_text(to_json(value) + "\n", path)
+
+
+def to_json(value: Any) -> str:
+    """Return `value` as indented JSON; see `write_json`."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a pandas frame without its index to `path` as CSV, atomically; NaN becomes empty."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+@contextmanager
+def create_h5(path: str | Path) -> Iterator[h5py.File]:
+    """Yield a new HDF5 file that appears as `path` on success, atomically.
+
+    Datasets start at multiples of 64 bytes, so that memory maps of them are aligned.
+    """
+    with (
+        atomic_path(path) as temporary,
+        h5py.File(temporary, "w", alignment_threshold=1, alignment_interval=64) as h5file,
+    ):
+        yield h5file
+
+
+@contextmanager
+def open_h5(path: str | Path) -> Iterator[h5py.File]:
+    """Yield the HDF5 file `path`, open for reading.
+
+    Raises:
+        InputError: the file is missing, not readable, truncated, or not HDF5.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the path")
+    if not path.is_file():
+        raise InputError(f"{path}: is not a file; give the path of an HDF5 file")
+    try:
+        # Files are never changed after the renaming, and some cluster filesystems refuse locks.
+        h5file = h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise InputError(f"{path}: {_reason(path, error)}") from error
+    with h5file:
+        yield h5file
+
+
+def _reason(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError) or not os.access(path, os.R_OK):
+        return "may not be read; check the permissions of the file"
+    if path.stat().st_size == 0:
+        return "is empty; write or copy the file again"
+    if "truncated" in str(error):
+        return "is truncated; write or copy the file again"
+    if "signature not found" in str(error):
+        return "is not an HDF5 file; check the path and the source setting"
+    return f"cannot be opened as HDF5 ({error}); write or copy the file again"
+
+
+def find_dataset(
+    h5file: h5py.File, name: str, shape: Shape | None = None, dtype_kind: str | None = None
+) -> h5py.Dataset:
+    """Return dataset `name`, checked.
+
+    Args:
+        h5file: the open file.
+        name: the dataset's path in the file.
+        shape: required shape; None stands for any length of an axis.
+        dtype_kind: permitted NumPy type kinds, for example "f" or "fiu".
+
+    Raises:
+        InputError: the dataset is missing, or its shape or type is another.
+    """
+    where = f"{h5file.filename}: {name}"
+    found = h5file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        present: list[str] = []
+        h5file.visititems(
+            lambda key, item: present.append(key) if isinstance(item, h5py.Dataset) else None
+        )
+        raise InputError(
+            f"{where}: no such dataset; the file has {', '.join(present[:20]) or 'none at all'}"
+        )
+    if shape is not None and (
+        found.ndim != len(shape)
+        or any(want not in (None, have) for want, have in zip(shape, found.shape, strict=True))
+    ):
+        wanted = ", ".join("any" if length is None else str(length) for length in shape)
+        raise InputError(
+            f"{where}: has shape {found.shape} where ({wanted}) is needed; "
+            "check how the file was written"
+        )
+    if dtype_kind is not None and found.dtype.kind not in dtype_kind:
+        raise InputError(
+            f"{where}: has type {found.dtype} where a type of kind {dtype_kind!r} is needed; "
+            "check how the file was written"
+        )
+    return found
+
+
+def read_dataset(
+    h5file: h5py.File,
+    name: str,
+    shape: Shape | None = None,
+    dtype_kind: str | None = None,
+    rows: slice = slice(None),
+) -> np.ndarray:
+    """Return `rows` of dataset `name` as an array; arguments and errors as in `find_dataset`.
+
+    Raises:
+        InputError: also when the content cannot be read (damaged chunk, unknown filter).
+    """
+    dataset = find_dataset(h5file, name, shape, dtype_kind)
+    try:
+        return np.asarray(dataset[rows] if dataset.ndim else dataset[()])
+    except OSError as error:
+        raise InputError(
+            f"{h5file.filename}: {name}: cannot be read ({error}); the file is damaged or "
+            "needs a compression filter that is not installed: write or copy it again"
+        ) from error
+
+
+def memory_map(
+    source: h5py.File | str | Path,
+    name: str,
+    shape: Shape | None = None,
+    dtype_kind: str | None = None,
+) -> np.ndarray:
+    """Return dataset `name` as a read-only memory map; it stays valid after the file is closed.
+
+    Empty datasets, which own no bytes of the file, give an empty array.
+
+    Raises:
+        InputError: as `find_dataset`, or the dataset is chunked or compressed.
+    """
+    if not isinstance(source, h5py.File):
+        with open_h5(source) as h5file:
+            return memory_map(h5file, name, shape, dtype_kind)
+    dataset = find_dataset(source, name, shape, dtype_kind)
+    if dataset.size == 0:
+        empty = np.empty(dataset.shape, dataset.dtype)
+        empty.flags.writeable = False
+        return empty
+    offset = dataset.id.get_offset()
+    if dataset.chunks is not None or offset is None:
+        raise InputError(
+            f"{source.filename}: {name}: is not stored as one contiguous uncompressed block "
+            "and cannot be memory-mapped; write it without chunks and filters"
+        )
+    return np.memmap(source.filename, dataset.dtype, "r", offset, dataset.shape)

@@ -1,0 +1,1 @@
+"""Classifiers: point-edge transformer, deep sets and MLP behind one interface."""

@@ -1,0 +1,51 @@
+"""The one place that knows every kind of classifier, builds it and draws its initial weights."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from omniflow.config.schema import Classifier
+from omniflow.models.pet import PET
+from omniflow.models.sets import MLP, DeepSets
+
+KINDS: dict[str, type[keras.Model]] = {"pet": PET, "deepsets": DeepSets, "mlp": MLP}
+
+
+def build(settings: Classifier, particle_features: int, event_features: int) -> keras.Model:
+    """Return the configured classifier with all parameters created.
+
+    Every kind maps a dict of particles (B, N, F), mask (B, N), neighbours (B, N, K) and event (B, E)
+    to logits (B,), and has a last layer `head`.
+    """
+    model = KINDS[settings.kind](settings)
+    model.build_for(particle_features, event_features)
+    return model
+
+
+def initial_weights(model: keras.Model, seed: np.random.SeedSequence) -> list[np.ndarray]:
+    """Return freshly drawn weights for `model`, in the order of `model.get_weights()`.
+
+    Matrices are Glorot-uniform (Glorot and Bengio 2010), drawn by NumPy so that they depend on the
+    seed alone; all others (biases, norms, LayerScale) keep the constants they are built with.
+    """
+    rng = np.random.default_rng(seed)
+    weights = []
+    for variable in model.weights:
+        if len(variable.shape) == 2:
+            bound = np.sqrt(6 / sum(variable.shape))
+            weights.append(rng.uniform(-bound, bound, variable.shape).astype(variable.dtype))
+        else:
+            weights.append(np.array(variable))
+    return weights
+
+
+def with_new_head(
+    model: keras.Model, weights: list[np.ndarray], fresh: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Return `weights` with those of the layer `head` taken from `fresh`."""
+    head = {id(variable) for variable in model.head.weights}
+    return [
+        new if id(variable) in head else old
+        for variable, old, new in zip(model.weights, weights, fresh, strict=True)
+    ]

@@ -1,0 +1,81 @@
+"""Deep sets (particle-flow network) and multi-layer perceptron."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from omniflow.config.schema import Classifier
+from omniflow.models.layers import gelu, masked_mean
+
+
+class DeepSets(keras.Model):
+    """Particle-flow network (Komiske et al., arXiv:1810.05165): dense, sum over particles, dense.
+
+    Inputs and output as of the PET (neighbours are not used). The sum carries the multiplicity.
+    """
+
+    def __init__(self, settings: Classifier) -> None:
+        """Size the layers from the configuration."""
+        super().__init__(name="deepsets")
+        self.width = settings.width
+        self.per_particle = [_dense(settings.width, f"particle_{i}") for i in range(settings.blocks)]
+        self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
+        self.head = keras.layers.Dense(1, name="head")
+
+    def build_for(self, particle_features: int, event_features: int) -> None:
+        """Create all parameters for F particle and E event features."""
+        _build_chain(self.per_particle, particle_features, self.width)
+        # Mean over particles, multiplicity and event features.
+        _build_chain(self.per_event, self.width + 1 + event_features, self.width)
+        self.head.build((None, self.width))
+        self.built = True
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Return the logits (B,)."""
+        mask, event = inputs["mask"], inputs["event"]
+        batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
+        x = tf.reshape(inputs["particles"], (batch * length, inputs["particles"].shape[-1]))
+        for layer in self.per_particle:
+            x = layer(x)
+        mean = masked_mean(tf.reshape(x, (batch, length, self.width)), mask)
+        # Mean and multiplicity instead of the sum: the same information, of order one.
+        count = tf.reduce_sum(mask, axis=1, keepdims=True) / 10.0
+        x = tf.concat([mean, count, event], axis=1)
+        for layer in self.per_event:
+            x = layer(x)
+        return self.head(x)[:, 0]
+
+
+class MLP(keras.Model):
+    """Dense layers on the event features alone; particles are ignored. Output: logits (B,)."""
+
+    def __init__(self, settings: Classifier) -> None:
+        """Size the layers from the configuration."""
+        super().__init__(name="mlp")
+        self.width = settings.width
+        self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
+        self.head = keras.layers.Dense(1, name="head")
+
+    def build_for(self, particle_features: int, event_features: int) -> None:
+        """Create all parameters for E event features."""
+        _build_chain(self.per_event, event_features, self.width)
+        self.head.build((None, self.width))
+        self.built = True
+
+    def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Return the logits (B,)."""
+        x = inputs["event"]
+        for layer in self.per_event:
+            x = layer(x)
+        return self.head(x)[:, 0]
+
+
+def _dense(width: int, name: str) -> keras.layers.Dense:
+    return keras.layers.Dense(width, activation=gelu, name=name)
+
+
+def _build_chain(layers: list[keras.layers.Dense], inputs: int, width: int) -> None:
+    for layer in layers:
+        layer.build((None, inputs))
+        inputs = width

@@ -1,0 +1,1 @@
+"""Physics: event generator, parametrised detector, jets (optional dependencies)."""

@@ -1,0 +1,98 @@
+"""Deep-inelastic scattering at HERA: conventions, kinematics, fiducial region, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from omniflow.config.schema import PythiaSample
+from omniflow.events.sample import Events
+
+# HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.
+PROTON_ENERGY = 920.0
+LEPTON_ENERGY = 27.6
+
+# Particles at both levels: transverse momentum in GeV, pseudorapidity.
+PARTICLE_PT_MIN = 0.1
+PARTICLE_ETA = (-1.5, 2.75)
+
+# Fiducial region of the measurement: Q2 in GeV^2, inelasticity.
+FIDUCIAL_Q2_MIN = 150.0
+FIDUCIAL_Y = (0.2, 0.7)
+
+
+def electron_kinematics(momentum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Q2 and y by the electron method.
+
+    Q2 = 2 E_e E' (1 + cos theta), y = 1 - E' (1 - cos theta) / (2 E_e), with the polar angle
+    measured from the proton direction (Bassler and Bernardi, NIM A 361 (1995) 197).
+
+    Args:
+        momentum: (..., 3) px, py, pz of the scattered lepton in GeV; its mass is neglected.
+
+    Returns:
+        Q2 in GeV^2 and y, each (...).
+    """
+    momentum = np.asarray(momentum, dtype=np.float64)
+    energy = np.linalg.norm(momentum, axis=-1)
+    pz = momentum[..., 2]
+    return 2 * LEPTON_ENERGY * (energy + pz), 1 - (energy - pz) / (2 * LEPTON_ENERGY)
+
+
+def electron_momentum(q2: np.ndarray, y: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Return the scattered lepton's momentum, (..., 3) in GeV: `electron_kinematics` inverted.
+
+    Args:
+        q2: Q2 in GeV^2.
+        y: inelasticity, below 1.
+        phi: azimuth in rad.
+    """
+    q2, y, phi = (np.asarray(value, dtype=np.float64) for value in (q2, y, phi))
+    plus = q2 / (2 * LEPTON_ENERGY)  # E' + pz
+    minus = 2 * LEPTON_ENERGY * (1 - y)  # E' - pz
+    pt = np.sqrt(plus * minus)
+    return np.stack([pt * np.cos(phi), pt * np.sin(phi), (plus - minus) / 2], axis=-1)
+
+
+def fiducial(event: np.ndarray) -> np.ndarray:
+    """Return which events lie in the fiducial region Q2 > 150 GeV^2, 0.2 < y < 0.7.
+
+    Args:
+        event: (n, E) event columns that begin with q2, y (`DIS_EVENT`).
+
+    Returns:
+        (n,) bool.
+    """
+    q2, y = event[:, 0], event[:, 1]
+    return (q2 > FIDUCIAL_Q2_MIN) & (y > FIDUCIAL_Y[0]) & (y < FIDUCIAL_Y[1])
+
+
+def make_sample(sample: PythiaSample, progress: Callable[[int], None] | None = None) -> Events:
+    """Generate a sample with both levels: Pythia 8 and the parametrised detector.
+
+    Args:
+        sample: what to generate; its seed is that of the generator and of the detector.
+        progress: called with the number of records generated so far.
+
+    Returns:
+        Events with `event_id` = record number, unit weights, and both flags.
+
+    Raises:
+        ConfigError: Pythia is not installed, refuses a setting or generates no record.
+    """
+    # Here, because pythia8mc is an optional extra and both modules use the constants above.
+    from omniflow.physics.detector import simulate
+    from omniflow.physics.generator import generate
+
+    particle = generate(sample, progress)
+    detector, pass_detector = simulate(particle, sample.seed)
+    n = len(particle)
+    return Events(
+        event_id=np.arange(n, dtype=np.uint64),
+        weight=np.ones(n),
+        pass_detector=pass_detector,
+        pass_particle=fiducial(particle.event),
+        detector=detector,
+        particle=particle,
+    )

@@ -1,0 +1,311 @@
+"""Cells: the report's tables as rows of text and colour, ready for the template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from omniflow.report import formats
+from omniflow.report.tables import ReportTables
+from omniflow.report.verdict import Comparison, compare
+
+TITLES = {
+    "sigma_rel": ("Spread σ_rel", "standard deviation over passes, relative to the mean"),
+    "bias_rel": ("Bias |bias_rel|", "distance of the mean over passes from truth"),
+    "rel_mse": ("Relative MSE", "squared distance to truth: bias and spread together, in 10⁻⁴"),
+}
+UNITS = {"sigma_rel": (100, " %"), "bias_rel": (100, " %"), "rel_mse": (1e4, "")}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of a table cell, its error, background and whether it is emphasised."""
+
+    text: str
+    error: str = ""
+    background: str = ""
+    strong: bool = False
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A heat map: one metric of methods x observables relative to the reference method."""
+
+    metric: str
+    title: str
+    meaning: str
+    reference: str
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def heat_maps(tables: ReportTables) -> list[Heat]:
+    """Heat maps of spread and, with truth, of bias and relative MSE."""
+    metrics = list(TITLES) if tables.study.has_truth else ["sigma_rel"]
+    return [_heat(compare(tables, metric)) for metric in metrics]
+
+
+def _heat(comparison: Comparison) -> Heat:
+    rows = []
+    values, errors = comparison.values, comparison.errors
+    for method in values.index:
+        observables = list(values.columns)
+        if method == comparison.reference:
+            rows.append(
+                (
+                    method,
+                    tuple(
+                        _value(comparison.metric, values.at[method, o], errors.at[method, o])
+                        for o in observables
+                    ),
+                )
+            )
+            average = _value(comparison.metric, float(values.loc[method].mean()))
+        else:
+            rows.append((method, tuple(_relative(comparison, method, o) for o in observables)))
+            average = _relative(comparison, method, None)
+        rows[-1] = (method, (average, *rows[-1][1]))
+    title, meaning = TITLES[comparison.metric]
+    return Heat(comparison.metric, title, meaning, comparison.reference, tuple(rows))
+
+
+def _value(metric: str, value: float, error: float = math.nan) -> Cell:
+    """A metric in the unit that its tables use (per cent, or 10⁻⁴ for the relative MSE)."""
+    factor, unit = UNITS[metric]
+    text, plus = formats.measured(factor * value, factor * error)
+    return Cell(text if text == "–" else f"{text}{unit}", plus)
+
+
+def _relative(comparison: Comparison, method: str, observable: str | None) -> Cell:
+    """Ratio to the reference, emphasised where it differs from 1 (single cells: unadjusted)."""
+    passes = min(comparison.passes[method], comparison.passes[comparison.reference])
+    if observable is None:
+        ratio, sure = comparison.average(method), comparison.differs(method, comparison.reference)
+    else:
+        ratio = comparison.ratio(method, observable)
+        sure = ratio.differs(passes)
+    if not ratio.value > 0:
+        return Cell("–", muted=True)
+    text, plus = formats.measured(ratio.value, ratio.error)
+    colour = formats.tint(math.log2(ratio.value))
+    return Cell(text, plus, colour, strong=sure, muted=not sure)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a method: per pass, and relative to the reference method."""
+
+    networks: str
+    time: str
+    relative: str
+    share: int  # per cent of the dearest method, for the bar
+
+
+def costs(tables: ReportTables) -> dict[str, Cost]:
+    """Networks and time per pass of every method."""
+    table = tables.cost.set_index("method")
+    seconds, error = table["seconds_per_pass"], table["seconds_per_pass_error"].fillna(0)
+    reference = tables.study.reference.name
+    found = {}
+    for method in (m.name for m in tables.study.methods):
+        if method == reference:
+            relative = "1"
+        else:
+            ratio = seconds[method] / seconds[reference]
+            parts = (error[method] / seconds[method], error[reference] / seconds[reference])
+            relative = formats.pair(ratio, ratio * math.hypot(*parts))
+        found[method] = Cost(
+            formats.count(table.at[method, "networks_per_pass"]),
+            formats.duration(seconds[method]),
+            relative,
+            round(100 * seconds[method] / seconds.max()),
+        )
+    return found
+
+
+def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
+    """Per observable its label, TD of the prior and one cell per method: TD and floor."""
+    study = tables.study
+    rows = tables.headline("summary", study.iterations)
+    found = []
+    for observable in study.observables:
+        at = rows[rows["observable"] == observable.name].set_index("method")
+        prior = at["td_prior"].iloc[0]
+        floor = at["td_prior_floor"].iloc[0]
+        cells = []
+        for method in study.methods:
+            row = at.loc[method.name]
+            within, closer = row["td"] <= 2 * row["td_floor"], row["td"] < row["td_prior"]
+            background = formats.tint(-0.7 if within else 0.0) if closer else formats.tint(0.7)
+            cells.append(
+                Cell(
+                    formats.number(row["td"], 2),
+                    formats.number(row["td_floor"], 2),
+                    background,
+                    strong=bool(within),
+                )
+            )
+        prior_text = f"{formats.number(prior, 2)} ({formats.number(floor, 2)})"
+        found.append((observable.label, prior_text, cells))
+    return found
+
+
+def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the table with every average of the headline results."""
+    study = tables.study
+    rows = tables.headline("summary", study.iterations).set_index(["method", "observable"])
+    columns = ["sigma_rel", "sigma_rel_weighted"]
+    header = ["method", "observable", "σ_rel", "σ_rel, weighted"]
+    if study.has_truth:
+        columns += ["bias_rel", "bias_rel_weighted", "rel_mse", "rel_mse_weighted"]
+        header += [
+            "|bias_rel|",
+            "|bias_rel|, weighted",
+            "relative MSE / 10⁻⁴",
+            "relative MSE / 10⁻⁴, weighted",
+        ]
+    header.append("bins")
+    body = []
+    for method in study.methods:
+        for observable in study.observables:
+            row = rows.loc[(method.name, observable.name)]
+            texts = [
+                _text(_value(c.removesuffix("_weighted"), abs(row[c]), row[f"{c}_error"]))
+                for c in columns
+            ]
+            body.append([method.name, observable.label, *texts, formats.count(row["bins"])])
+    return header, body
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell.text} ± {cell.error}" if cell.error else cell.text
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """A multi-lane method's combination functions: averages per observable, headline first."""
+
+    method: str
+    headline: str
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def combinations(tables: ReportTables, metric: str) -> list[Combinations]:
+    """Averages of `metric` for all combinations of each method that has more than one."""
+    study = tables.study
+    last = tables.summary[tables.summary["iteration"] == study.iterations]
+    last = last.set_index(["method", "combine", "observable"])
+    found = []
+    for method in study.methods:
+        if len(method.combine) < 2:
+            continue
+        headline = study.headline_combine[method.name]
+        rows = []
+        for combine in ordered(method.combine, headline):
+            cells = []
+            for observable in study.observables:
+                value, error = last.loc[
+                    (method.name, combine, observable.name), [metric, f"{metric}_error"]
+                ]
+                cells.append(_value(metric, value, error))
+            rows.append((combine, tuple(cells)))
+        found.append(Combinations(method.name, headline, tuple(rows)))
+    return found
+
+
+def ordered(names: Sequence[str], first: str) -> list[str]:
+    """`names` with the headline at the front."""
+    return [first, *(n for n in names if n != first)]
+
+
+def timings(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the timing table, one row per method (its own lanes only)."""
+    header = ["method", "lanes × members", "start", "chain", "networks per pass", "epochs"]
+    header += ["best epoch", "time per network", "events/s", "time per pass", "pre-training"]
+    timing = tables.timing[tables.timing["purpose"] == "unfolding"]
+    lanes = pd.to_numeric(timing["lane"], errors="coerce")
+    cost = tables.cost.set_index("method")
+    body = []
+    for method in tables.study.methods:
+        own = timing[(timing["chain"] == method.chain) & (lanes < method.lanes)]
+        row = cost.loc[method.name]
+        per_pass = row["seconds_per_pass"], row["seconds_per_pass_error"]
+        time = formats.duration(per_pass[0])
+        if per_pass[1] > 0:
+            time += f" ± {formats.duration(per_pass[1])}"
+        before = row["pretraining_seconds"]
+        body.append(
+            [
+                method.name,
+                f"{method.lanes} × {method.members}",
+                method.start,
+                method.chain,
+                formats.count(row["networks_per_pass"]),
+                formats.number(own["epochs"].mean()),
+                formats.number(own["best_epoch"].mean()),
+                formats.duration(own["seconds"].mean()),
+                formats.count(own["events_per_second"].median()),
+                time,
+                formats.duration(before) if before > 0 else "–",
+            ]
+        )
+    return header, body
+
+
+def final_weights(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the final weights, means over passes (extremes over all passes)."""
+    header = ["method", "combination", "sum", "mean", "minimum", "maximum"]
+    header += ["effective sample size", "scale s"]
+    rows = tables.headline("weights", tables.study.iterations)
+    body = []
+    for method in tables.study.methods:
+        own = rows[rows["method"] == method.name]
+        body.append(
+            [
+                method.name,
+                tables.study.headline_combine[method.name],
+                _spread(own["sum"]),
+                formats.number(own["mean"].mean()),
+                formats.number(own["minimum"].min()),
+                formats.number(own["maximum"].max()),
+                _spread(own["ess"]),
+                formats.number(own["scale"].mean(), 4),
+            ]
+        )
+    return header, body
+
+
+def _spread(values: pd.Series) -> str:
+    """Mean and standard deviation over passes."""
+    mean, spread = float(values.mean()), float(values.std(ddof=1))
+    if mean < 1e4:
+        return formats.pair(mean, spread)
+    plus = f" ± {formats.count(spread)}" if np.isfinite(spread) else ""
+    return f"{formats.count(mean)}{plus}"
+
+
+def step_weights(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the weights inside the training: extremes and clips per chain and step."""
+    header = ["chain", "step", "stages", "sum before → after, last iteration"]
+    header += ["minimum", "maximum", "smallest effective sample size", "clipped ratios"]
+    body = []
+    for (chain, step), rows in tables.steps.groupby(["chain", "step"], sort=False):
+        last = rows[rows["iteration"] == rows["iteration"].max()]
+        sums = [formats.count(last[c].mean()) for c in ("sum_before", "sum_after")]
+        body.append(
+            [
+                chain,
+                step,
+                formats.count(len(rows)),
+                " → ".join(sums),
+                formats.number(rows["minimum"].min()),
+                formats.number(rows["maximum"].max()),
+                formats.count(rows["ess"].min()),
+                formats.count(rows["clipped"].sum()),
+            ]
+        )
+    return header, body

@@ -1,0 +1,263 @@
+"""Page: the report of a study as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from omniflow.errors import InputError
+from omniflow.report import cells, figures, formats
+from omniflow.report.tables import ObservableRecord, ReportTables
+from omniflow.report.verdict import judge
+
+SPREAD = "Spread $\\sigma_{\\mathrm{rel}}$"
+SERIES = {
+    "td": ("Distance to truth, TD × 1000", "td_floor"),
+    "sigma_rel": ("σ_rel, mean over bins", None),
+    "rel_mse": ("Relative MSE, mean over bins", None),
+}
+
+
+def write(folder: Path | str, output: Path | str) -> None:
+    """Read a study folder and write its report, complete or not at all.
+
+    Raises:
+        InputError: a table of the folder is missing or incomplete, or the output folder is.
+    """
+    text = render(ReportTables.read(folder))
+    output = Path(output)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, output)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def render(tables: ReportTables) -> str:
+    """HTML of the report; the same tables give the same text.
+
+    All text is escaped by jinja2. Figures, which matplotlib makes of numbers and labels, are the
+    only markup that is passed in, and a content security policy forbids any request.
+    """
+    environment = Environment(
+        loader=PackageLoader("omniflow.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = environment.get_template("script.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html").render(
+        **_context(tables), script_hash=f"sha256-{digest}", f=formats
+    )
+
+
+def _context(tables: ReportTables) -> dict:
+    study = tables.study
+    looks = formats.looks([m.name for m in study.methods])
+    networks = tables.timing["purpose"].value_counts()
+    return {
+        "study": study,
+        "problems": tables.problems,
+        "verdict": judge(tables),
+        "looks": looks,
+        "networks": int(networks.get("unfolding", 0)),
+        "pretrainings": int(networks.get("pretraining", 0)),
+        "passes": tables.passes(),
+        "heats": cells.heat_maps(tables),
+        "costs": cells.costs(tables),
+        "distances": cells.distances(tables) if study.has_truth else [],
+        "averages": cells.averages(tables),
+        "combinations": [
+            (cells.TITLES[metric][0], cells.combinations(tables, metric))
+            for metric in (["sigma_rel", "rel_mse"] if study.has_truth else ["sigma_rel"])
+        ],
+        "timings": cells.timings(tables),
+        "final_weights": cells.final_weights(tables),
+        "step_weights": cells.step_weights(tables),
+        "panels": [(o, _panels(tables, o, looks)) for o in study.observables],
+        "detector": [
+            (o, _detector(tables, o, looks))
+            for o in study.observables
+            if o.name in set(tables.detector["observable"])
+        ],
+        "convergence": [(o, _convergence(tables, o, looks)) for o in study.observables],
+        "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.observables],
+        "losses": _losses(tables),
+        "weight_figures": _weights(tables, looks),
+    }
+
+
+def _by_method(tables: ReportTables, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Frames per method in the study's order."""
+    return {m.name: table[table["method"] == m.name] for m in tables.study.methods}
+
+
+def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> list[Markup]:
+    """The paper's panels: distribution with ratio, spread and relative MSE per bin."""
+    rows = tables.headline("metrics", tables.study.iterations)
+    frames = _by_method(tables, rows[rows["observable"] == observable.name])
+    title = f"{observable.label} ({observable.name})"
+    drawn = [
+        figures.distribution(observable, frames, looks, title=f"Distribution of {title}"),
+        figures.per_bin(observable, frames, looks, "sigma_rel", SPREAD, title=f"Spread of {title}"),
+    ]
+    if tables.study.has_truth:
+        drawn.append(
+            figures.per_bin(
+                observable, frames, looks, "rel_mse", "Relative MSE", title=f"MSE of {title}"
+            )
+        )
+    return [Markup(svg) for svg in drawn]
+
+
+def _detector(tables: ReportTables, observable: ObservableRecord, looks: dict) -> list[Markup]:
+    """Data against simulation per iteration, and their distance by iteration."""
+    rows = tables.headline("detector")
+    frames = {
+        method: dict(iter(frame.groupby("iteration")))
+        for method, frame in _by_method(tables, rows[rows["observable"] == observable.name]).items()
+    }
+    summary = tables.headline("detector_summary")
+    summary = summary[summary["observable"] == observable.name]
+    title = f"{observable.label} ({observable.name})"
+    distribution = figures.detector(
+        observable, frames, looks, title=f"Detector-level distribution of {title}"
+    )
+    distance = figures.by_iteration(
+        _series(tables, summary, "td"),
+        looks,
+        "Distance to data, TD × 1000",
+        floor=float(summary["td_floor"].mean()),
+        title=f"Detector-level distance of {title}",
+    )
+    return [Markup(distribution), Markup(distance)]
+
+
+def _series(
+    tables: ReportTables, rows: pd.DataFrame, column: str
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Per method: iterations, values of `column` and their errors (0 where there are none)."""
+    series = {}
+    for method, frame in _by_method(tables, rows).items():
+        frame = frame.sort_values("iteration")
+        errors = frame.get(f"{column}_error", pd.Series(0.0, index=frame.index))
+        series[method] = (
+            frame["iteration"].to_numpy(dtype=float),
+            frame[column].to_numpy(dtype=float),
+            errors.to_numpy(dtype=float),
+        )
+    return series
+
+
+def _convergence(tables: ReportTables, observable: ObservableRecord, looks: dict) -> list[Markup]:
+    """Averages over bins by iteration; the distance starts with the prior at iteration 0."""
+    rows = tables.headline("summary")
+    rows = rows[(rows["observable"] == observable.name) & (rows["iteration"] > 0)]
+    drawn = []
+    for column, (label, floor) in SERIES.items():
+        if column != "sigma_rel" and not tables.study.has_truth:
+            continue
+        shown = rows
+        if column == "td":
+            first = rows[rows["iteration"] == 1]
+            shown = pd.concat([first.assign(iteration=0, td=first["td_prior"]), rows])
+        drawn.append(
+            figures.by_iteration(
+                _series(tables, shown, column),
+                looks,
+                label.replace("σ_rel", SPREAD),
+                floor=float(rows[floor].mean()) if floor else np.nan,
+                title=f"{label} by iteration of {observable.label} ({observable.name})",
+            )
+        )
+    return [Markup(svg) for svg in drawn]
+
+
+def _combinations(
+    tables: ReportTables, observable: ObservableRecord, looks: dict
+) -> list[tuple[str, dict[str, formats.Look], Markup]]:
+    """Spread per bin for each combination of each method that has several, with its legend."""
+    study, drawn = tables.study, []
+    rows = tables.metrics[
+        (tables.metrics["iteration"] == study.iterations)
+        & (tables.metrics["observable"] == observable.name)
+    ]
+    for method in study.methods:
+        if len(method.combine) < 2:
+            continue
+        own = rows[rows["method"] == method.name]
+        order = cells.ordered(method.combine, study.headline_combine[method.name])
+        shades = formats.shades(looks[method.name], order)
+        svg = figures.per_bin(
+            observable,
+            {c: own[own["combine"] == c] for c in order},
+            shades,
+            "sigma_rel",
+            SPREAD,
+            height=3.0,
+            title=f"Combinations of {method.name}: {observable.label} ({observable.name})",
+        )
+        drawn.append((method.name, shades, Markup(svg)))
+    return drawn
+
+
+def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
+    """Loss curves per chain and step, then of pre-training, each with a caption."""
+    users: dict[str, list[str]] = {}
+    for method in tables.study.methods:
+        users.setdefault(method.chain, []).append(method.name)
+    histories = tables.histories
+    groups = {
+        (f"{chain}, step {step}", f"used by {formats.listing(names)}"): rows
+        for chain, names in users.items()
+        for step, rows in histories[
+            (histories["chain"] == chain) & (histories["purpose"] == "unfolding")
+        ].groupby("step")
+    }
+    before = histories[histories["purpose"] == "pretraining"]
+    if len(before):
+        caption = "detector level, before the first iteration"
+        groups["Pre-training", caption] = before.assign(iteration="1")
+    drawn = []
+    for (heading, caption), curves in groups.items():
+        svg = figures.losses(curves, formats.OKABE_ITO[0], title=f"Loss curves of {heading}")
+        networks = len(curves.drop_duplicates(["pass", "lane", "member", "iteration", "step"]))
+        plural = "network" if networks == 1 else "networks"
+        drawn.append((heading, f"{networks} {plural}, {caption}", Markup(svg)))
+    return drawn
+
+
+def _weights(tables: ReportTables, looks: dict) -> list[Markup]:
+    """Sum, largest weight and effective sample size by iteration: mean and range over passes."""
+    rows = tables.headline("weights")
+    labels = {"sum": "Sum of weights", "maximum": "Largest weight", "ess": "Effective sample size"}
+    drawn = []
+    for column, label in labels.items():
+        series = {}
+        for method, frame in _by_method(tables, rows).items():
+            found = frame.groupby("iteration")[column].agg(["mean", "min", "max"])
+            errors = np.array([found["mean"] - found["min"], found["max"] - found["mean"]])
+            series[method] = (
+                found.index.to_numpy(dtype=float),
+                found["mean"].to_numpy(),
+                np.maximum(errors, 0),
+            )
+        drawn.append(Markup(figures.by_iteration(series, looks, label, title=f"{label}, weights")))
+    return drawn

@@ -1,0 +1,343 @@
+"""Tables of a study folder: what the report reads, checked column by column."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from omniflow.errors import InputError
+
+REFERENCE = "none"  # the method that others are compared with, where a study has it
+STEPS = ("1", "2")
+
+
+class _Record(BaseModel):
+    """Base of study.json's sections: unknown keys are left to later versions."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+
+
+class SampleRecord(_Record):
+    """An input sample: role, origin and numbers of events."""
+
+    role: str
+    source: str
+    events: int | None
+    pass_detector: int | None
+    pass_particle: int | None
+    checksum: str
+
+
+class ObservableRecord(_Record):
+    """How an observable is called and drawn."""
+
+    name: str
+    label: str
+    latex: str
+    unit: str
+    kind: str
+    log_x: bool
+    log_y: bool
+
+
+class MethodRecord(_Record):
+    """A strategy: lanes x members, its chain and the combinations that exist for it."""
+
+    name: str
+    lanes: int = Field(ge=1)
+    members: int = Field(ge=1)
+    aggregate: str | None
+    start: str
+    chain: str
+    networks_per_pass: int = Field(ge=1)
+    combine: tuple[str, ...] = Field(min_length=1)
+
+
+class Study(_Record):
+    """Content of study.json: everything in the report that is not a number per bin."""
+
+    name: str
+    created: str
+    versions: dict[str, str]
+    config_yaml: str
+    machinery_only: bool
+    region: str
+    particle_level: str
+    normalization: str
+    iterations: int = Field(ge=1)
+    passes: int = Field(ge=1)
+    has_truth: bool
+    samples: tuple[SampleRecord, ...]
+    observables: tuple[ObservableRecord, ...] = Field(min_length=1)
+    methods: tuple[MethodRecord, ...] = Field(min_length=1)
+    headline_combine: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def reference(self) -> MethodRecord:
+        """Method that the others are compared with: `none`, else one network, else the first."""
+        by_name = {m.name: m for m in self.methods}
+        single = [m for m in self.methods if m.lanes * m.members == 1]
+        return by_name.get(REFERENCE) or (single or list(self.methods))[0]
+
+
+# Column kinds: s text, k coordinate kept as text, i whole number, f number that may be empty.
+_RESULT = {"method": "s", "combine": "s", "iteration": "i", "observable": "s"}
+_NETWORK = (
+    {"chain": "s"}
+    | dict.fromkeys(["pass", "lane", "member", "iteration", "step"], "k")
+    | {"purpose": "s"}
+)
+_AVERAGES = [f"{n}{w}" for n in ("bias_rel", "sigma_rel", "rel_mse") for w in ("", "_weighted")]
+_BIN = {"bin": "i", "low": "f", "high": "f"}
+COLUMNS: dict[str, dict[str, str]] = {
+    "metrics": _RESULT
+    | _BIN
+    | dict.fromkeys(["truth", "prior", "mean", "bias_rel", "sigma_rel", "sigma_rel_paper"], "f")
+    | dict.fromkeys(["rel_mse", "mse_rel_paper"], "f")
+    | dict.fromkeys(
+        [f"{n}_error" for n in ("truth", "prior", "mean", "sigma_rel", "bias_rel", "rel_mse")], "f"
+    )
+    | {"passes": "i"},
+    "summary": _RESULT
+    | dict.fromkeys(_AVERAGES + [f"{name}_error" for name in _AVERAGES], "f")
+    | dict.fromkeys(["td_prior", "td", "td_floor", "td_prior_floor"], "f")
+    | {"passes": "i", "bins": "i"},
+    "detector": _RESULT
+    | _BIN
+    | dict.fromkeys(["data", "data_error", "simulation", "simulation_error", "sigma_rel"], "f")
+    | {"passes": "i"},
+    "detector_summary": _RESULT | {"td": "f", "td_floor": "f"},
+    "timing": _NETWORK
+    | {"start": "s"}
+    | dict.fromkeys(["events", "epochs", "best_epoch", "seconds", "events_per_second"], "f")
+    | {"val_loss": "f", "parameters": "f"},
+    "cost": {"method": "s", "networks_per_pass": "i", "seconds_per_pass": "f"}
+    | {"seconds_per_pass_error": "f", "passes": "i", "pretraining_seconds": "f"},
+    "histories": _NETWORK
+    | {"epoch": "i"}
+    | dict.fromkeys(["loss", "val_loss", "learning_rate", "grad_norm"], "f")
+    | {"seconds": "f", "events_per_second": "f"},
+    "weights": {"method": "s", "combine": "s", "pass": "i", "iteration": "i"}
+    | dict.fromkeys(["sum", "minimum", "maximum", "mean", "ess", "scale"], "f"),
+    "steps": {"chain": "s", "pass": "i", "lane": "i", "iteration": "i", "step": "s"}
+    | dict.fromkeys(["sum_before", "sum_after", "minimum", "maximum", "ess", "clipped"], "f"),
+}
+_KEYS = {
+    "metrics": [*_RESULT, "bin"],
+    "summary": [*_RESULT],
+    "detector": [*_RESULT, "bin"],
+    "detector_summary": [*_RESULT],
+    "cost": ["method"],
+    "weights": ["method", "combine", "pass", "iteration"],
+    "timing": list(_NETWORK),
+}
+
+
+@dataclass(frozen=True)
+class ReportTables:
+    """Everything that the report shows; `problems` names what the study lacks, for the reader."""
+
+    study: Study
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    detector: pd.DataFrame
+    detector_summary: pd.DataFrame
+    timing: pd.DataFrame
+    cost: pd.DataFrame
+    histories: pd.DataFrame
+    weights: pd.DataFrame
+    steps: pd.DataFrame
+    problems: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def read(cls, folder: Path | str) -> ReportTables:
+        """Read and check study.json and the nine tables of a study folder.
+
+        Raises:
+            InputError: a file or column is missing or not readable, or a method, combination,
+                iteration or observable of study.json has no rows; the message names them.
+        """
+        folder = Path(folder)
+        study = _read_study(folder / "study.json")
+        frames = {name: _read_table(folder / f"{name}.csv", name) for name in COLUMNS}
+        _check_results(folder, study, frames)
+        return cls(study=study, **frames, problems=tuple(_problems(study, frames)))
+
+    def headline(self, name: str, iteration: int | None = None) -> pd.DataFrame:
+        """Rows of table `name` at each method's headline combination (and one iteration)."""
+        table = getattr(self, name)
+        rows = table[table["combine"] == table["method"].map(self.study.headline_combine)]
+        return rows if iteration is None else rows[rows["iteration"] == iteration]
+
+    def passes(self) -> dict[str, int]:
+        """Number of passes behind each method's headline numbers."""
+        last = self.headline("summary", self.study.iterations)
+        return last.groupby("method")["passes"].min().astype(int).to_dict()
+
+
+def _read_study(path: Path) -> Study:
+    try:
+        study = Study.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+        )
+        raise InputError(f"{path}: {faults}") from None
+    for method in study.methods:
+        headline = study.headline_combine.get(method.name)
+        if headline not in method.combine:
+            raise InputError(
+                f"{path}: headline_combine.{method.name} is {headline!r}, "
+                f"not one of its combinations {', '.join(method.combine)}"
+            )
+    return study
+
+
+def _read_table(path: Path, name: str) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a CSV table ({error})") from None
+    kinds = COLUMNS[name]
+    missing = [column for column in kinds if column not in table]
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing")
+    for column, kind in kinds.items():
+        if kind == "s":
+            continue
+        if kind == "k":  # pandas writes 1 as 1.0 where another row of the column is empty
+            table[column] = table[column].str.removesuffix(".0")
+            continue
+        text = table[column].str.strip()
+        empty = text.str.lower().isin(["", "nan"])
+        values = pd.to_numeric(text.mask(empty), errors="coerce").astype(float)
+        wrong = values.isna() & ~empty
+        if kind == "i":
+            wrong |= empty | (values != np.round(values))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            wanted = "a whole number" if kind == "i" else "a number"
+            raise InputError(
+                f"{path}: column {column}, line {row + 2}: {text[row]!r}, not {wanted}"
+            )
+        table[column] = values.astype(int) if kind == "i" else values
+    keys = _KEYS.get(name)
+    if keys and table.duplicated(keys).any():
+        first = table.loc[table.duplicated(keys), keys].iloc[0]
+        where = ", ".join(f"{k} {v}" for k, v in first.items())
+        raise InputError(f"{path}: more than one row for {where}")
+    return table
+
+
+def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) -> None:
+    """Refuse a study whose tables lack a result that study.json announces."""
+    names = [o.name for o in study.observables]
+    iterations = range(1, study.iterations + 1)
+    every = [(m.name, c) for m in study.methods for c in m.combine]
+    headline = [(m.name, study.headline_combine[m.name]) for m in study.methods]
+    known = set(frames["detector"]["observable"])
+    if unknown := sorted(known - set(names)):
+        raise InputError(
+            f"{folder / 'detector.csv'}: column observable: {', '.join(unknown)} not in study.json"
+        )
+    at_detector = [n for n in names if n in known]
+    with_prior = range(study.iterations + 1)
+    wanted = {
+        "metrics": (every, iterations, names),
+        "summary": (every, iterations, names),
+        "detector": (headline, with_prior, at_detector),
+        "detector_summary": (headline, with_prior, at_detector),
+        "weights": (headline, iterations, None),
+    }
+    for name, (results, steps, observables) in wanted.items():
+        columns = list(_RESULT)[: 4 if observables is not None else 3]
+        there = set(frames[name][columns].itertuples(index=False, name=None))
+        expected = [
+            (*result, *rest)
+            for result in results
+            for rest in itertools.product(steps, *([observables] if observables else []))
+        ]
+        _refuse(folder / f"{name}.csv", columns, [e for e in expected if e not in there])
+    for name, column, values in (
+        ("cost", "method", [m.name for m in study.methods]),
+        ("steps", "chain", sorted({m.chain for m in study.methods})),
+    ):
+        there = set(frames[name][column])
+        _refuse(folder / f"{name}.csv", [column], [(v,) for v in values if v not in there])
+    if study.has_truth:
+        for name, column in (("metrics", "truth"), ("metrics", "bias_rel"), ("summary", "td")):
+            if frames[name][column].isna().any():
+                raise InputError(
+                    f"{folder / name}.csv: column {column} has empty cells, "
+                    "but study.json says has_truth"
+                )
+
+
+def _refuse(path: Path, columns: list[str], missing: list[tuple]) -> None:
+    if not missing:
+        return
+    shown = "; ".join(
+        ", ".join(f"{c} {v}" for c, v in zip(columns, row, strict=True)) for row in missing[:5]
+    )
+    more = f"; and {len(missing) - 5} more" if len(missing) > 5 else ""
+    raise InputError(f"{path}: no rows for {shown}{more}; run the evaluation again")
+
+
+def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
+    """Sentences on networks and passes that are not there; the report shows them on top."""
+    found: list[str] = []
+    chains: dict[str, tuple[int, int]] = {}
+    for method in study.methods:
+        lanes = max(method.lanes, chains.get(method.chain, (0, 0))[0])
+        chains[method.chain] = (lanes, method.members)
+    expected = [
+        (chain, str(p), str(lane), str(member), str(iteration), step)
+        for chain, (lanes, members) in chains.items()
+        for p in range(1, study.passes + 1)
+        for lane in range(lanes)
+        for member in range(members)
+        for iteration in range(1, study.iterations + 1)
+        for step in STEPS
+    ]
+    keys = list(_NETWORK)[:-1]
+    for name in ("timing", "histories"):
+        table = frames[name]
+        rows = table[table["purpose"] == "unfolding"]
+        there = set(rows[keys].itertuples(index=False, name=None))
+        missing = [e for e in expected if e not in there]
+        if missing:
+            shown = "; ".join(
+                ", ".join(f"{k} {v}" for k, v in zip(keys, row, strict=True)) for row in missing[:3]
+            )
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            found.append(
+                f"{name}.csv lacks {len(missing)} of {len(expected)} networks: {shown}{more}."
+            )
+        starts = [m.name for m in study.methods if m.start != "scratch"]
+        if starts and not (table["purpose"] == "pretraining").any():
+            found.append(
+                f"{name}.csv has no pre-training network, but {', '.join(starts)} "
+                f"{'starts' if len(starts) == 1 else 'start'} from one."
+            )
+    last = frames["metrics"][frames["metrics"]["iteration"] == study.iterations]
+    for method, passes in last.groupby("method", sort=False)["passes"].min().items():
+        if passes < study.passes:
+            found.append(f"{method} has only {passes} of {study.passes} passes.")
+    if unknown := sorted(set(frames["metrics"]["method"]) - {m.name for m in study.methods}):
+        found.append(f"metrics.csv has methods that study.json does not: {', '.join(unknown)}.")
+    absent = [
+        o.name for o in study.observables if o.name not in set(frames["detector"]["observable"])
+    ]
+    if absent:
+        found.append(f"detector.csv has no rows for {', '.join(absent)}.")
+    return found

@@ -1,0 +1,109 @@
+"""Stage 4: histograms of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.evaluation import observables
+from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.tables import Unfolded
+from omniflow.events import store
+from omniflow.events.sample import Events
+from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.stages.weights import setup
+from omniflow.unfolding.plan import Plan
+
+LEVELS = ("particle", "detector")
+_PARTS = ("content", "variance", "sum_covariance")
+
+
+def edges(plan: Plan) -> dict[str, np.ndarray]:
+    """Return the bin edges of the configured observables."""
+    settings = plan.config.observables
+    return {
+        name: np.asarray(observables.binning(name, settings.binning).edges)
+        for name in settings.names
+    }
+
+
+def region(plan: Plan, events: Events, level: str) -> np.ndarray:
+    """Return which events (n,) a histogram at this level counts."""
+    if level == "detector":
+        return np.asarray(events.pass_detector)
+    unfolded_only = plan.config.unfolding.particle_level == "pass_gen"
+    if plan.config.observables.region == "fiducial" or unfolded_only:
+        return np.asarray(events.pass_particle)
+    return np.ones(len(events), bool)
+
+
+def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
+    """Return the entries per event and bin of all observables of a sample at one level."""
+    events = store.open_store(plan.store(role))
+    names = plan.config.observables.names
+    entries = observables.read(plan.observables(role) / f"{level}.h5", names, len(events))
+    mask = region(plan, events, level)
+    return {name: CountMatrix(entries[name], edge, mask) for name, edge in edges(plan).items()}
+
+
+def make_histograms(plan: Plan, method: str) -> None:
+    """Write the histograms of a method: level / combination / observable / (iteration, pass, bin)."""
+    common = setup(plan)
+    event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
+    position = np.argsort(event_id)
+    simulation = {level: counts(plan, "simulation", level) for level in LEVELS}
+    base = common.scale * common.weight
+    with create_h5(plan.histograms(method)) as file:
+        for how in plan.combinations(method):
+            pieces: dict[tuple[str, str], list[Histogram]] = {}
+            for pass_ in plan.passes:
+                ratio = _ratios(plan, method, how, pass_, event_id, position)
+                weights = base[:, None] * ratio.T
+                for level in LEVELS:
+                    for name, matrix in simulation[level].items():
+                        pieces.setdefault((level, name), []).append(matrix.fill(weights))
+            for (level, name), histograms in pieces.items():
+                group = file.create_group(f"{level}/{how}/{name}")
+                for part in _PARTS:
+                    values = np.stack([getattr(h, part) for h in histograms], axis=1)
+                    group.create_dataset(part, data=values)
+
+
+def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
+    """Yield the histograms of a method at one level, per combination and iteration."""
+    with open_h5(plan.histograms(method)) as file:
+        for how in plan.combinations(method):
+            arrays = {
+                name: [read_dataset(file, f"{level}/{how}/{name}/{part}") for part in _PARTS]
+                for name in plan.config.observables.names
+            }
+            for row, iteration in enumerate(plan.iterations):
+                yield Unfolded(
+                    method,
+                    how,
+                    iteration,
+                    {name: Histogram(*(a[row] for a in parts)) for name, parts in arrays.items()},
+                )
+
+
+def _ratios(
+    plan: Plan, method: str, how: str, pass_: int, event_id: np.ndarray, position: np.ndarray
+) -> np.ndarray:
+    """Return nu (iterations, n) in the order of the store, 1 for events that are not unfolded."""
+    path = plan.unfolded(method, how, pass_)
+    with open_h5(path) as file:
+        ids = read_dataset(file, "event_id", (None,), "u")
+        values = read_dataset(file, "ratio", (len(plan.iterations), len(ids)), "f")
+    where = np.searchsorted(event_id, ids, sorter=position)
+    rows = position[np.minimum(where, len(position) - 1)]
+    if not np.array_equal(event_id[rows], ids):
+        raise InputError(
+            f"{path}: event_id: has events that the simulation does not have; it was made from "
+            "another sample. Delete it and rerun."
+        )
+    result = np.ones((len(values), len(event_id)))
+    result[:, rows] = values
+    return result
+

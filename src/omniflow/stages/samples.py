@@ -1,0 +1,58 @@
+"""Stage 1: event stores, classifier inputs and cached observables."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from omniflow.evaluation import observables
+from omniflow.events import features, store
+from omniflow.events.ingest import ingest
+from omniflow.files import write_text
+from omniflow.unfolding import seeds
+from omniflow.unfolding.plan import Plan
+
+
+def make_store(plan: Plan, role: str) -> None:
+    """Write the event store of a sample."""
+    seed = seeds.integer(seeds.sequence(plan.config.study.seed, f"store {role}"))
+    ingest(plan.samples[role], plan.store(role), seed)
+
+
+def make_scaling(plan: Plan) -> None:
+    """Write means and standard deviations of the features of detector-level simulation."""
+    simulation = store.open_store(plan.store("simulation"))
+    scaling = features.fit_scaling(
+        simulation.detector, simulation.pass_detector, plan.config.classifier.features
+    )
+    write_text(scaling.to_json(), plan.scaling)
+
+
+def make_features(plan: Plan, role: str, level: str) -> None:
+    """Write the classifier inputs of a sample at one level."""
+    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    features.write(
+        plan.features(role, level),
+        getattr(store.open_store(plan.store(role)), level),
+        scaling,
+        plan.config.classifier.features,
+        plan.config.classifier.neighbours,
+    )
+
+
+def make_observables(plan: Plan, role: str) -> None:
+    """Write the observables of a sample at every level that it has."""
+    events = store.open_store(plan.store(role))
+    folder = plan.observables(role)
+    temporary = Path(f"{folder}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for level in ("detector", "particle"):
+        if getattr(events, level) is not None:
+            observables.write(
+                temporary / f"{level}.h5",
+                getattr(events, level),
+                plan.config.observables.names,
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)

@@ -1,0 +1,281 @@
+"""Stage 5: the tables of a study, which the report and other tools read."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+
+import h5py
+import numpy as np
+import pandas as pd
+
+import omniflow
+from omniflow.config import dump
+from omniflow.evaluation import observables
+from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.tables import Unfolded, detector_tables, unfolding_tables
+from omniflow.events import store
+from omniflow.files import atomic_path, open_h5, write_csv, write_json
+from omniflow.stages import evaluation
+from omniflow.stages.weights import setup
+from omniflow.unfolding.plan import Plan
+
+# Below this many passing events in either sample the report says that it shows no physics.
+_FEW_EVENTS = 20_000
+_PACKAGES = ("omniflow", "tensorflow", "keras", "numpy", "snakemake", "fastjet", "pythia8mc")
+
+TABLES = (
+    "metrics.csv",
+    "metrics.parquet",
+    "summary.csv",
+    "detector.csv",
+    "detector_summary.csv",
+    "timing.csv",
+    "histories.csv",
+    "cost.csv",
+    "weights.csv",
+    "steps.csv",
+    "study.json",
+)
+
+
+def make_tables(plan: Plan) -> None:
+    """Write every file of TABLES into the study's folder."""
+    common = setup(plan)
+    data = store.open_store(plan.store("data"))
+    normalization = plan.config.unfolding.normalization
+    edges = evaluation.edges(plan)
+    prior_weight = common.scale * common.weight
+
+    def fill(role: str, level: str, weight: np.ndarray) -> dict[str, Histogram]:
+        matrices: dict[str, CountMatrix] = evaluation.counts(plan, role, level)
+        return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
+
+    truth = None if data.particle is None else fill("data", "particle", data.weight)
+    metrics, summary = unfolding_tables(
+        _results(plan, "particle"),
+        edges,
+        fill("simulation", "particle", prior_weight),
+        truth,
+        normalization,
+    )
+    before = {
+        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
+        for name, h in fill("simulation", "detector", prior_weight).items()
+    }
+    priors = [
+        Unfolded(method, how, 0, before)
+        for method in plan.config.methods
+        for how in plan.combinations(method)
+    ]
+    detector, detector_summary = detector_tables(
+        [*priors, *_results(plan, "detector")],
+        edges,
+        fill("data", "detector", data.weight),
+        normalization,
+    )
+    timing, histories = _histories(plan)
+    frames = {
+        "metrics": metrics,
+        "summary": summary,
+        "detector": detector,
+        "detector_summary": detector_summary,
+        "timing": timing,
+        "histories": histories,
+        "cost": cost(plan, timing),
+        "weights": _weights(plan),
+        "steps": _steps(plan),
+    }
+    for name, frame in frames.items():
+        write_csv(frame, plan.table(f"{name}.csv"))
+    with atomic_path(plan.table("metrics.parquet")) as temporary:
+        metrics.to_parquet(temporary, index=False)
+    write_json(_study(plan, common.scale, truth is not None), plan.table("study.json"))
+
+
+def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
+    """Return networks and seconds of training per pass of each method, from the timing table."""
+    rows = []
+    pretraining = float(timing.loc[timing.purpose == "pretraining", "seconds"].sum())
+    for name, method in plan.config.methods.items():
+        mine = timing[(timing.chain == plan.chain_slug(method)) & (timing.lane < method.lanes)]
+        seconds = mine.groupby("pass").seconds.sum()
+        error = seconds.std(ddof=1) / np.sqrt(len(seconds)) if len(seconds) > 1 else np.nan
+        rows.append(
+            {
+                "method": name,
+                "networks_per_pass": plan.networks_per_pass(name),
+                "seconds_per_pass": seconds.mean(),
+                "seconds_per_pass_error": error,
+                "passes": len(seconds),
+                "pretraining_seconds": pretraining if method.start != "scratch" else 0.0,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _results(plan: Plan, level: str) -> list[Unfolded]:
+    return [
+        result
+        for method in plan.config.methods
+        for result in evaluation.read_histograms(plan, method, level)
+    ]
+
+
+def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return one row per network, and one per network and epoch."""
+    files = [plan.pretrained(n.lane) / "history.json" for n in plan.pretraining_networks]
+    files += [plan.history(block) for block in plan.all_blocks()]
+    timing, epochs = [], []
+    for path in files:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for record in content["networks"]:
+            network, summary = record["network"], record["summary"]
+            keys = {
+                "chain": network["chain"],
+                "pass": network["pass_"],
+                "lane": network["lane"],
+                "member": network["member"],
+                "iteration": network["iteration"],
+                "step": network["step"],
+                "purpose": "unfolding" if network["step"] else "pretraining",
+            }
+            trained = record["epochs"][1:]
+            events = summary["train_events"] + summary["held_out_events"]
+            timing.append(
+                keys
+                | {
+                    "start": record["start"]["policy"],
+                    "events": events,
+                    "epochs": len(trained),
+                    "best_epoch": record["best_epoch"],
+                    "seconds": summary["seconds"],
+                    "events_per_second": np.mean([e["events_per_second"] for e in trained]),
+                    "val_loss": record["epochs"][record["best_epoch"]]["val_loss"],
+                    "parameters": record["parameters"],
+                    "job_seconds": content["job"]["seconds"],
+                    "device": content["job"]["device"],
+                }
+            )
+            epochs += [keys | epoch for epoch in record["epochs"]]
+    return pd.DataFrame(timing), pd.DataFrame(epochs)
+
+
+def _weights(plan: Plan) -> pd.DataFrame:
+    rows = []
+    for method in plan.config.methods:
+        for how in plan.combinations(method):
+            for pass_ in plan.passes:
+                with open_h5(plan.unfolded(method, how, pass_)) as file:
+                    rows += _weight_rows(file, method, how, pass_)
+    return pd.DataFrame(rows)
+
+
+def _weight_rows(file: h5py.File, method: str, how: str, pass_: int) -> list[dict]:
+    weight, ratios = file["weight"][:], file["ratio"][:].astype(float)
+    base = weight / ratios[-1]
+    rows = []
+    for iteration, ratio in enumerate(ratios, start=1):
+        final = base * ratio
+        rows.append(
+            {
+                "method": method,
+                "combine": how,
+                "pass": pass_,
+                "iteration": iteration,
+                "sum": final.sum(),
+                "minimum": ratio.min(),
+                "maximum": ratio.max(),
+                "mean": ratio.mean(),
+                "ess": final.sum() ** 2 / (final**2).sum(),
+                "scale": file.attrs["scale"],
+            }
+        )
+    return rows
+
+
+def _steps(plan: Plan) -> pd.DataFrame:
+    rows = []
+    for chain in plan.chains:
+        for pass_ in plan.passes:
+            for group in plan.groups(chain, pass_):
+                for iteration in plan.iterations:
+                    for step in (1, 2):
+                        with open_h5(plan.weights(group, iteration, step)) as file:
+                            checks = json.loads(file.attrs["checks"])
+                        keys = {"chain": chain, "pass": pass_}
+                        stage = {"iteration": iteration, "step": step}
+                        rows += [keys | {"lane": c.pop("lane")} | stage | c for c in checks]
+    return pd.DataFrame(rows)
+
+
+def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
+    config = plan.config
+    samples = []
+    few = False
+    for role in plan.samples:
+        events = store.open_store(plan.store(role))
+        passing = int(np.count_nonzero(events.pass_detector))
+        if role in ("data", "simulation"):
+            few |= passing < _FEW_EVENTS
+        with open_h5(plan.store(role)) as file:
+            checksum = str(file.attrs["checksum"])
+        fiducial = events.pass_particle
+        samples.append(
+            {
+                "role": role,
+                "source": plan.samples[role].source,
+                "events": len(events),
+                "pass_detector": passing,
+                "pass_particle": None if fiducial is None else int(np.count_nonzero(fiducial)),
+                "checksum": checksum,
+            }
+        )
+    methods = [
+        {
+            "name": name,
+            "lanes": method.lanes,
+            "members": method.members,
+            "aggregate": method.aggregate,
+            "start": method.start,
+            "chain": plan.chain_slug(method),
+            "networks_per_pass": plan.networks_per_pass(name),
+            "combine": list(plan.combinations(name)),
+        }
+        for name, method in config.methods.items()
+    ]
+    fields = ("name", "label", "latex", "unit", "kind", "log_x", "log_y")
+    return {
+        "name": config.study.name,
+        "seed": config.study.seed,
+        "versions": {"omniflow": omniflow.__version__, **_versions()},
+        "config_yaml": dump(config),
+        "machinery_only": few,
+        "region": config.observables.region,
+        "particle_level": config.unfolding.particle_level,
+        "normalization": config.unfolding.normalization,
+        "scale": scale,
+        "iterations": config.unfolding.iterations,
+        "passes": config.study.passes,
+        "has_truth": has_truth,
+        "samples": samples,
+        "observables": [
+            {field: getattr(observables.get(name), field) for field in fields}
+            for name in config.observables.names
+        ],
+        "methods": methods,
+        "headline_combine": {m["name"]: m["combine"][0] for m in methods},
+        "notes": list(plan.notes),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES[1:]:
+        for candidate in (name, f"{name}-cpu"):
+            try:
+                found[name] = metadata.version(candidate)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found

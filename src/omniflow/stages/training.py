@@ -1,0 +1,213 @@
+"""Stage 2: training jobs of OmniFold's steps and of pre-training."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events import store
+from omniflow.events.batches import Source
+from omniflow.events.features import Features, open_features
+from omniflow.events.sample import Events
+from omniflow.files import create_h5, memory_map, write_json
+from omniflow.training import runtime
+from omniflow.unfolding import seeds
+from omniflow.unfolding.plan import Block, Network, Plan
+
+_STARTED = time.time()
+
+
+def train_block(plan: Plan, block: Block) -> None:
+    """Train the networks of a block and write weights, histories and logits."""
+    runtime.configure(plan.config.execution.threads)
+    job = _Job(plan, block)
+    folder = plan.networks_folder(block)
+    temporary = _fresh(folder)
+    records = []
+    with create_h5(plan.logits(block)) as file:
+        shape = (len(block.networks), len(job.simulation))
+        logits = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
+        for row, network in enumerate(block.networks):
+            sources = job.sources(network)
+            weights, record = job.fit(network, sources, job.start(network))
+            records.append(record)
+            job.save(weights, temporary / plan.network_file(network))
+            out = np.full(shape[1], np.nan, np.float32)
+            job.trainer.predict(weights, sources[-1], out)
+            logits[row] = out
+    write_json({"networks": records, "job": _job_record()}, plan.history(block))
+    _replace(temporary, folder)
+
+
+def pretrain(plan: Plan, model: int) -> None:
+    """Train a classifier of the pre-training pair at detector level and write it."""
+    runtime.configure(plan.config.execution.threads)
+    network = plan.pretraining_networks[model]
+    sources = []
+    for role in ("numerator", "denominator"):
+        events = store.open_store(plan.store(f"pretraining-{role}"))
+        features = open_features(plan.features(f"pretraining-{role}", "detector"))
+        weight = (events.weight,)
+        pair = (weight, ()) if role == "numerator" else ((), weight)
+        sources.append(Source(features, events.event_id, events.pass_detector, *pair))
+    job = _Networks(plan, sources[0].features)
+    weights, record = job.fit(network, tuple(sources), job.start_fresh(network))
+    temporary = _fresh(plan.pretrained(model))
+    job.save(weights, temporary / "network.weights.h5")
+    write_json({"networks": [record], "job": _job_record()}, temporary / "history.json")
+    _replace(temporary, plan.pretrained(model))
+
+
+class _Networks:
+    """One architecture, its trainer, and where networks start."""
+
+    def __init__(self, plan: Plan, features: Features) -> None:
+        from omniflow.models import registry
+        from omniflow.training.trainer import Trainer
+
+        self.plan, self.registry = plan, registry
+        self.model = registry.build(
+            plan.config.classifier, features.particles.shape[1], features.event.shape[1]
+        )
+        self.trainer = Trainer(self.model, plan.config.training, features)
+
+    def start_fresh(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
+        """Return newly drawn weights and a record of where they come from."""
+        seed = self.plan.seed("initial", network)
+        return self.registry.initial_weights(self.model, seed), {"policy": "scratch"}
+
+    def fit(
+        self,
+        network: Network,
+        sources: tuple[Source, ...],
+        start: tuple[list[np.ndarray], dict[str, str]],
+    ) -> tuple[list[np.ndarray], dict]:
+        """Return the trained weights and the record of the training."""
+        from omniflow.training.trainer import Seeds
+
+        initial, origin = start
+        restart = self.plan.config.unfolding.restart
+        fit = self.trainer.fit(
+            sources,
+            initial,
+            Seeds(
+                seeds.integer(self.plan.seed("split", network)),
+                self.plan.seed("order", network),
+            ),
+            restart.rate_factor if network.iteration > 1 else 1.0,
+            network.name,
+        )
+        record = {
+            "network": vars(network),
+            "start": {**origin, "digest": digest(initial)},
+            "best_epoch": fit.best_epoch,
+            "parameters": self.model.count_params(),
+            "summary": fit.summary,
+            "digest": digest(fit.weights),
+            "epochs": fit.history,
+        }
+        return fit.weights, record
+
+    def save(self, weights: list[np.ndarray], path: Path) -> None:
+        """Write a network in Keras' format."""
+        self.model.set_weights(weights)
+        self.model.save_weights(path)
+
+    def load(self, path: Path) -> list[np.ndarray]:
+        """Return the weights that `save` wrote.
+
+        Raises:
+            InputError: missing, or of another architecture.
+        """
+        try:
+            self.model.load_weights(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: does not hold a network of the configured architecture ({error}). "
+                "Delete the file and rerun, or use the classifier it was trained with."
+            ) from error
+        return self.model.get_weights()
+
+
+class _Job(_Networks):
+    """The inputs of a block."""
+
+    def __init__(self, plan: Plan, block: Block) -> None:
+        self.block = block
+        self.level = "detector" if block.step == 1 else "particle"
+        self.simulation = store.open_store(plan.store("simulation"))
+        self.features = open_features(plan.features("simulation", self.level))
+        super().__init__(plan, self.features)
+        group = block.group
+        self.push = _lanes(plan.previous_weights(group, block.iteration, 1))
+        self.pull = _lanes(plan.weights(group, block.iteration, 1)) if block.step == 2 else None
+
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata of the training; the last one is what logits are wanted for."""
+        row = self.block.group.lanes.index(network.lane)
+        base = (self.simulation.weight,)
+        simulation = (self.features, self.simulation.event_id)
+        if self.block.step == 2:
+            select = _unfolded(self.plan, self.simulation)
+            return (Source(*simulation, select, (*base, self.pull[row]), base),)
+        data = store.open_store(self.plan.store("data"))
+        inputs = open_features(self.plan.features("data", "detector"))
+        pushed = base if self.push is None else (*base, self.push[row])
+        return (
+            Source(inputs, data.event_id, data.pass_detector, (data.weight,), ()),
+            Source(*simulation, self.simulation.pass_detector, (), pushed),
+        )
+
+    def start(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
+        """Return initial weights by the restart and start policies, and a record of them."""
+        previous = self.plan.previous_block(self.block)
+        if previous is not None:
+            path = self.plan.networks_folder(previous) / self.plan.network_file(network)
+            return self.load(path), {"policy": "warm", "iteration": str(previous.iteration)}
+        fresh, origin = self.start_fresh(network)
+        policy = self.plan.chains[network.chain].start
+        if policy == "scratch":
+            return fresh, origin
+        loaded = self.load(self.plan.pretrained() / "network.weights.h5")
+        if policy == "backbone":
+            loaded = self.registry.with_new_head(self.model, loaded, fresh)
+        return loaded, {"policy": policy, "model": "0"}
+
+
+def digest(weights: list[np.ndarray]) -> str:
+    """Return a hash of a network's weights, to compare networks in histories."""
+    result = hashlib.sha256()
+    for array in weights:
+        result.update(np.ascontiguousarray(array).tobytes())
+    return result.hexdigest()[:16]
+
+
+def _unfolded(plan: Plan, simulation: Events) -> np.ndarray:
+    if plan.config.unfolding.particle_level == "pass_gen":
+        return simulation.pass_particle
+    return np.broadcast_to(np.True_, len(simulation))
+
+
+def _lanes(path: Path | None) -> np.ndarray | None:
+    return None if path is None else memory_map(path, "ratio", (None, None), "f")
+
+
+def _job_record() -> dict[str, object]:
+    return {"seconds": time.time() - _STARTED, "device": runtime.device()}
+
+
+def _fresh(folder: Path) -> Path:
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    return temporary
+
+
+def _replace(temporary: Path, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)

@@ -1,0 +1,1 @@
+"""Training: losses, optimisers and the trainer (TensorFlow is imported here)."""

@@ -1,0 +1,319 @@
+"""Training of one network after the other with one traced graph."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from omniflow.config.schema import Training
+from omniflow.errors import TrainingError
+from omniflow.events.batches import Batch, Part, Source, by_length
+from omniflow.events.features import Features
+from omniflow.training.losses import binary_cross_entropy
+from omniflow.training.prefetch import prefetch
+from omniflow.training.schedule import learning_rate
+
+# Events per forward pass outside training; sorted by multiplicity within eight times as many.
+_FORWARD = 512
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Random numbers of one network.
+
+    Attributes:
+        split: integer that decides which events are held out.
+        order: sequence of the batch order.
+    """
+
+    split: int
+    order: np.random.SeedSequence
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Outcome of one training.
+
+    Attributes:
+        weights: network weights with the lowest held-out loss, in Keras order.
+        history: one dict per epoch; epoch 0 is the network before training.
+        best_epoch: the epoch that `weights` are from.
+        summary: events in each part, sums of weights, seconds.
+    """
+
+    weights: list[np.ndarray]
+    history: list[dict[str, float]]
+    best_epoch: int
+    summary: dict[str, float]
+
+
+class Trainer:
+    """Trains and evaluates networks of one architecture; traces each function only once."""
+
+    def __init__(self, model: keras.Model, settings: Training, features: Features) -> None:
+        """Prepare optimiser, gradient sums and averaged weights of `model` for such inputs."""
+        self.model, self.settings = model, settings
+        variables = model.trainable_variables
+        self._optimizer = _optimizer(settings)
+        self._optimizer.build(variables)
+        self._gradients = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
+        self._average = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
+        # Shapes are left open in the signature, so that no batch causes another trace.
+        inputs = {
+            "particles": tf.TensorSpec((None, None, features.particles.shape[1]), tf.float32),
+            "mask": tf.TensorSpec((None, None), tf.float32),
+            "neighbours": tf.TensorSpec((None, None, features.neighbours.shape[1]), tf.int32),
+            "event": tf.TensorSpec((None, features.event.shape[1]), tf.float32),
+        }
+        weights = tf.TensorSpec((None,), tf.float32)
+        number = tf.TensorSpec((), tf.float32)
+        self._backward = tf.function(self._backward, [inputs, weights, weights])
+        self._update = tf.function(self._update, [number, number])
+        self._forward = tf.function(self._forward, [inputs])
+
+    # -- traced functions ------------------------------------------------------------------
+
+    def _backward(self, inputs: dict[str, tf.Tensor], a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = binary_cross_entropy(self.model(inputs), a, b)
+        for total, gradient in zip(
+            self._gradients, tape.gradient(loss, [v.value for v in variables]), strict=True
+        ):
+            # A network may ignore an input on purpose (the MLP has no use for particles), but
+            # every parameter is used: a missing gradient is an error, raised here by TensorFlow.
+            total.assign_add(gradient)
+        return loss
+
+    def _update(self, rate: tf.Tensor, momentum: tf.Tensor) -> tf.Tensor:
+        variables = self.model.trainable_variables
+        norm = tf.linalg.global_norm(self._gradients)
+        scale = tf.constant(1.0)
+        if self.settings.clip_norm is not None:
+            scale = tf.minimum(1.0, self.settings.clip_norm / (norm + 1e-12))
+        self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply([g * scale for g in self._gradients], variables)
+        for average, variable, gradient in zip(
+            self._average, variables, self._gradients, strict=True
+        ):
+            average.assign_add((1 - momentum) * (variable.value - average))
+            gradient.assign(tf.zeros_like(gradient))
+        return norm
+
+    def _forward(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        return self.model(inputs)
+
+    # -- training --------------------------------------------------------------------------
+
+    def fit(
+        self,
+        sources: tuple[Source, ...],
+        initial: list[np.ndarray],
+        seeds: Seeds,
+        rate_factor: float = 1.0,
+        name: str = "network",
+    ) -> Fit:
+        """Train one network from the weights `initial` and return its best state.
+
+        Each source is one stratum of the batches: (data, simulation) in step 1, so that half of
+        every batch comes from either class, and the simulation alone in step 2, where its events
+        stand in both classes. Held-out events decide which epoch is kept; the loss is that of the
+        averaged weights, which are the ones returned.
+
+        Raises:
+            TrainingError: no events or weights to train on or to hold out, or a loss that is
+                not finite; the message starts with `name`.
+        """
+        settings = self.settings
+        started = time.perf_counter()
+        training, held_out = (
+            [Part(s, seeds.split, settings.validation, validation) for s in sources]
+            for validation in (False, True)
+        )
+        counts, sums, held_counts, held_sums = _totals(training, held_out, name)
+        size = max(1, min(settings.batch_size, sum(counts)) // len(sources))
+        updates = max(1, sum(counts) // (size * len(sources)))
+        # A class whose weights sum to W gets 1/2 of the loss in expectation over batches.
+        norms = [
+            [0.5 * count / (size * total) if weight else 0.0 for total, weight in zip(
+                sums, (bool(source.numerator), bool(source.denominator)), strict=True
+            )]
+            for count, source in zip(counts, sources, strict=True)
+        ]
+
+        self.model.set_weights(initial)
+        for variable in self._optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+        for variable in self._gradients:
+            variable.assign(tf.zeros_like(variable))
+        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
+            average.assign(variable.value)
+
+        history = [{"epoch": 0, "val_loss": self._held_out_loss(held_out, held_sums)}]
+        best, best_epoch = initial, 0
+        lowest = _finite(history[0]["val_loss"], f"{name}: held-out loss before training")
+        step = 0
+        for epoch in range(1, settings.epochs + 1):
+            begin = time.perf_counter()
+            rng = [np.random.default_rng([epoch, i, *_words(seeds.order)]) for i in range(len(sources))]
+            streams = [part.shuffled(r, size) for part, r in zip(training, rng, strict=True)]
+            batches = prefetch(self._batches(sources, streams, norms, updates))
+            loss, norms_seen, waited = 0.0, [], 0.0
+            rate = 0.0
+            mark = time.perf_counter()
+            for parts in batches:
+                waited += time.perf_counter() - mark
+                losses = [self._backward(*part) for part in parts]
+                rate = learning_rate(settings, step, updates, rate_factor)
+                # The average starts short and lengthens, so that early states do not linger.
+                momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
+                norm = self._update(tf.constant(rate, tf.float32), tf.constant(momentum, tf.float32))
+                loss += float(tf.add_n(losses))
+                norms_seen.append(float(norm))
+                step += 1
+                mark = time.perf_counter()
+            seconds = time.perf_counter() - begin
+            _finite(loss, f"{name}: training loss of epoch {epoch}")
+            live = self.model.get_weights()
+            self._use_average()
+            value = _finite(
+                self._held_out_loss(held_out, held_sums), f"{name}: held-out loss of epoch {epoch}"
+            )
+            if value < lowest:
+                lowest, best, best_epoch = value, self.model.get_weights(), epoch
+            self.model.set_weights(live)
+            history.append(
+                {
+                    "epoch": epoch,
+                    "loss": loss / updates,
+                    "val_loss": value,
+                    "learning_rate": rate,
+                    "grad_norm": float(np.mean(norms_seen)),
+                    "grad_norm_max": float(np.max(norms_seen)),
+                    "seconds": time.perf_counter() - begin,
+                    "events_per_second": updates * size * len(sources) / seconds,
+                    "waiting": waited / seconds,
+                }
+            )
+            if epoch - best_epoch >= settings.patience:
+                break
+        summary = {
+            "train_events": sum(counts),
+            "held_out_events": sum(held_counts),
+            "sum_numerator": sums[0],
+            "sum_denominator": sums[1],
+            "updates_per_epoch": updates,
+            "seconds": time.perf_counter() - started,
+        }
+        return Fit(best, history, best_epoch, summary)
+
+    def predict(self, weights: list[np.ndarray], source: Source, out: np.ndarray) -> None:
+        """Write the logits of the selected events of `source` into `out` (n,), others untouched."""
+        self.model.set_weights(weights)
+        index = (
+            np.flatnonzero(np.asarray(source.select[where], bool)) + where.start
+            for where in source.slices()
+        )
+        for chunk in _regroup(index, 8 * _FORWARD):
+            for batch in by_length(source, chunk, -(-len(chunk) // _FORWARD)):
+                out[batch.index] = self._forward(_inputs(batch)).numpy()
+
+    # -- helpers ---------------------------------------------------------------------------
+
+    def _batches(
+        self,
+        sources: tuple[Source, ...],
+        streams: list[Iterator[np.ndarray]],
+        norms: list[list[float]],
+        updates: int,
+    ) -> Iterator[list[tuple]]:
+        """Yield per update the micro-batches (inputs, weights A, weights B)."""
+        parts = max(1, self.settings.micro_batches // len(sources))
+        for _ in range(updates):
+            yield [
+                (_inputs(batch), batch.numerator * np.float32(a), batch.denominator * np.float32(b))
+                for source, stream, (a, b) in zip(sources, streams, norms, strict=True)
+                for batch in by_length(source, next(stream), parts)
+            ]
+
+    def _use_average(self) -> None:
+        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
+            variable.assign(average)
+
+    def _held_out_loss(self, parts: list[Part], sums: tuple[float, float]) -> float:
+        total = 0.0
+        for part in parts:
+            for chunk in part.ordered(8 * _FORWARD):
+                for batch in by_length(part.source, chunk, -(-len(chunk) // _FORWARD)):
+                    z = self._forward(_inputs(batch)).numpy().astype(float)
+                    total += float(batch.numerator @ np.logaddexp(0, -z)) / sums[0]
+                    total += float(batch.denominator @ np.logaddexp(0, z)) / sums[1]
+        return total / 2
+
+
+def _optimizer(settings: Training) -> keras.optimizers.Optimizer:
+    # Rate and weight decay act as in the papers that define each optimiser: decoupled decay.
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(1.0, beta_1=settings.beta_1, beta_2=settings.beta_2)
+    kinds = {"lion": keras.optimizers.Lion, "adamw": keras.optimizers.AdamW}
+    return kinds[settings.optimizer](
+        1.0,
+        beta_1=settings.beta_1,
+        beta_2=settings.beta_2,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _inputs(batch: Batch) -> dict[str, np.ndarray]:
+    return {
+        "particles": batch.particles,
+        "mask": batch.mask,
+        "neighbours": batch.neighbours,
+        "event": batch.event,
+    }
+
+
+def _totals(training: list[Part], held_out: list[Part], name: str) -> tuple:
+    """Return events per source and sums of weights in A and B, for training and held-out events."""
+    result: list = []
+    for parts, what in ((training, "train on"), (held_out, "hold out")):
+        totals = [part.totals() for part in parts]
+        counts = [count for count, _, _ in totals]
+        sums = (sum(t[1] for t in totals), sum(t[2] for t in totals))
+        if min(counts) == 0 or not min(sums) > 0:
+            raise TrainingError(
+                f"{name}: nothing to {what}: {counts} events, sums of weights {sums} in the two "
+                "classes. Give more events, or another training.validation."
+            )
+        result += [counts, sums]
+    return tuple(result)
+
+
+def _finite(value: float, what: str) -> float:
+    if not math.isfinite(value):
+        raise TrainingError(f"{what} is {value}. Lower training.learning_rate or clip_norm.")
+    return value
+
+
+def _words(sequence: np.random.SeedSequence) -> list[int]:
+    return [int(word) for word in sequence.generate_state(4)]
+
+
+def _regroup(arrays: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    pending = np.empty(0, np.int64)
+    for array in itertools.chain(arrays, [None]):
+        if array is None:
+            if len(pending):
+                yield pending
+            return
+        pending = np.concatenate([pending, array])
+        while len(pending) >= size:
+            yield pending[:size]
+            pending = pending[size:]

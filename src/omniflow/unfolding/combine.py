@@ -1,0 +1,51 @@
+"""Combination of several weights per event into one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omniflow.errors import WeightError
+
+
+def combine(ratios: np.ndarray, how: str, weights: np.ndarray) -> np.ndarray:
+    """Return one ratio per event from those of K networks or lanes.
+
+    After combining, the yield is restored to the mean of the K yields (a median of weights does not
+    keep a sum).
+
+    Args:
+        ratios: (K, n) positive ratios; one row is returned as it is.
+        how: `mean`, `median`, `truncated_mean` (lowest and highest dropped; for 3 and 4 rows that
+            is the median) or `log_mean` (geometric mean) (arXiv:2503.20753, section 4.1).
+        weights: (n,) base weights that the yields are computed with.
+
+    Raises:
+        WeightError: a truncated mean of fewer than 3 rows, or a combination without positive yield.
+    """
+    if len(ratios) == 1:
+        return np.array(ratios[0], np.float64)
+    if how == "truncated_mean" and len(ratios) < 3:
+        raise WeightError(f"a truncated mean needs at least 3 ratios per event, got {len(ratios)}")
+    ratios = np.asarray(ratios, np.float64)
+    combined = FUNCTIONS[how](ratios)
+    wanted = float(np.mean(ratios @ weights))
+    found = float(combined @ weights)
+    if not (np.isfinite(found) and np.isfinite(wanted) and found > 0 and wanted > 0):
+        raise WeightError(f"{how} of {len(ratios)} ratios: yield {found}, mean yield {wanted}")
+    return combined * (wanted / found)
+
+
+def _truncated_mean(ratios: np.ndarray) -> np.ndarray:
+    return np.sort(ratios, axis=0)[1:-1].mean(axis=0)
+
+
+def _log_mean(ratios: np.ndarray) -> np.ndarray:
+    return np.exp(np.log(ratios).mean(axis=0))
+
+
+FUNCTIONS = {
+    "mean": lambda ratios: ratios.mean(axis=0),
+    "median": lambda ratios: np.median(ratios, axis=0),
+    "truncated_mean": _truncated_mean,
+    "log_mean": _log_mean,
+}

@@ -1,0 +1,389 @@
+"""The plan: every sample, network, job and file of a study, from its configuration alone.
+
+Snakefile, scripts, report and `omniflow plan` all ask this module for paths, seeds, dependencies and
+numbers of networks; nothing else knows them. It loads neither TensorFlow nor event files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.config.schema import Config, Method, PythiaSample, Sample
+from omniflow.unfolding import seeds
+
+NO_COMBINATION = "none"  # in place of a combination for methods of one lane
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What determines the training of a lane; methods with the same chain share its networks.
+
+    Attributes:
+        slug: name in paths, such as `scratch-1` or `pretrained-5-mean`.
+        start: start policy.
+        members: networks per step.
+        aggregate: how they are aggregated.
+        lanes: lanes to run, the most that any method asks for.
+    """
+
+    slug: str
+    start: str
+    members: int
+    aggregate: str
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """Coordinates of one training.
+
+    `pass_`, `iteration` and `step` count from 1, `lane` and `member` from 0. Pre-training networks
+    have pass, iteration and step 0 and chain `pretraining`; their lane is the model's number.
+    """
+
+    chain: str
+    pass_: int
+    lane: int
+    member: int
+    iteration: int
+    step: int
+    k: int
+
+    @property
+    def name(self) -> str:
+        """Name in messages and file names."""
+        if self.step == 0:
+            return f"{self.chain} model {self.lane}"
+        return (
+            f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
+            f"iteration {self.iteration} step {self.step}"
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes of one chain and pass whose weights move on together."""
+
+    chain: str
+    pass_: int
+    lanes: tuple[int, ...]
+
+    @property
+    def slug(self) -> str:
+        """Name in paths."""
+        return f"lanes-{self.lanes[0]}-{self.lanes[-1]}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """The networks that one job trains."""
+
+    group: Group
+    iteration: int
+    step: int
+    index: int
+    networks: tuple[Network, ...]
+
+
+class Plan:
+    """Everything that follows from a configuration."""
+
+    def __init__(self, config: Config) -> None:
+        """Derive the plan of `config`; nothing is read or written."""
+        self.config = config
+        self.root = Path(config.study.output) / config.study.name
+
+    # -- samples ---------------------------------------------------------------------------
+
+    @cached_property
+    def samples(self) -> dict[str, Sample]:
+        """Samples by role."""
+        found: dict[str, Sample] = {
+            "data": self.config.samples.data,
+            "simulation": self.config.samples.simulation,
+        }
+        pair = self.config.samples.pretraining
+        if pair is not None and self.needs_pretraining:
+            found["pretraining-numerator"] = pair.numerator
+            found["pretraining-denominator"] = pair.denominator
+        return found
+
+    @property
+    def needs_pretraining(self) -> bool:
+        """Whether any method starts from a pre-trained network."""
+        return any(method.start != "scratch" for method in self.config.methods.values())
+
+    def input_files(self, role: str) -> list[str]:
+        """Return the files that the sample of this role is read from."""
+        return list(getattr(self.samples[role], "files", ()))
+
+    def store(self, role: str) -> Path:
+        """Event store of a sample."""
+        return self.root / "samples" / f"{role}.h5"
+
+    @property
+    def scaling(self) -> Path:
+        """Means and standard deviations of the features."""
+        return self.root / "features" / "scaling.json"
+
+    def features(self, role: str, level: str) -> Path:
+        """Classifier inputs of a sample at `detector` or `particle` level."""
+        return self.root / "features" / f"{role}-{level}.h5"
+
+    def observables(self, role: str) -> Path:
+        """Folder of cached observables of a sample: detector.h5 and, with truth, particle.h5."""
+        return self.root / "observables" / role
+
+    # -- methods and chains ----------------------------------------------------------------
+
+    @staticmethod
+    def chain_slug(method: Method) -> str:
+        """Return the chain of a method."""
+        parts = [method.start, str(method.members)]
+        if method.members > 1:
+            parts.append(method.aggregate.replace("_", "-"))
+        return "-".join(parts)
+
+    @cached_property
+    def chains(self) -> dict[str, Chain]:
+        """Chains by slug, in the order in which methods name them."""
+        found: dict[str, Chain] = {}
+        for method in self.config.methods.values():
+            slug = self.chain_slug(method)
+            lanes = max(method.lanes, found[slug].lanes if slug in found else 0)
+            found[slug] = Chain(slug, method.start, method.members, method.aggregate, lanes)
+        return found
+
+    def combinations(self, method: str) -> tuple[str, ...]:
+        """Return the combinations of a method's lanes; `none` for a single lane.
+
+        A truncated mean of fewer than three lanes does not exist and is left out (see `notes`).
+        """
+        lanes = self.config.methods[method].lanes
+        if lanes == 1:
+            return (NO_COMBINATION,)
+        return tuple(c for c in self.config.combine if c != "truncated_mean" or lanes >= 3)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the results has to know about this configuration."""
+        notes = []
+        for name, method in self.config.methods.items():
+            if method.aggregate == "truncated_mean" and method.members in (3, 4):
+                notes.append(
+                    f"{name}: the truncated mean of {method.members} members is their median."
+                )
+            if "truncated_mean" not in self.config.combine or method.lanes == 1:
+                continue
+            if method.lanes < 3:
+                notes.append(f"{name}: no truncated mean of {method.lanes} lanes; left out.")
+            elif method.lanes < 5:
+                notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
+        return tuple(notes)
+
+    @property
+    def passes(self) -> range:
+        """Passes, from 1."""
+        return range(1, self.config.study.passes + 1)
+
+    @property
+    def iterations(self) -> range:
+        """Iterations, from 1."""
+        return range(1, self.config.unfolding.iterations + 1)
+
+    # -- trainings -------------------------------------------------------------------------
+
+    def groups(self, chain: str, pass_: int) -> list[Group]:
+        """Return the groups of lanes of a chain in one pass."""
+        size = max(1, self.config.execution.networks_per_job // self.chains[chain].members)
+        lanes = range(self.chains[chain].lanes)
+        return [
+            Group(chain, pass_, tuple(lanes[first : first + size]))
+            for first in range(0, len(lanes), size)
+        ]
+
+    def group(self, chain: str, pass_: int, slug: str) -> Group:
+        """Return the group with this slug."""
+        return next(g for g in self.groups(chain, pass_) if g.slug == slug)
+
+    def group_of(self, chain: str, pass_: int, lane: int) -> Group:
+        """Return the group that holds a lane."""
+        return next(g for g in self.groups(chain, pass_) if lane in g.lanes)
+
+    def blocks(self, group: Group, iteration: int, step: int) -> list[Block]:
+        """Return the jobs that train one step of a group of lanes."""
+        members = self.chains[group.chain].members
+        networks = [
+            Network(group.chain, group.pass_, lane, m, iteration, step, lane * members + m)
+            for lane in group.lanes
+            for m in range(members)
+        ]
+        size = self.config.execution.networks_per_job
+        return [
+            Block(group, iteration, step, index, tuple(networks[first : first + size]))
+            for index, first in enumerate(range(0, len(networks), size))
+        ]
+
+    def all_blocks(self) -> Iterator[Block]:
+        """Yield every training job, in an order that respects dependencies."""
+        for chain in self.chains:
+            for pass_ in self.passes:
+                for group in self.groups(chain, pass_):
+                    for iteration in self.iterations:
+                        for step in (1, 2):
+                            yield from self.blocks(group, iteration, step)
+
+    @property
+    def pretraining_networks(self) -> tuple[Network, ...]:
+        """Pre-trained models."""
+        return (Network("pretraining", 0, 0, 0, 0, 0, 0),) if self.needs_pretraining else ()
+
+    def seed(self, purpose: str, network: Network) -> np.random.SeedSequence:
+        """Return the random numbers of a network for `initial`, `split` or `order`.
+
+        The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
+        model, attempt); those not in use are 0. A fixed split leaves the iteration out.
+        """
+        iteration = network.iteration
+        if purpose == "split" and self.config.unfolding.restart.split == "fixed":
+            iteration = min(iteration, 1)
+        model = network.lane if network.step == 0 else 0
+        coordinates = (0, 0, network.pass_, network.k, iteration, network.step, 0, 0, model, 0)
+        return seeds.sequence(self.config.study.seed, purpose, *coordinates)
+
+    # -- files of trainings ----------------------------------------------------------------
+
+    def pretrained(self, model: int = 0) -> Path:
+        """Folder of a pre-trained model."""
+        return self.root / "pretraining" / f"model-{model}"
+
+    def stage_folder(self, group: Group, iteration: int, step: int) -> Path:
+        """Folder of one step of a group of lanes."""
+        return (
+            self.root
+            / "training"
+            / group.chain
+            / f"pass-{group.pass_}"
+            / group.slug
+            / f"iteration-{iteration}"
+            / f"step-{step}"
+        )
+
+    def block_folder(self, block: Block) -> Path:
+        """Folder of a training job."""
+        return self.stage_folder(block.group, block.iteration, block.step) / f"block-{block.index}"
+
+    def logits(self, block: Block) -> Path:
+        """Logits of a block's networks, (network, event)."""
+        return self.block_folder(block) / "logits.h5"
+
+    def history(self, block: Block) -> Path:
+        """Histories of a block's networks."""
+        return self.block_folder(block) / "history.json"
+
+    def networks_folder(self, block: Block) -> Path:
+        """Folder of a block's trained networks."""
+        return self.block_folder(block) / "networks"
+
+    @staticmethod
+    def network_file(network: Network) -> str:
+        """Return the file name of a trained network."""
+        return f"lane-{network.lane}-member-{network.member}.weights.h5"
+
+    def weights(self, group: Group, iteration: int, step: int) -> Path:
+        """Event weights of the lanes of a group after a step, (lane, event)."""
+        return self.stage_folder(group, iteration, step) / "weights.h5"
+
+    def previous_weights(self, group: Group, iteration: int, step: int) -> Path | None:
+        """Event weights that a step starts from; None at the very first."""
+        if step == 2:
+            return self.weights(group, iteration, 1)
+        return self.weights(group, iteration - 1, 2) if iteration > 1 else None
+
+    def previous_block(self, block: Block) -> Block | None:
+        """Return the block that a warm restart continues; None where networks start afresh."""
+        if block.iteration == 1 or self.config.unfolding.restart.network == "cold":
+            return None
+        return self.blocks(block.group, block.iteration - 1, block.step)[block.index]
+
+    def block_inputs(self, block: Block) -> list[Path]:
+        """Return the files that a training job needs."""
+        roles = ["data", "simulation"] if block.step == 1 else ["simulation"]
+        level = "detector" if block.step == 1 else "particle"
+        files = [f(role) for role in roles for f in (self.store, lambda r: self.features(r, level))]
+        for iteration, step in ((block.iteration, block.step), (block.iteration, 1)):
+            weights = self.previous_weights(block.group, iteration, step)
+            if weights is not None and weights not in files:
+                files.append(weights)
+        previous = self.previous_block(block)
+        if previous is not None:
+            files.append(self.networks_folder(previous))
+        elif self.chains[block.group.chain].start != "scratch":
+            files.append(self.pretrained())
+        return files
+
+    # -- results ---------------------------------------------------------------------------
+
+    def unfolded(self, method: str, combine: str, pass_: int) -> Path:
+        """Final weights of one pass of a method."""
+        return self.root / "unfolded" / method / combine / f"pass-{pass_}.h5"
+
+    def lane_groups(self, method: str, pass_: int) -> list[Group]:
+        """Return the groups that hold the lanes of a method."""
+        chain = self.chain_slug(self.config.methods[method])
+        lanes = range(self.config.methods[method].lanes)
+        groups = [self.group_of(chain, pass_, lane) for lane in lanes]
+        return list(dict.fromkeys(groups))
+
+    def combine_inputs(self, method: str, pass_: int) -> list[Path]:
+        """Return the files that the combination of a method's lanes needs."""
+        return [self.store("simulation")] + [
+            self.weights(group, iteration, 2)
+            for group in self.lane_groups(method, pass_)
+            for iteration in self.iterations
+        ]
+
+    def histograms(self, method: str) -> Path:
+        """Histograms of a method: all combinations, passes and iterations."""
+        return self.root / "histograms" / f"{method}.h5"
+
+    def table(self, name: str) -> Path:
+        """Table, or other result for the reader, in the study's folder."""
+        return self.root / name
+
+    # -- fingerprints ----------------------------------------------------------------------
+
+    def fingerprint(self, *sections: str) -> str:
+        """Return a hash of parts of the configuration (dotted names).
+
+        Rules carry those of what they depend on, so that a change of the report or the binning
+        retrains nothing and a change of the training retrains what it must.
+        """
+        whole = self.config.model_dump(mode="json")
+        parts = []
+        for section in sections:
+            value = whole
+            for key in section.split("."):
+                value = value[key]
+            parts.append(value)
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    # -- sizes -----------------------------------------------------------------------------
+
+    def networks_per_pass(self, method: str) -> int:
+        """Return the number of trainings of one pass of a method."""
+        settings = self.config.methods[method]
+        return 2 * len(self.iterations) * settings.lanes * settings.members
+
+    def expected_events(self, role: str) -> int | None:
+        """Return the number of records of a sample where the configuration states it."""
+        sample = self.samples[role]
+        return sample.events if isinstance(sample, PythiaSample) else sample.events

@@ -1,0 +1,148 @@
+"""OmniFold's two steps as functions of arrays (arXiv:1911.09107; arXiv:2503.20753, section 2).
+
+Simulated events have a base weight w, detector-level ratios omega and particle-level ratios nu.
+Matched events, misses and fakes are told apart by the two selection flags.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from omniflow.config.schema import Unfolding
+from omniflow.errors import InputError
+from omniflow.events.sample import Events
+from omniflow.unfolding import combine as combination
+from omniflow.unfolding import weights
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The selections and sums that stay the same through all iterations.
+
+    Attributes:
+        weight: (n,) base weights w of the simulation.
+        detector: (n,) bool, simulated events that pass at detector level.
+        particle: (n,) bool, simulated events that are unfolded (`unfolding.particle_level`).
+        data: (m,) bool, data that pass at detector level.
+        data_weight: (m,) weights of the data.
+        scale: factor s on the simulation.
+        sum_data, sum_simulation: detector-level sums, the latter before scaling.
+        absolute: whether ratios carry the yield.
+    """
+
+    weight: np.ndarray
+    detector: np.ndarray
+    particle: np.ndarray
+    data: np.ndarray
+    data_weight: np.ndarray
+    scale: float
+    sum_data: float
+    sum_simulation: float
+    absolute: bool
+
+
+def setup(data: Events, simulation: Events, settings: Unfolding) -> Setup:
+    """Return the selections and sums of a study.
+
+    Raises:
+        InputError: no simulated event is in both selections, or no data passes.
+    """
+    detector = np.asarray(simulation.pass_detector)
+    particle = np.ones(len(simulation), bool)
+    if settings.particle_level == "pass_gen":
+        particle = np.asarray(simulation.pass_particle)
+    if simulation.particle is None:
+        raise InputError("the simulation has no particle level; give a sample with truth.")
+    if not np.any(detector & particle):
+        raise InputError(
+            "no simulated event passes at both levels: nothing connects them. Check the flags of "
+            "the simulation and unfolding.particle_level."
+        )
+    chosen = np.asarray(data.pass_detector)
+    sum_data = float(np.asarray(data.weight)[chosen].sum())
+    sum_simulation = float(np.asarray(simulation.weight)[detector].sum())
+    if not (sum_data > 0 and sum_simulation > 0):
+        raise InputError(
+            f"detector-level sums of weights must be positive: data {sum_data}, "
+            f"simulation {sum_simulation}."
+        )
+    scale = sum_data / sum_simulation if settings.scale == "detector" else float(settings.scale)
+    return Setup(
+        np.asarray(simulation.weight),
+        detector,
+        particle,
+        chosen,
+        np.asarray(data.weight),
+        scale,
+        sum_data,
+        sum_simulation,
+        settings.normalization == "absolute",
+    )
+
+
+def pull(
+    setup: Setup,
+    push: np.ndarray,
+    logits: np.ndarray,
+    aggregate: str,
+    clip: float,
+    where: str,
+) -> tuple[np.ndarray, weights.Check]:
+    """Return the pull weights nu * omega after step 1.
+
+    Misses keep omega = 1 (`unity`), fakes have nu = 1.
+
+    Args:
+        setup: selections and sums.
+        push: (n,) ratios nu of the previous iteration.
+        logits: (members, n) logits of data against simulation; read where events pass.
+        aggregate: how members are combined.
+        clip: largest magnitude of a logit.
+        where: names the step in messages.
+    """
+    base = setup.scale * setup.weight * push
+    omega, clipped = _ratios(setup, setup.detector, logits, setup.sum_data, base, aggregate, clip)
+    chosen = setup.detector
+    check = weights.check(base[chosen], (base * omega)[chosen], omega[chosen], clipped, where)
+    return push * omega, check
+
+
+def push(
+    setup: Setup, pull: np.ndarray, logits: np.ndarray, aggregate: str, clip: float, where: str
+) -> tuple[np.ndarray, weights.Check]:
+    """Return the push weights nu after step 2; 1 for events outside the unfolded phase space.
+
+    Args:
+        setup: selections and sums.
+        pull: (n,) pull weights of step 1.
+        logits: (members, n) logits of pulled against original simulation.
+        aggregate: how members are combined.
+        clip: largest magnitude of a logit.
+        where: names the step in messages.
+    """
+    base = setup.scale * setup.weight
+    chosen = setup.particle
+    target = float((base * pull)[chosen].sum())
+    nu, clipped = _ratios(setup, chosen, logits, target, base, aggregate, clip)
+    check = weights.check(base[chosen], (base * nu)[chosen], nu[chosen], clipped, where)
+    return nu, check
+
+
+def _ratios(
+    setup: Setup,
+    chosen: np.ndarray,
+    logits: np.ndarray,
+    sum_a: float,
+    base: np.ndarray,
+    aggregate: str,
+    clip: float,
+) -> tuple[np.ndarray, int]:
+    """Return the combined ratio of the chosen events, 1 for all others, and the clip count."""
+    yields = sum_a / float(base[chosen].sum()) if setup.absolute else 1.0
+    pairs = [weights.ratio(row[chosen], clip, yields) for row in logits]
+    result = np.ones(len(chosen))
+    stacked = np.stack([ratio for ratio, _ in pairs])
+    result[chosen] = combination.combine(stacked, aggregate, base[chosen])
+    return result, sum(clipped for _, clipped in pairs)

@@ -1,0 +1,191 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from omniflow.evaluation.histograms import Histogram
+from omniflow.evaluation.tables import Unfolded, detector_tables, unfolding_tables
+
+EDGES = {"q2": np.array([1.0, 2.0, 4.0, 8.0, 16.0])}
+# bin 2 has no truth, bin 3 no unfolded content
+UNFOLDED = np.array([[9.0, 24.0, 1.0, 0.0], [12.0, 20.0, 1.0, 0.0], [12.0, 16.0, 1.0, 0.0]])
+TRUTH = np.array([10.0, 25.0, 0.0, 5.0])
+PRIOR = np.array([20.0, 10.0, 10.0, 0.0])
+
+
+def histogram(content, variance=None):
+    variance = content if variance is None else variance
+    return Histogram(content, variance, variance)
+
+
+def result(content=UNFOLDED, iteration=1, variance=None, **names):
+    names = {"method": "step", "combine": "none"} | names
+    return Unfolded(**names, iteration=iteration, histograms={"q2": histogram(content, variance)})
+
+
+def tables(results=None, truth=TRUTH, normalization="absolute"):
+    return unfolding_tables(
+        [result()] if results is None else results,
+        EDGES,
+        {"q2": histogram(PRIOR)},
+        None if truth is None else {"q2": histogram(truth)},
+        normalization,
+    )
+
+
+def test_metrics_columns_start_as_other_tools_expect():
+    expected = (
+        "method,combine,iteration,observable,bin,low,high,truth,prior,mean,bias_rel,sigma_rel,"
+        "sigma_rel_paper,rel_mse,mse_rel_paper,passes,truth_error,prior_error,mean_error,"
+        "sigma_rel_error,bias_rel_error,rel_mse_error"
+    )
+    assert ",".join(tables()[0].columns) == expected
+
+
+def test_metrics_in_absolute_yields():
+    variance = np.array([[1.0, 9.0, 1.0, 0.0], [4.0, 9.0, 1.0, 0.0], [4.0, 9.0, 1.0, 0.0]])
+    metrics, _ = tables([result(variance=variance)])
+    assert metrics.bin.tolist() == [0, 1]  # empty bins are absent
+    assert metrics.low.tolist() == [1, 2]
+    assert metrics.high.tolist() == [2, 4]
+    assert metrics.truth.tolist() == [10, 25]
+    assert metrics.prior.tolist() == [20, 10]
+    np.testing.assert_allclose(metrics["mean"], [11, 20])
+    np.testing.assert_allclose(metrics.bias_rel, [0.1, -0.2])
+    np.testing.assert_allclose(metrics.sigma_rel, [np.sqrt(3) / 11, 0.2])
+    np.testing.assert_allclose(metrics.truth_error, np.sqrt([10, 25]))
+    np.testing.assert_allclose(metrics.prior_error, np.sqrt([20, 10]))
+    np.testing.assert_allclose(metrics.mean_error, np.sqrt([3, 9]))
+    assert (metrics.sigma_rel_error > 0).all()
+    assert metrics.passes.tolist() == [3, 3]
+
+
+def test_metrics_in_shape_do_not_depend_on_the_yield_of_a_pass():
+    scaled = UNFOLDED * np.array([[1.0], [2.0], [5.0]])
+    metrics, summary = tables([result()], normalization="shape")
+    again, summary_again = tables([result(scaled)], normalization="shape")
+    for name in ("mean", "truth", "bias_rel", "sigma_rel", "rel_mse"):
+        np.testing.assert_allclose(metrics[name], again[name], rtol=1e-12)
+    np.testing.assert_allclose(metrics.truth, [0.25, 0.625])
+    np.testing.assert_allclose(
+        metrics["mean"], [(9 / 34 + 12 / 33 + 12 / 29) / 3, (24 / 34 + 20 / 33 + 16 / 29) / 3]
+    )
+    assert summary.td[0] == pytest.approx(summary_again.td[0])
+
+
+def test_summary():
+    _, summary = tables()
+    assert ",".join(summary.columns) == (
+        "method,combine,iteration,observable,bias_rel,bias_rel_error,sigma_rel,sigma_rel_error,"
+        "rel_mse,rel_mse_error,bias_rel_weighted,bias_rel_weighted_error,sigma_rel_weighted,"
+        "sigma_rel_weighted_error,rel_mse_weighted,rel_mse_weighted_error,td_prior,td,td_floor,"
+        "td_prior_floor,passes,bins"
+    )
+    (row,) = summary.to_dict("records")
+    assert (row["method"], row["combine"], row["iteration"]) == ("step", "none", 1)
+    assert (row["observable"], row["passes"], row["bins"]) == ("q2", 3, 2)
+    assert row["bias_rel"] == pytest.approx(0.15)
+    assert row["bias_rel_weighted"] == pytest.approx(6 / 35)
+    assert row["rel_mse"] == pytest.approx((0.03 + 107 / 1875) / 2)
+    assert row["rel_mse_weighted"] == pytest.approx((0.3 + 107 / 75) / 35)
+    assert row["bias_rel_error"] > 0
+    # truth (0.25, 0.625, 0, 0.125), prior (0.5, 0.25, 0.25, 0); empty bins count here
+    assert row["td_prior"] == pytest.approx(
+        500 * (0.25**2 / 0.75 + 0.375**2 / 0.875 + 0.25 + 0.125)
+    )
+    # multinomial variances p (1 - p) / 40 of both
+    truth, prior = np.array([0.25, 0.625, 0, 0.125]), np.array([0.5, 0.25, 0.25, 0])
+    variance = (truth * (1 - truth) + prior * (1 - prior)) / 40
+    assert row["td_prior_floor"] == pytest.approx(500 * np.sum(variance / (truth + prior)))
+
+
+@pytest.mark.parametrize("normalization", ["absolute", "shape"])
+def test_discriminator_is_of_shapes_in_both_normalisations(normalization):
+    _, summary = tables([result(3 * np.tile(TRUTH, (2, 1)))], normalization=normalization)
+    assert summary.td[0] == pytest.approx(0, abs=1e-12)
+    assert summary.td_floor[0] > 0
+
+
+@pytest.mark.parametrize("normalization", ["absolute", "shape"])
+def test_without_truth_only_prior_and_spread_remain(normalization):
+    metrics, summary = tables(truth=None, normalization=normalization)
+    assert metrics.bin.tolist() == [0, 1, 2]
+    empty = ["truth", "truth_error", "bias_rel", "bias_rel_error", "rel_mse", "mse_rel_paper"]
+    assert metrics[empty].isna().to_numpy().all()
+    filled = ["prior", "prior_error", "mean", "mean_error", "sigma_rel", "sigma_rel_error"]
+    assert metrics[filled].notna().to_numpy().all()
+    empty = ["bias_rel", "bias_rel_weighted_error", "rel_mse", "td", "td_prior", "td_floor"]
+    assert summary[empty].isna().to_numpy().all()
+    assert summary[["sigma_rel", "sigma_rel_error", "sigma_rel_weighted"]].notna().to_numpy().all()
+    text = metrics.to_csv(index=False)
+    assert "nan" not in text.lower()
+    read = pd.read_csv(io.StringIO(text))
+    assert read["combine"].tolist() == ["none"] * 3
+
+
+def test_one_pass_has_empty_spread():
+    metrics, summary = tables([result(UNFOLDED[:1])])
+    assert metrics[["sigma_rel", "sigma_rel_paper", "bias_rel_error"]].isna().to_numpy().all()
+    np.testing.assert_allclose(metrics.bias_rel, [-0.1, -0.04])
+    assert np.isnan(summary.sigma_rel[0])
+    assert summary.td[0] > 0
+
+
+def test_rows_keep_the_order_of_results():
+    results = [result(method=m, iteration=i) for m in ("b", "a") for i in (1, 2)]
+    metrics, summary = tables(results)
+    assert summary.method.tolist() == ["b", "b", "a", "a"]
+    assert metrics.iteration.tolist() == [1, 1, 2, 2] * 2
+    metrics, summary = tables([])
+    assert len(metrics) == len(summary) == 0
+    assert "td_floor" in summary.columns
+
+
+def test_nothing_unfolded_leaves_no_rows():
+    metrics, summary = tables([result(np.zeros((3, 4)))])
+    assert len(metrics) == 0
+    assert summary.bins.tolist() == [0]
+    assert summary[["bias_rel", "sigma_rel", "td"]].isna().to_numpy().all()
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match=r"q2: results must be \(passes, 4\)"):
+        tables([result(UNFOLDED[0])])
+    with pytest.raises(ValueError, match=r"q2: references must be \(4,\)"):
+        tables(truth=TRUTH[:2])
+
+
+class TestDetector:
+    def test_absolute(self):
+        prior = result(PRIOR[None], iteration=0)
+        detector, summary = detector_tables(
+            [prior, result()], EDGES, {"q2": histogram(TRUTH)}, "absolute"
+        )
+        assert ",".join(detector.columns) == (
+            "method,combine,iteration,observable,bin,low,high,data,data_error,simulation,"
+            "simulation_error,sigma_rel,passes"
+        )
+        assert ",".join(summary.columns) == (
+            "method,combine,iteration,observable,td,td_floor,passes"
+        )
+        assert detector.iteration.tolist() == [0] * 4 + [1] * 4
+        assert detector.passes.tolist() == [1] * 4 + [3] * 4
+        assert detector["data"].tolist() == TRUTH.tolist() * 2
+        np.testing.assert_allclose(detector.simulation, [20, 10, 10, 0, 11, 20, 1, 0])
+        np.testing.assert_allclose(detector.simulation_error**2, detector.simulation)
+        np.testing.assert_allclose(detector.data_error**2, detector["data"])
+        nan = np.nan
+        np.testing.assert_allclose(detector.sigma_rel, [nan] * 4 + [np.sqrt(3) / 11, 0.2, 0.0, nan])
+        _, reference = tables()
+        assert summary.td[0] == pytest.approx(reference.td_prior[0])
+        assert summary.td_floor[0] == pytest.approx(reference.td_prior_floor[0])
+        assert summary.td[1] == pytest.approx(reference.td[0])
+
+    def test_shape_and_empty_bins(self):
+        data = np.array([30.0, 10.0, 0.0, 0.0])
+        simulation = np.array([[1.0, 1.0, 0.0, 0.0], [3.0, 1.0, 0.0, 0.0]])
+        detector, _ = detector_tables([result(simulation)], EDGES, {"q2": histogram(data)}, "shape")
+        assert detector.bin.tolist() == [0, 1]
+        np.testing.assert_allclose(detector["data"], [0.75, 0.25])
+        np.testing.assert_allclose(detector.simulation, [0.625, 0.375])

@@ -1,0 +1,180 @@
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from omniflow import files
+from omniflow.errors import InputError
+
+
+@pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_atomic_path_leaves_nothing_after_an_exception(tmp_path, exception):
+    path = tmp_path / "out.txt"
+    with pytest.raises(exception), files.atomic_path(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise exception
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_atomic_path_keeps_the_old_file_after_an_exception(tmp_path):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic_path(path) as temporary:  # noqa: PT012
+        temporary.write_text("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_atomic_path_appears_only_at_the_end_and_keeps_the_suffix(tmp_path):
+    path = tmp_path / "new folder" / "a.weights.h5"
+    with files.atomic_path(path) as temporary:
+        assert temporary.parent == path.parent
+        assert temporary.name.endswith(".weights.h5")
+        temporary.write_text("x")
+        assert not path.exists()
+    assert path.read_text() == "x"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_atomic_path_that_was_not_written_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), files.atomic_path(tmp_path / "a"):
+        pass
+
+
+def test_write_json_knows_numpy_and_refuses_nan(tmp_path):
+    path = tmp_path / "a.json"
+    value = {"a": np.float32(0.5), "b": np.arange(3), "c": path, "d": "Q² < 1"}
+    files.write_json(value, path)
+    assert json.loads(path.read_text(encoding="utf-8")) == {
+        "a": 0.5,
+        "b": [0, 1, 2],
+        "c": str(path),
+        "d": "Q² < 1",
+    }
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json({"a": float("nan")}, path)
+    with pytest.raises(TypeError, match="set cannot be written"):
+        files.write_json({"a": set()}, path)
+    assert json.loads(path.read_text(encoding="utf-8"))["a"] == 0.5
+
+
+def test_write_csv_leaves_missing_numbers_empty(tmp_path):
+    path = tmp_path / "a.csv"
+    files.write_csv(pd.DataFrame({"x": [1, 2], "y": [0.1, float("nan")]}), path)
+    assert path.read_bytes() == b"x,y\n1,0.1\n2,\n"
+
+
+def test_create_h5_leaves_nothing_after_an_exception(tmp_path):
+    with pytest.raises(KeyboardInterrupt), files.create_h5(tmp_path / "a.h5") as h5file:  # noqa: PT012
+        h5file["x"] = np.arange(10)
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def _h5(path, **datasets):
+    with files.create_h5(path) as h5file:
+        for name, value in datasets.items():
+            h5file[name] = value
+    return path
+
+
+def test_open_h5_names_missing_files_and_folders(tmp_path):
+    with (
+        pytest.raises(InputError, match=r"none\.h5: no such file"),
+        files.open_h5(tmp_path / "none.h5"),
+    ):
+        pass
+    with pytest.raises(InputError, match="is not a file"), files.open_h5(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"event,weight\n1,1\n" * 99, "is not an HDF5 file")],
+)
+def test_open_h5_refuses_other_files(tmp_path, content, message):
+    path = tmp_path / "a.h5"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"a\.h5: {message}"), files.open_h5(path):
+        pass
+
+
+@pytest.mark.parametrize("share", [0.999, 0.5, 0.1])
+def test_open_h5_refuses_truncated_files(tmp_path, share):
+    path = _h5(tmp_path / "a.h5", x=np.arange(10_000))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"a\.h5: is truncated"), files.open_h5(path):
+        pass
+
+
+def test_open_h5_lets_errors_of_the_body_through(tmp_path):
+    path = _h5(tmp_path / "a.h5", x=[1])
+    with pytest.raises(OSError, match="mine"), files.open_h5(path):
+        raise OSError("mine")
+
+
+def test_read_dataset_checks_name_shape_and_type(tmp_path):
+    with files.open_h5(_h5(tmp_path / "a.h5", x=np.eye(3), group=h5py.Empty("f"))) as h5file:
+        np.testing.assert_array_equal(files.read_dataset(h5file, "x", (None, 3), "f"), np.eye(3))
+        np.testing.assert_array_equal(
+            files.read_dataset(h5file, "x", rows=slice(1, 2)), [[0, 1, 0]]
+        )
+        for name, shape, kind, message in [
+            ("y", None, None, r"a\.h5: y: no such dataset; the file has .*x"),
+            ("x", (3, 4), None, r"a\.h5: x: has shape \(3, 3\) where \(3, 4\)"),
+            ("x", (None,), None, r"a\.h5: x: has shape \(3, 3\) where \(any\)"),
+            ("x", None, "iu", r"a\.h5: x: has type float64"),
+        ]:
+            with pytest.raises(InputError, match=message):
+                files.read_dataset(h5file, name, shape, kind)
+
+
+def test_read_dataset_refuses_a_damaged_chunk(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as h5file:
+        x = np.random.default_rng(1).integers(0, 9, 10_000)
+        offset = h5file.create_dataset("x", data=x, compression="gzip").id.get_chunk_info(0)
+        start = offset.byte_offset + 50
+    content = bytearray(path.read_bytes())
+    content[start : start + 500] = b"\xff" * 500
+    path.write_bytes(content)
+    with (
+        files.open_h5(path) as h5file,
+        pytest.raises(InputError, match=r"a\.h5: x: cannot be read"),
+    ):
+        files.read_dataset(h5file, "x")
+
+
+def test_memory_map_is_the_dataset_read_only(tmp_path):
+    x = np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32)
+    # An odd number of bytes before it would leave an unaligned map without the alignment.
+    path = _h5(tmp_path / "a.h5", a=np.zeros(7, np.uint8), x=x, z=np.arange(5.0))
+    for source in (path, str(path)):
+        mapped = files.memory_map(source, "x", (None, 3), "f")
+        assert isinstance(mapped, np.memmap)
+        assert mapped.dtype == np.float32
+        assert mapped.flags.aligned
+        np.testing.assert_array_equal(mapped, x)
+        with pytest.raises(ValueError, match="read-only"):
+            mapped[0] = 1
+    with files.open_h5(path) as h5file:
+        z = files.memory_map(h5file, "z")
+    np.testing.assert_array_equal(z, [0, 1, 2, 3, 4])
+
+
+def test_memory_map_of_an_empty_dataset_is_empty(tmp_path):
+    path = _h5(tmp_path / "a.h5", x=np.empty((0, 4), np.float32))
+    mapped = files.memory_map(path, "x", (None, 4))
+    assert mapped.shape == (0, 4)
+    assert mapped.dtype == np.float32
+
+
+def test_memory_map_refuses_compressed_datasets(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5file:
+        h5file.create_dataset("x", data=np.arange(10), compression="gzip")
+    with pytest.raises(InputError, match=r"a\.h5: x: is not stored as one contiguous"):
+        files.memory_map(tmp_path / "a.h5", "x")
