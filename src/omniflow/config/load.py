@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -35,7 +36,7 @@ _UniqueKeyLoader.yaml_implicit_resolvers = {
 }
 _UniqueKeyLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    __import__("re").compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
 
@@ -46,16 +47,26 @@ def load(path: str | Path) -> Config:
     Raises:
         ConfigError: file missing, not YAML, or not valid; the message lists every problem.
     """
+    return validate(read(path), str(path))
+
+
+def read(path: str | Path) -> object:
+    """Return the content of a YAML file, by the safe loader.
+
+    Raises:
+        ConfigError: file missing, not YAML, or a key given twice.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}). Give the path of a YAML file.") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error}). Give the path of a YAML file."
+        ) from error
     try:
-        raw = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not valid YAML: {error}") from error
-    return validate(raw, str(path))
 
 
 def validate(raw: object, where: str = "configuration") -> Config:
@@ -79,9 +90,10 @@ def dump(config: Config) -> str:
 
 
 def _describe(item: dict[str, Any]) -> str:
-    # Union tags ("pythia") appear in pydantic's location although no user wrote them as keys.
     location = [str(part) for part in item["loc"]]
-    key = ".".join(location) or "(top level)"
+    # Union tags ("pythia") stand in pydantic's location although no user wrote them as keys.
+    written = [part for part in location if part not in ("pythia", "h1")]
+    key = ".".join(written) or "(top level)"
     if item["type"] == "extra_forbidden":
         names = _field_names(location[:-1])
         near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)

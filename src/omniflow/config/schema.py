@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -23,7 +24,9 @@ class Study(Section):
     """What is run: name, seed, repetitions and where results go."""
 
     name: Name = Field(description="Name of the study; results go to <output>/<name>/.")
-    seed: int = Field(1, ge=0, description="Seed from which every random number of training derives.")
+    seed: int = Field(
+        1, ge=0, description="Seed from which every random number of training derives."
+    )
     passes: Positive = Field(
         3, description="Independent repetitions of each method; their scatter is sigma_rel."
     )
@@ -251,7 +254,7 @@ class Observables(Section):
     @classmethod
     def _edges_increase(cls, value: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
         for name, edges in value.items():
-            if len(edges) < 2 or any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
                 raise ValueError(f"{name}: at least two bin edges, strictly increasing")
         return value
 

@@ -126,7 +126,7 @@ def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             np.log(pt / q),
             np.log(energy / q),
             np.log(energy),
-            # |delta_phi| is pi - |phi - phi_e| wrapped: distance to the point opposite the electron.
+            # |delta_phi| is pi - |phi - phi_e|: distance to the point opposite the electron.
             np.hypot(delta_eta, delta_phi),
         ],
         axis=1,
@@ -190,7 +190,7 @@ def open_features(path: Path) -> Features:
     """Return the memory-mapped features in `path`.
 
     Raises:
-        InputError: not a feature file of this version.
+        InputError: not a feature file of this version, or its datasets do not fit together.
     """
     with open_h5(path) as file:
         found = (file.attrs.get("schema"), file.attrs.get("version"))
@@ -198,9 +198,16 @@ def open_features(path: Path) -> Features:
             raise InputError(
                 f"{path}: schema {found} is not {(SCHEMA, VERSION)}; delete the file and rerun."
             )
-        return Features(
-            *(memory_map(file, name) for name in ("particles", "neighbours", "offsets", "event"))
-        )
+        particles = memory_map(file, "particles", (None, None), "f")
+        neighbours = memory_map(file, "neighbours", (len(particles), None), "i")
+        event = memory_map(file, "event", (None, None), "f")
+        offsets = memory_map(file, "offsets", (len(event) + 1,), "i")
+        if offsets[-1] != len(particles):
+            raise InputError(
+                f"{path}: offsets: end at {offsets[-1]}, but there are {len(particles)} particles; "
+                "delete the file and rerun."
+            )
+        return Features(particles, neighbours, offsets, event)
 
 
 def _chunks(level: Level) -> Iterator[tuple[int, Level]]:

@@ -157,7 +157,9 @@ class Attention(keras.layers.Layer):
     def build(self, *_: object) -> None:
         """Create the projections."""
         self.query = keras.layers.Dense(self.width, name="query")
-        self.key = keras.layers.Dense(self.width, name="key")
+        # No bias: it would add the same to all scores of a query, which the softmax takes out
+        # again, so that nothing but rounding would ever train it.
+        self.key = keras.layers.Dense(self.width, use_bias=False, name="key")
         self.value = keras.layers.Dense(self.width, name="value")
         self.output_dense = keras.layers.Dense(self.width, name="output")
         for layer in (self.query, self.key, self.value, self.output_dense):
@@ -207,8 +209,5 @@ class Hidden(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Return (R, width)."""
         x = self.first(x)
-        if self.activation == "gelu":
-            x = gelu(x)
-        else:
-            x = tf.nn.leaky_relu(x, 0.01)
+        x = gelu(x) if self.activation == "gelu" else tf.nn.leaky_relu(x, 0.01)
         return self.second(x)

@@ -15,11 +15,13 @@ KINDS: dict[str, type[keras.Model]] = {"pet": PET, "deepsets": DeepSets, "mlp": 
 def build(settings: Classifier, particle_features: int, event_features: int) -> keras.Model:
     """Return the configured classifier with all parameters created.
 
-    Every kind maps a dict of particles (B, N, F), mask (B, N), neighbours (B, N, K) and event (B, E)
-    to logits (B,), and has a last layer `head`.
+    Every kind maps a dict of particles (B, N, F), mask (B, N), neighbours (B, N, K) and event
+    (B, E) to logits (B,), and has a last layer `head`.
     """
     model = KINDS[settings.kind](settings)
     model.build_for(particle_features, event_features)
+    # Kept apart, because a model that trained a network before no longer has them.
+    model.constants = tuple(model.get_weights())
     return model
 
 
@@ -31,12 +33,12 @@ def initial_weights(model: keras.Model, seed: np.random.SeedSequence) -> list[np
     """
     rng = np.random.default_rng(seed)
     weights = []
-    for variable in model.weights:
-        if len(variable.shape) == 2:
-            bound = np.sqrt(6 / sum(variable.shape))
-            weights.append(rng.uniform(-bound, bound, variable.shape).astype(variable.dtype))
+    for constant in model.constants:
+        if constant.ndim == 2:
+            bound = np.sqrt(6 / sum(constant.shape))
+            weights.append(rng.uniform(-bound, bound, constant.shape).astype(constant.dtype))
         else:
-            weights.append(np.array(variable))
+            weights.append(constant.copy())
     return weights
 
 

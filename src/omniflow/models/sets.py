@@ -19,7 +19,9 @@ class DeepSets(keras.Model):
         """Size the layers from the configuration."""
         super().__init__(name="deepsets")
         self.width = settings.width
-        self.per_particle = [_dense(settings.width, f"particle_{i}") for i in range(settings.blocks)]
+        self.per_particle = [
+            _dense(settings.width, f"particle_{i}") for i in range(settings.blocks)
+        ]
         self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
         self.head = keras.layers.Dense(1, name="head")
 

@@ -16,9 +16,12 @@ from omniflow.report.verdict import Comparison, compare
 TITLES = {
     "sigma_rel": ("Spread σ_rel", "standard deviation over passes, relative to the mean"),
     "bias_rel": ("Bias |bias_rel|", "distance of the mean over passes from truth"),
-    "rel_mse": ("Relative MSE", "squared distance to truth: bias and spread together, in 10⁻⁴"),
+    "rel_mse": (
+        "Relative MSE",
+        "squared distance to truth, bias and spread together (reference: in 10⁻⁴)",
+    ),
 }
-UNITS = {"sigma_rel": (100, " %"), "bias_rel": (100, " %"), "rel_mse": (1e4, "")}
+UNITS = {"sigma_rel": (100, "\u00a0%"), "bias_rel": (100, "\u00a0%"), "rel_mse": (1e4, "")}
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _relative(comparison: Comparison, method: str, observable: str | None) -> Ce
     if not ratio.value > 0:
         return Cell("–", muted=True)
     text, plus = formats.measured(ratio.value, ratio.error)
-    colour = formats.tint(math.log2(ratio.value))
+    colour = formats.tint(math.log2(ratio.value), faint=not sure)
     return Cell(text, plus, colour, strong=sure, muted=not sure)
 
 

@@ -22,10 +22,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from omniflow.report.formats import Look
 from omniflow.report.svg import inline
-from omniflow.report.tables import ObservableRecord
+from omniflow.report.tables import ObservableRecord, edges_of, on_edges
 
 TRUTH, PRIOR, GUIDE = "#111111", "#767676", "#c4c4c4"
-WIDTH, HEIGHT = 4.3, 3.5  # inches; the page scales them
+WIDTH = 4.3  # inches; the page scales figures
 CURVES_AS_PIXELS = 6000  # more points than this in a panel are drawn as pixels, to keep files small
 _SIZES = {
     "font.family": ["TeX Gyre Heros", "DejaVu Sans"],
@@ -63,10 +63,8 @@ def _styled(draw: Callable[..., Figure]) -> Callable[..., str]:
 
 
 def _svg(figure: Figure, title: str) -> str:
-    buffer = io.StringIO()
-    figure.savefig(
-        buffer, format="svg", dpi=130, metadata={"Date": None, "Creator": None, "Type": None}
-    )
+    buffer, empty = io.StringIO(), {"Date": None, "Creator": None, "Type": None}
+    figure.savefig(buffer, format="svg", dpi=130, metadata=empty)
     return inline(buffer.getvalue(), title)
 
 
@@ -85,12 +83,12 @@ def axis_label(observable: ObservableRecord) -> str:
 
 
 def _panels(
-    rows: int = 1, columns: int = 1, height: float = HEIGHT, width: float = WIDTH, **kwargs
+    rows: int = 1, columns: int = 1, *, height: float, width: float = WIDTH, **kwargs
 ) -> tuple[Figure, np.ndarray]:
     """A figure and its axes with fixed margins in inches, so that neighbours line up."""
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
-        left=0.72 / width, right=1 - 0.1 / width, bottom=0.52 / height, top=1 - 0.24 / height,
+        left=0.72 / width, right=1 - 0.2 / width, bottom=0.52 / height, top=1 - 0.24 / height,
         hspace=0.07, wspace=0.06,
     )  # fmt: skip
     axes = np.ravel(figure.subplots(rows, columns, sharex=True, **kwargs))
@@ -103,19 +101,6 @@ def _ylabel(axes: Axes, text: str, centre: bool = False, **kwargs) -> None:
     """Label the y axis at a fixed distance, at its top or its centre."""
     axes.set_ylabel(text, loc="center" if centre else "top", **kwargs)
     axes.yaxis.set_label_coords(axes.yaxis.label.get_position()[0], 0.5 if centre else 1)
-
-
-def edges_of(frames: Sequence[pd.DataFrame]) -> np.ndarray:
-    """Edges of all bins that any of the frames has; absent bins between them become gaps."""
-    bins = pd.concat([f[["low", "high"]] for f in frames])
-    return np.unique(bins.to_numpy())
-
-
-def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:
-    """Values of `column` per interval between edges, NaN where the frame has no such bin."""
-    values = np.full(len(edges) - 1, np.nan)
-    values[np.searchsorted(edges, frame["low"].to_numpy())] = frame[column].to_numpy()
-    return values
 
 
 def _places(edges: np.ndarray, i: int, n: int, log: bool) -> np.ndarray:
@@ -177,8 +162,8 @@ def _scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) ->
 
 def _around_one(axes: Axes, values: Sequence[np.ndarray], label: str) -> None:
     """A ratio panel: a line at 1, and a symmetric range that leaves outliers at its edge."""
-    flat = np.concatenate([np.ravel(v) for v in values])
-    flat = np.abs(flat[np.isfinite(flat)] - 1)
+    flat = np.abs(np.concatenate([np.ravel(v) for v in values]) - 1)
+    flat = flat[np.isfinite(flat)]
     reach = min(1.0, max(0.02, 1.35 * float(np.quantile(flat, 0.97)) if flat.size else 0.1))
     axes.axhline(1, color=TRUTH, linewidth=0.8, zorder=0)
     axes.set_ylim(1 - reach, 1 + reach)
@@ -191,16 +176,20 @@ def _band(axes: Axes, edges: np.ndarray, low: np.ndarray, high: np.ndarray) -> N
     axes.stairs(high, edges, baseline=low, fill=True, color=GUIDE, alpha=0.6, linewidth=0)
 
 
-def density_label(observable: ObservableRecord) -> str:
-    """Axis label of a distribution: what is counted per unit of the observable."""
+def density_label(observable: ObservableRecord, shape: bool) -> str:
+    """Axis label of a distribution: what is counted (or its fraction) per unit."""
     unit = observable.unit.replace("^2", "²").replace("$", r"\$") or "unit"
     nouns = {"event": "Events", "particle": "Particles", "jet": "Jets"}
-    return f"{nouns.get(observable.kind, 'Entries')} per {unit}"
+    noun = nouns.get(observable.kind, "Entries")
+    return f"Fraction of {noun.lower()} per {unit}" if shape else f"{noun} per {unit}"
 
 
 @_styled
 def distribution(
-    observable: ObservableRecord, frames: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]
+    observable: ObservableRecord,
+    frames: Mapping[str, pd.DataFrame],
+    looks: Mapping[str, Look],
+    shape: bool,
 ) -> Figure:
     """Truth, prior and the unfolded distribution of each method with ratio to truth.
 
@@ -211,9 +200,8 @@ def distribution(
     edges = edges_of(list(frames.values()))
     width = np.diff(edges)
     first = next(iter(frames.values()))
-    first = max(frames.values(), key=len) if first.empty else first
     base = "truth" if first["truth"].notna().any() else "prior"
-    reference, uncertainty = on_edges(first, base, edges), on_edges(first, f"{base}_error", edges)
+    reference, uncertainty = (on_edges(first, c, edges) for c in (base, f"{base}_error"))
     reference = np.where(reference > 0, reference, np.nan)
     shown, ratios = [reference / width], []
     relative = np.nan_to_num(uncertainty / reference)
@@ -235,7 +223,7 @@ def distribution(
         shown.append(mean / width)
         ratios.append(mean / reference)
     _scale(upper, shown, observable.log_y)
-    _ylabel(upper, density_label(observable))
+    _ylabel(upper, density_label(observable, shape))
     _around_one(lower, ratios, f"Ratio to {base}")
     _finish(upper, edges, observable, label=False)
     _finish(lower, edges, observable, label=True)
@@ -303,6 +291,7 @@ def detector(
     observable: ObservableRecord,
     frames: Mapping[str, Mapping[int, pd.DataFrame]],
     looks: Mapping[str, Look],
+    shape: bool,
 ) -> Figure:
     """Data against simulation at detector level; per method one strip of simulation over data.
 
@@ -345,10 +334,16 @@ def detector(
         _around_one(axes, ratios, "")
         _finish(axes, edges, observable, label=axes is panels[-1])
     _ylabel(panels[1 + rows // 2], "Simulation / data", centre=True)
-    centres = _places(edges, 0, 1, observable.log_x)
-    _points(upper, centres, data / width, error / width, Look(TRUTH, False, "o"), zorder=5)
+    _points(
+        upper,
+        _places(edges, 0, 1, observable.log_x),
+        data / width,
+        error / width,
+        Look(TRUTH, False, "o"),
+        zorder=5,
+    )
     _scale(upper, shown, observable.log_y)
-    _ylabel(upper, density_label(observable))
+    _ylabel(upper, density_label(observable, shape))
     _finish(upper, edges, observable, label=False)
     return figure
 

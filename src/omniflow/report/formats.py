@@ -40,11 +40,14 @@ def shades(look: Look, combinations: list[str]) -> dict[str, Look]:
     return {combinations[0]: look} | others
 
 
-def tint(log2_ratio: float) -> str:
-    """Cell colour for a ratio to the reference: blue below 1, orange above, full at a factor 4."""
+def tint(log2_ratio: float, faint: bool = False) -> str:
+    """Cell colour for a ratio to the reference: blue below 1, orange above, full at a factor 4.
+
+    `faint` is for ratios that do not differ from 1 significantly.
+    """
     if not math.isfinite(log2_ratio):
         return "#ffffff"
-    strength = 0.6 * min(1.0, abs(log2_ratio) / 2)
+    strength = (0.2 if faint else 0.6) * min(1.0, abs(log2_ratio) / 2)
     base = BETTER if log2_ratio < 0 else WORSE
     return "#" + "".join(f"{round(255 + (c - 255) * strength):02x}" for c in base)
 
@@ -79,13 +82,13 @@ def measured(value: float, error: float) -> tuple[str, str]:
 def pair(value: float, error: float) -> str:
     """`value ± error`, or the value alone where it has no error."""
     text, plus = measured(value, error)
-    return f"{text} ± {plus}" if plus else text
+    return f"{text}\u00a0±\u00a0{plus}" if plus else text
 
 
 def percent(value: float, error: float = math.nan) -> str:
     """A fraction in percent, with its error where there is one."""
     text = pair(100 * value, 100 * error)
-    return f"({text}) %" if "±" in text else text if text == "–" else f"{text} %"
+    return f"({text})\u00a0%" if "±" in text else text if text == "–" else f"{text}\u00a0%"
 
 
 def count(value: float | None) -> str:

@@ -85,8 +85,9 @@ def _context(tables: ReportTables) -> dict:
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
         "combinations": [
-            (cells.TITLES[metric][0], cells.combinations(tables, metric))
-            for metric in (["sigma_rel", "rel_mse"] if study.has_truth else ["sigma_rel"])
+            (title, cells.combinations(tables, metric))
+            for metric, title in (("sigma_rel", "Spread σ_rel"), ("rel_mse", "Relative MSE / 10⁻⁴"))
+            if metric == "sigma_rel" or study.has_truth
         ],
         "timings": cells.timings(tables),
         "final_weights": cells.final_weights(tables),
@@ -104,6 +105,10 @@ def _context(tables: ReportTables) -> dict:
     }
 
 
+def _is_shape(tables: ReportTables) -> bool:
+    return tables.study.normalization == "shape"
+
+
 def _by_method(tables: ReportTables, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Frames per method in the study's order."""
     return {m.name: table[table["method"] == m.name] for m in tables.study.methods}
@@ -113,9 +118,9 @@ def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> 
     """The paper's panels: distribution with ratio, spread and relative MSE per bin."""
     rows = tables.headline("metrics", tables.study.iterations)
     frames = _by_method(tables, rows[rows["observable"] == observable.name])
-    title = f"{observable.label} ({observable.name})"
+    title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     drawn = [
-        figures.distribution(observable, frames, looks, title=f"Distribution of {title}"),
+        figures.distribution(observable, frames, looks, shape, title=f"Distribution of {title}"),
         figures.per_bin(observable, frames, looks, "sigma_rel", SPREAD, title=f"Spread of {title}"),
     ]
     if tables.study.has_truth:
@@ -136,9 +141,9 @@ def _detector(tables: ReportTables, observable: ObservableRecord, looks: dict) -
     }
     summary = tables.headline("detector_summary")
     summary = summary[summary["observable"] == observable.name]
-    title = f"{observable.label} ({observable.name})"
+    title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     distribution = figures.detector(
-        observable, frames, looks, title=f"Detector-level distribution of {title}"
+        observable, frames, looks, shape, title=f"Detector-level distribution of {title}"
     )
     distance = figures.by_iteration(
         _series(tables, summary, "td"),

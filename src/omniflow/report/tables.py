@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -179,6 +180,19 @@ class ReportTables:
         """Number of passes behind each method's headline numbers."""
         last = self.headline("summary", self.study.iterations)
         return last.groupby("method")["passes"].min().astype(int).to_dict()
+
+
+def edges_of(frames: Sequence[pd.DataFrame]) -> np.ndarray:
+    """Edges of all bins that any of the frames has; absent bins between them become gaps."""
+    bins = pd.concat([f[["low", "high"]] for f in frames])
+    return np.unique(bins.to_numpy())
+
+
+def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:
+    """Values of `column` per interval between edges, NaN where the frame has no such bin."""
+    values = np.full(len(edges) - 1, np.nan)
+    values[np.searchsorted(edges, frame["low"].to_numpy())] = frame[column].to_numpy()
+    return values
 
 
 def _read_study(path: Path) -> Study:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from omniflow.report.formats import count, duration, listing, number, pair, percent
 from omniflow.report.tables import ReportTables
 
 CONFIDENCE = 0.95
-METRICS = {"sigma_rel": "spread σ_rel", "bias_rel": "|bias_rel|", "rel_mse": "relative MSE"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Ratio:
         if passes < 2 or not (self.log_error > 0 and math.isfinite(self.log)):
             return False
         level = 1 - (1 - CONFIDENCE) / (2 * comparisons)
-        return bool(abs(self.log) / self.log_error > student.ppf(level, passes - 1))
+        return bool(abs(self.log) / self.log_error > stdtrit(passes - 1, level))
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A headline and the sentences that support it."""
+    """A headline and the sentences that support it, each with its subject."""
 
     headline: str
-    sentences: tuple[str, ...]
+    sentences: tuple[tuple[str, str], ...]
 
 
 def compare(tables: ReportTables, metric: str) -> Comparison:
@@ -144,21 +143,22 @@ def judge(tables: ReportTables) -> Verdict:
             f"observables ({passes} passes); with one method there is nothing to compare."
         )
         return Verdict(headline, tuple(_distance(tables, only)))
-    sentences = [_rank(spread, "smallest spread between passes (σ_rel)")]
+    sentences = [("Precision", _rank(spread, "smallest spread between passes (σ_rel)"))]
     best = spread.order()[0]
     if tables.study.has_truth:
         accuracy = compare(tables, "rel_mse")
         if order := accuracy.order():
             best = order[0]
-            sentences.append(_rank(accuracy, "smallest relative MSE against truth"))
+            sentences.append(("Accuracy", _rank(accuracy, "smallest relative MSE against truth")))
         sentences += _bias(compare(tables, "bias_rel"), best)
     sentences += _distance(tables, best)
     sentences += _cost(tables, dict.fromkeys([spread.order()[0], best]))
-    sentences.append(
-        f"{'Passes' if len(set(spread.passes.values())) == 1 else 'Fewest passes'} per method: "
-        f"{passes}; the spread of a single bin is then known to "
-        f"about {100 / math.sqrt(2 * (passes - 1)):.0f} %."
+    least = "" if len(set(spread.passes.values())) == 1 else "at least "
+    known = 100 / math.sqrt(2 * (passes - 1))
+    text = (
+        f"{least}{passes} per method, so that a bin's spread is known to about {known:.0f}\u00a0%."
     )
+    sentences.append(("Passes", text))
     return Verdict(_headline(spread), tuple(sentences))
 
 
@@ -200,11 +200,11 @@ def _rank(comparison: Comparison, what: str) -> str:
     if tied:
         text += f" Not told apart from it: {listing([f'{m} ({times(m)})' for m in tied])}."
     if beaten:
-        text += f" Significantly larger: {listing([f'{m} ({times(m)})' for m in beaten])}."
+        text += f" Significantly above it: {listing([f'{m} ({times(m)})' for m in beaten])}."
     return text
 
 
-def _bias(bias: Comparison, best: str) -> list[str]:
+def _bias(bias: Comparison, best: str) -> list[tuple[str, str]]:
     """How the most accurate method's bias compares with the reference's."""
     if best == bias.reference:
         return []
@@ -212,13 +212,14 @@ def _bias(bias: Comparison, best: str) -> list[str]:
     if not ratio.value > 0:
         return []
     sure = bias.differs(best, bias.reference)
-    return [
+    text = (
         f"The magnitude of the bias of {best} is {pair(ratio.value, ratio.error)} times that of "
         f"{bias.reference}{'' if sure else ', which is not significantly different'}."
-    ]
+    )
+    return [("Bias", text)]
 
 
-def _distance(tables: ReportTables, method: str) -> list[str]:
+def _distance(tables: ReportTables, method: str) -> list[tuple[str, str]]:
     """How far the result is from truth or, without truth, from data at detector level."""
     study = tables.study
     labels = {o.name: o.label for o in study.observables}
@@ -233,11 +234,12 @@ def _distance(tables: ReportTables, method: str) -> list[str]:
         rows, what = rows[rows["iteration"] == study.iterations], "data at detector level"
     if rows.empty:
         return []
-    closer = int((rows["td"] < prior.loc[rows.index]).sum())
+    closer = rows["td"] < prior.loc[rows.index]
     within = rows["td"] <= 2 * rows["td_floor"]
     text = (
-        f"{method} brings {closer} of {len(rows)} observables closer to {what} than the prior was, "
-        f"{int(within.sum())} of them to within twice the statistical floor"
+        f"{method} brings {int(closer.sum())} of {len(rows)} observables closer to {what} than "
+        f"the prior was, {int((closer & within).sum())} of them to within twice the "
+        "statistical floor"
     )
     if not within.all():
         far = (rows["td"] / rows["td_floor"])[~within].idxmax()
@@ -246,10 +248,10 @@ def _distance(tables: ReportTables, method: str) -> list[str]:
             f"; farthest is {labels[far]} (TD {number(worst['td'], 2)}, "
             f"floor {number(worst['td_floor'], 2)})"
         )
-    return [text + "."]
+    return [("Closure", text + ".")]
 
 
-def _cost(tables: ReportTables, methods: dict[str, None]) -> list[str]:
+def _cost(tables: ReportTables, methods: dict[str, None]) -> list[tuple[str, str]]:
     """What the leading methods cost, relative to the reference."""
     reference = tables.study.reference.name
     cost = tables.cost.set_index("method")
@@ -266,4 +268,4 @@ def _cost(tables: ReportTables, methods: dict[str, None]) -> list[str]:
             text += f", {number(ratio, 2)} times the time of {reference}"
         parts.append(text)
     sentence = "; ".join(parts)
-    return [f"Cost: {sentence}."]
+    return [("Cost", f"{sentence[0].upper()}{sentence[1:]}.")]

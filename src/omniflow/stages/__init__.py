@@ -1,1 +1,1 @@
-"""Stages of the workflow: each reads files that the plan names, calls the layers below, writes files."""
+"""Stages of the workflow: each reads files that the plan names, calls the layers below, writes."""

@@ -49,7 +49,7 @@ def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
 
 
 def make_histograms(plan: Plan, method: str) -> None:
-    """Write the histograms of a method: level / combination / observable / (iteration, pass, bin)."""
+    """Write a method's histograms: level / combination / observable / (iteration, pass, bin)."""
     common = setup(plan)
     event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
     position = np.argsort(event_id)
@@ -106,4 +106,3 @@ def _ratios(
     result = np.ones((len(values), len(event_id)))
     result[:, rows] = values
     return result
-

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 from omniflow.evaluation import observables
 from omniflow.events import features, store
 from omniflow.events.ingest import ingest
-from omniflow.files import write_text
+from omniflow.files import replace_folder, write_text
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
@@ -43,16 +40,8 @@ def make_features(plan: Plan, role: str, level: str) -> None:
 def make_observables(plan: Plan, role: str) -> None:
     """Write the observables of a sample at every level that it has."""
     events = store.open_store(plan.store(role))
-    folder = plan.observables(role)
-    temporary = Path(f"{folder}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for level in ("detector", "particle"):
-        if getattr(events, level) is not None:
-            observables.write(
-                temporary / f"{level}.h5",
-                getattr(events, level),
-                plan.config.observables.names,
-            )
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    names = plan.config.observables.names
+    with replace_folder(plan.observables(role)) as folder:
+        for level in ("detector", "particle"):
+            if getattr(events, level) is not None:
+                observables.write(folder / f"{level}.h5", getattr(events, level), names)

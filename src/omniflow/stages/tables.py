@@ -24,23 +24,9 @@ from omniflow.unfolding.plan import Plan
 _FEW_EVENTS = 20_000
 _PACKAGES = ("omniflow", "tensorflow", "keras", "numpy", "snakemake", "fastjet", "pythia8mc")
 
-TABLES = (
-    "metrics.csv",
-    "metrics.parquet",
-    "summary.csv",
-    "detector.csv",
-    "detector_summary.csv",
-    "timing.csv",
-    "histories.csv",
-    "cost.csv",
-    "weights.csv",
-    "steps.csv",
-    "study.json",
-)
-
 
 def make_tables(plan: Plan) -> None:
-    """Write every file of TABLES into the study's folder."""
+    """Write every table of the plan into the study's folder."""
     common = setup(plan)
     data = store.open_store(plan.store("data"))
     normalization = plan.config.unfolding.normalization

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from omniflow.events import store
 from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
-from omniflow.files import create_h5, memory_map, write_json
+from omniflow.files import create_h5, memory_map, replace_folder, write_json
 from omniflow.training import runtime
 from omniflow.unfolding import seeds
-from omniflow.unfolding.plan import Block, Network, Plan
+from omniflow.unfolding.coordinates import Block, Network
+from omniflow.unfolding.plan import Plan
 
 _STARTED = time.time()
 
@@ -26,22 +26,22 @@ def train_block(plan: Plan, block: Block) -> None:
     """Train the networks of a block and write weights, histories and logits."""
     runtime.configure(plan.config.execution.threads)
     job = _Job(plan, block)
-    folder = plan.networks_folder(block)
-    temporary = _fresh(folder)
     records = []
-    with create_h5(plan.logits(block)) as file:
+    with (
+        replace_folder(plan.networks_folder(block)) as folder,
+        create_h5(plan.logits(block)) as file,
+    ):
         shape = (len(block.networks), len(job.simulation))
         logits = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
         for row, network in enumerate(block.networks):
             sources = job.sources(network)
             weights, record = job.fit(network, sources, job.start(network))
             records.append(record)
-            job.save(weights, temporary / plan.network_file(network))
+            job.save(weights, folder / plan.network_file(network))
             out = np.full(shape[1], np.nan, np.float32)
             job.trainer.predict(weights, sources[-1], out)
             logits[row] = out
     write_json({"networks": records, "job": _job_record()}, plan.history(block))
-    _replace(temporary, folder)
 
 
 def pretrain(plan: Plan, model: int) -> None:
@@ -57,10 +57,9 @@ def pretrain(plan: Plan, model: int) -> None:
         sources.append(Source(features, events.event_id, events.pass_detector, *pair))
     job = _Networks(plan, sources[0].features)
     weights, record = job.fit(network, tuple(sources), job.start_fresh(network))
-    temporary = _fresh(plan.pretrained(model))
-    job.save(weights, temporary / "network.weights.h5")
-    write_json({"networks": [record], "job": _job_record()}, temporary / "history.json")
-    _replace(temporary, plan.pretrained(model))
+    with replace_folder(plan.pretrained(model)) as folder:
+        job.save(weights, folder / "network.weights.h5")
+        write_json({"networks": [record], "job": _job_record()}, folder / "history.json")
 
 
 class _Networks:
@@ -199,15 +198,3 @@ def _lanes(path: Path | None) -> np.ndarray | None:
 
 def _job_record() -> dict[str, object]:
     return {"seconds": time.time() - _STARTED, "device": runtime.device()}
-
-
-def _fresh(folder: Path) -> Path:
-    temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    return temporary
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)

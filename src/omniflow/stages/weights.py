@@ -7,10 +7,11 @@ import json
 import numpy as np
 
 from omniflow.events import store
-from omniflow.files import create_h5, memory_map
+from omniflow.files import create_h5, memory_map, replace_folder
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
-from omniflow.unfolding.plan import NO_COMBINATION, Group, Plan
+from omniflow.unfolding.coordinates import Group
+from omniflow.unfolding.plan import NO_COMBINATION, Plan
 
 
 def setup(plan: Plan) -> steps.Setup:
@@ -52,38 +53,50 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         file.attrs["checks"] = json.dumps(checks)
 
 
-def combine(plan: Plan, method: str, how: str, pass_: int) -> None:
-    """Write the final weights of one pass of a method.
+def combine(plan: Plan, method: str) -> None:
+    """Write the final weights of a method: one file per combination and pass.
 
-    Datasets, ordered by event id, for the events that are unfolded: `event_id` (n,) uint64, `weight`
-    (n,) float64 of the last iteration, `ratio` (iterations, n) float32, the combined nu
-    after each iteration. Attributes: scale s, both detector-level sums, normalisation.
+    Datasets, ordered by event id, for the events that are unfolded: `event_id` (n,) uint64,
+    `weight` (n,) float64 of the last iteration, `ratio` (iterations, n) float32, the combined
+    nu after each iteration. Attributes: scale s, both detector-level sums, normalisation.
     """
     common = setup(plan)
     chosen = np.flatnonzero(common.particle)
     event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)[chosen]
     order = np.argsort(event_id)
+    event_id, chosen = event_id[order], chosen[order]
     base = common.scale * common.weight[chosen]
+    with replace_folder(plan.path("unfolded", method=method)) as folder:
+        for pass_ in plan.passes:
+            lanes = [_lanes(plan, method, pass_, i, chosen) for i in plan.iterations]
+            for how in plan.combinations(method):
+                ratio = np.stack([_combined(nu, how, base) for nu in lanes])
+                path = folder / plan.unfolded(method, how, pass_).relative_to(
+                    plan.path("unfolded", method=method)
+                )
+                with create_h5(path) as file:
+                    file.create_dataset("event_id", data=event_id.astype(np.uint64))
+                    file.create_dataset("weight", data=base * ratio[-1])
+                    file.create_dataset("ratio", data=ratio.astype(np.float32))
+                    file.attrs.update(
+                        schema="omniflow-weights",
+                        version=1,
+                        method=method,
+                        combine=how,
+                        scale=common.scale,
+                        sum_data=common.sum_data,
+                        sum_simulation=common.sum_simulation,
+                        normalization=plan.config.unfolding.normalization,
+                    )
+
+
+def _lanes(plan: Plan, method: str, pass_: int, iteration: int, chosen: np.ndarray) -> np.ndarray:
+    """Return nu (lanes, events) of the lanes of a method after an iteration."""
+    groups = plan.lane_groups(method, pass_)
+    parts = [memory_map(plan.weights(group, iteration, 2), "ratio") for group in groups]
     lanes = plan.config.methods[method].lanes
-    ratios = np.empty((len(plan.iterations), len(chosen)))
-    for row, iteration in enumerate(plan.iterations):
-        parts = [
-            memory_map(plan.weights(group, iteration, 2), "ratio")
-            for group in plan.lane_groups(method, pass_)
-        ]
-        nu = np.concatenate(parts)[:lanes, chosen].astype(float)
-        ratios[row] = nu[0] if how == NO_COMBINATION else combination.combine(nu, how, base)
-    with create_h5(plan.unfolded(method, how, pass_)) as file:
-        file.create_dataset("event_id", data=event_id[order].astype(np.uint64))
-        file.create_dataset("weight", data=(base * ratios[-1])[order])
-        file.create_dataset("ratio", data=ratios[:, order].astype(np.float32))
-        file.attrs.update(
-            schema="omniflow-weights",
-            version=1,
-            method=method,
-            combine=how,
-            scale=common.scale,
-            sum_data=common.sum_data,
-            sum_simulation=common.sum_simulation,
-            normalization=plan.config.unfolding.normalization,
-        )
+    return np.concatenate(parts)[:lanes, chosen].astype(float)
+
+
+def _combined(nu: np.ndarray, how: str, base: np.ndarray) -> np.ndarray:
+    return nu[0] if how == NO_COMBINATION else combination.combine(nu, how, base)

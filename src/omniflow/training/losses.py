@@ -20,6 +20,4 @@ def binary_cross_entropy(
         numerator: (B,) weights a.
         denominator: (B,) weights b.
     """
-    return tf.reduce_sum(
-        numerator * tf.nn.softplus(-logits) + denominator * tf.nn.softplus(logits)
-    )
+    return tf.reduce_sum(numerator * tf.nn.softplus(-logits) + denominator * tf.nn.softplus(logits))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -19,6 +19,8 @@ from omniflow.events.features import Features
 from omniflow.training.losses import binary_cross_entropy
 from omniflow.training.prefetch import prefetch
 from omniflow.training.schedule import learning_rate
+
+_INPUTS = ("particles", "mask", "neighbours", "event")
 
 # Events per forward pass outside training; sorted by multiplicity within eight times as many.
 _FORWARD = 512
@@ -54,6 +56,18 @@ class Fit:
     summary: dict[str, float]
 
 
+@dataclass(frozen=True)
+class _Epochs:
+    """What all epochs of one training share: parts, events per part and update, order, rates."""
+
+    parts: list[Part]
+    size: int
+    updates: int
+    norms: list[tuple[float, float]]
+    order: np.random.SeedSequence
+    rate_factor: float
+
+
 class Trainer:
     """Trains and evaluates networks of one architecture; traces each function only once."""
 
@@ -65,25 +79,27 @@ class Trainer:
         self._optimizer.build(variables)
         self._gradients = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
         self._average = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
-        # Shapes are left open in the signature, so that no batch causes another trace.
-        inputs = {
-            "particles": tf.TensorSpec((None, None, features.particles.shape[1]), tf.float32),
-            "mask": tf.TensorSpec((None, None), tf.float32),
-            "neighbours": tf.TensorSpec((None, None, features.neighbours.shape[1]), tf.int32),
-            "event": tf.TensorSpec((None, features.event.shape[1]), tf.float32),
-        }
-        weights = tf.TensorSpec((None,), tf.float32)
-        number = tf.TensorSpec((), tf.float32)
-        self._backward = tf.function(self._backward, [inputs, weights, weights])
-        self._update = tf.function(self._update, [number, number])
-        self._forward = tf.function(self._forward, [inputs])
+        # Shapes are left open in the signatures, so that no batch causes another trace; concrete
+        # functions of plain tensors cost a seventh of the usual call (it shows in small networks).
+        inputs = [
+            tf.TensorSpec((None, None, features.particles.shape[1]), tf.float32),
+            tf.TensorSpec((None, None), tf.float32),
+            tf.TensorSpec((None, None, features.neighbours.shape[1]), tf.int32),
+            tf.TensorSpec((None, features.event.shape[1]), tf.float32),
+        ]
+        weights = [tf.TensorSpec((None,), tf.float32)] * 2
+        numbers = [tf.TensorSpec((), tf.float32)] * 2
+        self._backward = _concrete(self._backward, [*inputs, *weights])
+        self._update = _concrete(self._update, numbers)
+        self._forward = _concrete(self._forward, inputs)
 
     # -- traced functions ------------------------------------------------------------------
 
-    def _backward(self, inputs: dict[str, tf.Tensor], a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    def _backward(self, *tensors: tf.Tensor) -> tf.Tensor:
         variables = self.model.trainable_variables
+        *inputs, a, b = tensors
         with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(self.model(inputs), a, b)
+            loss = binary_cross_entropy(self._logits(inputs), a, b)
         for total, gradient in zip(
             self._gradients, tape.gradient(loss, [v.value for v in variables]), strict=True
         ):
@@ -107,8 +123,11 @@ class Trainer:
             gradient.assign(tf.zeros_like(gradient))
         return norm
 
-    def _forward(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        return self.model(inputs)
+    def _forward(self, *inputs: tf.Tensor) -> tf.Tensor:
+        return self._logits(inputs)
+
+    def _logits(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+        return self.model(dict(zip(_INPUTS, inputs, strict=True)))
 
     # -- training --------------------------------------------------------------------------
 
@@ -137,50 +156,27 @@ class Trainer:
             [Part(s, seeds.split, settings.validation, validation) for s in sources]
             for validation in (False, True)
         )
-        counts, sums, held_counts, held_sums = _totals(training, held_out, name)
+        counts, sums = _totals(training, f"{name}: nothing to train on")
+        held_counts, held_sums = _totals(held_out, f"{name}: nothing to hold out")
         size = max(1, min(settings.batch_size, sum(counts)) // len(sources))
-        updates = max(1, sum(counts) // (size * len(sources)))
-        # A class whose weights sum to W gets 1/2 of the loss in expectation over batches.
-        norms = [
-            [0.5 * count / (size * total) if weight else 0.0 for total, weight in zip(
-                sums, (bool(source.numerator), bool(source.denominator)), strict=True
-            )]
-            for count, source in zip(counts, sources, strict=True)
-        ]
-
-        self.model.set_weights(initial)
-        for variable in self._optimizer.variables:
-            variable.assign(tf.zeros_like(variable))
-        for variable in self._gradients:
-            variable.assign(tf.zeros_like(variable))
-        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
-            average.assign(variable.value)
-
-        history = [{"epoch": 0, "val_loss": self._held_out_loss(held_out, held_sums)}]
-        best, best_epoch = initial, 0
-        lowest = _finite(history[0]["val_loss"], f"{name}: held-out loss before training")
-        step = 0
+        epoch_plan = _Epochs(
+            training,
+            size,
+            updates=max(1, sum(counts) // (size * len(sources))),
+            norms=_norms(sources, counts, sums, size),
+            order=seeds.order,
+            rate_factor=rate_factor,
+        )
+        self._reset(initial)
+        value = _finite(
+            self._held_out_loss(held_out, held_sums), f"{name}: held-out loss before training"
+        )
+        history = [{"epoch": 0, "val_loss": value}]
+        lowest, best, best_epoch = value, initial, 0
         for epoch in range(1, settings.epochs + 1):
             begin = time.perf_counter()
-            rng = [np.random.default_rng([epoch, i, *_words(seeds.order)]) for i in range(len(sources))]
-            streams = [part.shuffled(r, size) for part, r in zip(training, rng, strict=True)]
-            batches = prefetch(self._batches(sources, streams, norms, updates))
-            loss, norms_seen, waited = 0.0, [], 0.0
-            rate = 0.0
-            mark = time.perf_counter()
-            for parts in batches:
-                waited += time.perf_counter() - mark
-                losses = [self._backward(*part) for part in parts]
-                rate = learning_rate(settings, step, updates, rate_factor)
-                # The average starts short and lengthens, so that early states do not linger.
-                momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-                norm = self._update(tf.constant(rate, tf.float32), tf.constant(momentum, tf.float32))
-                loss += float(tf.add_n(losses))
-                norms_seen.append(float(norm))
-                step += 1
-                mark = time.perf_counter()
-            seconds = time.perf_counter() - begin
-            _finite(loss, f"{name}: training loss of epoch {epoch}")
+            record = self._train_epoch(epoch, epoch_plan)
+            _finite(record["loss"], f"{name}: training loss of epoch {epoch}")
             live = self.model.get_weights()
             self._use_average()
             value = _finite(
@@ -189,19 +185,8 @@ class Trainer:
             if value < lowest:
                 lowest, best, best_epoch = value, self.model.get_weights(), epoch
             self.model.set_weights(live)
-            history.append(
-                {
-                    "epoch": epoch,
-                    "loss": loss / updates,
-                    "val_loss": value,
-                    "learning_rate": rate,
-                    "grad_norm": float(np.mean(norms_seen)),
-                    "grad_norm_max": float(np.max(norms_seen)),
-                    "seconds": time.perf_counter() - begin,
-                    "events_per_second": updates * size * len(sources) / seconds,
-                    "waiting": waited / seconds,
-                }
-            )
+            seconds = time.perf_counter() - begin
+            history.append({"epoch": epoch, "val_loss": value, "seconds": seconds, **record})
             if epoch - best_epoch >= settings.patience:
                 break
         summary = {
@@ -209,7 +194,7 @@ class Trainer:
             "held_out_events": sum(held_counts),
             "sum_numerator": sums[0],
             "sum_denominator": sums[1],
-            "updates_per_epoch": updates,
+            "updates_per_epoch": epoch_plan.updates,
             "seconds": time.perf_counter() - started,
         }
         return Fit(best, history, best_epoch, summary)
@@ -223,24 +208,62 @@ class Trainer:
         )
         for chunk in _regroup(index, 8 * _FORWARD):
             for batch in by_length(source, chunk, -(-len(chunk) // _FORWARD)):
-                out[batch.index] = self._forward(_inputs(batch)).numpy()
+                out[batch.index] = self._forward(*_inputs(batch)).numpy()
 
     # -- helpers ---------------------------------------------------------------------------
 
-    def _batches(
-        self,
-        sources: tuple[Source, ...],
-        streams: list[Iterator[np.ndarray]],
-        norms: list[list[float]],
-        updates: int,
-    ) -> Iterator[list[tuple]]:
-        """Yield per update the micro-batches (inputs, weights A, weights B)."""
-        parts = max(1, self.settings.micro_batches // len(sources))
-        for _ in range(updates):
+    def _reset(self, weights: list[np.ndarray]) -> None:
+        """Start a new network: nothing of an earlier one stays."""
+        self.model.set_weights(weights)
+        for variable in (*self._optimizer.variables, *self._gradients):
+            variable.assign(tf.zeros_like(variable))
+        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
+            average.assign(variable.value)
+
+    def _train_epoch(self, epoch: int, plan: _Epochs) -> dict[str, float]:
+        """Run the updates of one epoch and return its record."""
+        settings = self.settings
+        begin = mark = time.perf_counter()
+        loss, waited, rate, norms = 0.0, 0.0, 0.0, []
+        first = (epoch - 1) * plan.updates
+        for step, parts in enumerate(prefetch(self._batches(epoch, plan)), start=first):
+            waited += time.perf_counter() - mark
+            losses = [self._backward(*part) for part in parts]
+            rate = learning_rate(settings, step, plan.updates, plan.rate_factor)
+            # The average starts short and lengthens, so that early states do not linger.
+            momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
+            norm = self._update(tf.constant(rate, tf.float32), tf.constant(momentum, tf.float32))
+            loss += float(tf.add_n(losses))
+            norms.append(float(norm))
+            mark = time.perf_counter()
+        seconds = time.perf_counter() - begin
+        return {
+            "loss": loss / plan.updates,
+            "learning_rate": rate,
+            "grad_norm": float(np.mean(norms)),
+            "grad_norm_max": float(np.max(norms)),
+            "events_per_second": plan.updates * plan.size * len(plan.parts) / seconds,
+            "waiting": waited / seconds,
+        }
+
+    def _batches(self, epoch: int, plan: _Epochs) -> Iterator[list[list[tf.Tensor]]]:
+        """Yield per update the micro-batches: inputs, weights in class A and in class B."""
+        # Own numbers per epoch, so that an epoch does not depend on how the last one ended.
+        words = [int(word) for word in plan.order.generate_state(4)]
+        streams = [
+            part.shuffled(np.random.default_rng([epoch, i, *words]), plan.size)
+            for i, part in enumerate(plan.parts)
+        ]
+        cuts = max(1, self.settings.micro_batches // len(plan.parts))
+        for _ in range(plan.updates):
             yield [
-                (_inputs(batch), batch.numerator * np.float32(a), batch.denominator * np.float32(b))
-                for source, stream, (a, b) in zip(sources, streams, norms, strict=True)
-                for batch in by_length(source, next(stream), parts)
+                [
+                    *_inputs(batch),
+                    tf.constant(batch.numerator * np.float32(a)),
+                    tf.constant(batch.denominator * np.float32(b)),
+                ]
+                for part, stream, (a, b) in zip(plan.parts, streams, plan.norms, strict=True)
+                for batch in by_length(part.source, next(stream), cuts)
             ]
 
     def _use_average(self) -> None:
@@ -252,9 +275,10 @@ class Trainer:
         for part in parts:
             for chunk in part.ordered(8 * _FORWARD):
                 for batch in by_length(part.source, chunk, -(-len(chunk) // _FORWARD)):
-                    z = self._forward(_inputs(batch)).numpy().astype(float)
-                    total += float(batch.numerator @ np.logaddexp(0, -z)) / sums[0]
-                    total += float(batch.denominator @ np.logaddexp(0, z)) / sums[1]
+                    z = self._forward(*_inputs(batch)).numpy().astype(float)
+                    with np.errstate(invalid="ignore"):  # NaN is found by the caller
+                        total += float(batch.numerator @ np.logaddexp(0, -z)) / sums[0]
+                        total += float(batch.denominator @ np.logaddexp(0, z)) / sums[1]
         return total / 2
 
 
@@ -271,39 +295,47 @@ def _optimizer(settings: Training) -> keras.optimizers.Optimizer:
     )
 
 
-def _inputs(batch: Batch) -> dict[str, np.ndarray]:
-    return {
-        "particles": batch.particles,
-        "mask": batch.mask,
-        "neighbours": batch.neighbours,
-        "event": batch.event,
-    }
+def _concrete(function: Callable, signature: list[tf.TensorSpec]) -> Callable:
+    return tf.function(function, signature).get_concrete_function()
 
 
-def _totals(training: list[Part], held_out: list[Part], name: str) -> tuple:
-    """Return events per source and sums of weights in A and B, for training and held-out events."""
-    result: list = []
-    for parts, what in ((training, "train on"), (held_out, "hold out")):
-        totals = [part.totals() for part in parts]
-        counts = [count for count, _, _ in totals]
-        sums = (sum(t[1] for t in totals), sum(t[2] for t in totals))
-        if min(counts) == 0 or not min(sums) > 0:
-            raise TrainingError(
-                f"{name}: nothing to {what}: {counts} events, sums of weights {sums} in the two "
-                "classes. Give more events, or another training.validation."
-            )
-        result += [counts, sums]
-    return tuple(result)
+def _inputs(batch: Batch) -> list[tf.Tensor]:
+    return [tf.constant(getattr(batch, name)) for name in _INPUTS]
+
+
+def _totals(parts: list[Part], what: str) -> tuple[list[int], tuple[float, float]]:
+    """Return the events per source and the sums of weights in class A and class B."""
+    totals = [part.totals() for part in parts]
+    counts = [count for count, _, _ in totals]
+    sums = (sum(t[1] for t in totals), sum(t[2] for t in totals))
+    if min(counts) == 0 or not min(sums) > 0:
+        raise TrainingError(
+            f"{what}: {counts} events, sums of weights {sums} in the two classes. "
+            "Give more events, or another training.validation."
+        )
+    return counts, sums
+
+
+def _norms(
+    sources: tuple[Source, ...], counts: list[int], sums: tuple[float, float], size: int
+) -> list[tuple[float, float]]:
+    """Return per source what its weights in class A and B are multiplied with in a batch.
+
+    With it a class has 1/2 of the loss in expectation over batches, whatever its sum of weights.
+    """
+    return [
+        (
+            0.5 * count / (size * sums[0]) if source.numerator else 0.0,
+            0.5 * count / (size * sums[1]) if source.denominator else 0.0,
+        )
+        for source, count in zip(sources, counts, strict=True)
+    ]
 
 
 def _finite(value: float, what: str) -> float:
     if not math.isfinite(value):
         raise TrainingError(f"{what} is {value}. Lower training.learning_rate or clip_norm.")
     return value
-
-
-def _words(sequence: np.random.SeedSequence) -> list[int]:
-    return [int(word) for word in sequence.generate_state(4)]
 
 
 def _regroup(arrays: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -1,7 +1,7 @@
 """The plan: every sample, network, job and file of a study, from its configuration alone.
 
-Snakefile, scripts, report and `omniflow plan` all ask this module for paths, seeds, dependencies and
-numbers of networks; nothing else knows them. It loads neither TensorFlow nor event files.
+Snakefile, scripts, report and `omniflow plan` all ask this module for paths, seeds, dependencies
+and numbers of networks; nothing else knows them. It loads neither TensorFlow nor event files.
 """
 
 from __future__ import annotations
@@ -9,87 +9,50 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.schema import Config, Method, PythiaSample, Sample
+from omniflow.config.schema import Config, Method, Sample
 from omniflow.unfolding import seeds
+from omniflow.unfolding.coordinates import Block, Chain, Group, Network
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
 
+_STAGE = "training/{chain}/pass-{pass_}/{group}/iteration-{iteration}/step-{step}"
 
-@dataclass(frozen=True)
-class Chain:
-    """What determines the training of a lane; methods with the same chain share its networks.
+TABLES = (
+    "metrics.csv",
+    "metrics.parquet",
+    "summary.csv",
+    "detector.csv",
+    "detector_summary.csv",
+    "timing.csv",
+    "histories.csv",
+    "cost.csv",
+    "weights.csv",
+    "steps.csv",
+    "study.json",
+)
 
-    Attributes:
-        slug: name in paths, such as `scratch-1` or `pretrained-5-mean`.
-        start: start policy.
-        members: networks per step.
-        aggregate: how they are aggregated.
-        lanes: lanes to run, the most that any method asks for.
-    """
-
-    slug: str
-    start: str
-    members: int
-    aggregate: str
-    lanes: int
-
-
-@dataclass(frozen=True)
-class Network:
-    """Coordinates of one training.
-
-    `pass_`, `iteration` and `step` count from 1, `lane` and `member` from 0. Pre-training networks
-    have pass, iteration and step 0 and chain `pretraining`; their lane is the model's number.
-    """
-
-    chain: str
-    pass_: int
-    lane: int
-    member: int
-    iteration: int
-    step: int
-    k: int
-
-    @property
-    def name(self) -> str:
-        """Name in messages and file names."""
-        if self.step == 0:
-            return f"{self.chain} model {self.lane}"
-        return (
-            f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
-            f"iteration {self.iteration} step {self.step}"
-        )
-
-
-@dataclass(frozen=True)
-class Group:
-    """Lanes of one chain and pass whose weights move on together."""
-
-    chain: str
-    pass_: int
-    lanes: tuple[int, ...]
-
-    @property
-    def slug(self) -> str:
-        """Name in paths."""
-        return f"lanes-{self.lanes[0]}-{self.lanes[-1]}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """The networks that one job trains."""
-
-    group: Group
-    iteration: int
-    step: int
-    index: int
-    networks: tuple[Network, ...]
+# Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
+PATTERNS = {
+    "config": "config.yaml",
+    "store": "samples/{role}.h5",
+    "scaling": "features/scaling.json",
+    "features": "features/{role}-{level}.h5",
+    "observables": "observables/{role}",
+    "pretrained": "pretraining/model-{model}",
+    "logits": _STAGE + "/block-{block}/logits.h5",
+    "history": _STAGE + "/block-{block}/history.json",
+    "networks": _STAGE + "/block-{block}/networks",
+    "weights": _STAGE + "/weights.h5",
+    "unfolded": "unfolded/{method}",
+    "histograms": "histograms/{method}.h5",
+    "log": "logs/{job}.log",
+    "benchmark": "benchmarks/{job}.tsv",
+}
 
 
 class Plan:
@@ -99,6 +62,16 @@ class Plan:
         """Derive the plan of `config`; nothing is read or written."""
         self.config = config
         self.root = Path(config.study.output) / config.study.name
+
+    # -- paths -----------------------------------------------------------------------------
+
+    def pattern(self, kind: str) -> str:
+        """Return the path of `kind` with its coordinates as wildcards."""
+        return str(self.root / PATTERNS[kind])
+
+    def path(self, kind: str, **coordinates: object) -> Path:
+        """Return the path of `kind` at `coordinates`."""
+        return self.root / PATTERNS[kind].format(**coordinates)
 
     # -- samples ---------------------------------------------------------------------------
 
@@ -116,6 +89,11 @@ class Plan:
         return found
 
     @property
+    def pretraining_roles(self) -> list[str]:
+        """Roles of the pre-training pair, class A first."""
+        return [role for role in self.samples if role.startswith("pretraining")]
+
+    @property
     def needs_pretraining(self) -> bool:
         """Whether any method starts from a pre-trained network."""
         return any(method.start != "scratch" for method in self.config.methods.values())
@@ -126,20 +104,20 @@ class Plan:
 
     def store(self, role: str) -> Path:
         """Event store of a sample."""
-        return self.root / "samples" / f"{role}.h5"
+        return self.path("store", role=role)
 
     @property
     def scaling(self) -> Path:
         """Means and standard deviations of the features."""
-        return self.root / "features" / "scaling.json"
+        return self.path("scaling")
 
     def features(self, role: str, level: str) -> Path:
         """Classifier inputs of a sample at `detector` or `particle` level."""
-        return self.root / "features" / f"{role}-{level}.h5"
+        return self.path("features", role=role, level=level)
 
     def observables(self, role: str) -> Path:
         """Folder of cached observables of a sample: detector.h5 and, with truth, particle.h5."""
-        return self.root / "observables" / role
+        return self.path("observables", role=role)
 
     # -- methods and chains ----------------------------------------------------------------
 
@@ -262,35 +240,23 @@ class Plan:
 
     def pretrained(self, model: int = 0) -> Path:
         """Folder of a pre-trained model."""
-        return self.root / "pretraining" / f"model-{model}"
-
-    def stage_folder(self, group: Group, iteration: int, step: int) -> Path:
-        """Folder of one step of a group of lanes."""
-        return (
-            self.root
-            / "training"
-            / group.chain
-            / f"pass-{group.pass_}"
-            / group.slug
-            / f"iteration-{iteration}"
-            / f"step-{step}"
-        )
-
-    def block_folder(self, block: Block) -> Path:
-        """Folder of a training job."""
-        return self.stage_folder(block.group, block.iteration, block.step) / f"block-{block.index}"
+        return self.path("pretrained", model=model)
 
     def logits(self, block: Block) -> Path:
         """Logits of a block's networks, (network, event)."""
-        return self.block_folder(block) / "logits.h5"
+        return self._block_path("logits", block)
 
     def history(self, block: Block) -> Path:
         """Histories of a block's networks."""
-        return self.block_folder(block) / "history.json"
+        return self._block_path("history", block)
 
     def networks_folder(self, block: Block) -> Path:
         """Folder of a block's trained networks."""
-        return self.block_folder(block) / "networks"
+        return self._block_path("networks", block)
+
+    def _block_path(self, kind: str, block: Block) -> Path:
+        stage = _stage(block.group, block.iteration, block.step)
+        return self.path(kind, **stage, block=block.index)
 
     @staticmethod
     def network_file(network: Network) -> str:
@@ -299,7 +265,7 @@ class Plan:
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
         """Event weights of the lanes of a group after a step, (lane, event)."""
-        return self.stage_folder(group, iteration, step) / "weights.h5"
+        return self.path("weights", **_stage(group, iteration, step))
 
     def previous_weights(self, group: Group, iteration: int, step: int) -> Path | None:
         """Event weights that a step starts from; None at the very first."""
@@ -333,7 +299,7 @@ class Plan:
 
     def unfolded(self, method: str, combine: str, pass_: int) -> Path:
         """Final weights of one pass of a method."""
-        return self.root / "unfolded" / method / combine / f"pass-{pass_}.h5"
+        return self.path("unfolded", method=method) / combine / f"pass-{pass_}.h5"
 
     def lane_groups(self, method: str, pass_: int) -> list[Group]:
         """Return the groups that hold the lanes of a method."""
@@ -342,17 +308,43 @@ class Plan:
         groups = [self.group_of(chain, pass_, lane) for lane in lanes]
         return list(dict.fromkeys(groups))
 
-    def combine_inputs(self, method: str, pass_: int) -> list[Path]:
+    def combine_inputs(self, method: str) -> list[Path]:
         """Return the files that the combination of a method's lanes needs."""
-        return [self.store("simulation")] + [
+        return [self.store("data"), self.store("simulation")] + [
             self.weights(group, iteration, 2)
+            for pass_ in self.passes
             for group in self.lane_groups(method, pass_)
             for iteration in self.iterations
         ]
 
     def histograms(self, method: str) -> Path:
         """Histograms of a method: all combinations, passes and iterations."""
-        return self.root / "histograms" / f"{method}.h5"
+        return self.path("histograms", method=method)
+
+    def table_inputs(self) -> list[Path]:
+        """Return the files that the tables need."""
+        stages = [
+            self.weights(group, iteration, step)
+            for chain in self.chains
+            for pass_ in self.passes
+            for group in self.groups(chain, pass_)
+            for iteration in self.iterations
+            for step in (1, 2)
+        ]
+        return [
+            *(self.store(role) for role in self.samples),
+            *(self.observables(role) for role in ("data", "simulation")),
+            *(self.pretrained(network.lane) for network in self.pretraining_networks),
+            *(self.history(block) for block in self.all_blocks()),
+            *stages,
+            *(self.path("unfolded", method=method) for method in self.config.methods),
+            *(self.histograms(method) for method in self.config.methods),
+        ]
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables of the study, which the report and other tools read."""
+        return [self.table(name) for name in TABLES]
 
     def table(self, name: str) -> Path:
         """Table, or other result for the reader, in the study's folder."""
@@ -367,14 +359,30 @@ class Plan:
         retrains nothing and a change of the training retrains what it must.
         """
         whole = self.config.model_dump(mode="json")
-        parts = []
-        for section in sections:
-            value = whole
-            for key in section.split("."):
-                value = value[key]
-            parts.append(value)
-        text = json.dumps(parts, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash([_part(whole, section) for section in sections])
+
+    def store_fingerprint(self, role: str) -> str:
+        """Return a hash of what determines an event store."""
+        return _hash([self.samples[role].model_dump(mode="json"), self.config.study.seed])
+
+    def training_fingerprint(self, networks: tuple[Network, ...] = ()) -> str:
+        """Return a hash of what determines trainings, and of the networks of one job.
+
+        The number of iterations is left out: more of them train only the new ones.
+        """
+        whole = self.config.model_dump(mode="json")
+        unfolding = {k: v for k, v in whole["unfolding"].items() if k != "iterations"}
+        names = [network.name for network in networks]
+        parts = [whole["study"]["seed"], whole["classifier"], whole["training"], unfolding, names]
+        return _hash(parts)
+
+    def combine_fingerprint(self, method: str) -> str:
+        """Return a hash of what determines the final weights, beside the lanes' weights."""
+        return _hash([self.combinations(method), len(self.passes), len(self.iterations)])
+
+    def histogram_fingerprint(self, method: str) -> str:
+        """Return a hash of what determines a method's histograms, beside its weights."""
+        return _hash([self.fingerprint("observables"), self.combine_fingerprint(method)])
 
     # -- sizes -----------------------------------------------------------------------------
 
@@ -383,7 +391,22 @@ class Plan:
         settings = self.config.methods[method]
         return 2 * len(self.iterations) * settings.lanes * settings.members
 
-    def expected_events(self, role: str) -> int | None:
-        """Return the number of records of a sample where the configuration states it."""
-        sample = self.samples[role]
-        return sample.events if isinstance(sample, PythiaSample) else sample.events
+
+def _part(whole: dict, section: str) -> object:
+    for key in section.split("."):
+        whole = whole[key]
+    return whole
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _stage(group: Group, iteration: int, step: int) -> dict[str, object]:
+    return {
+        "chain": group.chain,
+        "pass_": group.pass_,
+        "group": group.slug,
+        "iteration": iteration,
+        "step": step,
+    }

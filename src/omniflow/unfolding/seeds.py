@@ -13,7 +13,9 @@ def sequence(study_seed: int, purpose: str, *coordinates: int) -> np.random.Seed
     Different purposes or coordinates give independent streams (NumPy's SeedSequence);
     neither a method's name nor the size of a job enters.
     """
-    return np.random.SeedSequence(study_seed, spawn_key=(zlib.crc32(purpose.encode()), *coordinates))
+    return np.random.SeedSequence(
+        study_seed, spawn_key=(zlib.crc32(purpose.encode()), *coordinates)
+    )
 
 
 def integer(sequence: np.random.SeedSequence) -> int:

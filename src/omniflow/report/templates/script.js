@@ -36,6 +36,9 @@
     });
     show(buttons[0].dataset.show);
   });
+  window.addEventListener("beforeprint", function () {
+    each("details", function (box) { box.open = true; });
+  });
   select.addEventListener("change", function () { pick(select.value); });
   select.parentNode.hidden = select.options.length < 3;
   pick(select.options[0].value);

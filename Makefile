@@ -1,0 +1,38 @@
+# Two commands set everything up: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Jobs find the environment's python and tools first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: demo test lint closure docs clean
+
+demo: $(VENV)/ready
+	$(BIN)/snakemake --profile profiles/local
+	@echo "The report is results/demo/report.html"
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+closure: $(VENV)/ready
+	$(BIN)/snakemake --profile profiles/local --configfile config/closure.yaml
+	@echo "The report is results/closure/report.html"
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# Pages and schema that are made from the configuration's models.
+docs: $(VENV)/ready
+	$(BIN)/python -m omniflow.config.document
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,physics,workflow,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .snakemake

@@ -1,0 +1,56 @@
+"""OmniFold with ensembles: from event files to one report. See README.md."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from omniflow import config as settings
+from omniflow.errors import ConfigError
+from omniflow.unfolding.plan import Plan
+
+min_version("9.20")
+
+# Only without --configfile: Snakemake would merge the two files key by key.
+if not config:
+
+    configfile: Path(workflow.basedir, "config", "demo.yaml")
+
+
+try:
+    for path in workflow.configfiles:
+        settings.read(path)
+    PLAN = Plan(settings.validate(config))
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+
+SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
+ENVIRONMENT = (
+    "../../envs/gpu.yaml" if PLAN.config.execution.gpus else "../../envs/cpu.yaml"
+)
+
+
+wildcard_constraints:
+    role="data|simulation|pretraining-numerator|pretraining-denominator",
+    level="detector|particle",
+    chain="[a-z0-9-]+",
+    pass_=r"\d+",
+    group=r"lanes-\d+-\d+",
+    iteration=r"\d+",
+    step="[12]",
+    block=r"\d+",
+    model=r"\d+",
+    method="[a-z0-9][a-z0-9_-]*",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        PLAN.table("report.html"),

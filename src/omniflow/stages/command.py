@@ -1,0 +1,31 @@
+"""Command line of the workflow's scripts: a configuration and the coordinates of one job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from omniflow import config
+from omniflow.errors import OmniflowError
+from omniflow.unfolding.plan import Plan
+
+
+def run(job: Callable[..., None], **coordinates: type) -> None:
+    """Call `job(plan, **coordinates)` with what the command line gives.
+
+    Errors that a user can mend end the process with status 1 and their message alone.
+
+    Args:
+        job: what the script does; its docstring describes it.
+        coordinates: names (an underscore at the end is dropped) and types of the options.
+    """
+    parser = argparse.ArgumentParser(description=job.__doc__, allow_abbrev=False)
+    parser.add_argument("--config", required=True, help="resolved configuration (YAML)")
+    for name, kind in coordinates.items():
+        parser.add_argument(f"--{name.rstrip('_')}", dest=name, type=kind, required=True)
+    options = vars(parser.parse_args())
+    try:
+        job(Plan(config.load(options.pop("config"))), **options)
+    except OmniflowError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

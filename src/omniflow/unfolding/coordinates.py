@@ -1,0 +1,76 @@
+"""Coordinates of a study: chains, networks, groups of lanes and blocks of networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What determines the training of a lane; methods with the same chain share its networks.
+
+    Attributes:
+        slug: name in paths, such as `scratch-1` or `pretrained-5-mean`.
+        start: start policy.
+        members: networks per step.
+        aggregate: how they are aggregated.
+        lanes: lanes to run, the most that any method asks for.
+    """
+
+    slug: str
+    start: str
+    members: int
+    aggregate: str
+    lanes: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """Coordinates of one training.
+
+    `pass_`, `iteration` and `step` count from 1, `lane` and `member` from 0. Pre-training networks
+    have pass, iteration and step 0 and chain `pretraining`; their lane is the model's number.
+    """
+
+    chain: str
+    pass_: int
+    lane: int
+    member: int
+    iteration: int
+    step: int
+    k: int
+
+    @property
+    def name(self) -> str:
+        """Name in messages and file names."""
+        if self.step == 0:
+            return f"{self.chain} model {self.lane}"
+        return (
+            f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
+            f"iteration {self.iteration} step {self.step}"
+        )
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lanes of one chain and pass whose weights move on together."""
+
+    chain: str
+    pass_: int
+    lanes: tuple[int, ...]
+
+    @property
+    def slug(self) -> str:
+        """Name in paths."""
+        return f"lanes-{self.lanes[0]}-{self.lanes[-1]}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """The networks that one job trains."""
+
+    group: Group
+    iteration: int
+    step: int
+    index: int
+    networks: tuple[Network, ...]

@@ -1,0 +1,160 @@
+import pytest
+
+from omniflow.config import validate
+from omniflow.config.schema import Classifier, Method, Training, Unfolding
+from omniflow.errors import ConfigError
+
+PYTHIA = {"source": "pythia", "events": 1000, "seed": 3}
+
+
+def _raw(**changes):
+    raw = {
+        "study": {"name": "test"},
+        "samples": {"data": PYTHIA, "simulation": PYTHIA | {"seed": 4}},
+        "methods": {"none": {}},
+    }
+    return raw | changes
+
+
+def _refused(pattern, **changes):
+    with pytest.raises(ConfigError, match=pattern) as caught:
+        validate(_raw(**changes))
+    return str(caught.value)
+
+
+def test_a_minimal_configuration_has_the_defaults_of_the_paper():
+    config = validate(_raw())
+    assert config.training == Training(
+        optimizer="lion", learning_rate=2e-5, batch_size=256, epochs=100, patience=10
+    )
+    assert config.classifier == Classifier(kind="pet", width=64, heads=4, blocks=4, neighbours=5)
+    assert config.unfolding == Unfolding(iterations=5, misses="unity", fakes="unity")
+    assert config.methods == {"none": Method(lanes=1, members=1, start="scratch")}
+    assert len(config.observables.names) == 9
+
+
+@pytest.mark.parametrize(
+    ("section", "content", "key"),
+    [
+        ("training", {"epoch": 3}, r"training\.epoch: unknown key; did you mean 'epochs'"),
+        ("unfolding", {"restart": {"netwrk": "cold"}}, r"restart\.netwrk.*'network'"),
+        ("methods", {"step": {"memebrs": 5}}, r"methods\.step\.memebrs.*'members'"),
+        ("trainning", {}, r"trainning: unknown key; did you mean 'training'"),
+        ("execution", {"xyz": 1}, r"execution\.xyz: unknown key; valid keys: .*networks_per_job"),
+    ],
+)
+def test_unknown_keys_are_errors_that_suggest_the_nearest(section, content, key):
+    _refused(key, **{section: content})
+
+
+def test_unknown_keys_of_a_sample():
+    samples = {"data": PYTHIA | {"showr": "simple"}, "simulation": PYTHIA}
+    _refused(r"samples\.data\.showr: unknown key; did you mean 'shower'", samples=samples)
+
+
+def test_unknown_keys_of_a_sample_of_another_source():
+    h1 = {"source": "h1", "files": ["a.h5"], "file": ["b.h5"]}
+    _refused(r"'files'", samples={"data": h1, "simulation": PYTHIA})
+
+
+def test_all_problems_are_listed_at_once():
+    message = _refused(
+        "3 problem",
+        training={"epochs": 0, "patience": "many"},
+        study={"name": "Bad Name!"},
+    )
+    for key in ("training.epochs", "training.patience", "study.name"):
+        assert key in message
+    assert "'Bad Name!'" in message
+
+
+def test_missing_sections_are_named():
+    with pytest.raises(ConfigError, match="samples: is required but missing"):
+        validate({"study": {"name": "x"}, "methods": {"none": {}}})
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 3, {}])
+def test_what_is_not_a_configuration_is_refused(raw):
+    with pytest.raises(ConfigError, match="my file"):
+        validate(raw, "my file")
+
+
+@pytest.mark.parametrize(
+    ("section", "content"),
+    [
+        ("training", {"learning_rate": float("nan")}),
+        ("training", {"learning_rate": float("inf")}),
+        ("training", {"learning_rate": 0}),
+        ("training", {"validation": 1.0}),
+        ("training", {"ema": 1.0}),
+        ("training", {"clip_norm": 0}),
+        ("training", {"optimizer": "sgd"}),
+        ("training", {"batch_size": 2.5}),
+        ("unfolding", {"iterations": 0}),
+        ("unfolding", {"particle_level": "fiducial"}),
+        ("unfolding", {"scale": -1}),
+        ("unfolding", {"scale": "luminosity"}),
+        ("study", {"name": "../outside"}),
+        ("study", {"name": ""}),
+        ("study", {"name": "x", "seed": -1}),
+        ("methods", {}),
+        ("methods", {"a b": {}}),
+        ("methods", {"../x": {}}),
+        ("methods", {"none": {"start": "cold"}}),
+        ("combine", []),
+        ("combine", ["mean", "mean"]),
+        ("combine", ["mode"]),
+        ("observables", {"names": []}),
+        ("observables", {"names": ["q2", "q2"]}),
+        ("observables", {"names": ["mass"]}),
+        ("observables", {"binning": {"q2": [1, 1, 2]}}),
+        ("observables", {"binning": {"q2": [1]}}),
+        ("observables", {"binning": {"mass": [1, 2]}}),
+        ("execution", {"networks_per_job": 0}),
+    ],
+)
+def test_values_out_of_range_are_refused(section, content):
+    _refused(section, **{section: content})
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [
+        {"source": "djangoh"},
+        {"events": 10},
+        PYTHIA | {"events": 0},
+        PYTHIA | {"seed": 0},
+        PYTHIA | {"shower": "dire"},
+        PYTHIA | {"settings": ["no assignment"]},
+        {"source": "h1", "files": []},
+        {"source": "h1"},
+        {"source": "h1", "files": ["a.h5"], "skip": -1},
+    ],
+)
+def test_samples_are_checked(sample):
+    _refused(r"samples\.data", samples={"data": sample, "simulation": PYTHIA})
+
+
+def test_heads_must_divide_the_width_of_a_pet_alone():
+    _refused(r"heads \(4\) must divide width \(30\)", classifier={"width": 30})
+    assert validate(_raw(classifier={"width": 30, "kind": "mlp"})).classifier.width == 30
+
+
+def test_a_truncated_mean_needs_three_members():
+    _refused("at least 3", methods={"step": {"members": 2, "aggregate": "truncated_mean"}})
+    validate(_raw(methods={"step": {"members": 3, "aggregate": "truncated_mean"}}))
+
+
+@pytest.mark.parametrize("start", ["pretrained", "backbone"])
+def test_pretrained_methods_need_a_pretraining_sample(start):
+    methods = {"pre": {"start": start}}
+    _refused(r"methods\.pre\.start.*samples\.pretraining", methods=methods)
+    samples = _raw()["samples"] | {"pretraining": {"numerator": PYTHIA, "denominator": PYTHIA}}
+    config = validate(_raw(methods=methods, samples=samples))
+    assert config.methods["pre"].start == start
+
+
+def test_a_configuration_cannot_be_changed():
+    config = validate(_raw())
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.epochs = 3

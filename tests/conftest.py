@@ -1,0 +1,21 @@
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tensorflow_runtime():
+    """TensorFlow with one thread: the settings can only be made before its first operation."""
+    from omniflow.training import runtime
+
+    runtime.configure(1)
+
+
+@pytest.fixture
+def float64():
+    """Networks built inside the test are of double precision."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")

@@ -1,0 +1,108 @@
+import h5py
+import model_inputs as make
+import numpy as np
+import pytest
+
+from omniflow.models import registry
+
+KINDS = sorted(registry.KINDS)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request):
+    return make.randomised(make.small(request.param), seed=5)
+
+
+def _datasets(path):
+    found = []
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda _, item: found.append(item[...]) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def test_every_parameter_is_in_the_checkpoint(model, tmp_path):
+    path = tmp_path / "network.weights.h5"
+    model.save_weights(path)
+    stored = sorted(array.tobytes() for array in _datasets(path))
+    assert stored == sorted(array.tobytes() for array in model.get_weights())
+    assert sum(len(item) for item in stored) == 4 * model.count_params()
+
+
+def test_a_checkpoint_brings_back_the_same_network(model, tmp_path):
+    path = tmp_path / "network.weights.h5"
+    model.save_weights(path)
+    inputs = make.padded(make.some_events(), 9)
+    saved, before = model.get_weights(), make.logits(model, inputs)
+    kind = next(kind for kind, cls in registry.KINDS.items() if isinstance(model, cls))
+    other = make.randomised(make.small(kind), seed=6)
+    assert np.abs(make.logits(other, inputs) - before).max() > 0.01
+    other.load_weights(path)
+    for ours, theirs in zip(other.get_weights(), saved, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(make.logits(other, inputs), before)
+
+
+def test_the_class_token_is_a_parameter():
+    model = registry.build(make.small("pet"), make.PARTICLE, make.EVENT)
+    token = model.token.token
+    assert any(token is variable for variable in model.trainable_variables)
+
+
+def test_initial_weights_follow_from_the_seed_alone(model):
+    """Not from what the model holds: a job trains many networks with one model."""
+
+    def draw(seed):
+        return registry.initial_weights(model, np.random.SeedSequence(seed))
+
+    first = draw(11)
+    model.set_weights([w + 1 for w in model.get_weights()])
+    again, other = draw(11), draw(12)
+    matrices = 0
+    for a, b, c in zip(first, again, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert a.dtype == np.float32
+        if a.ndim == 2:
+            matrices += 1
+            assert np.mean(a == c) < 0.01
+            assert np.abs(a).max() <= np.sqrt(6 / sum(a.shape))
+    assert matrices > 2
+    large = max(first, key=np.size)
+    assert large.std() == pytest.approx(np.sqrt(2 / sum(large.shape)), rel=0.15)
+
+
+def test_a_freshly_built_network_starts_with_neutral_biases_and_norms():
+    settings = make.small("pet", layer_scale=0.01)
+    model = registry.build(settings, make.PARTICLE, make.EVENT)
+    drawn = registry.initial_weights(model, np.random.SeedSequence(1))
+    expected = {"bias": 0.0, "edge_bias": 0.0, "beta": 0.0, "gamma": 1.0, "scale": 0.01}
+    seen = set()
+    for variable, value in zip(model.weights, drawn, strict=True):
+        if value.ndim == 1:
+            seen.add(variable.name)
+            np.testing.assert_allclose(value, expected[variable.name])
+    assert seen == set(expected)
+
+
+def test_networks_do_not_start_from_each_other(model):
+    """The weights depend on the seed, not on how the network was built or used before."""
+    kind = next(kind for kind, cls in registry.KINDS.items() if isinstance(model, cls))
+    drawn = [
+        registry.initial_weights(
+            registry.build(make.small(kind), make.PARTICLE, make.EVENT), np.random.SeedSequence(3)
+        )
+        for _ in range(2)
+    ]
+    for a, b in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_new_head_changes_the_head_alone(model):
+    old = [np.full_like(w, 1) for w in model.get_weights()]
+    fresh = [np.full_like(w, 2) for w in old]
+    mixed = registry.with_new_head(model, old, fresh)
+    changed = [w.shape for w in mixed if np.all(w == 2)]
+    width = model.width
+    assert sorted(changed) == [(1,), (width, 1)]
+    assert sum(bool(np.all(w == 1)) for w in mixed) == len(old) - 2

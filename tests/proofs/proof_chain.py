@@ -1,0 +1,102 @@
+"""The stages of a study in one process, on samples that a proof makes itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from omniflow.config import validate
+from omniflow.events import store
+from omniflow.events.sample import Events, Level
+from omniflow.stages import samples, training, weights
+from omniflow.unfolding.plan import Plan
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """Content of a file of final weights; events are ordered by event id."""
+
+    event_id: np.ndarray
+    weight: np.ndarray
+    ratio: np.ndarray
+    scale: float
+
+
+def make_plan(folder: Path, **sections: object) -> Plan:
+    """Return the plan of a study whose event stores the test writes; `sections` as in the YAML."""
+    placeholder = {"source": "h1", "files": ["made-by-the-test"]}
+    raw = {
+        "samples": {"data": placeholder, "simulation": placeholder},
+        "methods": {"none": {}},
+        **sections,
+    }
+    raw["study"] = {"name": "proof", "passes": 1, "output": str(folder), **raw.get("study", {})}
+    return Plan(validate(raw))
+
+
+def column(values: np.ndarray, present: np.ndarray | None = None) -> Level:
+    """Return a level with the one event column `value` and no particles; 0 where not `present`."""
+    values = np.asarray(values, np.float32)
+    if present is not None:
+        values = np.where(present, values, np.float32(0))
+    none = np.zeros((0, 0), np.float32)
+    return Level(values[:, None], none, np.zeros(len(values) + 1, np.int64), ("value",), ())
+
+
+def plain_events(
+    z: np.ndarray | None,
+    x: np.ndarray,
+    weight: np.ndarray | float = 1.0,
+    pass_detector: np.ndarray | None = None,
+    pass_particle: np.ndarray | None = None,
+) -> Events:
+    """Return events with one number per level: z at particle level (None: data) and x."""
+    n = len(x)
+    everything = np.ones(n, bool)
+    detector = everything if pass_detector is None else pass_detector
+    particle = everything if pass_particle is None else pass_particle
+    return Events(
+        np.arange(n, dtype=np.uint64),
+        np.broadcast_to(np.asarray(weight, float), n),
+        detector,
+        None if z is None else particle,
+        column(x, detector),
+        None if z is None else column(z),
+    )
+
+
+def unfold(plan: Plan, **events: Events) -> None:
+    """Write the event stores and run every stage up to the final weights.
+
+    Samples are named by role (`pretraining_numerator` for `pretraining-numerator`).
+    """
+    for role, sample in events.items():
+        store.write(sample, plan.store(role.replace("_", "-")), {"source": "test"}, seed=1)
+    samples.make_scaling(plan)
+    for role in plan.samples:
+        samples.make_features(plan, role, "detector")
+    samples.make_features(plan, "simulation", "particle")
+    if plan.needs_pretraining:
+        training.pretrain(plan, 0)
+    for chain in plan.chains:
+        for pass_ in plan.passes:
+            for group in plan.groups(chain, pass_):
+                for iteration in plan.iterations:
+                    for step in (1, 2):
+                        for block in plan.blocks(group, iteration, step):
+                            training.train_block(plan, block)
+                        weights.aggregate(plan, group, iteration, step)
+    for method in plan.config.methods:
+        weights.combine(plan, method)
+
+
+def read(path: Path) -> Unfolded:
+    """Return the final weights in a file of `unfolded/`."""
+    with h5py.File(path, "r") as file:
+        return Unfolded(
+            *(file[name][()] for name in ("event_id", "weight", "ratio")),
+            float(file.attrs["scale"]),
+        )

@@ -1,0 +1,151 @@
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pytest
+from study_factory import Model, Strategy, write_study
+
+from omniflow.errors import InputError
+from omniflow.report import page
+from omniflow.report.tables import ReportTables
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+RESOURCES = {"src", "srcset", "href", "xlink:href", "data", "action", "poster", "background"}
+
+
+class Reader(HTMLParser):
+    """Collects elements, references, identifiers and text; fails on tags that do not nest."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.references, self.ids, self.scripts = [], [], [], [], []
+        self.headings, self.figures, self.text = [], [], ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        self.references += [v for k, v in attributes.items() if k in RESOURCES]
+        self.references += re.findall(r"url\((.*?)\)", " ".join(map(str, attributes.values())))
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        if attributes.get("role") == "img":
+            self.figures.append(attributes["aria-label"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        elif self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+        if not {"script", "style"} & set(self.open):
+            self.text += data
+
+
+@pytest.fixture(scope="session")
+def reader(rendered):
+    return Reader(rendered[1])
+
+
+def test_nothing_is_requested(rendered, reader):
+    assert reader.references
+    for reference in reader.references:
+        assert reference.startswith(("#", "data:image/png;base64,")), reference
+    assert "http" not in re.sub(r"http-equiv", "", rendered[1])
+    assert "@import" not in rendered[1]
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & {t for t, _ in reader.tags}
+
+
+def test_fragments_point_at_something_unique(reader):
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {r[1:] for r in reader.references if r.startswith("#")} <= set(reader.ids)
+
+
+def test_hostile_text_is_escaped(rendered, reader):
+    assert [tag for tag, _ in reader.tags].count("script") == 1
+    assert "alert(1)" not in "".join(reader.scripts)
+    assert rendered[1].count("<script>") == 1
+    assert "&lt;script&gt;alert(1)" in rendered[1]
+    assert "x<script>alert(1)</script>" in reader.text  # the reader sees the name as it is
+
+
+def test_policy_allows_only_the_page_s_own_script(reader):
+    (policy,) = (a["content"] for t, a in reader.tags if t == "meta" and "http-equiv" in a)
+    digest = hashlib.sha256("".join(reader.scripts).encode()).digest()
+    assert f"script-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_sections_and_figures_are_there(reader):
+    for heading in ("Summary", "Observables", "Detector level", "Convergence", "Loss curves",
+                    "Timing", "Weights", "Combination of lanes", "Definitions"):  # fmt: skip
+        assert heading in reader.headings
+    kinds = [label.split(" of ")[0] for label in reader.figures]
+    for kind in ("Distribution", "Spread", "MSE", "Detector-level distribution"):
+        assert kinds.count(kind) == 1  # one observable
+    losses = [label for label in reader.figures if label.startswith("Loss curves")]
+    assert len(losses) == 2 * 2 + 1  # two chains x two steps, and pre-training
+    assert len(reader.figures) == len(set(reader.figures))
+
+
+def test_small_study_says_so(reader):
+    assert "This study shows the machinery, not physics." in reader.text
+    assert "100\u202f000 data events" in reader.text
+
+
+def test_numbers_of_the_model_are_shown(reader):
+    text = " ".join(reader.text.split())
+    assert "1.02± 0.10" not in text
+    assert "0.50± 0.07" in text  # sigma of parallel relative to none, each with 10%
+    assert "9.0 (0.14)" in text  # TD of the prior and its floor
+    assert "12 min" not in text
+    assert "6 min 30 s" in text  # 130 s x 3 lanes
+
+
+def test_output_is_the_same_again(rendered):
+    assert page.render(rendered[0]) == rendered[1]
+
+
+def test_without_truth_its_parts_are_absent(tmp_path):
+    methods = {"none": Strategy(), "step": Strategy(members=2, spread=0.7)}
+    model = Model(methods, ("q2",), passes=2, iterations=1, epochs=2, has_truth=False)
+    page.write(write_study(tmp_path / "study", model), tmp_path / "report.html")
+    reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "No truth." in reader.text
+    assert "relative MSE" not in reader.text
+    assert "bias_rel" not in reader.text
+    assert not any("MSE" in label or "truth" in label for label in reader.figures)
+    assert any(label.startswith("Spread") for label in reader.figures)
+
+
+def test_missing_networks_are_told_to_the_reader(reader):
+    assert "Incomplete." in reader.text
+    assert "timing.csv lacks 2 <of> 9." in reader.text
+
+
+def test_refused_input_leaves_no_file(study, tmp_path):
+    (study / "timing.csv").unlink()
+    with pytest.raises(InputError, match=r"timing\.csv"):
+        page.write(study, tmp_path / "report.html")
+    assert [p.name for p in tmp_path.iterdir()] == ["study"]
+
+
+def test_output_folder_must_exist(rendered, tmp_path, monkeypatch):
+    monkeypatch.setattr(ReportTables, "read", lambda folder: rendered[0])
+    monkeypatch.setattr(page, "render", lambda tables: rendered[1])
+    with pytest.raises(InputError, match=r"report\.html: cannot be written \(No such"):
+        page.write(tmp_path, tmp_path / "absent" / "report.html")
+    page.write(tmp_path, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == rendered[1]
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

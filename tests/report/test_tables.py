@@ -1,0 +1,125 @@
+import json
+
+import pandas as pd
+import pytest
+
+from omniflow.errors import InputError
+from omniflow.report.tables import COLUMNS, ReportTables
+
+
+def edit(path, change):
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    change(table).to_csv(path, index=False)
+
+
+def test_complete_study_has_no_problems(study):
+    tables = ReportTables.read(study)
+    assert tables.problems == ()
+    assert tables.passes() == {"none": 10, "parallel": 10, "pretrained": 10}
+    assert set(tables.headline("metrics", 2)["combine"]) == {"none", "mean"}
+    assert len(tables.headline("metrics", 2)) == 3 * (15 + 20)  # methods x bins of q2 and tau21
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_missing_column_is_named(study, name):
+    column = list(COLUMNS[name])[-1]
+    edit(study / f"{name}.csv", lambda table: table.drop(columns=column))
+    with pytest.raises(InputError, match=rf"{name}\.csv: column {column} is missing"):
+        ReportTables.read(study)
+
+
+@pytest.mark.parametrize("name", ["study.json", "metrics.csv", "cost.csv"])
+def test_missing_file_is_named(study, name):
+    (study / name).unlink()
+    with pytest.raises(InputError, match=rf"{name}: cannot be read"):
+        ReportTables.read(study)
+
+
+def test_text_in_a_number_is_named_with_its_line(study):
+    def change(table):
+        table.loc[3, "sigma_rel"] = "many"
+        return table
+
+    edit(study / "metrics.csv", change)
+    with pytest.raises(InputError, match=r"metrics\.csv: column sigma_rel, line 5: 'many'"):
+        ReportTables.read(study)
+
+
+def test_empty_iteration_is_refused(study):
+    def change(table):
+        table.loc[0, "iteration"] = ""
+        return table
+
+    edit(study / "summary.csv", change)
+    with pytest.raises(InputError, match=r"summary\.csv: column iteration, line 2"):
+        ReportTables.read(study)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "words"),
+    [
+        ("metrics", lambda t: t["method"] != "parallel", "method parallel, combine mean"),
+        ("summary", lambda t: t["combine"] != "median", "method parallel, combine median"),
+        ("summary", lambda t: t["iteration"] != "1", "iteration 1"),
+        ("detector", lambda t: t["iteration"] != "0", "method none, combine none, iteration 0"),
+        ("weights", lambda t: t["method"] != "none", "method none"),
+        ("cost", lambda t: t["method"] != "none", "method none"),
+        ("steps", lambda t: t["chain"] != "scratch-1", "chain scratch-1"),
+    ],
+)
+def test_missing_results_are_named(study, name, keep, words):
+    edit(study / f"{name}.csv", lambda table: table[keep(table)])
+    with pytest.raises(InputError, match=rf"{name}\.csv: no rows for .*{words}"):
+        ReportTables.read(study)
+
+
+def test_repeated_rows_are_refused(study):
+    edit(study / "summary.csv", lambda table: pd.concat([table, table.iloc[:1]]))
+    with pytest.raises(InputError, match="more than one row for method none"):
+        ReportTables.read(study)
+
+
+def test_missing_truth_is_refused_when_announced(study):
+    edit(study / "metrics.csv", lambda table: table.assign(truth=""))
+    with pytest.raises(InputError, match="column truth has empty cells"):
+        ReportTables.read(study)
+
+
+def test_missing_networks_are_problems(study):
+    lost = "pass 4, lane 2, member 0, iteration 2, step 1"
+
+    def change(table):
+        at = (table["pass"] == "4") & (table["lane"] == "2") & (table["iteration"] == "2")
+        return table[~(at & (table["step"] == "1"))]
+
+    edit(study / "timing.csv", change)
+    edit(study / "histories.csv", lambda table: table[table["purpose"] != "pretraining"])
+    problems = ReportTables.read(study).problems
+    # 10 passes x 2 iterations x 2 steps x (3 lanes + 2 members) = 200 networks
+    assert problems[0] == f"timing.csv lacks 1 of 200 networks: chain scratch-1, {lost}."
+    assert problems[1].startswith("histories.csv has no pre-training network, but pretrained")
+    assert len(problems) == 2
+
+
+def test_coordinates_written_as_decimals_are_understood(study):
+    # pandas writes 1.0 for 1 where pre-training rows leave the column empty
+    for name in ("timing", "histories"):
+        edit(study / f"{name}.csv", lambda t: t.assign(**{"pass": t["pass"].replace("3", "3.0")}))
+    assert ReportTables.read(study).problems == ()
+
+
+def test_faulty_study_json_names_the_key(study):
+    record = json.loads((study / "study.json").read_text())
+    record["methods"][1]["lanes"] = 0
+    del record["passes"]
+    (study / "study.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"study\.json: passes: .*; methods\.1\.lanes: "):
+        ReportTables.read(study)
+
+
+def test_headline_must_be_a_combination(study):
+    record = json.loads((study / "study.json").read_text())
+    record["headline_combine"]["parallel"] = "mode"
+    (study / "study.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"headline_combine\.parallel is 'mode'"):
+        ReportTables.read(study)

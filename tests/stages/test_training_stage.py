@@ -1,0 +1,184 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import small_study
+
+from omniflow.errors import InputError
+from omniflow.events import store
+from omniflow.files import open_h5
+from omniflow.stages import training
+from omniflow.unfolding.plan import Plan
+
+
+@pytest.fixture(scope="module")
+def record(warm):
+    return small_study.records(warm)
+
+
+def _of(record, chain, iteration, step):
+    return [
+        r for n, r in record.items() if (n.chain, n.iteration, n.step) == (chain, iteration, step)
+    ]
+
+
+def _previous(network):
+    return dataclasses.replace(network, iteration=network.iteration - 1)
+
+
+def test_every_network_starts_from_its_own_weights(record):
+    first = [r for n, r in record.items() if n.chain == "scratch-1" and n.iteration == 1]
+    assert all(r["start"]["policy"] == "scratch" for r in first)
+    assert len({r["start"]["digest"] for r in first}) == len(first) == 6
+    assert len({r["digest"] for r in first}) == 6
+
+
+def test_members_differ_from_each_other(record):
+    one, two = _of(record, "scratch-2-mean", 1, 1)
+    assert one["start"]["digest"] != two["start"]["digest"]
+    assert one["summary"]["train_events"] != two["summary"]["train_events"]  # own split
+
+
+def test_lanes_and_members_share_their_random_numbers(record):
+    lanes, members = (_of(record, chain, 1, 1) for chain in ("scratch-1", "scratch-2-mean"))
+    # The first step of both trains on the same weights: the same networks.
+    assert [r["digest"] for r in lanes[:2]] == [r["digest"] for r in members]
+
+
+def test_warm_restarts_continue_the_trained_network(record):
+    second = {n: r for n, r in record.items() if n.iteration == 2}
+    assert len(second) == 2 * (3 + 2 + 1 + 1)
+    for network, r in second.items():
+        assert r["start"]["policy"] == "warm"
+        assert r["start"]["digest"] == record[_previous(network)]["digest"]
+
+
+def test_cold_restarts_begin_anew(cold):
+    record = small_study.records(cold)
+    for network, r in record.items():
+        if network.iteration == 2:
+            assert r["start"]["policy"] == "scratch"
+            earlier = record[_previous(network)]
+            assert r["start"]["digest"] not in (earlier["digest"], earlier["start"]["digest"])
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_pretrained_networks_start_from_backbone_and_head(record, step):
+    (pretraining,) = (r for n, r in record.items() if n.step == 0)
+    (started,) = _of(record, "pretrained-1", 1, step)
+    assert started["start"]["policy"] == "pretrained"
+    assert started["start"]["digest"] == pretraining["digest"]
+    assert started["digest"] != pretraining["digest"]
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_the_backbone_policy_draws_a_new_head_alone(warm, record, step):
+    (block,) = warm.blocks(warm.group_of("backbone-1", 1, 0), 1, step)
+    job = training._Job(warm, block)
+    weights, origin = job.start(block.networks[0])
+    assert origin["policy"] == "backbone"
+    (started,) = _of(record, "backbone-1", 1, step)
+    assert started["start"]["digest"] == training.digest(weights)
+    loaded = job.load(warm.pretrained() / "network.weights.h5")
+    fresh, _ = job.start_fresh(block.networks[0])
+    backbone, head = slice(0, -2), slice(-2, None)
+    for ours, theirs in zip(weights[backbone], loaded[backbone], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for ours, drawn in zip(weights[head], fresh[head], strict=True):
+        np.testing.assert_array_equal(ours, drawn)
+    assert not np.array_equal(weights[-2], loaded[-2])
+
+
+def test_the_rate_factor_acts_from_the_second_iteration_on(record):
+    for network, r in record.items():
+        rates = {epoch["learning_rate"] for epoch in r["epochs"][1:]}
+        assert rates == {0.01 if network.iteration == 2 else 0.02}
+
+
+def test_splits_are_fixed_or_fresh(warm, cold):
+    for plan, same in ((warm, True), (cold, False)):
+        record = small_study.records(plan)
+        for step in (1, 2):
+            counts = [
+                [r["summary"]["train_events"] for r in _of(record, "scratch-1", iteration, step)]
+                for iteration in (1, 2)
+            ]
+            assert len(counts[0]) >= 2
+            assert (counts[0] == counts[1]) == same
+
+
+def test_networks_do_not_depend_on_their_job(warm, cold):
+    """Three networks in one job, or one each: the same numbers, bitwise."""
+    together, apart = (small_study.records(plan) for plan in (warm, cold))
+    for step in (1, 2):
+        digests = [
+            [r["digest"] for r in _of(record, "scratch-1", 1, step)][:2]
+            for record in (together, apart)
+        ]
+        assert digests[0] == digests[1]
+
+
+def test_logits_exist_for_the_events_of_the_step(warm):
+    simulation = store.open_store(warm.store("simulation"))
+    selected = {1: simulation.pass_detector, 2: simulation.pass_particle}
+    for block in warm.all_blocks():
+        with open_h5(warm.logits(block)) as file:
+            logits = file["logits"][:]
+        assert logits.shape == (len(block.networks), len(simulation))
+        for row in logits:
+            np.testing.assert_array_equal(np.isfinite(row), selected[block.step])
+
+
+def test_saved_networks_give_the_logits(warm):
+    (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 2, 2)
+    job = training._Job(warm, block)
+    with open_h5(warm.logits(block)) as file:
+        for network, expected in zip(block.networks, file["logits"], strict=True):
+            weights = job.load(warm.networks_folder(block) / warm.network_file(network))
+            out = np.full(len(job.simulation), np.nan, np.float32)
+            job.trainer.predict(weights, job.sources(network)[-1], out)
+            np.testing.assert_array_equal(out, expected)
+
+
+def test_networks_of_another_architecture_are_refused(warm, folder):
+    (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 2, 1)
+    wider = warm.config.model_copy(
+        update={"classifier": warm.config.classifier.model_copy(update={"width": 8})}
+    )
+    job = training._Job(Plan(wider), block)
+    with pytest.raises(InputError, match="configured architecture"):
+        job.start(block.networks[0])
+
+
+def test_sources_of_both_steps(warm):
+    """Step 1: data against pushed simulation; step 2: pulled against original simulation."""
+    group = warm.group_of("scratch-1", 1, 1)
+    simulation = store.open_store(warm.store("simulation"))
+    data = store.open_store(warm.store("data"))
+    weight, index = np.asarray(simulation.weight), np.arange(len(simulation))
+    with open_h5(warm.weights(group, 1, 2)) as file:
+        push = file["ratio"][1]
+    with open_h5(warm.weights(group, 2, 1)) as file:
+        pull = file["ratio"][1]
+    blocks = {step: warm.blocks(group, 2, step)[0] for step in (1, 2)}
+    first, second = (
+        training._Job(warm, blocks[step]).sources(blocks[step].networks[1]) for step in (1, 2)
+    )
+    a, b = first[0].weights(np.arange(len(data)))
+    np.testing.assert_array_equal(a, data.weight)
+    assert not b.any()
+    a, b = first[1].weights(index)
+    assert not a.any()
+    np.testing.assert_allclose(b, weight * push)
+    (twins,) = second
+    a, b = twins.weights(index)
+    np.testing.assert_allclose(a, weight * pull)
+    np.testing.assert_array_equal(b, weight)
+    np.testing.assert_array_equal(first[1].select, simulation.pass_detector)
+    np.testing.assert_array_equal(twins.select, simulation.pass_particle)
+
+
+def test_nothing_half_written_is_left(warm):
+    names = [path.name for path in warm.root.rglob("*")]
+    assert not [name for name in names if "tmp" in name]
+    assert len({r["digest"] for r in small_study.records(warm).values()}) > 10

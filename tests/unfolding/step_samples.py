@@ -1,0 +1,25 @@
+"""Samples for the steps: flags and weights; features do not matter there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omniflow.config.schema import Unfolding
+from omniflow.events.sample import Events, Level
+
+
+def events(weight, detector, particle=None) -> Events:
+    n = len(weight)
+    level = Level(np.zeros((n, 1), np.float32), np.zeros((0, 0), np.float32), np.zeros(n + 1, int))
+    return Events(
+        np.arange(n).astype(np.uint64),
+        np.asarray(weight, float),
+        np.asarray(detector, bool),
+        None if particle is None else np.asarray(particle, bool),
+        level,
+        None if particle is None else level,
+    )
+
+
+def unfolding(**changes) -> Unfolding:
+    return Unfolding(**({"particle_level": "pass_gen"} | changes))

@@ -1,0 +1,102 @@
+"""Final weights, histograms, tables and the report."""
+
+
+rule combine:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        files=lambda wildcards: PLAN.combine_inputs(wildcards.method),
+    output:
+        directory(PLAN.pattern("unfolded")),
+    log:
+        PLAN.path("log", job="combine-{method}"),
+    benchmark:
+        PLAN.path("benchmark", job="combine-{method}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        script=SCRIPTS / "combine.py",
+        depends=lambda wildcards: PLAN.combine_fingerprint(wildcards.method),
+    shell:
+        "python {params.script:q} --config {input.config:q} --method {wildcards.method:q}"
+        " > {log:q} 2>&1"
+
+
+rule histograms:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        stores=[PLAN.store("data"), PLAN.store("simulation")],
+        observables=PLAN.observables("simulation"),
+        unfolded=PLAN.pattern("unfolded"),
+    output:
+        PLAN.pattern("histograms"),
+    log:
+        PLAN.path("log", job="histograms-{method}"),
+    benchmark:
+        PLAN.path("benchmark", job="histograms-{method}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        script=SCRIPTS / "histograms.py",
+        depends=lambda wildcards: PLAN.histogram_fingerprint(wildcards.method),
+    shell:
+        "python {params.script:q} --config {input.config:q} --method {wildcards.method:q}"
+        " > {log:q} 2>&1"
+
+
+rule tables:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        files=PLAN.table_inputs(),
+    output:
+        PLAN.tables,
+    log:
+        PLAN.path("log", job="tables"),
+    benchmark:
+        PLAN.path("benchmark", job="tables")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        script=SCRIPTS / "tables.py",
+        # The report shows the configuration, so that any change of it makes new tables.
+        depends=settings.dump(PLAN.config),
+    shell:
+        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"
+
+
+rule report:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        tables=PLAN.tables,
+    output:
+        report(
+            PLAN.table("report.html"),
+            caption="../report/report.rst",
+            category="Unfolding",
+            labels={"study": PLAN.config.study.name},
+        ),
+    log:
+        PLAN.path("log", job="report"),
+    benchmark:
+        PLAN.path("benchmark", job="report")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        script=SCRIPTS / "report.py",
+    shell:
+        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"

@@ -1,0 +1,114 @@
+"""Event stores, classifier inputs and observables of every sample."""
+
+
+localrules:
+    resolved_config,
+
+
+rule resolved_config:
+    output:
+        PLAN.pattern("config"),
+    log:
+        PLAN.path("log", job="resolved_config"),
+    conda:
+        ENVIRONMENT
+    params:
+        text=settings.dump(PLAN.config),
+    script:
+        "../scripts/resolve_config.py"
+
+
+rule event_store:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        files=lambda wildcards: PLAN.input_files(wildcards.role),
+    output:
+        PLAN.pattern("store"),
+    log:
+        PLAN.path("log", job="event_store-{role}"),
+    benchmark:
+        PLAN.path("benchmark", job="event_store-{role}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        script=SCRIPTS / "event_store.py",
+        depends=lambda wildcards: PLAN.store_fingerprint(wildcards.role),
+    shell:
+        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        " > {log:q} 2>&1"
+
+
+rule scaling:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        store=PLAN.store("simulation"),
+    output:
+        PLAN.pattern("scaling"),
+    log:
+        PLAN.path("log", job="scaling"),
+    benchmark:
+        PLAN.path("benchmark", job="scaling")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        script=SCRIPTS / "scaling.py",
+        depends=PLAN.fingerprint("classifier.features"),
+    shell:
+        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"
+
+
+rule features:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        store=PLAN.pattern("store"),
+        scaling=PLAN.pattern("scaling"),
+    output:
+        PLAN.pattern("features"),
+    log:
+        PLAN.path("log", job="features-{role}-{level}"),
+    benchmark:
+        PLAN.path("benchmark", job="features-{role}-{level}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        script=SCRIPTS / "features.py",
+        depends=PLAN.fingerprint("classifier.features", "classifier.neighbours"),
+    shell:
+        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        " --level {wildcards.level:q} > {log:q} 2>&1"
+
+
+rule observables:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        store=PLAN.pattern("store"),
+    output:
+        directory(PLAN.pattern("observables")),
+    log:
+        PLAN.path("log", job="observables-{role}"),
+    benchmark:
+        PLAN.path("benchmark", job="observables-{role}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        script=SCRIPTS / "observables.py",
+        depends=PLAN.fingerprint("observables.names"),
+    shell:
+        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        " > {log:q} 2>&1"

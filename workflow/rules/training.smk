@@ -1,0 +1,87 @@
+"""Pre-training, the trainings of every step, and the weights that they lead to."""
+
+STAGE = "{chain}-pass-{pass_}-{group}-iteration-{iteration}-step-{step}"
+
+
+rule pretrain:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        stores=expand(PLAN.pattern("store"), role=PLAN.pretraining_roles),
+        features=expand(
+            PLAN.pattern("features"), role=PLAN.pretraining_roles, level="detector"
+        ),
+    output:
+        directory(PLAN.pattern("pretrained")),
+    log:
+        PLAN.path("log", job="pretrain-{model}"),
+    benchmark:
+        PLAN.path("benchmark", job="pretrain-{model}")
+    conda:
+        ENVIRONMENT
+    threads: PLAN.config.execution.threads
+    resources:
+        mem_mb=PLAN.config.execution.mem_mb,
+        runtime=PLAN.config.execution.runtime,
+        gpu=PLAN.config.execution.gpus,
+    params:
+        script=SCRIPTS / "pretrain.py",
+        depends=PLAN.training_fingerprint(),
+    shell:
+        "python {params.script:q} --config {input.config:q} --model {wildcards.model:q}"
+        " > {log:q} 2>&1"
+
+
+rule train:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        files=lambda wildcards: PLAN.block_inputs(block(wildcards)),
+    output:
+        logits=temp(PLAN.pattern("logits")),
+        history=PLAN.pattern("history"),
+        networks=directory(PLAN.pattern("networks")),
+    log:
+        PLAN.path("log", job=f"train-{STAGE}-block-{{block}}"),
+    benchmark:
+        PLAN.path("benchmark", job=f"train-{STAGE}-block-{{block}}")
+    conda:
+        ENVIRONMENT
+    threads: PLAN.config.execution.threads
+    resources:
+        mem_mb=PLAN.config.execution.mem_mb,
+        runtime=PLAN.config.execution.runtime,
+        gpu=PLAN.config.execution.gpus,
+    params:
+        script=SCRIPTS / "train.py",
+        depends=lambda wildcards: PLAN.training_fingerprint(block(wildcards).networks),
+    shell:
+        "python {params.script:q} --config {input.config:q} --chain {wildcards.chain:q}"
+        " --pass {wildcards.pass_:q} --group {wildcards.group:q}"
+        " --iteration {wildcards.iteration:q} --step {wildcards.step:q}"
+        " --block {wildcards.block:q} > {log:q} 2>&1"
+
+
+rule aggregate:
+    input:
+        config=ancient(PLAN.pattern("config")),
+        stores=[PLAN.store("data"), PLAN.store("simulation")],
+        logits=stage_logits,
+        previous=stage_start,
+    output:
+        PLAN.pattern("weights"),
+    log:
+        PLAN.path("log", job=f"aggregate-{STAGE}"),
+    benchmark:
+        PLAN.path("benchmark", job=f"aggregate-{STAGE}")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        script=SCRIPTS / "aggregate.py",
+        depends=PLAN.training_fingerprint(),
+    shell:
+        "python {params.script:q} --config {input.config:q} --chain {wildcards.chain:q}"
+        " --pass {wildcards.pass_:q} --group {wildcards.group:q}"
+        " --iteration {wildcards.iteration:q} --step {wildcards.step:q} > {log:q} 2>&1"
