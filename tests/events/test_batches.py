@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -218,7 +220,7 @@ def test_by_length_covers_the_batch_exactly(size, parts, seed):
     longest = [counts[b.index].max() for b in found]
     # Sorted by multiplicity, and padded to the own maximum only.
     assert [max(int(n), 1) for n in longest] == [b.mask.shape[1] for b in found]
-    for shorter, longer in zip(found, found[1:], strict=False):
+    for shorter, longer in itertools.pairwise(found):
         assert counts[shorter.index].max() <= counts[longer.index].min()
     total = sum(float(b.numerator.sum()) for b in found)
     np.testing.assert_allclose(total, source.weights(index)[0].sum(), rtol=1e-5)

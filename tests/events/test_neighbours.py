@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from omniflow.events.neighbours import nearest
 
 def _brute(points, offsets, k):
     result = np.full((len(points), k), -1)
-    for first, last in zip(offsets[:-1], offsets[1:], strict=True):
+    for first, last in itertools.pairwise(offsets):
         for i in range(first, last):
             eta, phi = (points[first:last] - points[i]).T
             distance = eta**2 + np.angle(np.exp(1j * phi)) ** 2

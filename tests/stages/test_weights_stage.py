@@ -5,7 +5,6 @@ import pytest
 
 from omniflow.events import store
 from omniflow.files import open_h5
-from omniflow.stages import weights
 
 
 @pytest.fixture(scope="module")

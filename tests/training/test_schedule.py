@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -13,7 +14,7 @@ def _rates(count, factor=1.0, **changes):
 
 def test_the_warm_up_rises_linearly_to_the_peak():
     rates = _rates(31, warmup_epochs=3.0, schedule="constant", epochs=5)
-    steps = [b - a for a, b in zip(rates[:30], rates[1:31], strict=True)]
+    steps = [b - a for a, b in itertools.pairwise(rates)]
     assert rates[0] == pytest.approx(0.5 / 31)
     assert steps == pytest.approx([0.5 / 31] * 30)
     assert rates[30] == 0.5
@@ -33,7 +34,7 @@ def test_the_cosine_falls_to_one_per_cent():
     quarter = 0.5 * (0.01 + 0.99 * 0.5 * (1 + math.sqrt(0.5)))
     assert (rates[22] + rates[23]) / 2 == pytest.approx(quarter, rel=1e-3)
     assert rates[60] == pytest.approx(0.005)
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_without_warm_up_the_peak_comes_first():

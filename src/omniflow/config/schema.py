@@ -101,9 +101,10 @@ class Classifier(Section):
     class_blocks: Positive = Field(2, description="Class-attention blocks (pet).")
     neighbours: Positive = Field(5, description="Neighbours K of the local embedding (pet).")
     layer_scale: float = Field(1e-3, gt=0, description="Initial LayerScale (pet).")
-    features: Literal["dis", "plain"] = Field(
+    features: Literal["dis", "dis_sums", "plain"] = Field(
         "dis",
         description="`dis`: the 7 particle and 5 event features of DIS events; "
+        "`dis_sums`: also multiplicity and summed momentum of all particles; "
         "`plain`: the columns of the event store as they are, standardised.",
     )
 

@@ -29,6 +29,12 @@ DIS_PARTICLE_FEATURES = (
     "distance to electron",
 )
 DIS_EVENT_FEATURES = ("log q2", "y", "pt_e/Q", "eta_e", "phi_e")
+# Sums over all particles of the event, which attention (a mean) cannot form by itself.
+DIS_SUM_FEATURES = ("log(1 + n)", "log pt_h/pt_e", "phi_h - phi_e - pi", "eta_h", "log (E - pz)_h")
+EVENT_FEATURES = {
+    "dis": DIS_EVENT_FEATURES,
+    "dis_sums": DIS_EVENT_FEATURES + DIS_SUM_FEATURES,
+}
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,12 @@ def wrap(angle: np.ndarray) -> np.ndarray:
 def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return unscaled particle features (M, F), event features (n, E) and (eta, phi) (M, 2).
 
-    `kind` is `dis` (method of arXiv:2503.20753, section 2) or `plain` (columns as stored).
+    `kind` is `dis` (method of arXiv:2503.20753, section 2), `dis_sums` (the same and
+    DIS_SUM_FEATURES) or `plain` (columns as stored).
     Events without electron (all-zero rows: failed selection) get zeros.
 
     Raises:
-        InputError: `dis` asked of a sample that lacks the DIS columns.
+        InputError: DIS features asked of a sample that lacks the DIS columns.
     """
     if kind == "plain":
         names = level.particle_columns
@@ -99,7 +106,7 @@ def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.asarray(level.particles, float), np.asarray(level.event, float), coordinates
     if level.event_columns != DIS_EVENT or level.particle_columns != DIS_PARTICLE:
         raise InputError(
-            f"features: dis needs event columns {DIS_EVENT} and particle columns {DIS_PARTICLE}, "
+            f"features: {kind} needs events of {DIS_EVENT} and particles of {DIS_PARTICLE}; "
             f"the sample has {level.event_columns} and {level.particle_columns}. "
             "Set classifier.features: plain."
         )
@@ -110,10 +117,11 @@ def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     eta_e = np.arcsinh(pz / pt_e)
     phi_e = np.arctan2(py, px)
     event = np.stack([2 * np.log(q), y, pt_e / q, eta_e, phi_e], axis=1)
-    event[~valid] = 0.0
-
     counts = level.counts
     pt, eta, phi, _ = np.asarray(level.particles, float).T
+    if kind == "dis_sums":
+        event = np.concatenate([event, _sums(pt, eta, phi, counts, pt_e, phi_e)], axis=1)
+    event[~valid] = 0.0
     q, eta_e, phi_e = (np.repeat(x, counts) for x in (q, eta_e, phi_e))
     energy = pt * np.cosh(eta)
     delta_eta = eta - eta_e
@@ -132,6 +140,33 @@ def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         axis=1,
     )
     return particles, event, np.stack([eta, wrap(phi)], axis=1)
+
+
+def _sums(
+    pt: np.ndarray,
+    eta: np.ndarray,
+    phi: np.ndarray,
+    counts: np.ndarray,
+    pt_e: np.ndarray,
+    phi_e: np.ndarray,
+) -> np.ndarray:
+    """Return DIS_SUM_FEATURES (n, 5); the sums are finite also for events without particles."""
+    event = np.repeat(np.arange(len(counts)), counts)
+    px, py, pz, energy = (
+        np.bincount(event, term, len(counts))
+        for term in (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta))
+    )
+    pt_h = np.maximum(np.hypot(px, py), 1e-2)
+    return np.stack(
+        [
+            np.log1p(counts),
+            np.log(pt_h / pt_e),
+            wrap(np.arctan2(py, px) - phi_e - np.pi),
+            np.arcsinh(pz / pt_h),
+            np.log(np.maximum(energy - pz, 1e-2)),
+        ],
+        axis=1,
+    )
 
 
 def fit_scaling(level: Level, select: np.ndarray, kind: str) -> Scaling:
@@ -168,7 +203,7 @@ def build(level: Level, scaling: Scaling, kind: str, neighbours: int) -> Feature
 def write(path: Path, level: Level, scaling: Scaling, kind: str, neighbours: int) -> None:
     """Write the scaled features of `level` to `path`, by chunks of events."""
     width = level.particles.shape[1] if kind == "plain" else len(DIS_PARTICLE_FEATURES)
-    event_width = level.event.shape[1] if kind == "plain" else len(DIS_EVENT_FEATURES)
+    event_width = level.event.shape[1] if kind == "plain" else len(EVENT_FEATURES[kind])
     total = len(level.particles)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["schema"] = SCHEMA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from importlib import metadata
 
 import h5py
@@ -233,6 +234,7 @@ def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
     fields = ("name", "label", "latex", "unit", "kind", "log_x", "log_y")
     return {
         "name": config.study.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": config.study.seed,
         "versions": {"omniflow": omniflow.__version__, **_versions()},
         "config_yaml": dump(config),

@@ -74,11 +74,13 @@ class Trainer:
     def __init__(self, model: keras.Model, settings: Training, features: Features) -> None:
         """Prepare optimiser, gradient sums and averaged weights of `model` for such inputs."""
         self.model, self.settings = model, settings
-        variables = model.trainable_variables
+        # All parameters as one vector: optimiser, averaging and clipping are then a few operations
+        # instead of as many per layer, quicker to trace and to run.
+        self._parameters = keras.Variable(_flat(model.trainable_variables), name="parameters")
+        self._gradient = tf.Variable(tf.zeros_like(self._parameters.value))
+        self._average = tf.Variable(self._parameters.value)
         self._optimizer = _optimizer(settings)
-        self._optimizer.build(variables)
-        self._gradients = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
-        self._average = [tf.Variable(tf.zeros(v.shape), trainable=False) for v in variables]
+        self._optimizer.build([self._parameters])
         # Shapes are left open in the signatures, so that no batch causes another trace; concrete
         # functions of plain tensors cost a seventh of the usual call (it shows in small networks).
         inputs = [
@@ -89,9 +91,11 @@ class Trainer:
         ]
         weights = [tf.TensorSpec((None,), tf.float32)] * 2
         numbers = [tf.TensorSpec((), tf.float32)] * 2
+        vector = [tf.TensorSpec(self._gradient.shape, tf.float32)]
         self._backward = _concrete(self._backward, [*inputs, *weights])
         self._update = _concrete(self._update, numbers)
         self._forward = _concrete(self._forward, inputs)
+        self._load = _concrete(self._load, vector)
 
     # -- traced functions ------------------------------------------------------------------
 
@@ -100,28 +104,29 @@ class Trainer:
         *inputs, a, b = tensors
         with tf.GradientTape() as tape:
             loss = binary_cross_entropy(self._logits(inputs), a, b)
-        for total, gradient in zip(
-            self._gradients, tape.gradient(loss, [v.value for v in variables]), strict=True
-        ):
-            # A network may ignore an input on purpose (the MLP has no use for particles), but
-            # every parameter is used: a missing gradient is an error, raised here by TensorFlow.
-            total.assign_add(gradient)
+        # A parameter without gradient would be an error in the model, raised here by TensorFlow.
+        self._gradient.assign_add(_flat(tape.gradient(loss, [v.value for v in variables])))
         return loss
 
     def _update(self, rate: tf.Tensor, momentum: tf.Tensor) -> tf.Tensor:
-        variables = self.model.trainable_variables
-        norm = tf.linalg.global_norm(self._gradients)
+        norm = tf.norm(self._gradient)
         scale = tf.constant(1.0)
         if self.settings.clip_norm is not None:
             scale = tf.minimum(1.0, self.settings.clip_norm / (norm + 1e-12))
         self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply([g * scale for g in self._gradients], variables)
-        for average, variable, gradient in zip(
-            self._average, variables, self._gradients, strict=True
-        ):
-            average.assign_add((1 - momentum) * (variable.value - average))
-            gradient.assign(tf.zeros_like(gradient))
+        self._optimizer.apply([self._gradient * scale], [self._parameters])
+        parameters = self._parameters.value.read_value()
+        self._average.assign_add((1 - momentum) * (parameters - self._average))
+        self._gradient.assign(tf.zeros_like(self._gradient))
+        self._load(parameters)
         return norm
+
+    def _load(self, parameters: tf.Tensor) -> None:
+        """Give the model's variables the values in the vector (d,)."""
+        variables = self.model.trainable_variables
+        pieces = tf.split(parameters, [math.prod(v.shape) for v in variables])
+        for variable, piece in zip(variables, pieces, strict=True):
+            variable.assign(tf.reshape(piece, variable.shape))
 
     def _forward(self, *inputs: tf.Tensor) -> tf.Tensor:
         return self._logits(inputs)
@@ -177,14 +182,13 @@ class Trainer:
             begin = time.perf_counter()
             record = self._train_epoch(epoch, epoch_plan)
             _finite(record["loss"], f"{name}: training loss of epoch {epoch}")
-            live = self.model.get_weights()
-            self._use_average()
+            self._load(self._average.read_value())
             value = _finite(
                 self._held_out_loss(held_out, held_sums), f"{name}: held-out loss of epoch {epoch}"
             )
             if value < lowest:
                 lowest, best, best_epoch = value, self.model.get_weights(), epoch
-            self.model.set_weights(live)
+            self._load(self._parameters.value.read_value())
             seconds = time.perf_counter() - begin
             history.append({"epoch": epoch, "val_loss": value, "seconds": seconds, **record})
             if epoch - best_epoch >= settings.patience:
@@ -215,10 +219,11 @@ class Trainer:
     def _reset(self, weights: list[np.ndarray]) -> None:
         """Start a new network: nothing of an earlier one stays."""
         self.model.set_weights(weights)
-        for variable in (*self._optimizer.variables, *self._gradients):
+        for variable in self._optimizer.variables:
             variable.assign(tf.zeros_like(variable))
-        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
-            average.assign(variable.value)
+        self._parameters.assign(_flat(self.model.trainable_variables))
+        self._average.assign(self._parameters.value)
+        self._gradient.assign(tf.zeros_like(self._gradient))
 
     def _train_epoch(self, epoch: int, plan: _Epochs) -> dict[str, float]:
         """Run the updates of one epoch and return its record."""
@@ -266,10 +271,6 @@ class Trainer:
                 for batch in by_length(part.source, next(stream), cuts)
             ]
 
-    def _use_average(self) -> None:
-        for average, variable in zip(self._average, self.model.trainable_variables, strict=True):
-            variable.assign(average)
-
     def _held_out_loss(self, parts: list[Part], sums: tuple[float, float]) -> float:
         total = 0.0
         for part in parts:
@@ -295,8 +296,13 @@ def _optimizer(settings: Training) -> keras.optimizers.Optimizer:
     )
 
 
+def _flat(tensors: list) -> tf.Tensor:
+    return tf.concat([tf.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
+
+
 def _concrete(function: Callable, signature: list[tf.TensorSpec]) -> Callable:
-    return tf.function(function, signature).get_concrete_function()
+    # No function branches on values, and conversion by AutoGraph would double the time to trace.
+    return tf.function(function, signature, autograph=False).get_concrete_function()
 
 
 def _inputs(batch: Batch) -> list[tf.Tensor]:

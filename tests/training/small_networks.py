@@ -1,0 +1,55 @@
+"""Small trainers, and the MLP and its loss in plain NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from training_inputs import classifier, settings, two_classes
+
+from omniflow.events.batches import Source, held_out
+from omniflow.models import registry
+from omniflow.training.trainer import Fit, Seeds, Trainer
+
+SPLIT = 17
+
+
+def seeds(split: int = SPLIT, order: int = 3) -> Seeds:
+    return Seeds(split, np.random.SeedSequence(order))
+
+
+def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
+    model = registry.build(classifier(kind), 3, 2)
+    return Trainer(model, settings(**changes), two_classes(2)[0].features)
+
+
+def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:
+    return registry.initial_weights(trainer.model, np.random.SeedSequence(seed))
+
+
+def train(trainer: Trainer, sources: tuple[Source, ...], initial: int = 1, **numbers: int) -> Fit:
+    return trainer.fit(sources, initial_weights(trainer, initial), seeds(**numbers))
+
+
+def changed(source: Source, **changes: object) -> Source:
+    return Source(**(vars(source) | changes))
+
+
+def mlp(weights: list[np.ndarray], x: np.ndarray) -> np.ndarray:
+    """The logit of the MLP with one hidden layer, in float64."""
+    kernel, bias, head, offset = (np.asarray(w, float) for w in weights)
+    x = x @ kernel + bias
+    x = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return (x @ head + offset)[:, 0]
+
+
+def held_out_loss(
+    weights: list[np.ndarray], sources: tuple[Source, ...], fraction: float = 0.2
+) -> float:
+    """Mean over both classes of the weighted cross entropy, in plain NumPy."""
+    total, norm = np.zeros(2), np.zeros(2)
+    for source in sources:
+        index = np.flatnonzero(held_out(source.event_id, SPLIT, fraction) & source.select)
+        z = mlp(weights, source.features.event.astype(float))[index]
+        a, b = source.weights(index)
+        total += [a @ np.log1p(np.exp(-z)), b @ np.log1p(np.exp(z))]
+        norm += [a.sum(), b.sum()]
+    return float((total / norm).mean())
