@@ -80,6 +80,10 @@ def run(plan: Plan) -> Plan:
     samples.make_features(plan, "simulation", "particle")
     for model in range(len(plan.pretraining_networks)):
         training.pretrain(plan, model)
+    return train(plan)
+
+
+def train(plan: Plan) -> Plan:
     for chain in plan.chains:
         for group in plan.groups(chain, 1):
             for iteration in plan.iterations:

@@ -182,3 +182,19 @@ def test_nothing_half_written_is_left(warm):
     names = [path.name for path in warm.root.rglob("*")]
     assert not [name for name in names if "tmp" in name]
     assert len({r["digest"] for r in small_study.records(warm).values()}) > 10
+
+
+def test_more_lanes_and_other_jobs_train_only_new_networks(tmp_path):
+    def study(lanes, per_job):
+        methods = {"parallel": {"lanes": lanes}}
+        return small_study.make_plan(tmp_path, "growing", methods, {"network": "warm"}, per_job)
+
+    first = small_study.records(small_study.run(study(1, 5)))
+    grown = small_study.records(small_study.train(study(3, 5)))
+    split = small_study.records(small_study.train(study(3, 1)))
+    assert (len(first), len(grown), len(split)) == (4, 12, 12)
+    for network, record in first.items():
+        # The seconds that a training took are never the same twice.
+        assert grown[network]["summary"]["seconds"] == record["summary"]["seconds"]
+    for network, record in grown.items():
+        assert split[network] == record

@@ -150,6 +150,12 @@ def provenance(path: str | Path) -> dict[str, Any]:
             ) from error
 
 
+def checksum(path: str | Path) -> str:
+    """Return the checksum of an event store's datasets as it was when written."""
+    with _open(path) as h5file:
+        return str(_attribute(h5file, "checksum"))
+
+
 def verify(path: str | Path) -> str:
     """Recompute the checksum of a store's datasets and return it.
 

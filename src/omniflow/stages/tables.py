@@ -77,7 +77,8 @@ def make_tables(plan: Plan) -> None:
         write_csv(frame, plan.table(f"{name}.csv"))
     with atomic_path(plan.table("metrics.parquet")) as temporary:
         metrics.to_parquet(temporary, index=False)
-    write_json(_study(plan, common.scale, truth is not None), plan.table("study.json"))
+    study = _study(plan, common.scale, truth is not None, timing)
+    write_json(study, plan.table("study.json"))
 
 
 def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
@@ -196,7 +197,24 @@ def _steps(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
+def _poor(timing: pd.DataFrame) -> list[str]:
+    """Return a note on networks that know less than a ratio of 1 everywhere."""
+    poor = timing[timing.val_loss > 1.01 * np.log(2)]
+    if poor.empty:
+        return []
+    names = [
+        f"{row.chain} pass {row.pass_} lane {row.lane} member {row.member} "
+        f"iteration {row.iteration} step {row.step}"
+        for row in poor.rename(columns={"pass": "pass_"}).head(10).itertuples()
+    ]
+    more = f" and {len(poor) - 10} more" if len(poor) > 10 else ""
+    return [
+        f"{len(poor)} of {len(timing)} networks have a held-out loss above ln 2, that of a "
+        f"ratio of 1 everywhere: {'; '.join(names)}{more}. Train longer or with another rate."
+    ]
+
+
+def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> dict:
     config = plan.config
     samples = []
     few = False
@@ -205,8 +223,6 @@ def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
         passing = int(np.count_nonzero(events.pass_detector))
         if role in ("data", "simulation"):
             few |= passing < _FEW_EVENTS
-        with open_h5(plan.store(role)) as file:
-            checksum = str(file.attrs["checksum"])
         fiducial = events.pass_particle
         samples.append(
             {
@@ -215,7 +231,7 @@ def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
                 "events": len(events),
                 "pass_detector": passing,
                 "pass_particle": None if fiducial is None else int(np.count_nonzero(fiducial)),
-                "checksum": checksum,
+                "checksum": store.checksum(plan.store(role)),
             }
         )
     methods = [
@@ -253,7 +269,7 @@ def _study(plan: Plan, scale: float, has_truth: bool) -> dict:
         ],
         "methods": methods,
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *_poor(timing)],
     }
 
 

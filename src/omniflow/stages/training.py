@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 
+import omniflow
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.batches import Source
@@ -35,7 +37,8 @@ def train_block(plan: Plan, block: Block) -> None:
         logits = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
         for row, network in enumerate(block.networks):
             sources = job.sources(network)
-            weights, record = job.fit(network, sources, job.start(network))
+            start = job.start(network)
+            weights, record = job.finished(network, start) or job.fit(network, sources, start)
             records.append(record)
             job.save(weights, folder / plan.network_file(network))
             out = np.full(shape[1], np.nan, np.float32)
@@ -103,6 +106,7 @@ class _Networks:
         )
         record = {
             "network": vars(network),
+            "fingerprint": self.fingerprint(network, initial),
             "start": {**origin, "digest": digest(initial)},
             "best_epoch": fit.best_epoch,
             "parameters": self.model.count_params(),
@@ -111,6 +115,22 @@ class _Networks:
             "epochs": fit.history,
         }
         return fit.weights, record
+
+    def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
+        """Return a hash of all that determines a training: settings, events, weights, start."""
+        roles = ("data", "simulation") if network.step else self.plan.pretraining_roles
+        parts = [
+            omniflow.__version__,
+            self.plan.training_fingerprint((network,)),
+            *(store.checksum(self.plan.store(role)) for role in roles),
+            digest(initial),
+            digest(self.event_weights(network)),
+        ]
+        return digest([np.frombuffer(" ".join(parts).encode(), np.uint8)])
+
+    def event_weights(self, network: Network) -> list[np.ndarray]:
+        """Return the weights of earlier steps that the training starts from."""
+        return []
 
     def save(self, weights: list[np.ndarray], path: Path) -> None:
         """Write a network in Keras' format."""
@@ -162,6 +182,27 @@ class _Job(_Networks):
             Source(*simulation, self.simulation.pass_detector, (), pushed),
         )
 
+    def event_weights(self, network: Network) -> list[np.ndarray]:
+        """Return the lane's weights of earlier steps."""
+        row = self.block.group.lanes.index(network.lane)
+        return [ratio[row] for ratio in (self.push, self.pull) if ratio is not None]
+
+    def finished(
+        self, network: Network, start: tuple[list[np.ndarray], dict[str, str]]
+    ) -> tuple[list[np.ndarray], dict] | None:
+        """Return this network and its record if a job of another size has trained it already.
+
+        More lanes, or another `networks_per_job`, make other groups and blocks; what earlier ones
+        trained from the same settings, events and start is the same network, bit by bit.
+        """
+        fingerprint = self.fingerprint(network, start[0])
+        for history in self.plan.sibling_histories(self.block):
+            for record in json.loads(history.read_text(encoding="utf-8"))["networks"]:
+                path = history.parent / "networks" / self.plan.network_file(network)
+                if record["fingerprint"] == fingerprint and path.is_file():
+                    return self.load(path), record
+        return None
+
     def start(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
         """Return initial weights by the restart and start policies, and a record of them."""
         previous = self.plan.previous_block(self.block)
@@ -178,10 +219,10 @@ class _Job(_Networks):
         return loaded, {"policy": policy, "model": "0"}
 
 
-def digest(weights: list[np.ndarray]) -> str:
-    """Return a hash of a network's weights, to compare networks in histories."""
+def digest(arrays: list[np.ndarray]) -> str:
+    """Return a hash of arrays, to compare networks in histories."""
     result = hashlib.sha256()
-    for array in weights:
+    for array in arrays:
         result.update(np.ascontiguousarray(array).tobytes())
     return result.hexdigest()[:16]
 

@@ -250,6 +250,11 @@ class Plan:
         """Histories of a block's networks."""
         return self._block_path("history", block)
 
+    def sibling_histories(self, block: Block) -> list[Path]:
+        """Return the histories that exist of the same chain, pass, iteration and step."""
+        stage = _stage(block.group, block.iteration, block.step) | {"group": "*", "block": "*"}
+        return sorted(self.root.glob(PATTERNS["history"].format(**stage)))
+
     def networks_folder(self, block: Block) -> Path:
         """Folder of a block's trained networks."""
         return self._block_path("networks", block)
