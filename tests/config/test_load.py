@@ -1,6 +1,6 @@
 import pytest
 
-from omniflow.config import dump, load
+from omniflow.config import dump, load, validate
 from omniflow.errors import ConfigError
 
 TEXT = """
@@ -95,3 +95,30 @@ def test_a_file_that_cannot_be_read(tmp_path):
 def test_messages_name_the_file(tmp_path):
     with pytest.raises(ConfigError, match=r"study\.yaml: 1 problem\(s\)\n  training\.epochs"):
         _load(tmp_path, TEXT.replace("epochs: 3", "epochs: -3"))
+
+
+def _with_pretraining(simulation, numerator, denominator, **more):
+    raw = {
+        "study": {"name": "s"},
+        "samples": {
+            "data": {"source": "pythia", "events": 10, "seed": 1},
+            "simulation": simulation,
+            "pretraining": {"numerator": numerator, "denominator": denominator, **more},
+        },
+        "methods": {"none": {}},
+    }
+    return validate(raw)
+
+
+def test_pretraining_events_must_be_new():
+    pythia = {"source": "pythia", "events": 10}
+    h1 = {"source": "h1", "files": ["a.h5"], "events": 10}
+    _with_pretraining(h1, pythia | {"seed": 1, "pdf": 8}, h1 | {"skip": 10})
+    _with_pretraining(h1, pythia | {"seed": 1}, h1 | {"skip": 9}, allow_overlap=True)
+    for numerator, denominator in (
+        (pythia | {"seed": 1, "events": 99}, h1 | {"skip": 10}),
+        (pythia | {"seed": 2}, h1 | {"skip": 9}),
+        (pythia | {"seed": 2}, {"source": "h1", "files": ["b.h5", "a.h5"]}),
+    ):
+        with pytest.raises(ConfigError, match="hold the same events"):
+            _with_pretraining(h1, numerator, denominator)

@@ -149,7 +149,8 @@ def test_a_truncated_mean_needs_three_members():
 def test_pretrained_methods_need_a_pretraining_sample(start):
     methods = {"pre": {"start": start}}
     _refused(r"methods\.pre\.start.*samples\.pretraining", methods=methods)
-    samples = _raw()["samples"] | {"pretraining": {"numerator": PYTHIA, "denominator": PYTHIA}}
+    pair = {"numerator": PYTHIA | {"seed": 8}, "denominator": PYTHIA | {"seed": 9}}
+    samples = _raw()["samples"] | {"pretraining": pair}
     config = validate(_raw(methods=methods, samples=samples))
     assert config.methods["pre"].start == start
 

@@ -77,22 +77,46 @@ def bin_of(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.searchsorted(edges[1:-1], values, side="right")
 
 
-def count(values: np.ndarray, edges: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
-    """Return the sums of weights per bin; the outer bins are open."""
-    weight = np.broadcast_to(weight, len(values))
-    return np.bincount(bin_of(values, edges), weight, len(edges) - 1)
+def count(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the numbers of values per bin; the outer bins are open."""
+    return np.bincount(bin_of(values, edges), minlength=len(edges) - 1).astype(float)
 
 
-def count_pairs(z: np.ndarray, x: np.ndarray, edges: np.ndarray, weight: float) -> np.ndarray:
-    """Return the sums of weights (Z, X) of pairs."""
+def count_pairs(z: np.ndarray, x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the numbers of pairs (Z, X)."""
     n = len(edges) - 1
     flat = bin_of(z, edges) * n + bin_of(x, edges)
-    return weight * np.bincount(flat, minlength=n * n).reshape(n, n).astype(float)
+    return np.bincount(flat, minlength=n * n).reshape(n, n).astype(float)
 
 
-def moments(z: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return mean and width (2, K) of z (n,) under each row of weights (K, n)."""
-    weight = np.atleast_2d(weight)
+def summary(z: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return yield, mean and width (3, K) of z (n,) under each row of weights (K, n)."""
     total = weight.sum(axis=1)
     mean = weight @ z / total
-    return np.array([mean, np.sqrt(weight @ z**2 / total - mean**2)])
+    return np.array([total, mean, np.sqrt(weight @ z**2 / total - mean**2)])
+
+
+def statistical_errors(
+    simulation: Simulation, scale: float, data: np.ndarray, edges: np.ndarray, iterations: int
+) -> np.ndarray:
+    """Return the standard deviations (3, iterations) of yield, mean and width over experiments.
+
+    Data and simulation fluctuate by Poisson's law and are unfolded by the exact iteration: no
+    network enters.
+
+    Args:
+        simulation: expected numbers of simulated events.
+        scale: of their weights.
+        data: (X,) expected numbers of data events.
+        edges: of the bins; their centres stand for z.
+        iterations: how many.
+    """
+    rng = np.random.default_rng(2)
+    centres = (edges[1:] + edges[:-1]) / 2
+    toys = []
+    for _ in range(200):
+        parts = (simulation.matched, simulation.misses, simulation.fakes)
+        toy = Simulation(*(scale * rng.poisson(part) for part in parts))
+        nu = iterate(toy, rng.poisson(data).astype(float), iterations)
+        toys.append(summary(centres, nu * (toy.matched.sum(axis=1) + toy.misses)))
+    return np.std(toys, axis=0)

@@ -27,9 +27,17 @@ class Unfolded:
 
 def make_plan(folder: Path, **sections: object) -> Plan:
     """Return the plan of a study whose event stores the test writes; `sections` as in the YAML."""
-    placeholder = {"source": "h1", "files": ["made-by-the-test"]}
+
+    def placeholder(role: str) -> dict[str, object]:
+        return {"source": "h1", "files": [f"{role}-made-by-the-test"]}
+
+    pair = {part: placeholder(part) for part in ("numerator", "denominator")}
     raw = {
-        "samples": {"data": placeholder, "simulation": placeholder},
+        "samples": {
+            "data": placeholder("data"),
+            "simulation": placeholder("simulation"),
+            "pretraining": pair,
+        },
         "methods": {"none": {}},
         **sections,
     }

@@ -27,8 +27,8 @@ def make_plan(folder: Path, name: str, methods: dict, restart: dict, per_job: in
         "study": {"name": name, "seed": 5, "passes": 1, "output": str(folder)},
         "samples": {
             "data": ROLE,
-            "simulation": ROLE,
-            "pretraining": {"numerator": ROLE, "denominator": ROLE},
+            "simulation": ROLE | {"seed": 4},
+            "pretraining": {"numerator": ROLE | {"seed": 5}, "denominator": ROLE | {"seed": 6}},
         },
         "classifier": {"kind": "mlp", "width": 4, "blocks": 1, "features": "plain"},
         "training": {

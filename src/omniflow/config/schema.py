@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -77,6 +78,11 @@ class Pretraining(Section):
 
     numerator: Sample = Field(description="Class A (label 1).")
     denominator: Sample = Field(description="Class B (label 0).")
+    allow_overlap: bool = Field(
+        False,
+        description="Permit events that also stand in data or simulation, as in the paper; "
+        "pre-trained networks have then seen what they are trained on later.",
+    )
 
 
 class Samples(Section):
@@ -298,9 +304,36 @@ class Config(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _samples_are_disjoint(self) -> Config:
+        samples = {"data": self.samples.data, "simulation": self.samples.simulation}
+        pair = self.samples.pretraining
+        if pair is not None and not pair.allow_overlap:
+            samples["pretraining.numerator"] = pair.numerator
+            samples["pretraining.denominator"] = pair.denominator
+        for (one, a), (two, b) in combinations(samples.items(), 2):
+            if _overlap(a, b):
+                raise ValueError(
+                    f"samples.{one} and samples.{two} hold the same events; give another seed, "
+                    "other files, or other records (skip, events)"
+                )
+        return self
+
     @field_validator("combine")
     @classmethod
     def _combinations_are_unique(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(value)) != len(value):
             raise ValueError("each combination may be named once")
         return value
+
+
+def _overlap(a: PythiaSample | H1Sample, b: PythiaSample | H1Sample) -> bool:
+    """Return whether two samples share events as far as their configuration tells."""
+    if isinstance(a, PythiaSample) and isinstance(b, PythiaSample):
+        return a.model_dump(exclude={"events"}) == b.model_dump(exclude={"events"})
+    if isinstance(a, H1Sample) and isinstance(b, H1Sample):
+        if a.files == b.files:  # records are counted over the files in order
+            ends = [s.skip + s.events if s.events else math.inf for s in (a, b)]
+            return a.skip < ends[1] and b.skip < ends[0]
+        return bool(set(a.files) & set(b.files))
+    return False

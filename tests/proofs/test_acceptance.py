@@ -1,0 +1,131 @@
+"""Proof: matched events, misses and fakes together follow the binned iteration to truth."""
+
+import numpy as np
+import pytest
+from binned_reference import (
+    Simulation,
+    bin_of,
+    count,
+    count_pairs,
+    gaussian_joint,
+    iterate,
+    statistical_errors,
+    summary,
+)
+from proof_chain import make_plan, plain_events, read, unfold
+from scipy.stats import norm
+
+pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
+
+SEED = 1
+SIMULATED = 40_000  # events in the fiducial region
+SCALE = 0.5  # luminosity of the data over that of the simulation
+CROSS_SECTION = 1.2  # of the data over that of the simulation
+TRUTH = (0.3, 0.9)  # mean and width of the data; the simulation has 0 and 1
+SMEARING = 0.5
+FAKES = (0.15, -0.8, 1.0)  # per simulated fiducial event; mean and width at detector level
+ITERATIONS = 4
+EDGES = np.concatenate([[-10], np.linspace(-4, 4, 81), [10]])
+
+
+def efficiency(z):
+    """Return the chance to be seen: from 0.3 on the left to 0.8 on the right."""
+    return 0.3 + 0.5 / (1 + np.exp(-2 * z))
+
+
+def draw(rng, fiducial, mean, width, fakes):
+    """Return z, x, pass_detector, pass_particle: fiducial events, then as many fakes."""
+    z = rng.normal(mean, width, fiducial).astype(np.float32).astype(float)
+    x = z + rng.normal(0, SMEARING, fiducial)
+    seen = rng.uniform(size=fiducial) < efficiency(z)
+    outside = np.full(fakes, -9.0)
+    x = np.concatenate([x, rng.normal(*FAKES[1:], fakes)])
+    passes = np.concatenate([seen, np.ones(fakes, bool)])
+    inside = np.arange(len(x)) < fiducial
+    return np.concatenate([z, outside]), x, passes, inside
+
+
+def samples(seed):
+    """Return simulation and data, each as (z, x, pass_detector, pass_particle)."""
+    rng = np.random.default_rng(seed)
+    true = round(CROSS_SECTION * SCALE * SIMULATED)
+    return (
+        draw(rng, SIMULATED, 0, 1, round(FAKES[0] * SIMULATED)),
+        draw(rng, true, *TRUTH, round(FAKES[0] * SCALE * SIMULATED)),
+    )
+
+
+def binned(simulation, data):
+    """Return nu (iterations, fiducial events) of the exact iteration on the same events."""
+    z, x, passes, inside = simulation
+    matched, misses, fakes = passes & inside, ~passes & inside, passes & ~inside
+    parts = Simulation(
+        SCALE * count_pairs(z[matched], x[matched], EDGES),
+        SCALE * count(z[misses], EDGES),
+        SCALE * count(x[fakes], EDGES),
+    )
+    nu = iterate(parts, count(data[1][data[2]], EDGES), ITERATIONS)
+    return nu[:, bin_of(z[inside], EDGES)]
+
+
+def errors():
+    expected = gaussian_joint(EDGES, 0, 1, SMEARING, efficiency)
+    cdf = norm.cdf(EDGES, *FAKES[1:])
+    fakes = FAKES[0] * SIMULATED * np.diff(cdf)
+    true = CROSS_SECTION * SCALE * SIMULATED
+    data = true * gaussian_joint(EDGES, *TRUTH, SMEARING, efficiency).matched.sum(axis=0)
+    parts = Simulation(SIMULATED * expected.matched, SIMULATED * expected.misses, fakes)
+    return statistical_errors(parts, SCALE, data + SCALE * fakes, EDGES, ITERATIONS)
+
+
+def omnifold(folder, seed, simulation, data):
+    z, x, passes, inside = simulation
+    plan = make_plan(
+        folder,
+        study={"seed": seed},
+        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
+        training={
+            "optimizer": "adam",
+            "learning_rate": 5e-3,
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+            "warmup_epochs": 0.2,
+            "batch_size": 250,
+            "micro_batches": 1,
+            "epochs": 2,
+        },
+        unfolding={
+            "iterations": ITERATIONS,
+            "particle_level": "pass_gen",
+            "normalization": "absolute",
+            "scale": SCALE,
+            "restart": {"split": "fresh"},
+        },
+        methods={"step": {"members": 2}},
+    )
+    unfold(
+        plan,
+        data=plain_events(None, data[1], pass_detector=data[2]),
+        simulation=plain_events(z, x, pass_detector=passes, pass_particle=inside),
+    )
+    result = read(plan.unfolded("step", "none", 1))
+    assert result.scale == SCALE
+    # Fakes have no place in the result.
+    assert np.array_equal(result.event_id, np.arange(len(z))[inside])
+    np.testing.assert_allclose(result.weight, SCALE * result.ratio[-1], rtol=1e-6)
+    return result.ratio.astype(float)
+
+
+def compare(folder, seed):
+    """Return yield, mean and width per iteration: OmniFold, binned, their errors; and the prior."""
+    simulation, data = samples(seed)
+    z = simulation[0][simulation[3]]
+    found = summary(z, SCALE * omnifold(folder, seed, simulation, data))
+    expected = summary(z, SCALE * binned(simulation, data))
+    prior = summary(z, np.full((1, len(z)), SCALE))[:, 0]
+    return found, expected, errors(), prior
+
+
+def test_misses_and_fakes_follow_the_binned_iteration(tmp_path):
+    found, expected, error, prior = compare(tmp_path, SEED)
+    assert np.all(np.abs(found - expected) < 3 * error)

@@ -1,0 +1,169 @@
+"""A whole study through Snakemake, as a user runs it, on the excerpts in tests/data."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data"
+METRICS = [
+    *("method", "combine", "iteration", "observable", "bin", "low", "high", "truth", "prior"),
+    *("mean", "bias_rel", "sigma_rel", "sigma_rel_paper", "rel_mse", "mse_rel_paper", "passes"),
+]
+
+
+def _without_truth(source: Path, target: Path) -> None:
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        for name in old:
+            if name.startswith("reco"):
+                old.copy(name, new)
+
+
+def _config(folder: Path, data: Path) -> dict:
+    return {
+        "study": {"name": "small", "passes": 2, "output": str(folder / "results")},
+        "samples": {
+            "data": {"source": "h1", "files": [str(data)]},
+            "simulation": {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]},
+        },
+        "classifier": {"kind": "deepsets", "width": 8, "blocks": 1},
+        "training": {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 1, "warmup_epochs": 0},
+        "unfolding": {"iterations": 1},
+        "methods": {"none": {}, "parallel": {"lanes": 3}},
+        "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
+        "execution": {"networks_per_job": 3},
+    }
+
+
+def _snakemake(folder: Path, config: dict, *options: str) -> subprocess.CompletedProcess:
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(path)]
+    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A finished study of pseudo-data with truth: its working folder and configuration."""
+    folder = tmp_path_factory.mktemp("study")
+    shutil.copy(DATA / "h1_nature.h5", folder / "data.h5")
+    config = _config(folder, folder / "data.h5")
+    result = _snakemake(folder, config)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return folder, config
+
+
+def _results(study) -> Path:
+    return study[0] / "results" / "small"
+
+
+def test_promised_files(study):
+    root = _results(study)
+    report = (root / "report.html").read_text(encoding="utf-8")
+    assert report.lstrip().lower().startswith("<!doctype html>")
+    metrics = pd.read_csv(root / "metrics.csv")
+    assert list(metrics.columns[: len(METRICS)]) == METRICS
+    assert set(metrics.method) == {"none", "parallel"}
+    assert set(metrics[metrics.method == "none"].combine) == {"none"}
+    assert set(metrics[metrics.method == "parallel"].combine) == {
+        "mean",
+        "median",
+        "truncated_mean",
+        "log_mean",
+    }
+    assert metrics.truth.notna().all()
+    summary = pd.read_csv(root / "summary.csv")
+    assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
+    timing = pd.read_csv(root / "timing.csv")
+    assert len(timing) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
+
+
+def test_final_weights_of_every_pass(study):
+    ids = None
+    for how in ("none/none", "parallel/mean", "parallel/median"):
+        for pass_ in (1, 2):
+            with h5py.File(_results(study) / "unfolded" / how / f"pass-{pass_}.h5") as file:
+                weight, event_id = file["weight"][:], file["event_id"][:]
+            assert weight.dtype == np.float64
+            assert event_id.dtype == np.uint64
+            assert np.all(np.isfinite(weight))
+            assert len(weight) == 1000
+            ids = event_id if ids is None else ids
+            assert np.array_equal(event_id, ids)
+    assert np.array_equal(ids, np.arange(1000))
+
+
+def test_yield_of_parallel_is_the_mean_of_its_lanes(study):
+    # The lanes of pass 1 are not written as results; their yields are, step by step.
+    steps = pd.read_csv(_results(study) / "steps.csv")
+    lanes = steps[(steps["pass"] == 1) & (steps.step == 2)].sum_after
+    with h5py.File(_results(study) / "unfolded" / "parallel" / "median" / "pass-1.h5") as file:
+        assert file["weight"][:].sum() == pytest.approx(lanes.mean(), rel=1e-6)
+
+
+def test_nothing_is_left_to_do(study):
+    result = _snakemake(*study, "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_another_binning_trains_nothing(study):
+    folder, config = study
+    changed = config | {"observables": {"names": ["q2", "eta_e"]}, "combine": ["median", "mean"]}
+    result = _snakemake(folder, changed, "--dry-run", "--quiet", "rules")
+    result = _snakemake(folder, changed, "--dry-run")
+    planned = result.stdout + result.stderr
+    assert result.returncode == 0, planned
+    assert "rule histograms:" in planned
+    for rule in ("train", "aggregate", "event_store", "features"):
+        assert f"rule {rule}:" not in planned
+    _snakemake(folder, config, "--dry-run")  # the study's own configuration stands in the file
+
+
+def test_more_passes_train_only_new_ones(study):
+    folder, config = study
+    changed = config | {"study": config["study"] | {"passes": 3}}
+    planned = _snakemake(folder, changed, "--dry-run").stdout
+    wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
+    assert wildcards
+    assert all("pass_=3" in line for line in wildcards)
+
+
+def test_snakemake_report_carries_ours(study):
+    folder, config = study
+    result = _snakemake(folder, config, "--report", str(folder / "snakemake-report.html"))
+    assert result.returncode == 0, result.stderr
+    assert "report.html" in (folder / "snakemake-report.html").read_text(encoding="utf-8")
+
+
+def test_wrong_configuration_names_key_and_remedy(tmp_path):
+    config = _config(tmp_path, DATA / "h1_nature.h5")
+    config["training"]["learning_rat"] = 1
+    result = _snakemake(tmp_path, config, "--dry-run")
+    assert result.returncode != 0
+    assert "training.learning_rat: unknown key; did you mean 'learning_rate'?" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_data_without_particle_level(tmp_path):
+    _without_truth(DATA / "h1_nature.h5", tmp_path / "data.h5")
+    config = _config(tmp_path, tmp_path / "data.h5")
+    config["methods"] = {"none": {}}
+    result = _snakemake(tmp_path, config)
+    assert result.returncode == 0, result.stdout + result.stderr
+    root = tmp_path / "results" / "small"
+    metrics = pd.read_csv(root / "metrics.csv")
+    assert metrics[["truth", "bias_rel", "rel_mse", "mse_rel_paper"]].isna().all().all()
+    assert metrics[["mean", "sigma_rel"]].notna().all().all()
+    assert pd.read_csv(root / "detector_summary.csv").td.notna().all()
+    assert json.loads((root / "study.json").read_text())["has_truth"] is False
+    assert (root / "report.html").is_file()
