@@ -17,6 +17,7 @@ test: $(VENV)/ready
 
 closure: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local --configfile config/closure.yaml
+	$(BIN)/omniflow closure results/closure
 	@echo "The report is results/closure/report.html"
 
 lint: $(VENV)/ready

@@ -7,6 +7,7 @@ from snakemake.utils import min_version
 
 from omniflow import config as settings
 from omniflow.errors import ConfigError
+from omniflow.files import write_text
 from omniflow.unfolding.plan import Plan
 
 min_version("9.20")
@@ -48,6 +49,11 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/results.smk"
+
+
+# What scripts read. It is no rule's output: a change of it must not rerun everything.
+onstart:
+    write_text(settings.dump(PLAN.config), PLAN.path("config"))
 
 
 rule all:

@@ -105,6 +105,46 @@ def inspect(file: Path) -> None:
     Console().print(render(describe(file)))
 
 
+@main.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@_clear_errors
+def closure(study: Path) -> None:
+    """Print how close every method of the folder STUDY comes to the known truth."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    from omniflow.errors import InputError
+    from omniflow.evaluation.closure import FLOORS, IMPROVEMENT
+    from omniflow.evaluation.closure import closure as evaluate
+
+    path = study / "summary.csv"
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the folder of a finished study.")
+    summary = pd.read_csv(path)
+    console = Console()
+    for method, how in summary[["method", "combine"]].drop_duplicates().itertuples(index=False):
+        rows = evaluate(summary, method, how)
+        table = Table(title=f"{method} ({how}): distance to truth x 1000")
+        for column in ("observable", "prior", "unfolded", "floor", "improvement", "closes"):
+            table.add_column(column, justify="left" if column == "observable" else "right")
+        for row in rows.itertuples():
+            table.add_row(
+                row.observable,
+                f"{row.td_prior:.3f}",
+                f"{row.td:.3f}",
+                f"{row.td_floor:.3f}",
+                f"{row.improvement:.1f}",
+                "yes" if row.closes else "no",
+            )
+        console.print(table)
+        console.print(
+            f"{rows.better.sum()} of {len(rows)} come closer to truth; {rows.closes.sum()} close: "
+            f"within {FLOORS:g} times the statistical floor, or {IMPROVEMENT:g} times closer after "
+            "it is subtracted.\n"
+        )
+
+
 def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"

@@ -18,13 +18,14 @@ from scipy.stats import norm
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 SEED = 1
-SIMULATED = 40_000  # events in the fiducial region
+SIMULATED = 30_000  # events in the fiducial region
 SCALE = 0.5  # luminosity of the data over that of the simulation
 CROSS_SECTION = 1.2  # of the data over that of the simulation
 TRUTH = (0.3, 0.9)  # mean and width of the data; the simulation has 0 and 1
 SMEARING = 0.5
 FAKES = (0.15, -0.8, 1.0)  # per simulated fiducial event; mean and width at detector level
 ITERATIONS = 4
+BATCH = 150
 EDGES = np.concatenate([[-10], np.linspace(-4, 4, 81), [10]])
 
 
@@ -90,7 +91,7 @@ def omnifold(folder, seed, simulation, data):
             "beta_1": 0.9,
             "beta_2": 0.999,
             "warmup_epochs": 0.2,
-            "batch_size": 250,
+            "batch_size": BATCH,
             "micro_batches": 1,
             "epochs": 2,
         },

@@ -20,8 +20,11 @@ def make_plan(methods=METHODS, passes=2, per_job=5, iterations=3, restart=None, 
         "study": {"name": "s", "seed": 11, "passes": passes, "output": "out"},
         "samples": {
             "data": PYTHIA,
-            "simulation": PYTHIA,
-            "pretraining": {"numerator": PYTHIA, "denominator": PYTHIA},
+            "simulation": PYTHIA | {"seed": 92},
+            "pretraining": {
+                "numerator": PYTHIA | {"seed": 93},
+                "denominator": PYTHIA | {"seed": 94},
+            },
         },
         "methods": methods,
         "unfolding": {"iterations": iterations, "restart": restart or {}},

@@ -3,7 +3,6 @@
 
 rule combine:
     input:
-        config=ancient(PLAN.pattern("config")),
         files=lambda wildcards: PLAN.combine_inputs(wildcards.method),
     output:
         directory(PLAN.pattern("unfolded")),
@@ -18,16 +17,16 @@ rule combine:
         mem_mb=4000,
         runtime=60,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "combine.py",
         depends=lambda wildcards: PLAN.combine_fingerprint(wildcards.method),
     shell:
-        "python {params.script:q} --config {input.config:q} --method {wildcards.method:q}"
+        "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
         " > {log:q} 2>&1"
 
 
 rule histograms:
     input:
-        config=ancient(PLAN.pattern("config")),
         stores=[PLAN.store("data"), PLAN.store("simulation")],
         observables=PLAN.observables("simulation"),
         unfolded=PLAN.pattern("unfolded"),
@@ -44,16 +43,16 @@ rule histograms:
         mem_mb=4000,
         runtime=60,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "histograms.py",
         depends=lambda wildcards: PLAN.histogram_fingerprint(wildcards.method),
     shell:
-        "python {params.script:q} --config {input.config:q} --method {wildcards.method:q}"
+        "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
         " > {log:q} 2>&1"
 
 
 rule tables:
     input:
-        config=ancient(PLAN.pattern("config")),
         files=PLAN.table_inputs(),
     output:
         PLAN.tables,
@@ -68,16 +67,16 @@ rule tables:
         mem_mb=4000,
         runtime=60,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "tables.py",
         # The report shows the configuration, so that any change of it makes new tables.
         depends=settings.dump(PLAN.config),
     shell:
-        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"
+        "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
 
 
 rule report:
     input:
-        config=ancient(PLAN.pattern("config")),
         tables=PLAN.tables,
     output:
         report(
@@ -97,6 +96,7 @@ rule report:
         mem_mb=2000,
         runtime=30,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "report.py",
     shell:
-        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"
+        "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"

@@ -1,26 +1,8 @@
 """Event stores, classifier inputs and observables of every sample."""
 
 
-localrules:
-    resolved_config,
-
-
-rule resolved_config:
-    output:
-        PLAN.pattern("config"),
-    log:
-        PLAN.path("log", job="resolved_config"),
-    conda:
-        ENVIRONMENT
-    params:
-        text=settings.dump(PLAN.config),
-    script:
-        "../scripts/resolve_config.py"
-
-
 rule event_store:
     input:
-        config=ancient(PLAN.pattern("config")),
         files=lambda wildcards: PLAN.input_files(wildcards.role),
     output:
         PLAN.pattern("store"),
@@ -35,16 +17,16 @@ rule event_store:
         mem_mb=4000,
         runtime=240,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "event_store.py",
         depends=lambda wildcards: PLAN.store_fingerprint(wildcards.role),
     shell:
-        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"
 
 
 rule scaling:
     input:
-        config=ancient(PLAN.pattern("config")),
         store=PLAN.store("simulation"),
     output:
         PLAN.pattern("scaling"),
@@ -59,15 +41,15 @@ rule scaling:
         mem_mb=2000,
         runtime=60,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "scaling.py",
         depends=PLAN.fingerprint("classifier.features"),
     shell:
-        "python {params.script:q} --config {input.config:q} > {log:q} 2>&1"
+        "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
 
 
 rule features:
     input:
-        config=ancient(PLAN.pattern("config")),
         store=PLAN.pattern("store"),
         scaling=PLAN.pattern("scaling"),
     output:
@@ -83,16 +65,16 @@ rule features:
         mem_mb=2000,
         runtime=120,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "features.py",
         depends=PLAN.fingerprint("classifier.features", "classifier.neighbours"),
     shell:
-        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " --level {wildcards.level:q} > {log:q} 2>&1"
 
 
 rule observables:
     input:
-        config=ancient(PLAN.pattern("config")),
         store=PLAN.pattern("store"),
     output:
         directory(PLAN.pattern("observables")),
@@ -107,8 +89,9 @@ rule observables:
         mem_mb=4000,
         runtime=240,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "observables.py",
         depends=PLAN.fingerprint("observables.names"),
     shell:
-        "python {params.script:q} --config {input.config:q} --role {wildcards.role:q}"
+        "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"

@@ -5,7 +5,6 @@ STAGE = "{chain}-pass-{pass_}-{group}-iteration-{iteration}-step-{step}"
 
 rule pretrain:
     input:
-        config=ancient(PLAN.pattern("config")),
         stores=expand(PLAN.pattern("store"), role=PLAN.pretraining_roles),
         features=expand(
             PLAN.pattern("features"), role=PLAN.pretraining_roles, level="detector"
@@ -24,16 +23,16 @@ rule pretrain:
         runtime=PLAN.config.execution.runtime,
         gpu=PLAN.config.execution.gpus,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "pretrain.py",
         depends=PLAN.training_fingerprint(),
     shell:
-        "python {params.script:q} --config {input.config:q} --model {wildcards.model:q}"
+        "python {params.script:q} --config {params.config:q} --model {wildcards.model:q}"
         " > {log:q} 2>&1"
 
 
 rule train:
     input:
-        config=ancient(PLAN.pattern("config")),
         files=lambda wildcards: PLAN.block_inputs(block(wildcards)),
     output:
         logits=temp(PLAN.pattern("logits")),
@@ -51,10 +50,11 @@ rule train:
         runtime=PLAN.config.execution.runtime,
         gpu=PLAN.config.execution.gpus,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "train.py",
         depends=lambda wildcards: PLAN.training_fingerprint(block(wildcards).networks),
     shell:
-        "python {params.script:q} --config {input.config:q} --chain {wildcards.chain:q}"
+        "python {params.script:q} --config {params.config:q} --chain {wildcards.chain:q}"
         " --pass {wildcards.pass_:q} --group {wildcards.group:q}"
         " --iteration {wildcards.iteration:q} --step {wildcards.step:q}"
         " --block {wildcards.block:q} > {log:q} 2>&1"
@@ -62,7 +62,6 @@ rule train:
 
 rule aggregate:
     input:
-        config=ancient(PLAN.pattern("config")),
         stores=[PLAN.store("data"), PLAN.store("simulation")],
         logits=stage_logits,
         previous=stage_start,
@@ -79,9 +78,10 @@ rule aggregate:
         mem_mb=2000,
         runtime=60,
     params:
+        config=PLAN.path("config"),
         script=SCRIPTS / "aggregate.py",
         depends=PLAN.training_fingerprint(),
     shell:
-        "python {params.script:q} --config {input.config:q} --chain {wildcards.chain:q}"
+        "python {params.script:q} --config {params.config:q} --chain {wildcards.chain:q}"
         " --pass {wildcards.pass_:q} --group {wildcards.group:q}"
         " --iteration {wildcards.iteration:q} --step {wildcards.step:q} > {log:q} 2>&1"
