@@ -13,11 +13,11 @@ IMPROVEMENT = 5.0
 def closure(summary: pd.DataFrame, method: str, combine: str) -> pd.DataFrame:
     """Return one row per observable of the last iteration of a method.
 
-    Columns: `observable`; `td_prior`, `td`, `td_floor`, distances to truth (triangular discriminator
-    x 1000) before and after unfolding and the statistical floor of the latter; `improvement`,
-    the ratio of both distances after their own floors are subtracted (infinite at or below the
-    floor); `better`, whether the distance fell; `closes`, whether it lies within FLOORS times the
-    floor or improved at least IMPROVEMENT-fold.
+    Columns: `observable`; `td_prior`, `td`, `td_floor`, distances to truth (triangular
+    discriminator x 1000) before and after unfolding and the statistical floor of the latter;
+    `improvement`, the ratio of both distances after their own floors are subtracted (infinite
+    at or below the floor); `better`, whether the distance fell; `closes`, whether it lies
+    within FLOORS times the floor or improved at least IMPROVEMENT-fold.
 
     Args:
         summary: the study's summary.csv.
@@ -35,8 +35,8 @@ def closure(summary: pd.DataFrame, method: str, combine: str) -> pd.DataFrame:
         )
     last = mine[mine["iteration"] == mine["iteration"].max()]
     after = (last["td"] - last["td_floor"]).clip(lower=0)
-    before = last["td_prior"] - last["td_prior_floor"]
-    improvement = before / after  # infinite where nothing is left above the floor
+    before = (last["td_prior"] - last["td_prior_floor"]).clip(lower=0)
+    improvement = before / after  # infinite or undefined where nothing is left above the floor
     return pd.DataFrame(
         {
             "observable": last["observable"],
