@@ -260,3 +260,16 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="broadcast"):
         features.write(tmp_path / "f.h5", level, wrong, "dis", 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sums_over_the_particles_of_a_hand_made_event():
+    # The hadronic system is a 3-4-5 triangle, the electron points along -x.
+    particles = np.array([[3, 0, 0, 1], [4, 0, np.pi / 2, 0]], np.float32)
+    event = np.array([[400, 0.3, -10, 0, -5], [400, 0.3, -10, 0, -5]], np.float32)
+    level = Level(event, particles, np.array([0, 2, 2]))
+    _, base, _ = features.raw(level, "dis")
+    _, found, _ = features.raw(level, "dis_sums")
+    assert np.array_equal(found[:, :5], base)
+    angle = np.arctan2(4, 3)
+    assert found[0, 5:] == pytest.approx([np.log(3), np.log(0.5), angle, 0, np.log(7)], abs=1e-6)
+    assert np.all(np.isfinite(found[1]))  # an event without particles

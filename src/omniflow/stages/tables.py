@@ -250,7 +250,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
     fields = ("name", "label", "latex", "unit", "kind", "log_x", "log_y")
     return {
         "name": config.study.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seed": config.study.seed,
         "versions": {"omniflow": omniflow.__version__, **_versions()},
         "config_yaml": dump(config),
