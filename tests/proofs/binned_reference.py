@@ -1,7 +1,7 @@
 """OmniFold's iteration in bins: exact, by matrix algebra, without any network.
 
 With classifiers that know the ratio of histograms, OmniFold is iterative Bayesian unfolding
-(D'Agostini, NIM A 362 (1995) 487; Andreassen et al., arXiv:1911.09107) extended by misses and fakes.
+(D'Agostini, NIM A 362 (1995) 487; Andreassen et al., arXiv:1911.09107), here with misses and fakes.
 """
 
 from __future__ import annotations
@@ -55,9 +55,10 @@ def gaussian_joint(
     smearing: float,
     efficiency: Callable[[np.ndarray], np.ndarray] = np.ones_like,
 ) -> Simulation:
-    """Return the probabilities of z ~ N(mean, width), x = z + N(0, smearing), seen by efficiency(z).
+    """Return the probabilities of z ~ N(mean, width) and x = z + N(0, smearing).
 
-    The outer bins are open. z is integrated on a grid much finer than the bins.
+    An event is seen with probability efficiency(z). The outer bins are open; z is integrated on a
+    grid much finer than the bins.
     """
     points = np.linspace(mean - 8 * width, mean + 8 * width, 4001)
     z = (points[:-1] + points[1:]) / 2

@@ -26,18 +26,13 @@ class Unfolded:
 
 
 def make_plan(folder: Path, **sections: object) -> Plan:
-    """Return the plan of a study whose event stores the test writes; `sections` as in the YAML."""
+    """Return the plan of a study; `sections` as in the YAML.
 
-    def placeholder(role: str) -> dict[str, object]:
-        return {"source": "h1", "files": [f"{role}-made-by-the-test"]}
-
-    pair = {part: placeholder(part) for part in ("numerator", "denominator")}
+    Without the section `samples` the test hands over both samples to `unfold`.
+    """
+    made = {role: {"source": "h1", "files": [role]} for role in ("data", "simulation")}
     raw = {
-        "samples": {
-            "data": placeholder("data"),
-            "simulation": placeholder("simulation"),
-            "pretraining": pair,
-        },
+        "samples": made,
         "methods": {"none": {}},
         **sections,
     }
@@ -77,12 +72,12 @@ def plain_events(
 
 
 def unfold(plan: Plan, **events: Events) -> None:
-    """Write the event stores and run every stage up to the final weights.
-
-    Samples are named by role (`pretraining_numerator` for `pretraining-numerator`).
-    """
-    for role, sample in events.items():
-        store.write(sample, plan.store(role.replace("_", "-")), {"source": "test"}, seed=1)
+    """Run every stage up to the final weights; samples not given here are read as configured."""
+    for role in plan.samples:
+        if role in events:
+            store.write(events[role], plan.store(role), {"source": "test"}, seed=1)
+        else:
+            samples.make_store(plan, role)
     samples.make_scaling(plan)
     for role in plan.samples:
         samples.make_features(plan, role, "detector")
