@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniflow.events import batches
-from omniflow.events.batches import Part, Source, by_length, held_out
+from omniflow.events.batches import Part, Source, by_length, held_out, micro_batches
 from omniflow.events.features import Features
 
 
@@ -224,6 +224,28 @@ def test_by_length_covers_the_batch_exactly(size, parts, seed):
         assert counts[shorter.index].max() <= counts[longer.index].min()
     total = sum(float(b.numerator.sum()) for b in found)
     np.testing.assert_allclose(total, source.weights(index)[0].sum(), rtol=1e-5)
+
+
+def test_events_of_several_sources_share_micro_batches():
+    one, two = _source(60), _source(90)
+    two = Source(two.features, two.event_id, two.select, (), two.denominator)
+    indices = [np.arange(0, 60, 3), np.arange(5, 90, 2)]
+    found = micro_batches([one, two], indices, 3)
+    assert len(found) == 3
+    rows = [
+        (tuple(b.particles[i][b.mask[i] > 0].ravel()), b.numerator[i], b.denominator[i])
+        for b in found
+        for i in range(len(b.index))
+    ]
+    expected = [
+        (tuple(b.particles[i][b.mask[i] > 0].ravel()), b.numerator[i], b.denominator[i])
+        for b in (one.batch(indices[0]), two.batch(indices[1]))
+        for i in range(len(b.index))
+    ]
+    assert sorted(rows) == sorted(expected)
+    lengths = [b.mask.sum(axis=1) for b in found]
+    for shorter, longer in itertools.pairwise(lengths):
+        assert shorter.max() <= longer.min()
 
 
 def test_slices_cover_the_source():

@@ -12,7 +12,7 @@ from omniflow.physics.dis import electron_momentum
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 SEED = 1
-EVENTS = 100_000  # per half
+EVENTS = 75_000  # per half
 TILT = 0.1
 Q2 = (150.0, 5000.0)
 
@@ -82,7 +82,7 @@ def unfolded(folder, seed, data, simulation):
             "beta_1": 0.9,
             "beta_2": 0.999,
             "warmup_epochs": 0.2,
-            "batch_size": 2000,
+            "batch_size": 1500,
             "micro_batches": 2,
             "epochs": 2,
         },

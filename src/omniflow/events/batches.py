@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -67,12 +67,12 @@ class Source:
             result = result * factor[index]
         return result
 
-    def batch(self, index: np.ndarray) -> Batch:
-        """Return the events `index` (B,) padded to their largest multiplicity."""
+    def batch(self, index: np.ndarray, length: int = 1) -> Batch:
+        """Return the events `index` (B,) padded to `length` or their largest multiplicity."""
         features = self.features
         start = features.offsets[index]
         counts = features.offsets[index + 1] - start
-        longest = max(int(counts.max(initial=0)), 1)
+        longest = max(int(counts.max(initial=0)), length)
         position = np.arange(longest)
         mask = position < counts[:, None]
         if len(features.particles):
@@ -166,12 +166,48 @@ class Part:
 
 
 def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:
-    """Return the events `index` sorted by multiplicity and cut into at most `parts` batches.
+    """Return the events `index` of one source as `micro_batches`."""
+    return micro_batches([source], [index], parts)
+
+
+def micro_batches(
+    sources: Sequence[Source], indices: Sequence[np.ndarray], parts: int
+) -> list[Batch]:
+    """Return events sorted by multiplicity and cut into at most `parts` batches.
 
     Each is padded to its own maximum only. Sums over the batches equal sums over the events, so
     the accumulated gradient is that of the one fully padded batch.
+
+    Args:
+        sources: where the events are; their features have the same columns.
+        indices: per source, the events (k,) wanted.
+        parts: number of batches.
     """
-    offsets = source.features.offsets
-    counts = offsets[index + 1] - offsets[index]
-    ordered = index[np.argsort(counts, kind="stable")]
-    return [source.batch(part) for part in np.array_split(ordered, parts) if len(part)]
+    counts = [
+        source.features.offsets[index + 1] - source.features.offsets[index]
+        for source, index in zip(sources, indices, strict=True)
+    ]
+    origin = np.repeat(np.arange(len(sources)), [len(index) for index in indices])
+    index, length = np.concatenate(indices), np.concatenate(counts)
+    order = np.argsort(length, kind="stable")
+    return [
+        _joined(sources, origin[part], index[part], max(int(length[part[-1]]), 1))
+        for part in np.array_split(order, parts)
+        if len(part)
+    ]
+
+
+def _joined(sources: Sequence[Source], origin: np.ndarray, index: np.ndarray, length: int) -> Batch:
+    """Return the events `index` of the sources `origin`, all padded to `length`."""
+    batches = [
+        source.batch(index[origin == i], length)
+        for i, source in enumerate(sources)
+        if np.any(origin == i)
+    ]
+    if len(batches) == 1:
+        return batches[0]
+    return Batch(*(np.concatenate(arrays) for arrays in zip(*map(_fields, batches), strict=True)))
+
+
+def _fields(batch: Batch) -> list[np.ndarray]:
+    return [getattr(batch, field.name) for field in fields(batch)]

@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from omniflow.config.schema import Training
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Batch, Part, Source, by_length
+from omniflow.events.batches import Batch, Part, Source, by_length, micro_batches
 from omniflow.events.features import Features
 from omniflow.training.losses import binary_cross_entropy
 from omniflow.training.prefetch import prefetch
@@ -58,12 +58,19 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Epochs:
-    """What all epochs of one training share: parts, events per part and update, order, rates."""
+    """What all epochs of one training share.
+
+    Attributes:
+        parts: training events per source, with weights as they enter a batch's loss.
+        size: events per source and update.
+        updates: updates per epoch.
+        order: random numbers of the batch order.
+        rate_factor: on the learning rate.
+    """
 
     parts: list[Part]
     size: int
     updates: int
-    norms: list[tuple[float, float]]
     order: np.random.SeedSequence
     rate_factor: float
 
@@ -165,12 +172,14 @@ class Trainer:
         held_counts, held_sums = _totals(held_out, f"{name}: nothing to hold out")
         size = max(1, min(settings.batch_size, sum(counts)) // len(sources))
         epoch_plan = _Epochs(
-            training,
+            [
+                replace(part, source=_normalised(part.source, count / size, sums))
+                for part, count in zip(training, counts, strict=True)
+            ],
             size,
-            updates=max(1, sum(counts) // (size * len(sources))),
-            norms=_norms(sources, counts, sums, size),
-            order=seeds.order,
-            rate_factor=rate_factor,
+            max(1, sum(counts) // (size * len(sources))),
+            seeds.order,
+            rate_factor,
         )
         self._reset(initial)
         value = _finite(
@@ -259,16 +268,13 @@ class Trainer:
             part.shuffled(np.random.default_rng([epoch, i, *words]), plan.size)
             for i, part in enumerate(plan.parts)
         ]
-        cuts = max(1, self.settings.micro_batches // len(plan.parts))
+        sources = [part.source for part in plan.parts]
         for _ in range(plan.updates):
             yield [
-                [
-                    *_inputs(batch),
-                    tf.constant(batch.numerator * np.float32(a)),
-                    tf.constant(batch.denominator * np.float32(b)),
-                ]
-                for part, stream, (a, b) in zip(plan.parts, streams, plan.norms, strict=True)
-                for batch in by_length(part.source, next(stream), cuts)
+                [*_inputs(batch), tf.constant(batch.numerator), tf.constant(batch.denominator)]
+                for batch in micro_batches(
+                    sources, [next(stream) for stream in streams], self.settings.micro_batches
+                )
             ]
 
     def _held_out_loss(self, parts: list[Part], sums: tuple[float, float]) -> float:
@@ -322,20 +328,27 @@ def _totals(parts: list[Part], what: str) -> tuple[list[int], tuple[float, float
     return counts, sums
 
 
-def _norms(
-    sources: tuple[Source, ...], counts: list[int], sums: tuple[float, float], size: int
-) -> list[tuple[float, float]]:
-    """Return per source what its weights in class A and B are multiplied with in a batch.
+def _normalised(source: Source, rounds: float, sums: tuple[float, float]) -> Source:
+    """Return the source with weights such that each class has 1/2 of a batch's expected loss.
 
-    With it a class has 1/2 of the loss in expectation over batches, whatever its sum of weights.
+    Args:
+        source: events with their weights as they are.
+        rounds: batches that it takes to see all training events of the source once.
+        sums: sums of weights in class A and class B over all training events.
     """
-    return [
-        (
-            0.5 * count / (size * sums[0]) if source.numerator else 0.0,
-            0.5 * count / (size * sums[1]) if source.denominator else 0.0,
-        )
-        for source, count in zip(sources, counts, strict=True)
-    ]
+    factors = (np.broadcast_to(0.5 * rounds / total, len(source.event_id)) for total in sums)
+    return replace(
+        source,
+        **{
+            name: (*weights, factor) if weights else ()
+            for name, weights, factor in zip(
+                ("numerator", "denominator"),
+                (source.numerator, source.denominator),
+                factors,
+                strict=True,
+            )
+        },
+    )
 
 
 def _finite(value: float, what: str) -> float:
