@@ -73,8 +73,8 @@ def test_promised_files(study):
     metrics = pd.read_csv(root / "metrics.csv")
     assert list(metrics.columns[: len(METRICS)]) == METRICS
     assert set(metrics["method"]) == {"none", "parallel"}
-    assert set(metrics[metrics["method"] == "none"].combine) == {"none"}
-    assert set(metrics[metrics["method"] == "parallel"].combine) == {
+    assert set(metrics[metrics["method"] == "none"]["combine"]) == {"none"}
+    assert set(metrics[metrics["method"] == "parallel"]["combine"]) == {
         "mean",
         "median",
         "truncated_mean",
