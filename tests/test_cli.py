@@ -35,7 +35,7 @@ def test_plan_counts_networks_and_jobs():
     # 3 passes x 2 iterations x 2 steps x (3 + 3 + 4 + 3) networks, and one pre-trained model.
     assert f"{3 * 2 * 2 * (3 + 3 + 4 + 3) + 1} networks" in text
     assert f"{3 * 2 * 2 * 4 + 1} jobs" in text
-    assert "6,000" in text
+    assert "5,000" in text
 
 
 @pytest.mark.parametrize("name", ["h1_nature.h5", "h1_simulation.h5"])
