@@ -15,6 +15,13 @@ def _filled(layer, shape, seed=0):
     return layer
 
 
+def _with_random_denses(layer, rng):
+    layer.build()
+    for variable in (v for sub in layer._flatten_layers() for v in sub._trainable_variables):
+        variable.assign(rng.normal(size=variable.shape))
+    return layer
+
+
 def test_gelu_and_its_gradient_are_those_of_tensorflow():
     x = tf.constant(np.linspace(-12, 12, 4801), tf.float64)
     upstream = tf.constant(np.random.default_rng(0).normal(size=4801))
@@ -109,16 +116,47 @@ def test_learned_neighbours_exclude_oneself_by_index():
     assert [set(row) for row in found[:3]] == [{1, 2}, {0, 2}, {0, 1}]
 
 
-def test_attention_equals_plain_numpy(float64):
-    layer = layers.Attention(6, 3)
-    layer.build()
+@pytest.fixture
+def attention_inputs(float64):
     rng = np.random.default_rng(5)
-    for variable in (v for sub in layer._flatten_layers() for v in sub._trainable_variables):
-        variable.assign(rng.normal(size=variable.shape))
-    queries, keys = rng.normal(size=(2, 2, 6)), rng.normal(size=(2, 5, 6))
+    norm = _filled(layers.LayerNorm(), (None, 6), seed=6)
+    x = layers.standardised(tf.constant(rng.normal(size=(10, 6))))
     mask = np.array([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1.0]])
-    fast = layer(
-        tf.constant(queries.reshape(4, 6)), tf.constant(keys.reshape(10, 6)), tf.constant(mask)
-    )
-    slow = [reference.attention(layer, queries[i], keys[i][mask[i] == 1]) for i in range(len(mask))]
-    np.testing.assert_allclose(fast, np.concatenate(slow), rtol=1e-10)
+    normed = (x.numpy() * norm.gamma + norm.beta).reshape(2, 5, 6)
+    return rng, norm, x, mask, normed
+
+
+def test_self_attention_equals_plain_numpy(attention_inputs):
+    rng, norm, x, mask, normed = attention_inputs
+    layer = _with_random_denses(layers.SelfAttention(6, 3), rng)
+    scale = _filled(layers.LayerScale(1.0), (None, 6), seed=7)
+    fast = layer(x, tf.constant(mask), norm=norm, scale=scale).numpy().reshape(2, 5, 6)
+    for event, rows, exists in zip(fast, normed, mask == 1, strict=True):
+        slow = reference.attention(layer, rows[exists], rows[exists]) * np.array(scale.scale)
+        np.testing.assert_allclose(event[exists], slow, rtol=1e-10)
+
+
+def test_class_attention_equals_plain_numpy(attention_inputs):
+    rng, norm, x, mask, normed = attention_inputs
+    layer = _with_random_denses(layers.ClassAttention(6, 3), rng)
+    token = layers.standardised(tf.constant(rng.normal(size=(2, 6))))
+    fast = layer(token, x, tf.constant(mask), norm=norm)
+    tokens = token.numpy() * norm.gamma + norm.beta
+    for event, own, rows, exists in zip(fast, tokens, normed, mask == 1, strict=True):
+        keys = np.concatenate([own[None], rows[exists]])
+        np.testing.assert_allclose(
+            event, reference.attention(layer, own[None], keys)[0], rtol=1e-10
+        )
+
+
+def test_hidden_takes_norm_and_scale(float64):
+    rng = np.random.default_rng(8)
+    layer = layers.Hidden(7, 6, "gelu")
+    layer.build((None, 6))
+    for variable in layer.variables:
+        variable.assign(rng.normal(size=variable.shape))
+    norm = _filled(layers.LayerNorm(), (None, 6), seed=9)
+    scale = _filled(layers.LayerScale(1.0), (None, 6), seed=10)
+    x = layers.standardised(tf.constant(rng.normal(size=(4, 6))))
+    slow = scale(layer(x * norm.gamma + norm.beta))
+    np.testing.assert_allclose(layer(x, norm=norm, scale=scale), slow, rtol=1e-10)

@@ -105,7 +105,6 @@ def omnifold(folder, seed, simulation, data):
             "particle_level": "pass_gen",
             "normalization": "absolute",
             "scale": SCALE,
-            "restart": {"split": "fresh"},
         },
         methods={"step": {"members": 2}},
     )

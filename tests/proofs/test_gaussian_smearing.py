@@ -50,7 +50,7 @@ def omnifold(folder, seed, z, x, data):
             "micro_batches": 1,
             "epochs": 2,
         },
-        unfolding={"iterations": ITERATIONS, "restart": {"split": "fresh"}},
+        unfolding={"iterations": ITERATIONS},
         methods={"step": {"members": 3}},
     )
     unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))

@@ -129,6 +129,21 @@ def test_without_truth_its_parts_are_absent(tmp_path):
     assert any(label.startswith("Spread") for label in reader.figures)
 
 
+@pytest.mark.parametrize("has_truth", [True, False])
+def test_one_pass_has_no_spread(tmp_path, has_truth):
+    methods = {"none": Strategy(), "parallel": Strategy(lanes=3)}
+    model = Model(methods, ("q2",), passes=1, iterations=2, epochs=2, has_truth=has_truth)
+    page.write(write_study(tmp_path / "study", model), tmp_path / "report.html")
+    reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    labels = " ".join(reader.figures)
+    for word in ("Spread", "spread", "σ_rel"):
+        assert word not in labels
+    assert ("MSE of" in labels) is has_truth
+    assert "Spread" not in reader.text
+    assert ("Convergence" in reader.headings) is has_truth
+    assert "With one pass the spread cannot be measured" in reader.text
+
+
 def test_missing_networks_are_told_to_the_reader(reader):
     assert "Incomplete." in reader.text
     assert "timing.csv lacks 2 <of> 9." in reader.text

@@ -167,7 +167,9 @@ class Restart(Section):
         1.0, description="Learning rate from the second iteration on, relative to the first."
     )
     split: Literal["fixed", "fresh"] = Field(
-        "fixed", description="Training and validation events from iteration to iteration."
+        "fresh",
+        description="Training and validation events from iteration to iteration. With `fixed` the "
+        "same held-out events stop every iteration and pull the result to their own fluctuations.",
     )
 
 

@@ -1,9 +1,28 @@
-"""Layers of the point-edge transformer, on particles flattened to (B * N, D)."""
+"""Layers of the point-edge transformer, on particles flattened to (B * N, D).
+
+Indexing by None would cost a copy in the gradient; `tf.expand_dims` costs nothing.
+"""
 
 from __future__ import annotations
 
 import keras
 import tensorflow as tf
+
+# Kernel (D, C) and bias (C,) of a dense layer. Scales and shifts that stand before or after one are
+# multiplied into them: on the few numbers of a kernel instead of on every particle.
+Affine = tuple[tf.Tensor, tf.Tensor]
+
+
+def affine(layer: keras.layers.Dense) -> Affine:
+    """Return kernel and bias of a dense layer; without bias, 0."""
+    kernel = tf.convert_to_tensor(layer.kernel)
+    bias = tf.zeros_like(kernel[0]) if layer.bias is None else tf.convert_to_tensor(layer.bias)
+    return kernel, bias
+
+
+def apply(x: tf.Tensor, dense: Affine) -> tf.Tensor:
+    """Return x @ kernel + bias for rows x (R, D)."""
+    return tf.nn.bias_add(tf.matmul(x, dense[0]), dense[1])
 
 
 def masked_mean(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -31,8 +50,11 @@ def gelu(x: tf.Tensor) -> tuple[tf.Tensor, object]:
 
 
 @tf.custom_gradient
-def _standardise(x: tf.Tensor) -> tuple[tf.Tensor, object]:
-    """Return the rows of x (R, D) with mean 0 and variance 1."""
+def standardised(x: tf.Tensor) -> tuple[tf.Tensor, object]:
+    """Return the rows of x (R, D) with mean 0 and variance 1.
+
+    Rows are single particles, so padding never enters the statistics of another particle.
+    """
     centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + 1e-6)
     y = centred * inverse
@@ -46,10 +68,7 @@ def _standardise(x: tf.Tensor) -> tuple[tf.Tensor, object]:
 
 
 class LayerNorm(keras.layers.Layer):
-    """Normalisation of each row of (R, D) to mean 0 and variance 1, then scale and shift.
-
-    Rows are single particles, so padding never enters the statistics of another particle.
-    """
+    """Normalisation of each row of (R, D) to mean 0 and variance 1, then scale and shift."""
 
     def build(self, shape: tuple[int, ...]) -> None:
         """Create scale and shift (D,)."""
@@ -58,7 +77,15 @@ class LayerNorm(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Return the normalised rows."""
-        return _standardise(x) * self.gamma + self.beta
+        return standardised(x) * self.gamma + self.beta
+
+    def fold(self, dense: Affine) -> Affine:
+        """Return what maps standardised rows to what `dense` makes of normalised ones."""
+        kernel, bias = dense
+        return (
+            tf.expand_dims(self.gamma, 1) * kernel,
+            bias + tf.linalg.matvec(kernel, self.beta, transpose_a=True),
+        )
 
 
 class LayerScale(keras.layers.Layer):
@@ -80,6 +107,11 @@ class LayerScale(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Return x times the scale."""
         return x * self.scale
+
+    def fold(self, dense: Affine) -> Affine:
+        """Return `dense` with its output scaled."""
+        kernel, bias = dense
+        return kernel * self.scale, bias * self.scale
 
 
 class LocalEmbedding(keras.layers.Layer):
@@ -111,19 +143,46 @@ class LocalEmbedding(keras.layers.Layer):
             neighbours: (B, N, K) int32 index within the event, -1: none.
         """
         batch, length = tf.shape(neighbours)[0], tf.shape(neighbours)[1]
-        inputs = x.shape[-1]
-        difference, own = self.kernel[:inputs], self.kernel[inputs:]
-        both = tf.matmul(x, tf.concat([difference, own - difference], axis=1))
-        from_neighbour, from_self = tf.split(both, 2, axis=1)
-        first = (tf.range(batch) * length)[:, None, None]
-        exists = tf.reshape(neighbours >= 0, (batch * length, -1, 1))
-        rows = tf.reshape(first + tf.maximum(neighbours, 0), (batch * length, -1))
-        weight = tf.cast(exists, x.dtype)
-        edges = tf.gather(from_neighbour, rows) + (from_self + self.bias)[:, None, :]
-        edges = tf.nn.leaky_relu(edges, 0.01) * weight
-        count = tf.reduce_sum(weight, axis=1)
-        mean = tf.reduce_sum(edges, axis=1) / tf.maximum(count, 1.0)
+        difference, own = tf.split(tf.convert_to_tensor(self.kernel), 2, axis=0)
+        from_neighbour = tf.matmul(x, difference)
+        from_self = apply(x, (own - difference, tf.convert_to_tensor(self.bias)))
+        exists = tf.reshape(neighbours >= 0, (-1, neighbours.shape[2]))
+        first = tf.reshape(tf.range(batch) * length, (-1, 1, 1))
+        rows = tf.reshape(first + tf.maximum(neighbours, 0), (-1, neighbours.shape[2]))
+        count = tf.reduce_sum(tf.cast(exists, x.dtype), axis=1, keepdims=True)
+        weight = tf.cast(exists, x.dtype) / tf.maximum(count, 1.0)
+        mean = _edge_mean(from_neighbour, from_self, rows, weight)
         return self.dense(mean) * tf.cast(count > 0, x.dtype)
+
+
+@tf.custom_gradient
+def _edge_mean(
+    neighbour: tf.Tensor, own: tf.Tensor, rows: tf.Tensor, weight: tf.Tensor
+) -> tuple[tf.Tensor, object]:
+    """Return sum over k of weight[:, k] * LeakyReLU(neighbour[rows[:, k]] + own), (R, C).
+
+    One neighbour after the other, so that what is worked on stays in the processor's cache.
+    """
+    columns = list(zip(tf.unstack(rows, axis=1), tf.split(weight, rows.shape[1], 1), strict=True))
+    edges = [tf.gather(neighbour, index) + own for index, _ in columns]
+    total = tf.add_n(
+        [
+            share * tf.nn.leaky_relu(edge, 0.01)
+            for edge, (_, share) in zip(edges, columns, strict=True)
+        ]
+    )
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        slopes = [
+            tf.raw_ops.LeakyReluGrad(gradients=share * upstream, features=edge, alpha=0.01)
+            for edge, (_, share) in zip(edges, columns, strict=True)
+        ]
+        to_neighbour = tf.math.unsorted_segment_sum(
+            tf.concat(slopes, axis=0), tf.reshape(tf.transpose(rows), (-1,)), tf.shape(own)[0]
+        )
+        return to_neighbour, tf.add_n(slopes), None, None
+
+    return total, gradient
 
 
 def learned_neighbours(x: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
@@ -137,22 +196,24 @@ def learned_neighbours(x: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
     batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
     # Which particles are neighbours is a discrete choice: no gradient passes through it.
     x = tf.reshape(tf.stop_gradient(x), (batch, length, x.shape[-1]))
-    square = tf.reduce_sum(x * x, axis=-1)
-    distance = square[:, None, :] - 2 * tf.matmul(x, x, transpose_b=True) + square[:, :, None]
-    excluded = (1 - mask)[:, None, :] + tf.eye(length, dtype=x.dtype)[None]
-    distance = tf.where(excluded > 0, tf.constant(float("inf"), x.dtype), distance)
+    far = tf.constant(float("inf"), x.dtype)
+    # |x_j|^2 - 2 x_i x_j orders the particles j as their distances to i do.
+    square = tf.where(mask > 0, tf.reduce_sum(x * x, axis=-1), far)
+    distance = tf.expand_dims(square, 1) + tf.matmul(-2 * x, x, transpose_b=True)
+    distance = tf.linalg.set_diag(distance, tf.fill((batch, length), far))
     found, index = tf.math.top_k(-distance, k=tf.minimum(k, length))
-    index = tf.where(found > -float("inf"), index, -1)
-    return tf.pad(index, [[0, 0], [0, 0], [0, k - tf.shape(index)[2]]], constant_values=-1)
+    index = tf.where(found > -far, index, -1)
+    index = tf.pad(index, [[0, 0], [0, 0], [0, k - tf.shape(index)[2]]], constant_values=-1)
+    return tf.ensure_shape(index, (None, None, k))
 
 
 class Attention(keras.layers.Layer):
-    """Multi-head attention over the particles of an event; padding is never attended to."""
+    """Parameters of multi-head attention; how they act is the subclasses' matter."""
 
     def __init__(self, width: int, heads: int, **kwargs: object) -> None:
         """Use `heads` heads of width / heads channels."""
         super().__init__(**kwargs)
-        self.width, self.heads = width, heads
+        self.width, self.heads, self.depth = width, heads, width // heads
 
     def build(self, *_: object) -> None:
         """Create the projections."""
@@ -165,29 +226,80 @@ class Attention(keras.layers.Layer):
         for layer in (self.query, self.key, self.value, self.output_dense):
             layer.build((None, self.width))
 
-    def call(self, queries: tf.Tensor, keys: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Return (B * Q, D).
+
+class SelfAttention(Attention):
+    """Every particle of an event attends to all of them; padding is never attended to."""
+
+    def call(
+        self, x: tf.Tensor, mask: tf.Tensor, *, norm: LayerNorm, scale: LayerScale
+    ) -> tf.Tensor:
+        """Return (B * N, D), scaled by `scale`.
 
         Args:
-            queries: (B * Q, D).
-            keys: (B * N, D).
-            mask: (B, N), 1 for keys that exist.
+            x: (B * N, D) standardised rows, to be normalised by `norm`.
+            mask: (B, N), 1 for particles.
+            norm: scale and shift of the input.
+            scale: LayerScale of the output.
         """
-        depth = self.width // self.heads
-
-        def heads(x: tf.Tensor) -> tf.Tensor:
-            x = tf.reshape(x, (tf.shape(mask)[0], -1, self.heads, depth))
-            return tf.transpose(x, (0, 2, 1, 3))
-
-        query, key, value = (
-            heads(self.query(queries) * depth**-0.5),
-            heads(self.key(keys)),
-            heads(self.value(keys)),
-        )
-        # -1e9 rather than -inf: an event without particles must not divide 0 by 0.
-        scores = tf.matmul(query, key, transpose_b=True) + ((mask - 1) * 1e9)[:, None, None, :]
+        batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
+        query, key, value = (affine(layer) for layer in (self.query, self.key, self.value))
+        kernels, biases = zip(_times(query, self.depth**-0.5), key, value, strict=True)
+        x = apply(x, norm.fold((tf.concat(kernels, 1), tf.concat(biases, 0))))
+        x = tf.reshape(x, (batch, length, 3, self.heads, self.depth))
+        query, key, value = tf.unstack(tf.transpose(x, (2, 0, 3, 1, 4)))
+        scores = tf.matmul(query, key, transpose_b=True) + _excluded(mask)
         mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
-        return self.output_dense(tf.reshape(mixed, (-1, self.width)))
+        output = scale.fold(affine(self.output_dense))
+        return apply(tf.reshape(mixed, (-1, self.width)), output)
+
+
+class ClassAttention(Attention):
+    """A token per event attends to itself and to the event's particles.
+
+    With one query per event the projections act on it instead of on the particles: its score with
+    particle x is (W_K q) x, and the mean of values W_V x is W_V times the mean of x, head by head.
+    """
+
+    def call(
+        self, token: tf.Tensor, x: tf.Tensor, mask: tf.Tensor, *, norm: LayerNorm
+    ) -> tf.Tensor:
+        """Return (B, D).
+
+        Args:
+            token: (B, D) standardised rows, to be normalised by `norm`.
+            x: (B * N, D) standardised rows, to be normalised by `norm` as well.
+            mask: (B, N), 1 for particles.
+            norm: scale and shift of token and particles.
+        """
+        x = tf.reshape(x, (tf.shape(mask)[0], tf.shape(mask)[1], self.width))
+        token = tf.expand_dims(token, 1)
+        query = apply(tf.squeeze(token, 1), norm.fold(_times(affine(self.query), self.depth**-0.5)))
+        query = tf.reshape(query, (-1, self.heads, self.depth))
+        # What the norm's shift adds to the scores is the same for all keys: the softmax drops it.
+        key, _ = norm.fold(affine(self.key))
+        key = tf.reshape(key, (self.width, self.heads, self.depth))
+        query = tf.einsum("bhd,chd->bhc", query, key)
+        scores = tf.matmul(query, x, transpose_b=True) + tf.squeeze(_excluded(mask), 1)
+        own = tf.matmul(query, token, transpose_b=True)
+        shares = tf.nn.softmax(tf.concat([own, scores], axis=2))
+        own, shares = tf.split(shares, (1, tf.shape(x)[1]), axis=2)
+        mixed = tf.matmul(shares, x) + own * token
+        kernel, bias = norm.fold(affine(self.value))
+        kernel = tf.reshape(kernel, (self.width, self.heads, self.depth))
+        mixed = tf.reshape(tf.einsum("bhc,chd->bhd", mixed, kernel), (-1, self.width)) + bias
+        return self.output_dense(mixed)
+
+
+def _times(dense: Affine, factor: float) -> Affine:
+    return dense[0] * factor, dense[1] * factor
+
+
+def _excluded(mask: tf.Tensor) -> tf.Tensor:
+    """Return what is added to scores, (B, 1, 1, N): 0 for particles, -1e9 for padding.
+
+    Not -inf: an event without particles must not divide 0 by 0.
+    """
+    return tf.reshape((mask - 1) * 1e9, (tf.shape(mask)[0], 1, 1, -1))
 
 
 class Hidden(keras.layers.Layer):
@@ -206,8 +318,11 @@ class Hidden(keras.layers.Layer):
         self.first.build(shape)
         self.second.build((None, self.hidden))
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """Return (R, width)."""
-        x = self.first(x)
+    def call(
+        self, x: tf.Tensor, *, norm: LayerNorm | None = None, scale: LayerScale | None = None
+    ) -> tf.Tensor:
+        """Return (R, width); with `norm` for standardised rows x, with `scale` scaled by it."""
+        first, second = affine(self.first), affine(self.second)
+        x = apply(x, norm.fold(first) if norm else first)
         x = gelu(x) if self.activation == "gelu" else tf.nn.leaky_relu(x, 0.01)
-        return self.second(x)
+        return apply(x, scale.fold(second) if scale else second)

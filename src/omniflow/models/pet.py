@@ -7,12 +7,14 @@ import tensorflow as tf
 
 from omniflow.config.schema import Classifier
 from omniflow.models.layers import (
-    Attention,
+    ClassAttention,
     Hidden,
     LayerNorm,
     LayerScale,
     LocalEmbedding,
+    SelfAttention,
     learned_neighbours,
+    standardised,
 )
 
 
@@ -24,7 +26,7 @@ class TransformerBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         width = settings.width
         self.norm_1 = LayerNorm(name="norm_1")
-        self.attention = Attention(width, settings.heads, name="attention")
+        self.attention = SelfAttention(width, settings.heads, name="attention")
         self.scale_1 = LayerScale(settings.layer_scale, name="scale_1")
         self.norm_2 = LayerNorm(name="norm_2")
         self.hidden = Hidden(2 * width, width, "gelu", name="hidden")
@@ -36,9 +38,8 @@ class TransformerBlock(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """Return (B * N, D) for x (B * N, D) and mask (B, N)."""
-        normed = self.norm_1(x)
-        x = x + self.scale_1(self.attention(normed, normed, mask))
-        return x + self.scale_2(self.hidden(self.norm_2(x)))
+        x = x + self.attention(standardised(x), mask, norm=self.norm_1, scale=self.scale_1)
+        return x + self.hidden(standardised(x), norm=self.norm_2, scale=self.scale_2)
 
 
 class ClassBlock(keras.layers.Layer):
@@ -49,7 +50,7 @@ class ClassBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         width = settings.width
         self.norm_1 = LayerNorm(name="norm_1")
-        self.attention = Attention(width, settings.heads, name="attention")
+        self.attention = ClassAttention(width, settings.heads, name="attention")
         self.norm_2 = LayerNorm(name="norm_2")
         self.hidden = Hidden(2 * width, width, "gelu", name="hidden")
 
@@ -58,16 +59,9 @@ class ClassBlock(keras.layers.Layer):
         _build(self, shape)
 
     def call(self, token: tf.Tensor, particles: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Return the token (B, D) for particles (B * N, D) and mask (B, N)."""
-        batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
-        width = particles.shape[-1]
-        # Rows are normalised one by one, so token and particles may be normalised apart.
-        first = self.norm_1(token)
-        others = tf.reshape(self.norm_1(particles), (batch, length, width))
-        keys = tf.reshape(tf.concat([first[:, None], others], axis=1), (-1, width))
-        exists = tf.concat([tf.ones((batch, 1), mask.dtype), mask], axis=1)
-        token = token + self.attention(first, keys, exists)
-        return token + self.hidden(self.norm_2(token))
+        """Return the token (B, D) for standardised particles (B * N, D) and mask (B, N)."""
+        token = token + self.attention(standardised(token), particles, mask, norm=self.norm_1)
+        return token + self.hidden(standardised(token), norm=self.norm_2)
 
 
 class ClassToken(keras.layers.Layer):
@@ -135,11 +129,11 @@ class PET(keras.Model):
         x = x + self.local_2(local, learned_neighbours(local, mask, self.neighbours))
         scale, shift = tf.split(self.condition(event), 2, axis=1)
         x = tf.reshape(x, (batch, length, self.width))
-        x = tf.reshape(x * (1 + scale[:, None]) + shift[:, None], (-1, self.width))
-        skip = x
+        x = x * tf.expand_dims(1 + scale, 1) + tf.expand_dims(shift, 1)
+        skip = x = tf.reshape(x, (-1, self.width))
         for block in self.transformer:
             x = block(x, mask)
-        x = x + skip
+        x = standardised(x + skip)  # what every class block starts with
         token = self.token(event)
         for block in self.class_blocks:
             token = block(token, x, mask)

@@ -47,9 +47,8 @@ class Heat:
 
 
 def heat_maps(tables: ReportTables) -> list[Heat]:
-    """Heat maps of spread and, with truth, of bias and relative MSE."""
-    metrics = list(TITLES) if tables.study.has_truth else ["sigma_rel"]
-    return [_heat(compare(tables, metric)) for metric in metrics]
+    """Heat maps of the metrics that exist: spread, bias and relative MSE."""
+    return [_heat(compare(tables, metric)) for metric in tables.measurable()]
 
 
 def _heat(comparison: Comparison) -> Heat:
@@ -161,16 +160,11 @@ def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the table with every average of the headline results."""
     study = tables.study
     rows = tables.headline("summary", study.iterations).set_index(["method", "observable"])
-    columns = ["sigma_rel", "sigma_rel_weighted"]
-    header = ["method", "observable", "σ_rel", "σ_rel, weighted"]
-    if study.has_truth:
-        columns += ["bias_rel", "bias_rel_weighted", "rel_mse", "rel_mse_weighted"]
-        header += [
-            "|bias_rel|",
-            "|bias_rel|, weighted",
-            "relative MSE / 10⁻⁴",
-            "relative MSE / 10⁻⁴, weighted",
-        ]
+    names = {"sigma_rel": "σ_rel", "bias_rel": "|bias_rel|", "rel_mse": "relative MSE / 10⁻⁴"}
+    columns, header = [], ["method", "observable"]
+    for metric in tables.measurable():
+        columns += [metric, f"{metric}_weighted"]
+        header += [names[metric], f"{names[metric]}, weighted"]
     header.append("bins")
     body = []
     for method in study.methods:

@@ -78,6 +78,8 @@ def _context(tables: ReportTables) -> dict:
         "verdict": judge(tables),
         "looks": looks,
         "networks": int(networks.get("unfolding", 0)),
+        "measurable": tables.measurable(),
+        "lanes_combined": any(len(m.combine) > 1 for m in study.methods),
         "pretrainings": int(networks.get("pretraining", 0)),
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
@@ -85,9 +87,9 @@ def _context(tables: ReportTables) -> dict:
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
         "combinations": [
-            (title, cells.combinations(tables, metric))
+            (title, found)
             for metric, title in (("sigma_rel", "Spread σ_rel"), ("rel_mse", "Relative MSE / 10⁻⁴"))
-            if metric == "sigma_rel" or study.has_truth
+            if metric in tables.measurable() and (found := cells.combinations(tables, metric))
         ],
         "timings": cells.timings(tables),
         "final_weights": cells.final_weights(tables),
@@ -121,14 +123,17 @@ def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> 
     title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     drawn = [
         figures.distribution(observable, frames, looks, shape, title=f"Distribution of {title}"),
-        figures.per_bin(observable, frames, looks, "sigma_rel", SPREAD, title=f"Spread of {title}"),
     ]
-    if tables.study.has_truth:
-        drawn.append(
-            figures.per_bin(
-                observable, frames, looks, "rel_mse", "Relative MSE", title=f"MSE of {title}"
+    for metric, label, word in (
+        ("sigma_rel", SPREAD, "Spread"),
+        ("rel_mse", "Relative MSE", "MSE"),
+    ):
+        if metric in tables.measurable():
+            drawn.append(
+                figures.per_bin(
+                    observable, frames, looks, metric, label, title=f"{word} of {title}"
+                )
             )
-        )
     return [Markup(svg) for svg in drawn]
 
 
@@ -177,7 +182,7 @@ def _convergence(tables: ReportTables, observable: ObservableRecord, looks: dict
     rows = rows[(rows["observable"] == observable.name) & (rows["iteration"] > 0)]
     drawn = []
     for column, (label, floor) in SERIES.items():
-        if column != "sigma_rel" and not tables.study.has_truth:
+        if column not in (*tables.measurable(), *(["td"] if tables.study.has_truth else [])):
             continue
         shown = rows
         if column == "td":
@@ -200,6 +205,8 @@ def _combinations(
 ) -> list[tuple[str, dict[str, formats.Look], Markup]]:
     """Spread per bin for each combination of each method that has several, with its legend."""
     study, drawn = tables.study, []
+    if "sigma_rel" not in tables.measurable():
+        return drawn
     rows = tables.metrics[
         (tables.metrics["iteration"] == study.iterations)
         & (tables.metrics["observable"] == observable.name)

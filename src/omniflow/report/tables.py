@@ -181,6 +181,11 @@ class ReportTables:
         last = self.headline("summary", self.study.iterations)
         return last.groupby("method")["passes"].min().astype(int).to_dict()
 
+    def measurable(self) -> tuple[str, ...]:
+        """Metrics that exist: a spread takes two passes, bias and relative MSE take truth."""
+        spread = ("sigma_rel",) if max(self.passes().values()) > 1 else ()
+        return spread + (("bias_rel", "rel_mse") if self.study.has_truth else ())
+
 
 def edges_of(frames: Sequence[pd.DataFrame]) -> np.ndarray:
     """Edges of all bins that any of the frames has; absent bins between them become gaps."""
