@@ -33,6 +33,8 @@ docs: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,physics,workflow,dev]'
+	# The native engine, for this processor; without a compiler TensorFlow takes its place.
+	-$(BIN)/python -m omniflow.training.compiler
 	touch $@
 
 clean:

@@ -32,6 +32,7 @@ def log_ratio(x):
 def learned(seed):
     """Return x (200,000) of both classes and the logits of one network trained on them."""
     from omniflow.models import registry
+    from omniflow.training.graph import Graph
     from omniflow.training.trainer import Seeds, Trainer
 
     rng = np.random.default_rng(seed)
@@ -48,7 +49,7 @@ def learned(seed):
         Source(features, ids, ~in_numerator, (), (weight,)),
     )
     model = registry.build(Classifier(kind="mlp", width=32, blocks=2, features="plain"), 0, 1)
-    trainer = Trainer(model, TRAINING, features)
+    trainer = Trainer(model, TRAINING, Graph(model, features, 2))
     initial = registry.initial_weights(model, np.random.SeedSequence(seed))
     fit = trainer.fit(sources, initial, Seeds(seed, np.random.SeedSequence(seed + 1)))
     logits = np.empty(len(x), np.float32)

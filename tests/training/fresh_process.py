@@ -11,16 +11,20 @@ from omniflow.training import runtime
 
 def main() -> None:
     runtime.configure(1)
+    from omniflow.training.graph import Graph
+    from omniflow.training.native import Native
     from omniflow.training.trainer import Seeds, Trainer
 
     sources = two_classes(200)
     model = registry.build(classifier("pet"), 3, 2)
-    trainer = Trainer(model, settings(epochs=2), sources[0].features)
     initial = registry.initial_weights(model, np.random.SeedSequence(4))
-    for _ in range(2):
-        fit = trainer.fit(sources, initial, Seeds(6, np.random.SeedSequence(5)))
-        data = b"".join(np.ascontiguousarray(array).tobytes() for array in fit.weights)
-        print(hashlib.sha256(data).hexdigest(), fit.history[2]["val_loss"], fit.best_epoch)
+    features = sources[0].features
+    for engine in (Graph(model, features, 2), Native(model, classifier("pet"), features, 1)):
+        trainer = Trainer(model, settings(epochs=2), engine)
+        for _ in range(2):
+            fit = trainer.fit(sources, initial, Seeds(6, np.random.SeedSequence(5)))
+            data = b"".join(np.ascontiguousarray(array).tobytes() for array in fit.weights)
+            print(hashlib.sha256(data).hexdigest(), fit.history[2]["val_loss"], fit.best_epoch)
 
 
 if __name__ == "__main__":

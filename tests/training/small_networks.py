@@ -7,6 +7,7 @@ from training_inputs import classifier, settings, two_classes
 
 from omniflow.events.batches import Source, held_out
 from omniflow.models import registry
+from omniflow.training.graph import Graph
 from omniflow.training.trainer import Fit, Seeds, Trainer
 
 SPLIT = 17
@@ -18,7 +19,8 @@ def seeds(split: int = SPLIT, order: int = 3) -> Seeds:
 
 def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
     model = registry.build(classifier(kind), 3, 2)
-    return Trainer(model, settings(**changes), two_classes(2)[0].features)
+    chosen = settings(**changes)
+    return Trainer(model, chosen, Graph(model, two_classes(2)[0].features, chosen.micro_batches))
 
 
 def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:

@@ -16,10 +16,12 @@ def test_fresh_processes_train_bitwise_the_same_networks():
         subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     ]
-    first, again = printed[0].splitlines()
-    assert first == again  # twice in one process
+    lines = printed[0].splitlines()
+    assert len(lines) == 4  # two engines, each twice
+    for first, again in (lines[:2], lines[2:]):
+        assert first == again  # twice in one process
+        assert not first.endswith(" 0")  # trained, not the initial weights
     assert printed[0] == printed[1]  # and in two
-    assert not first.endswith(" 0")  # trained, not the initial weights
 
 
 def test_the_settings_hold_and_may_be_repeated():

@@ -160,7 +160,8 @@ def test_predictions_of_more_events_than_one_chunk(trainer, fit, monkeypatch):
     data, _ = two_classes(1500)
     whole, parts = np.zeros((2, 1500), np.float32)
     trainer.predict(fit.weights, data, whole)
-    monkeypatch.setattr("omniflow.training.trainer._FORWARD", 33)
+    monkeypatch.setattr("omniflow.training.trainer._CHUNK", 264)
+    monkeypatch.setattr("omniflow.training.graph._FORWARD", 33)
     trainer.predict(fit.weights, data, parts)
     np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
     assert np.ptp(whole) > 1

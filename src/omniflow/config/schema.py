@@ -275,6 +275,11 @@ class Execution(Section):
         5, description="Networks trained one after the other in one job."
     )
     threads: Positive = Field(1, description="Threads of one training job.")
+    engine: Literal["auto", "tensorflow", "native"] = Field(
+        "auto",
+        description="What evaluates networks. `native`: C++, for the PET on a CPU; compiled at its "
+        "first use. `auto`: that where it can be used, TensorFlow elsewhere.",
+    )
     mem_mb: Positive = Field(3000, description="Memory of one training job, in MB.")
     runtime: Positive = Field(240, description="Time limit of one training job, in minutes.")
     gpus: int = Field(0, ge=0, description="GPUs of one training job.")

@@ -39,6 +39,27 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Flat:
+    """B events with M particles in all, one after the other, without padding.
+
+    Attributes:
+        offsets: (B + 1,) int64, particles of event i are rows offsets[i]:offsets[i + 1].
+        particles: (M, F) float32.
+        neighbours: (M, K) int32 index within the event; -1: none.
+        event: (B, E) float32.
+        numerator: (B,) float32 weights of the events as members of class A.
+        denominator: (B,) float32 weights of the events as members of class B.
+    """
+
+    offsets: np.ndarray
+    particles: np.ndarray
+    neighbours: np.ndarray
+    event: np.ndarray
+    numerator: np.ndarray
+    denominator: np.ndarray
+
+
+@dataclass(frozen=True)
 class Source:
     """Events that take part in a training, with their weights in either class.
 
@@ -163,6 +184,31 @@ class Part:
                 pending = pending[size:]
         if len(pending):
             yield pending
+
+
+def flat(sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Flat:
+    """Return the events `indices` (k,) of each source, one source after the other."""
+    counts, particles, neighbours, event, numerator, denominator = ([] for _ in range(6))
+    for source, index in zip(sources, indices, strict=True):
+        features = source.features
+        start = features.offsets[index]
+        count = (features.offsets[index + 1] - start).astype(np.int64)
+        first = np.cumsum(count) - count
+        rows = np.repeat(start.astype(np.int64) - first, count) + np.arange(count.sum())
+        counts.append(count)
+        particles.append(features.particles[rows])
+        neighbours.append(features.neighbours[rows])
+        event.append(features.event[index])
+        for weights, found in zip((numerator, denominator), source.weights(index), strict=True):
+            weights.append(found.astype(np.float32))
+    return Flat(
+        np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
+        np.concatenate(particles),
+        np.concatenate(neighbours).astype(np.int32),
+        np.concatenate(event),
+        np.concatenate(numerator),
+        np.concatenate(denominator),
+    )
 
 
 def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:

@@ -70,13 +70,16 @@ class _Networks:
 
     def __init__(self, plan: Plan, features: Features) -> None:
         from omniflow.models import registry
+        from omniflow.training.engines import engine
         from omniflow.training.trainer import Trainer
 
         self.plan, self.registry = plan, registry
         self.model = registry.build(
             plan.config.classifier, features.particles.shape[1], features.event.shape[1]
         )
-        self.trainer = Trainer(self.model, plan.config.training, features)
+        self.trainer = Trainer(
+            self.model, plan.config.training, engine(plan.config, self.model, features)
+        )
 
     def start_fresh(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
         """Return newly drawn weights and a record of where they come from."""
@@ -110,6 +113,7 @@ class _Networks:
             "start": {**origin, "digest": digest(initial)},
             "best_epoch": fit.best_epoch,
             "parameters": self.model.count_params(),
+            "engine": self.trainer.engine.name,
             "summary": fit.summary,
             "digest": digest(fit.weights),
             "epochs": fit.history,
@@ -122,6 +126,7 @@ class _Networks:
         parts = [
             omniflow.__version__,
             self.plan.training_fingerprint((network,)),
+            self.trainer.engine.name,
             *(store.checksum(self.plan.store(role)) for role in roles),
             digest(initial),
             digest(self.event_weights(network)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import keras
@@ -14,16 +14,14 @@ import tensorflow as tf
 
 from omniflow.config.schema import Training
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Batch, Part, Source, by_length, micro_batches
-from omniflow.events.features import Features
-from omniflow.training.losses import binary_cross_entropy
+from omniflow.events.batches import Part, Source
+from omniflow.training.engines import Engine
+from omniflow.training.graph import concrete
 from omniflow.training.prefetch import prefetch
 from omniflow.training.schedule import learning_rate
 
-_INPUTS = ("particles", "mask", "neighbours", "event")
-
-# Events per forward pass outside training; sorted by multiplicity within eight times as many.
-_FORWARD = 512
+# Events that logits are asked for at a time.
+_CHUNK = 4096
 
 
 @dataclass(frozen=True)
@@ -76,70 +74,45 @@ class _Epochs:
 
 
 class Trainer:
-    """Trains and evaluates networks of one architecture; traces each function only once."""
+    """Trains and evaluates networks of one architecture."""
 
-    def __init__(self, model: keras.Model, settings: Training, features: Features) -> None:
-        """Prepare optimiser, gradient sums and averaged weights of `model` for such inputs."""
-        self.model, self.settings = model, settings
+    def __init__(self, model: keras.Model, settings: Training, engine: Engine) -> None:
+        """Prepare optimiser and averaged weights of `model`; `engine` evaluates it."""
+        self.model, self.settings, self.engine = model, settings, engine
         # All parameters as one vector: optimiser, averaging and clipping are then a few operations
         # instead of as many per layer, quicker to trace and to run.
-        self._parameters = keras.Variable(_flat(model.trainable_variables), name="parameters")
-        self._gradient = tf.Variable(tf.zeros_like(self._parameters.value))
+        self._parameters = keras.Variable(_vector(model.get_weights()), name="parameters")
         self._average = tf.Variable(self._parameters.value)
         self._optimizer = _optimizer(settings)
         self._optimizer.build([self._parameters])
-        # Shapes are left open in the signatures, so that no batch causes another trace; concrete
-        # functions of plain tensors cost a seventh of the usual call (it shows in small networks).
-        inputs = [
-            tf.TensorSpec((None, None, features.particles.shape[1]), tf.float32),
-            tf.TensorSpec((None, None), tf.float32),
-            tf.TensorSpec((None, None, features.neighbours.shape[1]), tf.int32),
-            tf.TensorSpec((None, features.event.shape[1]), tf.float32),
-        ]
-        weights = [tf.TensorSpec((None,), tf.float32)] * 2
-        numbers = [tf.TensorSpec((), tf.float32)] * 2
-        vector = [tf.TensorSpec(self._gradient.shape, tf.float32)]
-        self._backward = _concrete(self._backward, [*inputs, *weights])
-        self._update = _concrete(self._update, numbers)
-        self._forward = _concrete(self._forward, inputs)
-        self._load = _concrete(self._load, vector)
+        self._apply = concrete(
+            self._apply,
+            [
+                tf.TensorSpec(self._average.shape, self._average.dtype),
+                *[tf.TensorSpec((), tf.float32)] * 2,
+            ],
+        )
 
-    # -- traced functions ------------------------------------------------------------------
-
-    def _backward(self, *tensors: tf.Tensor) -> tf.Tensor:
-        variables = self.model.trainable_variables
-        *inputs, a, b = tensors
-        with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(self._logits(inputs), a, b)
-        # A parameter without gradient would be an error in the model, raised here by TensorFlow.
-        self._gradient.assign_add(_flat(tape.gradient(loss, [v.value for v in variables])))
-        return loss
-
-    def _update(self, rate: tf.Tensor, momentum: tf.Tensor) -> tf.Tensor:
-        norm = tf.norm(self._gradient)
+    def _apply(self, gradient: tf.Tensor, rate: tf.Tensor, momentum: tf.Tensor) -> tf.Tensor:
+        norm = tf.norm(gradient)
         scale = tf.constant(1.0)
         if self.settings.clip_norm is not None:
             scale = tf.minimum(1.0, self.settings.clip_norm / (norm + 1e-12))
         self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply([self._gradient * scale], [self._parameters])
+        self._optimizer.apply([gradient * scale], [self._parameters])
         parameters = self._parameters.value.read_value()
         self._average.assign_add((1 - momentum) * (parameters - self._average))
-        self._gradient.assign(tf.zeros_like(self._gradient))
-        self._load(parameters)
         return norm
 
-    def _load(self, parameters: tf.Tensor) -> None:
-        """Give the model's variables the values in the vector (d,)."""
-        variables = self.model.trainable_variables
-        pieces = tf.split(parameters, [math.prod(v.shape) for v in variables])
-        for variable, piece in zip(variables, pieces, strict=True):
-            variable.assign(tf.reshape(piece, variable.shape))
-
-    def _forward(self, *inputs: tf.Tensor) -> tf.Tensor:
-        return self._logits(inputs)
-
-    def _logits(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        return self.model(dict(zip(_INPUTS, inputs, strict=True)))
+    def _update(self, gradient: tf.Tensor, rate: float, momentum: float) -> float:
+        """Change the parameters and return the gradient's norm before clipping."""
+        norm = self._apply(
+            tf.convert_to_tensor(gradient),
+            tf.constant(rate, tf.float32),
+            tf.constant(momentum, tf.float32),
+        )
+        self.engine.load(self._parameters.value.read_value())
+        return float(norm)
 
     # -- training --------------------------------------------------------------------------
 
@@ -191,13 +164,13 @@ class Trainer:
             begin = time.perf_counter()
             record = self._train_epoch(epoch, epoch_plan)
             _finite(record["loss"], f"{name}: training loss of epoch {epoch}")
-            self._load(self._average.read_value())
+            self.engine.load(self._average.read_value())
             value = _finite(
                 self._held_out_loss(held_out, held_sums), f"{name}: held-out loss of epoch {epoch}"
             )
             if value < lowest:
-                lowest, best, best_epoch = value, self.model.get_weights(), epoch
-            self._load(self._parameters.value.read_value())
+                lowest, best, best_epoch = value, self._split(self._average.numpy()), epoch
+            self.engine.load(self._parameters.value.read_value())
             seconds = time.perf_counter() - begin
             history.append({"epoch": epoch, "val_loss": value, "seconds": seconds, **record})
             if epoch - best_epoch >= settings.patience:
@@ -214,25 +187,30 @@ class Trainer:
 
     def predict(self, weights: list[np.ndarray], source: Source, out: np.ndarray) -> None:
         """Write the logits of the selected events of `source` into `out` (n,), others untouched."""
-        self.model.set_weights(weights)
+        self.engine.load(_vector(weights))
         index = (
             np.flatnonzero(np.asarray(source.select[where], bool)) + where.start
             for where in source.slices()
         )
-        for chunk in _regroup(index, 8 * _FORWARD):
-            for batch in by_length(source, chunk, -(-len(chunk) // _FORWARD)):
-                out[batch.index] = self._forward(*_inputs(batch)).numpy()
+        for chunk in _regroup(index, _CHUNK):
+            for events, logits in self.engine.logits(source, chunk):
+                out[events] = logits
 
     # -- helpers ---------------------------------------------------------------------------
 
     def _reset(self, weights: list[np.ndarray]) -> None:
         """Start a new network: nothing of an earlier one stays."""
-        self.model.set_weights(weights)
         for variable in self._optimizer.variables:
             variable.assign(tf.zeros_like(variable))
-        self._parameters.assign(_flat(self.model.trainable_variables))
+        self._parameters.assign(_vector(weights))
         self._average.assign(self._parameters.value)
-        self._gradient.assign(tf.zeros_like(self._gradient))
+        self.engine.load(self._parameters.value.read_value())
+
+    def _split(self, vector: np.ndarray) -> list[np.ndarray]:
+        """Return a vector (d,) as weights in Keras order."""
+        shapes = [variable.shape for variable in self.model.weights]
+        pieces = np.split(vector, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+        return [piece.reshape(shape).copy() for piece, shape in zip(pieces, shapes, strict=True)]
 
     def _train_epoch(self, epoch: int, plan: _Epochs) -> dict[str, float]:
         """Run the updates of one epoch and return its record."""
@@ -240,15 +218,14 @@ class Trainer:
         begin = mark = time.perf_counter()
         loss, waited, rate, norms = 0.0, 0.0, 0.0, []
         first = (epoch - 1) * plan.updates
-        for step, parts in enumerate(prefetch(self._batches(epoch, plan)), start=first):
+        for step, batch in enumerate(prefetch(self._batches(epoch, plan)), start=first):
             waited += time.perf_counter() - mark
-            losses = [self._backward(*part) for part in parts]
+            value, gradient = self.engine.gradient(batch)
             rate = learning_rate(settings, step, plan.updates, plan.rate_factor)
             # The average starts short and lengthens, so that early states do not linger.
             momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-            norm = self._update(tf.constant(rate, tf.float32), tf.constant(momentum, tf.float32))
-            loss += float(tf.add_n(losses))
-            norms.append(float(norm))
+            norms.append(self._update(gradient, rate, momentum))
+            loss += value
             mark = time.perf_counter()
         seconds = time.perf_counter() - begin
         return {
@@ -260,8 +237,8 @@ class Trainer:
             "waiting": waited / seconds,
         }
 
-    def _batches(self, epoch: int, plan: _Epochs) -> Iterator[list[list[tf.Tensor]]]:
-        """Yield per update the micro-batches: inputs, weights in class A and in class B."""
+    def _batches(self, epoch: int, plan: _Epochs) -> Iterator[object]:
+        """Yield what the engine needs for each update."""
         # Own numbers per epoch, so that an epoch does not depend on how the last one ended.
         words = [int(word) for word in plan.order.generate_state(4)]
         streams = [
@@ -270,22 +247,18 @@ class Trainer:
         ]
         sources = [part.source for part in plan.parts]
         for _ in range(plan.updates):
-            yield [
-                [*_inputs(batch), tf.constant(batch.numerator), tf.constant(batch.denominator)]
-                for batch in micro_batches(
-                    sources, [next(stream) for stream in streams], self.settings.micro_batches
-                )
-            ]
+            yield self.engine.prepare(sources, [next(stream) for stream in streams])
 
     def _held_out_loss(self, parts: list[Part], sums: tuple[float, float]) -> float:
         total = 0.0
         for part in parts:
-            for chunk in part.ordered(8 * _FORWARD):
-                for batch in by_length(part.source, chunk, -(-len(chunk) // _FORWARD)):
-                    z = self._forward(*_inputs(batch)).numpy().astype(float)
+            for chunk in part.ordered(_CHUNK):
+                for index, logits in self.engine.logits(part.source, chunk):
+                    z = logits.astype(float)
+                    a, b = part.source.weights(index)
                     with np.errstate(invalid="ignore"):  # NaN is found by the caller
-                        total += float(batch.numerator @ np.logaddexp(0, -z)) / sums[0]
-                        total += float(batch.denominator @ np.logaddexp(0, z)) / sums[1]
+                        total += float(a @ np.logaddexp(0, -z)) / sums[0]
+                        total += float(b @ np.logaddexp(0, z)) / sums[1]
         return total / 2
 
 
@@ -302,17 +275,8 @@ def _optimizer(settings: Training) -> keras.optimizers.Optimizer:
     )
 
 
-def _flat(tensors: list) -> tf.Tensor:
-    return tf.concat([tf.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
-
-
-def _concrete(function: Callable, signature: list[tf.TensorSpec]) -> Callable:
-    # No function branches on values, and conversion by AutoGraph would double the time to trace.
-    return tf.function(function, signature, autograph=False).get_concrete_function()
-
-
-def _inputs(batch: Batch) -> list[tf.Tensor]:
-    return [tf.constant(getattr(batch, name)) for name in _INPUTS]
+def _vector(weights: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.ravel(w) for w in weights])
 
 
 def _totals(parts: list[Part], what: str) -> tuple[list[int], tuple[float, float]]:

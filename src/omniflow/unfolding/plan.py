@@ -378,7 +378,8 @@ class Plan:
         whole = self.config.model_dump(mode="json")
         unfolding = {k: v for k, v in whole["unfolding"].items() if k != "iterations"}
         names = [network.name for network in networks]
-        parts = [whole["study"]["seed"], whole["classifier"], whole["training"], unfolding, names]
+        sections = [whole[name] for name in ("classifier", "training")]
+        parts = [whole["study"]["seed"], *sections, whole["execution"]["engine"], unfolding, names]
         return _hash(parts)
 
     def combine_fingerprint(self, method: str) -> str:

@@ -1,0 +1,1 @@
+"""C++ sources of the native engine, see omniflow.training.native."""

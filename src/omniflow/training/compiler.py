@@ -1,0 +1,94 @@
+"""Compiler: builds the native engine for this processor, once, and loads it."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from omniflow.errors import OmniflowError
+from omniflow.files import atomic_path
+
+SOURCE = Path(__file__).parents[1] / "native" / "pet.cpp"
+# The widest vectors pay; without errno the compiler may use vector square roots. No -ffast-math:
+# sums keep their order, so that two runs agree bit by bit.
+FLAGS = (
+    *("-std=c++17", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native"),
+    *("-mprefer-vector-width=512", "-fno-math-errno", "-DNDEBUG", "-shared", "-fPIC", "-pthread"),
+)
+
+
+class CompilerError(OmniflowError):
+    """The native engine cannot be built here; the message says why."""
+
+
+@functools.cache
+def library(double: bool = False) -> ctypes.CDLL:
+    """Return the compiled engine in single (or, for tests, double) precision.
+
+    It is kept in the user's cache folder under a name that holds source, flags and processor, so
+    that a home folder shared by different machines serves each its own.
+
+    Raises:
+        CompilerError: no compiler, no Eigen, or the compiler's own message.
+    """
+    flags = (*FLAGS, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omniflow"
+    path = cache / f"pet-{_key(flags)}.so"
+    try:
+        if not path.is_file():
+            cache.mkdir(parents=True, exist_ok=True)
+            # Jobs that start together wait for the first one's build.
+            with open(path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not path.is_file():
+                    _build(path, flags)
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise CompilerError(f"{path}: {error}") from error
+
+
+def _build(path: Path, flags: tuple[str, ...]) -> None:
+    compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
+    with atomic_path(path) as temporary:
+        command = [compiler, *flags, f"-I{_eigen()}", str(SOURCE), "-o", str(temporary)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+
+
+def _eigen() -> Path:
+    """Return the folder of Eigen's headers, which TensorFlow brings with it."""
+    for folder in _package_folders("tensorflow"):
+        if (folder / "include" / "Eigen" / "Dense").is_file():
+            return folder / "include"
+    raise CompilerError("TensorFlow's include folder, which holds Eigen, is not there.")
+
+
+def _package_folders(name: str) -> Iterator[Path]:
+    spec = importlib.util.find_spec(name)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        yield Path(folder)
+
+
+def _key(flags: tuple[str, ...]) -> str:
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
+    known = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    parts = (platform.machine(), *known, *flags, SOURCE.read_text(encoding="utf-8"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    # `make` compiles with the installation, so that no job has to wait for it.
+    library()

@@ -1,0 +1,197 @@
+"""Native engine: the point-edge transformer's logits and gradients in C++, for the CPU.
+
+The same function as `models.pet` (tests compare them), but events are not padded, work stays in the
+processor's cache, and starting costs no tracing. `native/pet.cpp` says how.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from omniflow.config.schema import Classifier
+from omniflow.events.batches import Flat, Source, flat
+from omniflow.events.features import Features
+from omniflow.training import compiler
+
+# Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
+# matrix products, more would leave the cache.
+ROWS = 192
+
+
+class Sizes(ctypes.Structure):
+    """Sizes of a network, as in pet.cpp."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("features", "event_features", "neighbours"),
+            *("width", "heads", "blocks", "class_blocks", "rows_per_chunk"),
+        )
+    ]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one pass: logits (n,) and, with weights, loss and gradient (d,)."""
+
+    logits: np.ndarray
+    loss: float
+    gradient: np.ndarray | None
+
+
+class PET:
+    """The C++ function for PETs of one architecture."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        settings: Classifier,
+        features: tuple[int, int, int],
+        threads: int = 1,
+        double: bool = False,
+    ) -> None:
+        """Prepare calls; the library is compiled if need be.
+
+        Args:
+            model: its variables say where each parameter stands in the flat vector.
+            settings: what it was built from.
+            features: (F, E, K): particle features, event features, neighbours.
+            threads: threads of one call.
+            double: float64 instead of float32, for tests.
+
+        Raises:
+            CompilerError: the library cannot be built here.
+        """
+        self.kind = np.dtype(np.float64 if double else np.float32)
+        self._call = compiler.library(double).omniflow_pet
+        self._call.restype = ctypes.c_double
+        self._threads = threads
+        self._sizes = Sizes(
+            *features,
+            settings.width,
+            settings.heads,
+            settings.blocks,
+            settings.class_blocks,
+            ROWS,
+        )
+        starts, position = {}, 0
+        for variable in model.trainable_variables:
+            starts[id(variable)] = position
+            position += int(np.prod(variable.shape))
+        self._size = position
+        order = [id(variable) for variable in _order(model)]
+        if sorted(order) != sorted(starts):
+            raise AssertionError("pet.cpp and models.pet do not have the same parameters")
+        self._places = np.array([starts[key] for key in order], np.int64)
+
+    def __call__(
+        self,
+        parameters: np.ndarray,
+        events: Flat,
+        gradient: bool = False,
+    ) -> Result:
+        """Return the logits of `events`, and with `gradient` loss and gradient as well.
+
+        The loss is the sum over events of a softplus(-z) + b softplus(z), as
+        `losses.binary_cross_entropy`.
+        """
+        n = len(events.event)
+        logits = np.empty(n, self.kind)
+        sums = np.zeros(self._size, self.kind) if gradient else None
+        loss = self._call(
+            ctypes.byref(self._sizes),
+            _pointer(parameters, self.kind, (self._size,)),
+            _pointer(self._places, np.dtype(np.int64), self._places.shape),
+            ctypes.c_int64(n),
+            _pointer(events.offsets, np.dtype(np.int64), (n + 1,)),
+            _pointer(events.particles, self.kind, (None, self._sizes.features)),
+            _pointer(events.neighbours, np.dtype(np.int32), (None, self._sizes.neighbours)),
+            _pointer(events.event, self.kind, (n, self._sizes.event_features)),
+            _pointer(events.numerator, self.kind, (n,)),
+            _pointer(events.denominator, self.kind, (n,)),
+            ctypes.c_int(self._threads),
+            _pointer(logits, self.kind, (n,)),
+            None if sums is None else _pointer(sums, self.kind, (self._size,)),
+        )
+        return Result(logits, loss, sums)
+
+
+class Native:
+    """Runs PETs of one architecture on the CPU. See `engines.Engine`."""
+
+    name = "native"
+
+    def __init__(
+        self, model: keras.Model, settings: Classifier, features: Features, threads: int
+    ) -> None:
+        """Load, or compile, the C++ function.
+
+        Raises:
+            CompilerError: it cannot be built here.
+        """
+        sizes = (
+            features.particles.shape[1],
+            features.event.shape[1],
+            features.neighbours.shape[1],
+        )
+        self._pet = PET(model, settings, sizes, threads)
+        self._parameters = np.empty(0, np.float32)
+
+    def load(self, parameters: np.ndarray) -> None:
+        """Use these parameters (d,)."""
+        self._parameters = np.ascontiguousarray(parameters, np.float32)
+
+    def prepare(self, sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Flat:
+        """Return the events of a batch."""
+        return flat(sources, indices)
+
+    def gradient(self, prepared: Flat) -> tuple[float, np.ndarray]:
+        """Return loss and gradient (d,)."""
+        found = self._pet(self._parameters, prepared, gradient=True)
+        return found.loss, found.gradient
+
+    def logits(self, source: Source, index: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the events `index` and their logits."""
+        yield index, self._pet(self._parameters, flat([source], [index])).logits
+
+
+def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:
+    # C++ cannot tell a wrong array from a right one.
+    wrong = array.dtype != kind or array.ndim != len(shape) or not array.flags.c_contiguous
+    if wrong or any(w is not None and w != n for w, n in zip(shape, array.shape, strict=True)):
+        raise TypeError(f"expected {kind} {tuple(shape)}, got {array.dtype} {array.shape}")
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _order(model: keras.Model) -> list[keras.Variable]:
+    """Return the variables of a PET in the order in which pet.cpp reads them."""
+
+    def dense(*layers: keras.layers.Dense) -> list[keras.Variable]:
+        return [v for layer in layers for v in (layer.kernel, layer.bias) if v is not None]
+
+    def hidden(layer: keras.layers.Layer) -> list[keras.Variable]:
+        return dense(layer.first, layer.second)
+
+    def norm(layer: keras.layers.Layer) -> list[keras.Variable]:
+        return [layer.gamma, layer.beta]
+
+    def attention(layer: keras.layers.Layer) -> list[keras.Variable]:
+        return dense(layer.query, layer.key, layer.value, layer.output_dense)
+
+    found = hidden(model.embedding)
+    for local in (model.local_1, model.local_2):
+        found += [local.kernel, local.bias, *dense(local.dense)]
+    found += dense(model.condition)
+    for block in model.transformer:
+        found += [*norm(block.norm_1), *attention(block.attention), block.scale_1.scale]
+        found += [*norm(block.norm_2), *hidden(block.hidden), block.scale_2.scale]
+    found.append(model.token.token)
+    for block in model.class_blocks:
+        found += norm(block.norm_1) + attention(block.attention)
+        found += norm(block.norm_2) + hidden(block.hidden)
+    return found + norm(model.norm) + dense(model.head)

@@ -1,0 +1,122 @@
+"""The native engine against the Keras model, which is tested against plain NumPy."""
+
+import model_inputs as make
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from omniflow.events.batches import Flat
+from omniflow.training.losses import binary_cross_entropy
+from omniflow.training.native import PET
+
+COUNTS = (0, 1, 2, 3, 5, 9, 7, 40, 0, 1, 6, 12)
+
+
+def flattened(events, a, b, kind):
+    counts = [len(event["particles"]) for event in events]
+    return Flat(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.concatenate([event["particles"] for event in events]).astype(kind),
+        np.concatenate([event["neighbours"] for event in events]).astype(np.int32),
+        np.stack([event["event"] for event in events]).astype(kind),
+        a.astype(kind),
+        b.astype(kind),
+    )
+
+
+def parameters(model):
+    return np.concatenate([np.ravel(v.numpy()) for v in model.trainable_variables])
+
+
+def with_keras(model, events, a, b):
+    """Logits, loss and gradient of the Keras model, fully padded."""
+    kind = model.dtype_policy.compute_dtype
+    with tf.GradientTape() as tape:
+        inputs = make.padded(events, max(COUNTS))
+        logits = model({k: v if k == "neighbours" else v.astype(kind) for k, v in inputs.items()})
+        loss = binary_cross_entropy(logits, tf.constant(a, kind), tf.constant(b, kind))
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    return logits.numpy(), float(loss), np.concatenate([np.ravel(g) for g in gradients])
+
+
+@pytest.fixture(
+    scope="module", params=[{}, {"blocks": 1, "class_blocks": 1}, {"width": 6, "heads": 3}]
+)
+def settings(request):
+    return make.small("pet", **request.param)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    rng = np.random.default_rng(3)
+    return make.some_events(COUNTS, seed=4), *rng.exponential(size=(2, len(COUNTS)))
+
+
+def engine(model, settings, kind, threads=1):
+    sizes = (make.PARTICLE, make.EVENT, make.NEIGHBOURS)
+    return PET(model, settings, sizes, threads, double=kind == np.float64)
+
+
+def test_double_precision_equals_keras(settings, sample, float64):
+    model = make.randomised(settings, seed=5)
+    logits, loss, gradient = with_keras(model, *sample)
+    found = engine(model, settings, np.float64)(
+        parameters(model), flattened(*sample, np.float64), gradient=True
+    )
+    np.testing.assert_allclose(found.logits, logits, rtol=1e-9, atol=1e-10)
+    assert found.loss == pytest.approx(loss, rel=1e-10)
+    scale = np.abs(gradient).max()
+    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-7, atol=1e-9 * scale)
+
+
+def test_single_precision_equals_keras(settings, sample):
+    model = make.randomised(settings, seed=5)
+    logits, loss, gradient = with_keras(model, *sample)
+    found = engine(model, settings, np.float32)(
+        parameters(model), flattened(*sample, np.float32), gradient=True
+    )
+    np.testing.assert_allclose(found.logits, logits, atol=2e-5)
+    assert found.loss == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(found.gradient, gradient, atol=1e-4 * np.abs(gradient).max())
+
+
+@pytest.fixture(scope="module")
+def single(sample):
+    settings = make.small("pet")
+    model = make.randomised(settings, seed=6)
+    return model, settings, parameters(model), flattened(*sample, np.float32)
+
+
+def test_logits_alone_are_those_of_the_gradient(single):
+    model, settings, values, events = single
+    run = engine(model, settings, np.float32)
+    alone = run(values, events)
+    assert alone.gradient is None
+    np.testing.assert_array_equal(alone.logits, run(values, events, gradient=True).logits)
+
+
+def test_the_same_again_bit_by_bit(single):
+    model, settings, values, events = single
+    run = engine(model, settings, np.float32)
+    first, second = (run(values, events, gradient=True) for _ in range(2))
+    np.testing.assert_array_equal(first.gradient, second.gradient)
+
+
+def test_chunks_and_threads_change_rounding_only(single, monkeypatch):
+    model, settings, values, events = single
+    whole = engine(model, settings, np.float32)(values, events, gradient=True)
+    monkeypatch.setattr("omniflow.training.native.ROWS", 10)
+    for threads in (1, 2):
+        cut = engine(model, settings, np.float32, threads)(values, events, gradient=True)
+        np.testing.assert_allclose(cut.logits, whole.logits, atol=1e-6)
+        scale = np.abs(whole.gradient).max()
+        np.testing.assert_allclose(cut.gradient, whole.gradient, atol=1e-6 * scale)
+
+
+def test_wrong_arrays_are_refused(single):
+    model, settings, values, events = single
+    run = engine(model, settings, np.float32)
+    with pytest.raises(TypeError, match="expected float32"):
+        run(values.astype(np.float64), events)
+    with pytest.raises(TypeError, match="expected float32"):
+        run(values[:-1], events)
