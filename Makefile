@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint closure docs clean
+.PHONY: demo test lint closure bench docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -19,6 +19,12 @@ closure: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local --configfile config/closure.yaml
 	$(BIN)/omniflow closure results/closure
 	@echo "The report is results/closure/report.html"
+
+# Compared with the H1 code where H1_CODE names a checkout (and H1_PYTHON a Python with
+# TensorFlow 2.15); see benchmarks/README.md.
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/bench.py $(if $(H1_CODE),--h1-code $(H1_CODE)) \
+		$(if $(H1_PYTHON),--h1-python $(H1_PYTHON))
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

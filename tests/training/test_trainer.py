@@ -60,14 +60,14 @@ def test_the_summary_counts_events_and_weights(fit):
 
 def test_the_weights_returned_are_the_exponential_average():
     trainer = make_trainer(epochs=1, ema=0.5)
-    live, update = [], trainer._update
+    live, update = [], trainer.update
 
     def spy(*arguments):
         result = update(*arguments)
         live.append(trainer.model.get_weights())
         return result
 
-    trainer._update = spy
+    trainer.update = spy
     found = train(trainer, two_classes())
     average = initial_weights(trainer)
     for step, weights in enumerate(live):

@@ -14,9 +14,12 @@
 namespace {
 
 using Index = Eigen::Index;
-template <class S> using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class S> using Row = Eigen::Matrix<S, 1, Eigen::Dynamic>;
-template <class S> using View = Eigen::Map<const Matrix<S>>;
+template <class S>
+using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class S>
+using Row = Eigen::Matrix<S, 1, Eigen::Dynamic>;
+template <class S>
+using View = Eigen::Map<const Matrix<S>>;
 
 constexpr double EPSILON = 1e-6;                // of the norms
 constexpr double LEAK = 0.01f;                  // of LeakyReLU, in float32 as TensorFlow has it
@@ -29,46 +32,55 @@ struct Sizes {  // as omniflow.training.native.Sizes
 
 // -- parameters ----------------------------------------------------------------------------------
 
-template <class S> struct Dense {
+template <class S>
+struct Dense {
   Matrix<S> w;
   Row<S> b;
   void zero(Index in, Index out) { w.setZero(in, out), b.setZero(out); }
   void operator+=(const Dense& other) { w += other.w, b += other.b; }
-  template <class X, class Y> void apply(const X& x, Y& y) const {
+  template <class X, class Y>
+  void apply(const X& x, Y& y) const {
     y.noalias() = x * w;
     y.rowwise() += b;
   }
-  template <class X, class Y> void add(const X& x, Y& y) const {
+  template <class X, class Y>
+  void add(const X& x, Y& y) const {
     y.noalias() += x * w;
     y.rowwise() += b;
   }
   // Gradient sums (in *this) of y = x w + b.
-  template <class X, class G> void collect(const X& x, const G& g) {
+  template <class X, class G>
+  void collect(const X& x, const G& g) {
     w.noalias() += x.transpose() * g;
     b += g.colwise().sum();
   }
 };
 
-template <class S> struct Edges {  // of a local embedding: W_j x_j + (W_i x_i + b), then a dense layer
+template <class S>
+struct Edges {  // of a local embedding: W_j x_j + (W_i x_i + b), then a dense layer
   Dense<S> neighbour, self, output;
 };
 
-template <class S> struct Block {
+template <class S>
+struct Block {
   Dense<S> qkv, output, first, second;
 };
 
-template <class S> struct ClassBlock {
+template <class S>
+struct ClassBlock {
   Dense<S> query, key, value, output, first, second;
 };
 
-template <class S> struct Network {
+template <class S>
+struct Network {
   Dense<S> embed_1, embed_2, condition, head;
   Edges<S> local_1, local_2;
   std::vector<Block<S>> blocks;
   std::vector<ClassBlock<S>> class_blocks;
   Row<S> token;
 
-  template <class F> void each(F f) {
+  template <class F>
+  void each(F f) {
     for (auto* d : {&embed_1, &embed_2, &condition, &head}) f(*d);
     for (auto* e : {&local_1, &local_2}) f(e->neighbour), f(e->self), f(e->output);
     for (auto& b : blocks) f(b.qkv), f(b.output), f(b.first), f(b.second);
@@ -91,7 +103,8 @@ template <class S> struct Network {
 
 // Reads the flat parameters in the order of omniflow.training.native.parameters, or adds gradients
 // to the places where they belong; folding and its transpose stand side by side.
-template <class S> struct Parameters {
+template <class S>
+struct Parameters {
   const S* values;
   S* gradients;
   const int64_t* offsets;
@@ -106,12 +119,16 @@ template <class S> struct Parameters {
   }
 
   // Visits all layers: `take` is called with the folded layer, and either fills or reads it.
-  template <bool READ> void dense(Dense<S>& d, Index in, Index out) {
+  template <bool READ>
+  void dense(Dense<S>& d, Index in, Index out) {
     auto w = next(in, out), b = next(1, out);
-    if (READ) d.w = w.v, d.b = b.v;
-    else w.g += d.w, b.g += d.b;
+    if (READ)
+      d.w = w.v, d.b = b.v;
+    else
+      w.g += d.w, b.g += d.b;
   }
-  template <bool READ> void edges(Edges<S>& e, Index in, Index width) {
+  template <bool READ>
+  void edges(Edges<S>& e, Index in, Index width) {
     auto w = next(2 * in, 2 * width), b = next(1, 2 * width);
     if (READ) {
       e.neighbour.w = w.v.topRows(in);
@@ -127,8 +144,8 @@ template <class S> struct Parameters {
   }
   // A dense layer behind a norm with scale `gamma` and shift `beta`.
   template <bool READ, class W, class B>
-  void behind(W w, B b, Entry& gamma, Entry& beta, const Entry& kernel, Entry* bias, Entry& kernel_g,
-              S factor) {
+  void behind(W w, B b, Entry& gamma, Entry& beta, const Entry& kernel, Entry* bias,
+              Entry& kernel_g, S factor) {
     if (READ) {
       w = (kernel.v.array().colwise() * gamma.v.row(0).transpose().array()).matrix() * factor;
       b = beta.v * kernel.v * factor;
@@ -142,18 +159,22 @@ template <class S> struct Parameters {
     }
   }
   template <bool READ>
-  void behind(Dense<S>& d, Entry& gamma, Entry& beta, Index in, Index out, bool has_bias, S factor) {
+  void behind(Dense<S>& d, Entry& gamma, Entry& beta, Index in, Index out, bool has_bias,
+              S factor) {
     auto w = next(in, out);
     if (READ) d.zero(in, out);
     if (has_bias) {
       auto b = next(1, out);
-      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, &b, w, factor);
+      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, &b, w,
+                   factor);
     } else {
-      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, nullptr, w, factor);
+      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, nullptr, w,
+                   factor);
     }
   }
   // A dense layer whose output is scaled per channel.
-  template <bool READ> void scaled(Dense<S>& d, Entry w, Entry b, Entry scale) {
+  template <bool READ>
+  void scaled(Dense<S>& d, Entry w, Entry b, Entry scale) {
     const auto s = scale.v.row(0).array();
     if (READ) {
       d.w = (w.v.array().rowwise() * s).matrix();
@@ -166,7 +187,8 @@ template <class S> struct Parameters {
     }
   }
 
-  template <bool READ> void visit(Network<S>& n, const Sizes& z) {
+  template <bool READ>
+  void visit(Network<S>& n, const Sizes& z) {
     const Index d = z.width;
     const S root = S(1) / std::sqrt(S(d / z.heads));
     dense<READ>(n.embed_1, z.features, 2 * d);
@@ -192,8 +214,10 @@ template <class S> struct Parameters {
       scaled<READ>(block.second, w2, b2, s2);
     }
     auto token = next(1, d);
-    if (READ) n.token = token.v;
-    else token.g += n.token;
+    if (READ)
+      n.token = token.v;
+    else
+      token.g += n.token;
     n.class_blocks.resize(z.class_blocks);
     for (auto& block : n.class_blocks) {
       auto gamma = next(1, d), beta = next(1, d);
@@ -212,7 +236,8 @@ template <class S> struct Parameters {
 
 // -- operations on rows --------------------------------------------------------------------------
 
-template <class S> void standardise(const Matrix<S>& x, Matrix<S>& y, Row<S>& inverse) {
+template <class S>
+void standardise(const Matrix<S>& x, Matrix<S>& y, Row<S>& inverse) {
   y.resize(x.rows(), x.cols());
   inverse.resize(x.rows());
   for (Index i = 0; i < x.rows(); ++i) {
@@ -224,7 +249,8 @@ template <class S> void standardise(const Matrix<S>& x, Matrix<S>& y, Row<S>& in
 
 // Adds to `to` the gradient with respect to the input of `standardise`.
 template <class S>
-void standardise_back(const Matrix<S>& y, const Row<S>& inverse, const Matrix<S>& g, Matrix<S>& to) {
+void standardise_back(const Matrix<S>& y, const Row<S>& inverse, const Matrix<S>& g,
+                      Matrix<S>& to) {
   for (Index i = 0; i < y.rows(); ++i) {
     const S mean = g.row(i).mean();
     const S slope = g.row(i).dot(y.row(i)) / S(y.cols());
@@ -232,25 +258,32 @@ void standardise_back(const Matrix<S>& y, const Row<S>& inverse, const Matrix<S>
   }
 }
 
-template <class S> struct Hidden {  // dense, GELU, dense: what the way back needs
+template <class S>
+struct Hidden {  // dense, GELU, dense: what the way back needs
   Matrix<S> x, sigmoid, y;
 };
 
-template <class S> void gelu(Hidden<S>& h) {
+template <class S>
+void gelu(Hidden<S>& h) {
   const auto x = h.x.array();
   h.sigmoid = (S(1) / (S(1) + (-(x * (S(GELU_A) + S(GELU_B) * x * x))).exp())).matrix();
   h.y = (x * h.sigmoid.array()).matrix();
 }
 
-template <class S> void gelu_back(const Hidden<S>& h, Matrix<S>& g) {
+template <class S>
+void gelu_back(const Hidden<S>& h, Matrix<S>& g) {
   const auto x = h.x.array(), s = h.sigmoid.array();
   g.array() *= s * (S(1) + x * (S(1) - s) * (S(GELU_A) + S(3 * GELU_B) * x * x));
 }
 
-template <class S> inline S leaky(S x) { return x > 0 ? x : S(LEAK) * x; }
+template <class S>
+inline S leaky(S x) {
+  return x > 0 ? x : S(LEAK) * x;
+}
 
 // Softmax of each row, in place.
-template <class M> void softmax(M&& p) {
+template <class M>
+void softmax(M&& p) {
   for (Index i = 0; i < p.rows(); ++i) {
     p.row(i) = (p.row(i).array() - p.row(i).maxCoeff()).exp();
     p.row(i) /= p.row(i).sum();
@@ -258,7 +291,8 @@ template <class M> void softmax(M&& p) {
 }
 
 // Turns the gradient with respect to a softmax into that of its input, in place.
-template <class P, class G> void softmax_back(const P& p, G&& g) {
+template <class P, class G>
+void softmax_back(const P& p, G&& g) {
   for (Index i = 0; i < p.rows(); ++i) {
     const auto mean = p.row(i).dot(g.row(i));
     g.row(i).array() = p.row(i).array() * (g.row(i).array() - mean);
@@ -271,7 +305,8 @@ struct Span {  // rows of one event
   Index first, count;
 };
 
-template <class S> struct Chunk {
+template <class S>
+struct Chunk {
   const Network<S>& n;
   const Sizes& z;
   std::vector<Span> events;
@@ -303,9 +338,14 @@ template <class S> struct Chunk {
 
   Chunk(const Network<S>& network, const Sizes& sizes, std::vector<Span> spans, const S* particles_,
         const int32_t* neighbours, const S* event_, Index rows_)
-      : n(network), z(sizes), events(std::move(spans)), raw(particles_, rows_, sizes.features),
-        event(event_, Index(events.size()), sizes.event_features), rows(rows_),
-        layers(sizes.blocks), class_layers(sizes.class_blocks) {
+      : n(network),
+        z(sizes),
+        events(std::move(spans)),
+        raw(particles_, rows_, sizes.features),
+        event(event_, Index(events.size()), sizes.event_features),
+        rows(rows_),
+        layers(sizes.blocks),
+        class_layers(sizes.class_blocks) {
     const Index k = z.neighbours;
     local_1.index.assign(rows * k, -1);
     for (const auto& span : events)
@@ -332,14 +372,16 @@ template <class S> struct Chunk {
           const S distance = square[j] - 2 * product(i, j);
           if (filled == k && !(distance < best[k - 1])) continue;
           Index at = filled < k ? filled++ : k - 1;
-          for (; at > 0 && distance < best[at - 1]; --at) best[at] = best[at - 1], found[at] = found[at - 1];
+          for (; at > 0 && distance < best[at - 1]; --at)
+            best[at] = best[at - 1], found[at] = found[at - 1];
           best[at] = distance, found[at] = int32_t(span.first + j);
         }
       }
     }
   }
 
-  template <class X> void embed(Local& l, const Edges<S>& e, const X& x) const {
+  template <class X>
+  void embed(Local& l, const Edges<S>& e, const X& x) const {
     const Index k = z.neighbours, c = 2 * z.width;
     l.from_neighbour.noalias() = x * e.neighbour.w;
     e.self.apply(x, l.from_self);
@@ -364,7 +406,8 @@ template <class S> struct Chunk {
 
   // `g`: gradient of the output, spoilt. Returns the gradient of x where it is wanted.
   template <class X>
-  void embed_back(const Local& l, const Edges<S>& e, Edges<S>& to, const X& x, Matrix<S>& g, Matrix<S>* to_x) const {
+  void embed_back(const Local& l, const Edges<S>& e, Edges<S>& to, const X& x, Matrix<S>& g,
+                  Matrix<S>* to_x) const {
     const Index k = z.neighbours, c = 2 * z.width;
     for (Index i = 0; i < rows; ++i)
       if (!l.count[i]) g.row(i).setZero();
@@ -446,7 +489,8 @@ template <class S> struct Chunk {
     l.keys.resize(m, h * d), l.mixed.resize(m, h * d), l.value.resize(m, d);
     for (Index head = 0; head < h; ++head)
       l.keys.middleCols(head * d, d).noalias() =
-          l.query.middleCols(head * depth, depth) * c.key.w.middleCols(head * depth, depth).transpose();
+          l.query.middleCols(head * depth, depth) *
+          c.key.w.middleCols(head * depth, depth).transpose();
     l.shares.resize(h, rows + m);  // per event: its particles, then the token
     for (Index e = 0; e < m; ++e) {
       const auto [first, count] = events[e];
@@ -466,18 +510,22 @@ template <class S> struct Chunk {
   }
 
   // `g`: gradient of `value`. Adds to those of the particles and of the standardised tokens.
-  void ask_back(const ClassLayer& l, const ClassBlock<S>& c, ClassBlock<S>& to, const Matrix<S>& g, Matrix<S>& to_particles, Matrix<S>& to_norm) const {
+  void ask_back(const ClassLayer& l, const ClassBlock<S>& c, ClassBlock<S>& to, const Matrix<S>& g,
+                Matrix<S>& to_particles, Matrix<S>& to_norm) const {
     const Index d = z.width, h = z.heads, depth = d / h, m = Index(events.size());
     Matrix<S> to_mixed(m, h * d), to_keys(m, h * d), to_query(m, d), scores;
     to.value.b += g.colwise().sum();
     for (Index head = 0; head < h; ++head) {
       const auto up = g.middleCols(head * depth, depth);
-      to_mixed.middleCols(head * d, d).noalias() = up * c.value.w.middleCols(head * depth, depth).transpose();
-      to.value.w.middleCols(head * depth, depth).noalias() += l.mixed.middleCols(head * d, d).transpose() * up;
+      to_mixed.middleCols(head * d, d).noalias() =
+          up * c.value.w.middleCols(head * depth, depth).transpose();
+      to.value.w.middleCols(head * depth, depth).noalias() +=
+          l.mixed.middleCols(head * d, d).transpose() * up;
     }
     for (Index e = 0; e < m; ++e) {
       const auto [first, count] = events[e];
-      const Eigen::Map<const Matrix<S>> keys(l.keys.row(e).data(), h, d), up(to_mixed.row(e).data(), h, d);
+      const Eigen::Map<const Matrix<S>> keys(l.keys.row(e).data(), h, d),
+          up(to_mixed.row(e).data(), h, d);
       Eigen::Map<Matrix<S>> down(to_keys.row(e).data(), h, d);
       const auto p = l.shares.middleCols(first + e, count + 1);
       const auto own = particles.middleRows(first, count);
@@ -495,8 +543,10 @@ template <class S> struct Chunk {
     }
     for (Index head = 0; head < h; ++head) {
       const auto down = to_keys.middleCols(head * d, d);
-      to_query.middleCols(head * depth, depth).noalias() = down * c.key.w.middleCols(head * depth, depth);
-      to.key.w.middleCols(head * depth, depth).noalias() += down.transpose() * l.query.middleCols(head * depth, depth);
+      to_query.middleCols(head * depth, depth).noalias() =
+          down * c.key.w.middleCols(head * depth, depth);
+      to.key.w.middleCols(head * depth, depth).noalias() +=
+          down.transpose() * l.query.middleCols(head * depth, depth);
     }
     to.query.collect(l.norm_1, to_query);
     to_norm.noalias() += to_query * c.query.w.transpose();
@@ -561,7 +611,8 @@ template <class S> struct Chunk {
     for (Index t = z.class_blocks - 1; t >= 0; --t) {
       const auto& l = class_layers[t];
       const auto& c = n.class_blocks[t];
-      hidden_back(l.hidden, l.norm_2, l.inverse_2, c.first, c.second, to.class_blocks[t].first, to.class_blocks[t].second, to_tokens);
+      hidden_back(l.hidden, l.norm_2, l.inverse_2, c.first, c.second, to.class_blocks[t].first,
+                  to.class_blocks[t].second, to_tokens);
       to.class_blocks[t].output.collect(l.value, to_tokens);
       g.noalias() = to_tokens * c.output.w.transpose();
       to_norm.setZero(m, d);
@@ -575,7 +626,8 @@ template <class S> struct Chunk {
     for (Index t = z.blocks - 1; t >= 0; --t) {
       const auto& l = layers[t];
       const auto& b = n.blocks[t];
-      hidden_back(l.hidden, l.norm_2, l.inverse_2, b.first, b.second, to.blocks[t].first, to.blocks[t].second, to_x);
+      hidden_back(l.hidden, l.norm_2, l.inverse_2, b.first, b.second, to.blocks[t].first,
+                  to.blocks[t].second, to_x);
       to.blocks[t].output.collect(l.mixed, to_x);
       g.noalias() = to_x * b.output.w.transpose();
       attend_back(l, g, to_qkv);
@@ -589,7 +641,8 @@ template <class S> struct Chunk {
       const auto [first, count] = events[e];
       auto rows_of = to_x.middleRows(first, count);
       to_condition.row(e).tail(d) = rows_of.colwise().sum();
-      to_condition.row(e).head(d) = (rows_of.array() * summed.middleRows(first, count).array()).colwise().sum();
+      to_condition.row(e).head(d) =
+          (rows_of.array() * summed.middleRows(first, count).array()).colwise().sum();
       rows_of.array().rowwise() *= S(1) + scale_shift.row(e).head(d).array();
     }
     to.condition.collect(event, to_condition);
@@ -604,7 +657,9 @@ template <class S> struct Chunk {
   }
 
   // Residual branch `second(gelu(first(standardised)))`: adds to the gradient of its input.
-  static void hidden_back(const Hidden<S>& h, const Matrix<S>& norm, const Row<S>& inverse, const Dense<S>& first, const Dense<S>& second, Dense<S>& to_first, Dense<S>& to_second, Matrix<S>& to_x) {
+  static void hidden_back(const Hidden<S>& h, const Matrix<S>& norm, const Row<S>& inverse,
+                          const Dense<S>& first, const Dense<S>& second, Dense<S>& to_first,
+                          Dense<S>& to_second, Matrix<S>& to_x) {
     to_second.collect(h.y, to_x);
     Matrix<S> g;
     g.noalias() = to_x * second.w.transpose();
@@ -619,8 +674,9 @@ template <class S> struct Chunk {
 // -- all events ----------------------------------------------------------------------------------
 
 template <class S>
-double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t events, const int64_t* offsets, const S* particles,
-           const int32_t* neighbours, const S* event, const S* a, const S* b, int threads, S* logits, S* gradient) {
+double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t events,
+           const int64_t* offsets, const S* particles, const int32_t* neighbours, const S* event,
+           const S* a, const S* b, int threads, S* logits, S* gradient) {
   Network<S> network;
   Parameters<S>{parameters, gradient, places}.template visit<true>(network, z);
   std::vector<int64_t> cuts{0};
@@ -636,9 +692,11 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
     for (int64_t c = worker; c < chunks; c += workers) {
       const int64_t first = cuts[c], last = cuts[c + 1], row = offsets[first];
       std::vector<Span> spans;
-      for (int64_t e = first; e < last; ++e) spans.push_back({Index(offsets[e] - row), Index(offsets[e + 1] - offsets[e])});
-      Chunk<S> chunk(network, z, spans, particles + row * z.features, neighbours + row * z.neighbours,
-                     event + first * z.event_features, Index(offsets[last] - row));
+      for (int64_t e = first; e < last; ++e)
+        spans.push_back({Index(offsets[e] - row), Index(offsets[e + 1] - offsets[e])});
+      Chunk<S> chunk(network, z, spans, particles + row * z.features,
+                     neighbours + row * z.neighbours, event + first * z.event_features,
+                     Index(offsets[last] - row));
       chunk.forward();
       std::copy(chunk.logits.data(), chunk.logits.data() + (last - first), logits + first);
       if (!gradient) continue;

@@ -104,7 +104,7 @@ class Trainer:
         self._average.assign_add((1 - momentum) * (parameters - self._average))
         return norm
 
-    def _update(self, gradient: tf.Tensor, rate: float, momentum: float) -> float:
+    def update(self, gradient: tf.Tensor, rate: float, momentum: float) -> float:
         """Change the parameters and return the gradient's norm before clipping."""
         norm = self._apply(
             tf.convert_to_tensor(gradient),
@@ -154,7 +154,7 @@ class Trainer:
             seeds.order,
             rate_factor,
         )
-        self._reset(initial)
+        self.start(initial)
         value = _finite(
             self._held_out_loss(held_out, held_sums), f"{name}: held-out loss before training"
         )
@@ -198,7 +198,7 @@ class Trainer:
 
     # -- helpers ---------------------------------------------------------------------------
 
-    def _reset(self, weights: list[np.ndarray]) -> None:
+    def start(self, weights: list[np.ndarray]) -> None:
         """Start a new network: nothing of an earlier one stays."""
         for variable in self._optimizer.variables:
             variable.assign(tf.zeros_like(variable))
@@ -224,7 +224,7 @@ class Trainer:
             rate = learning_rate(settings, step, plan.updates, plan.rate_factor)
             # The average starts short and lengthens, so that early states do not linger.
             momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-            norms.append(self._update(gradient, rate, momentum))
+            norms.append(self.update(gradient, rate, momentum))
             loss += value
             mark = time.perf_counter()
         seconds = time.perf_counter() - begin

@@ -14,8 +14,8 @@ from omniflow.unfolding.plan import Plan
 PARTICLES = 17.0
 PASSING = 0.52
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
-# replaced by the study's own measured rates as soon as it has a timing table.
-THREAD_RATE = 1.5e10
+# with the native engine; replaced by measured rates as soon as the study has a timing table.
+THREAD_RATE = 3e10
 PARTICLE_FEATURES, EVENT_FEATURES = 7, 5
 
 
@@ -68,8 +68,7 @@ def parameters(settings: Classifier) -> tuple[float, float]:
         return f * d + tail, (d + 1 + e) * d + tail + d
     local = 2 * f * 2 * d + 2 * d * d + 2 * d * 2 * d + 2 * d * d
     per_particle = f * 2 * d + 2 * d * d + local + settings.blocks * 8 * d * d
-    per_particle += settings.class_blocks * 2 * d * d  # keys and values of class attention
-    return per_particle, e * 2 * d + settings.class_blocks * 6 * d * d + d
+    return per_particle, e * 2 * d + settings.class_blocks * 8 * d * d + d
 
 
 def estimate(plan: Plan) -> StudySize:

@@ -1,0 +1,109 @@
+"""omniflow's PET written the obvious way: padded to 132, dense layers on every edge, all tokens."""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from protocol import serve
+
+layers = keras.layers
+
+
+def mlp(width: int, out: int, activation: str) -> keras.Sequential:
+    return keras.Sequential([layers.Dense(width, activation=activation), layers.Dense(out)])
+
+
+class Plain(keras.Model):
+    """Sizes and layers as omniflow.models.pet at its defaults; nothing is folded or shared."""
+
+    def __init__(self, width: int = 64, heads: int = 4, blocks: int = 4, classes: int = 2) -> None:
+        super().__init__()
+        self.width, self.k = width, 5
+        leaky = "leaky_relu"
+        self.embedding = mlp(2 * width, width, leaky)
+        self.local = [mlp(2 * width, width, leaky) for _ in range(2)]
+        self.condition = layers.Dense(2 * width)
+        self.blocks = [
+            (
+                layers.LayerNormalization(epsilon=1e-6),
+                layers.MultiHeadAttention(heads, width // heads),
+                layers.LayerNormalization(epsilon=1e-6),
+                mlp(2 * width, width, "gelu"),
+            )
+            for _ in range(blocks + classes)
+        ]
+        self.scales = [self.add_weight(shape=(width,)) for _ in range(2 * blocks)]
+        self.token = self.add_weight(shape=(1, 1, width))
+        self.norm, self.head = layers.LayerNormalization(epsilon=1e-6), layers.Dense(1)
+
+    def edges(self, dense, x, points, mask):
+        square = tf.reduce_sum(points**2, -1)
+        distance = square[:, :, None] - 2 * tf.matmul(points, points, transpose_b=True)
+        distance += square[:, None] + 1e9 * (1 - mask)[:, None] + 1e9 * tf.eye(tf.shape(x)[1])
+        index = tf.math.top_k(-distance, self.k).indices
+        near = tf.gather(x, index, batch_dims=1)
+        own = tf.repeat(x[:, :, None], self.k, axis=2)
+        return tf.reduce_mean(dense(tf.concat([near - own, own], -1)), axis=2)
+
+    def call(self, inputs):
+        x, mask, event = inputs
+        local = self.edges(self.local[0], x, x[..., :2], mask)
+        x = self.embedding(x) + local + self.edges(self.local[1], local, local, mask)
+        scale, shift = tf.split(self.condition(event)[:, None], 2, axis=-1)
+        x = skip = x * (1 + scale) + shift
+        exists = tf.cast(mask, tf.bool)[:, None]
+        depth = len(self.scales) // 2
+        for i, (first, attention, second, hidden) in enumerate(self.blocks[:depth]):
+            y = first(x)
+            x = x + attention(y, y, attention_mask=exists) * self.scales[2 * i]
+            x = x + hidden(second(x)) * self.scales[2 * i + 1]
+        x = x + skip
+        token = tf.repeat(self.token, tf.shape(x)[0], axis=0)
+        exists = tf.pad(exists, [[0, 0], [0, 0], [1, 0]], constant_values=True)
+        for first, attention, second, hidden in self.blocks[depth:]:
+            y = first(tf.concat([token, x], 1))
+            token = token + attention(y[:, :1], y, attention_mask=exists)
+            token = token + hidden(second(token))
+        return self.head(self.norm(token))[:, 0, 0]
+
+
+def main(folder: str, threads: str) -> None:
+    """Serve `train` and `infer`."""
+    tf.config.threading.set_intra_op_parallelism_threads(int(threads))
+    arrays = np.load(f"{folder}/padded.npz")
+    inputs = [tf.constant(arrays[name], tf.float32) for name in ("particle", "mask", "event")]
+    inputs[1] = inputs[1][..., 0]
+    n = len(arrays["event"])
+    model = Plain()
+    model([x[:2] for x in inputs])
+    optimizer = keras.optimizers.Lion(1e-5, beta_1=0.95, beta_2=0.99)
+    optimizer.build(model.trainable_variables)
+    rng = np.random.default_rng(1)
+
+    @tf.function
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, model(x)))
+        variables = model.trainable_variables
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        optimizer.apply(gradients, variables)
+        return loss
+
+    forward = tf.function(model)
+
+    def train() -> int:
+        index = rng.integers(0, n, 256)
+        step([tf.gather(x, index) for x in inputs], tf.constant(index % 2, tf.float32)).numpy()
+        return 256
+
+    def infer() -> int:
+        for first in range(0, n, 500):
+            forward([x[first : first + 500] for x in inputs]).numpy()
+        return n
+
+    serve(train=train, infer=infer)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
