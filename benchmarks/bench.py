@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--h1-code DIR] [--rounds N] [--seconds S]
 
 Contenders are processes that stay ready and work one at a time, round after round, so that what
-else the machine does hits all of them. Ratios are taken within a round; the table gives their median,
-lowest and highest. See benchmarks/README.md.
+else the machine does hits all of them. Ratios are taken within a round; the tables give their
+median, lowest and highest. See benchmarks/README.md.
 """
 
 from __future__ import annotations

@@ -17,12 +17,20 @@ from pathlib import Path
 from omniflow.errors import OmniflowError
 from omniflow.files import atomic_path
 
-SOURCE = Path(__file__).parents[1] / "native" / "pet.cpp"
+SOURCES = Path(__file__).parents[1] / "native"
 # The widest vectors pay; without errno the compiler may use vector square roots. No -ffast-math:
 # sums keep their order, so that two runs agree bit by bit.
 FLAGS = (
     *("-std=c++17", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native"),
-    *("-mprefer-vector-width=512", "-fno-math-errno", "-DNDEBUG", "-shared", "-fPIC", "-pthread"),
+    *(
+        "-mprefer-vector-width=512",
+        "-fno-math-errno",
+        "-DNDEBUG",
+        "-shared",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-pthread",
+    ),
 )
 
 
@@ -61,7 +69,14 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     if compiler is None:
         raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
     with atomic_path(path) as temporary:
-        command = [compiler, *flags, f"-I{_eigen()}", str(SOURCE), "-o", str(temporary)]
+        command = [
+            compiler,
+            *flags,
+            f"-I{_eigen()}",
+            str(SOURCES / "pet.cpp"),
+            "-o",
+            str(temporary),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
@@ -85,7 +100,9 @@ def _key(flags: tuple[str, ...]) -> str:
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
     known = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
-    parts = (platform.machine(), *known, *flags, SOURCE.read_text(encoding="utf-8"))
+    files = sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h"))
+    sources = [path.read_text(encoding="utf-8") for path in files]
+    parts = (platform.machine(), *known, *flags, *sources)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
