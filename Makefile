@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 # Jobs find the environment's python and tools first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -20,11 +21,15 @@ closure: $(VENV)/ready
 	$(BIN)/omniflow closure results/closure
 	@echo "The report is results/closure/report.html"
 
-# Compared with the H1 code where H1_CODE names a checkout (and H1_PYTHON a Python with
-# TensorFlow 2.15); see benchmarks/README.md.
-bench: $(VENV)/ready
-	$(BIN)/python benchmarks/bench.py $(if $(H1_CODE),--h1-code $(H1_CODE)) \
-		$(if $(H1_PYTHON),--h1-python $(H1_PYTHON))
+# Beside other codes, in an environment of their own; beside the H1 code where H1_CODE names a
+# checkout of it. See benchmarks/README.md.
+bench: $(VENV)/ready $(PEERS)/ready
+	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(if $(H1_CODE),--h1-code $(H1_CODE))
+
+$(PEERS)/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --requirement $<
+	touch $@
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -44,4 +49,4 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) .snakemake
+	rm -rf $(VENV) $(PEERS) .snakemake

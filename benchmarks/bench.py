@@ -1,6 +1,6 @@
 """Speed of training and inference as ratios to other codes, measured in turn on this machine.
 
-    python benchmarks/bench.py [--h1-code DIR] [--rounds N] [--seconds S]
+    python benchmarks/bench.py [--peers PYTHON [--h1-code DIR]] [--rounds N] [--seconds S]
 
 Contenders are processes that stay ready and work one at a time, round after round, so that what
 else the machine does hits all of them. Ratios are taken within a round; the tables give their
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ STEP_1, SIMULATED = 93_000, 120_000
 class Contender:
     """A worker process that answers how much it did in so many seconds."""
 
-    def __init__(self, python: str, worker: str, *arguments: object, **environment: str) -> None:
+    def __init__(self, python: str, worker: str, *arguments: object) -> None:
         """Start the process and wait until it is ready."""
         self.process = subprocess.Popen(
             [python, HERE / "workers" / worker, *map(str, arguments)],
@@ -58,11 +59,12 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | environment,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "STARTED": str(time.time())},
         )
-        while (line := self.process.stdout.readline()) != "ready\n":
+        while not (line := self.process.stdout.readline()).startswith("ready "):
             if not line:
                 sys.exit(f"{worker} {arguments}: ended with {self.process.wait()}; run it by hand.")
+        self.start = float(line.split()[1])
 
     def ask(self, task: str, seconds: float) -> None:
         """Let it work."""
@@ -77,8 +79,8 @@ class Contender:
 def main() -> None:
     """Prepare inputs, run all rounds, print the tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", help="python with TensorFlow 2.15 and the omnifold package")
     parser.add_argument("--h1-code", type=Path, help="checkout of the H1 code, step_ensemble")
-    parser.add_argument("--h1-python", default=sys.executable, help="python with TensorFlow 2.15")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
@@ -91,14 +93,18 @@ def main() -> None:
             "tensorflow, 2 threads": [
                 Contender(sys.executable, "ours.py", folder, "tensorflow", 2)
             ],
-            "(a) padded to 132, no identities": [
-                Contender(sys.executable, "padded.py", folder, 2, TF_USE_LEGACY_KERAS="0")
-            ],
+            "(a) padded to 132, no identities": [Contender(sys.executable, "padded.py", folder, 2)],
         }
-        if options.h1_code:
-            teams["(c) H1 code, padded to 132"] = [
-                Contender(options.h1_python, "h1.py", folder, options.h1_code.resolve())
-            ]
+        if options.peers:
+            peers = {
+                "(b) omnifold's PET, padded to 132": ("package.py", folder, "pet"),
+                "(b) omnifold's MLP on event features": ("package.py", folder, "mlp"),
+            }
+            if options.h1_code:
+                code = options.h1_code.resolve()
+                peers["(c) H1 code, padded to 132"] = ("h1.py", folder, code)
+            for name, arguments in peers.items():
+                teams[name] = [Contender(options.peers, *arguments)]
         rates = {
             task: measure(teams, task, options.rounds, options.seconds)
             for task in ("train", "infer")
@@ -112,6 +118,9 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores,")
     print(f"{options.rounds} rounds of {options.seconds} s; {mean:.1f} particles per event.\n")
     table(rates)
+    print("\n| code | process start to first update, s |\n|---|---|")
+    for name, team in teams.items():
+        print(f"| {name} | {team[0].start:.1f} |")
     arithmetic(plan, mean, rates["train"]["native, 2 processes"], matrix)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -49,11 +50,9 @@ def library(double: bool = False) -> ctypes.CDLL:
         CompilerError: no compiler, no Eigen, or the compiler's own message.
     """
     flags = (*FLAGS, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "omniflow"
-    path = cache / f"pet-{_key(flags)}.so"
+    path = _cache() / f"pet-{_key(flags)}.so"
     try:
         if not path.is_file():
-            cache.mkdir(parents=True, exist_ok=True)
             # Jobs that start together wait for the first one's build.
             with open(path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -62,6 +61,21 @@ def library(double: bool = False) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise CompilerError(f"{path}: {error}") from error
+
+
+def _cache() -> Path:
+    """Return the user's cache folder, or where there is none one beside the sources."""
+    folders = [SOURCES / "build"]
+    if home := os.environ.get("HOME"):
+        folders.insert(0, Path(home) / ".cache" / "omniflow")
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        folders.insert(0, Path(cache) / "omniflow")
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    raise CompilerError(f"none of {', '.join(map(str, folders))} can be written to.")
 
 
 def _build(path: Path, flags: tuple[str, ...]) -> None:
