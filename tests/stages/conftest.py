@@ -24,8 +24,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def warm(folder):
-    """A study with warm restarts and three networks a job."""
-    restart = {"network": "warm", "rate_factor": 0.5}
+    """A study with warm restarts, fixed splits and three networks a job."""
+    restart = {"network": "warm", "rate_factor": 0.5, "split": "fixed"}
     plan = small_study.run(small_study.make_plan(folder, "warm", METHODS, restart, per_job=3))
     for method in METHODS:
         weights.combine(plan, method)
