@@ -32,9 +32,10 @@ def test_check_refuses_with_the_message_alone(tmp_path):
 
 def test_plan_counts_networks_and_jobs():
     text = " ".join(_run("plan", DEMO).stdout.split())
-    # 3 passes x 2 iterations x 2 steps x (3 + 3 + 4 + 3) networks, and one pre-trained model.
-    assert f"{3 * 2 * 2 * (3 + 3 + 4 + 3) + 1} networks" in text
-    assert f"{3 * 2 * 2 * 4 + 1} jobs" in text
+    # 3 passes x 2 iterations x 2 steps x (3 + 4 + 2) networks, and one pre-trained model: none is a
+    # lane of parallel, and step one of hybrid.
+    assert f"{3 * 2 * 2 * (3 + 4 + 2) + 1} networks" in text
+    assert f"{3 * 2 * 2 * 3 + 1} jobs" in text
     assert "5,000" in text
 
 
