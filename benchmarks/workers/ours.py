@@ -27,7 +27,7 @@ def main(folder: str, kind: str, threads: str) -> None:
     execution = settings.execution.model_copy(update={"engine": kind, "threads": int(threads)})
     settings = settings.model_copy(update={"execution": execution})
     plan = Plan(settings)
-    features = open_features(plan.features("simulation", "detector"))
+    features = open_features(plan.features("simulation", "particle"))
     events = store.open_store(plan.store("simulation"))
     yes = np.ones(len(events), bool)
     source = Source(features, events.event_id, yes, (events.weight,), (events.weight,))
@@ -57,8 +57,11 @@ def main(folder: str, kind: str, threads: str) -> None:
         trainer.predict(initial, source, logits)
         return len(events)
 
-    square = tf.random.normal((4096, 4096))
-    rows, kernel = tf.random.normal((4608, 64)), tf.random.normal((64, 128))
+    rng = np.random.default_rng(1)
+    square, rows, kernel = (
+        tf.constant(rng.normal(size=shape), tf.float32)
+        for shape in ((4096, 4096), (4608, 64), (64, 128))
+    )
 
     def matrix() -> int:
         """One product of 4096^3: 2 * 4096^3 operations."""
