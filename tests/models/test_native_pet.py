@@ -66,7 +66,7 @@ def test_double_precision_equals_keras(settings, sample, float64):
     np.testing.assert_allclose(found.logits, logits, rtol=1e-9, atol=1e-10)
     assert found.loss == pytest.approx(loss, rel=1e-10)
     scale = np.abs(gradient).max()
-    np.testing.assert_allclose(found.gradient, gradient, rtol=1e-7, atol=1e-9 * scale)
+    np.testing.assert_allclose(found.gradient, gradient, rtol=0, atol=1e-10 * scale)
 
 
 def test_single_precision_equals_keras(settings, sample):
