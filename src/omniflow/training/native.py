@@ -20,7 +20,7 @@ from omniflow.training import compiler
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
 # matrix products, more would leave the cache.
-ROWS = 192
+ROWS = 128
 
 
 class Sizes(ctypes.Structure):
