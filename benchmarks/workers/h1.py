@@ -3,13 +3,12 @@
 import sys
 
 import numpy as np
-from protocol import serve
+from keras_2 import lion, serve_model
 
 
 def main(folder: str, code: str) -> None:
     """Serve `train` and `infer` of its Classifier with its sizes, batch size and optimiser."""
     sys.path.insert(0, f"{code}/scripts")
-    import tensorflow as tf
     from architecture import Classifier
 
     arrays = np.load(f"{folder}/padded.npz")
@@ -18,7 +17,6 @@ def main(folder: str, code: str) -> None:
         for name in ("particle", "event", "mask")
     }
     n = len(arrays["event"])
-    target = np.stack([np.arange(n) % 2, np.ones(n)], axis=1).astype(np.float32)
     model = Classifier(
         inputs["inputs_particle_1"].shape[2],
         inputs["inputs_event_1"].shape[1],
@@ -27,24 +25,8 @@ def main(folder: str, code: str) -> None:
         num_transformer=4,
         projection_dim=64,
     )
-    lion = [
-        tf.keras.optimizers.Lion(learning_rate=1e-5, beta_1=0.95, beta_2=0.99) for _ in range(2)
-    ]
-    model.compile(*lion)
-    data = tf.data.Dataset.from_tensor_slices((inputs, target))
-    data = data.shuffle(n).repeat().batch(256).prefetch(tf.data.AUTOTUNE)
-    iterator = iter(data)
-    step = tf.function(model.train_step)
-
-    def train() -> int:
-        step(next(iterator))["loss"].numpy()
-        return 256
-
-    def infer() -> int:
-        model.model_ema.predict(inputs, batch_size=1000, verbose=0)
-        return n
-
-    serve(train=train, infer=infer)
+    model.compile(lion(), lion())
+    serve_model(model, model.model_ema, inputs, n)
 
 
 if __name__ == "__main__":
