@@ -84,6 +84,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
+    if options.h1_code and not (options.peers and (options.h1_code / "scripts").is_dir()):
+        parser.error("--h1-code takes a checkout with its folder scripts, and --peers to run it.")
     with tempfile.TemporaryDirectory() as folder:
         plan, mean = prepare(Path(folder))
         ours = [folder, "native"]

@@ -99,3 +99,18 @@ def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, mo
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
         engine(_config(wanted="native"), model, found)
     assert not list(no_compiler.rglob("*.so"))
+
+
+def test_the_library_is_kept_where_one_may_write(monkeypatch, tmp_path):
+    no_folder = tmp_path / "file"
+    no_folder.write_text("", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(no_folder))
+    monkeypatch.setenv("HOME", str(no_folder))
+    monkeypatch.setattr(compiler, "SOURCES", tmp_path)
+    assert compiler._cache() == tmp_path / "build"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert compiler._cache() == tmp_path / ".cache" / "omniflow"
+    monkeypatch.setattr(compiler, "SOURCES", no_folder)
+    monkeypatch.setenv("HOME", str(no_folder))
+    with pytest.raises(CompilerError, match="can be written to"):
+        compiler._cache()

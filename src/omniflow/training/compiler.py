@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,4 +123,7 @@ def _key(flags: tuple[str, ...]) -> str:
 
 if __name__ == "__main__":
     # `make` compiles with the installation, so that no job has to wait for it.
-    library()
+    try:
+        library()
+    except CompilerError as error:
+        sys.exit(f"The native engine is not built, TensorFlow will take its place: {error}")

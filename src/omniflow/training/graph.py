@@ -15,7 +15,7 @@ from omniflow.training.losses import binary_cross_entropy
 
 _INPUTS = ("particles", "mask", "neighbours", "event")
 
-# Events per forward pass outside training; sorted by multiplicity within eight times as many.
+# Events per forward pass outside training.
 _FORWARD = 512
 
 
@@ -23,7 +23,6 @@ class Graph:
     """Runs one model; traces each function only once. See `engines.Engine`."""
 
     name = "tensorflow"
-    chunk = 8 * _FORWARD
 
     def __init__(self, model: keras.Model, features: Features, parts: int) -> None:
         """Trace the functions of `model`; batches are cut into at most `parts`."""
