@@ -1,5 +1,7 @@
 """Proof (b): a classifier learns a known likelihood ratio."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from proof_chain import column
@@ -33,7 +35,8 @@ def learned(seed):
     """Return x (200,000) of both classes and the logits of one network trained on them."""
     from omniflow.models import registry
     from omniflow.training.graph import Graph
-    from omniflow.training.trainer import Seeds, Trainer
+    from omniflow.training.progress import Seeds, Task
+    from omniflow.training.trainer import Trainer
 
     rng = np.random.default_rng(seed)
     x = np.concatenate([rng.normal(SHIFT, 1, EVENTS), rng.normal(0, 1, EVENTS)])
@@ -51,11 +54,11 @@ def learned(seed):
     model = registry.build(Classifier(kind="mlp", width=32, blocks=2, features="plain"), 0, 1)
     trainer = Trainer(model, TRAINING, Graph(model, features, 2))
     initial = registry.initial_weights(model, np.random.SeedSequence(seed))
-    fit = trainer.fit(sources, initial, Seeds(seed, np.random.SeedSequence(seed + 1)))
-    logits = np.empty(len(x), np.float32)
-    for source in sources:
-        trainer.predict(fit.weights, source, logits)
-    return x, logits.astype(float)
+    seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
+    (fit,) = trainer.fit([Task("ratio", sources, registry.flatten(initial), seeds)])
+    everything = replace(sources[0], select=np.ones(len(x), bool))
+    logits = [found[0] for _, found in trainer.predict([fit.parameters], everything)]
+    return x, np.concatenate(logits).astype(float)
 
 
 def test_mean_absolute_error_of_the_log_ratio():

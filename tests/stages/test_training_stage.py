@@ -80,7 +80,7 @@ def test_the_backbone_policy_draws_a_new_head_alone(warm, record, step):
     (started,) = _of(record, "backbone-1", 1, step)
     assert started["start"]["digest"] == training.digest(weights)
     loaded = job.load(warm.pretrained() / "network.weights.h5")
-    fresh, _ = job.start_fresh(block.networks[0])
+    fresh = job.registry.initial_weights(job.model, warm.seed("initial", block.networks[0]))
     backbone, head = slice(0, -2), slice(-2, None)
     for ours, theirs in zip(weights[backbone], loaded[backbone], strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -135,8 +135,9 @@ def test_saved_networks_give_the_logits(warm):
     with open_h5(warm.logits(block)) as file:
         for network, expected in zip(block.networks, file["logits"], strict=True):
             weights = job.load(warm.networks_folder(block) / warm.network_file(network))
-            out = np.full(len(job.simulation), np.nan, np.float32)
-            job.trainer.predict(weights, job.sources(network)[-1], out)
+            parameters = job.registry.flatten(weights)
+            parts = job.trainer.predict([parameters], job.sources(network)[-1])
+            out = np.concatenate([found[0] for _, found in parts])
             np.testing.assert_array_equal(out, expected)
 
 

@@ -13,7 +13,8 @@ def main() -> None:
     runtime.configure(1)
     from omniflow.training.graph import Graph
     from omniflow.training.native import Native
-    from omniflow.training.trainer import Seeds, Trainer
+    from omniflow.training.progress import Seeds, Task
+    from omniflow.training.trainer import Trainer
 
     sources = two_classes(200)
     model = registry.build(classifier("pet"), 3, 2)
@@ -22,8 +23,9 @@ def main() -> None:
     for engine in (Graph(model, features, 2), Native(model, classifier("pet"), features, 1)):
         trainer = Trainer(model, settings(epochs=2), engine)
         for _ in range(2):
-            fit = trainer.fit(sources, initial, Seeds(6, np.random.SeedSequence(5)))
-            data = b"".join(np.ascontiguousarray(array).tobytes() for array in fit.weights)
+            seeds = Seeds(6, np.random.SeedSequence(5))
+            (fit,) = trainer.fit([Task("network", sources, registry.flatten(initial), seeds)])
+            data = fit.parameters.tobytes()
             print(hashlib.sha256(data).hexdigest(), fit.history[2]["val_loss"], fit.best_epoch)
 
 

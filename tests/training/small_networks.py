@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from training_inputs import classifier, settings, two_classes
 
+from omniflow.errors import TrainingError
 from omniflow.events.batches import Source, held_out
 from omniflow.models import registry
+from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.graph import Graph
-from omniflow.training.trainer import Fit, Seeds, Trainer
+from omniflow.training.progress import Fit, Seeds, Task
+from omniflow.training.trainer import Trainer
 
 SPLIT = 17
 
@@ -24,33 +27,60 @@ def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
 
 
 def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:
-    return registry.initial_weights(trainer.model, np.random.SeedSequence(seed))
+    return registry.initial_weights(trainer.engine.model, np.random.SeedSequence(seed))
+
+
+def weights_of(trainer: Trainer, parameters: np.ndarray) -> list[np.ndarray]:
+    return registry.unflatten(trainer.engine.model, np.array(parameters))
+
+
+def fit_one(
+    trainer: Trainer,
+    sources: tuple[Source, ...],
+    initial: list[np.ndarray],
+    name: str = "network",
+    rate_factor: float = 1.0,
+    checkpoint: Checkpoint | None = None,
+    **numbers: int,
+) -> Fit:
+    """Train one network; its error is raised."""
+    task = Task(name, sources, registry.flatten(initial), seeds(**numbers), rate_factor, checkpoint)
+    (outcome,) = trainer.fit([task])
+    if isinstance(outcome, TrainingError):
+        raise outcome
+    return outcome
 
 
 def train(trainer: Trainer, sources: tuple[Source, ...], initial: int = 1, **numbers: int) -> Fit:
-    return trainer.fit(sources, initial_weights(trainer, initial), seeds(**numbers))
+    return fit_one(trainer, sources, initial_weights(trainer, initial), **numbers)
+
+
+def predict(trainer: Trainer, parameters: np.ndarray, source: Source) -> np.ndarray:
+    """Return the logits (n,) of one network."""
+    return np.concatenate([found[0] for _, found in trainer.predict([parameters], source)])
 
 
 def changed(source: Source, **changes: object) -> Source:
     return Source(**(vars(source) | changes))
 
 
-def mlp(weights: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-    """The logit of the MLP with one hidden layer, in float64."""
-    kernel, bias, head, offset = (np.asarray(w, float) for w in weights)
+def mlp(parameters: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The logit of the MLP (2 inputs, 8 hidden) for its parameters as one vector, in float64."""
+    kernel, bias, head, offset = np.split(np.asarray(parameters, float), [16, 24, 32])
+    kernel, head = kernel.reshape(2, 8), head.reshape(8, 1)
     x = x @ kernel + bias
     x = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     return (x @ head + offset)[:, 0]
 
 
 def held_out_loss(
-    weights: list[np.ndarray], sources: tuple[Source, ...], fraction: float = 0.2
+    parameters: np.ndarray, sources: tuple[Source, ...], fraction: float = 0.2
 ) -> float:
     """Mean over both classes of the weighted cross entropy, in plain NumPy."""
     total, norm = np.zeros(2), np.zeros(2)
     for source in sources:
         index = np.flatnonzero(held_out(source.event_id, SPLIT, fraction) & source.select)
-        z = mlp(weights, source.features.event.astype(float))[index]
+        z = mlp(parameters, source.features.event.astype(float))[index]
         a, b = source.weights(index)
         total += [a @ np.log1p(np.exp(-z)), b @ np.log1p(np.exp(z))]
         norm += [a.sum(), b.sum()]

@@ -31,22 +31,21 @@ def model():
 
 @pytest.fixture(scope="module")
 def both(model):
-    """Both engines with the same parameters."""
+    """Both engines, and parameters."""
     found = twins(2).features
     weights = registry.initial_weights(model, np.random.SeedSequence(1))
     rng = np.random.default_rng(2)
     weights = [w + rng.normal(0, 0.2, w.shape).astype(w.dtype) for w in weights]
     engines = Graph(model, found, 3), Native(model, classifier("pet"), found, 1)
-    for one in engines:
-        one.load(np.concatenate([w.ravel() for w in weights]))
-    return engines
+    return engines, [registry.flatten(weights)]
 
 
 @pytest.mark.parametrize("sources", [two_classes(100), (twins(100),)], ids=["classes", "twins"])
 def test_engines_agree_on_loss_and_gradient(both, sources):
     indices = [np.random.default_rng(3).permutation(100)[:60] for _ in sources]
-    found = [one.gradient(one.prepare(sources, indices)) for one in both]
-    (loss, gradient), (other_loss, other_gradient) = found
+    engines, parameters = both
+    found = [one.gradient(parameters, one.prepare([(sources, indices)])) for one in engines]
+    ((loss,), (gradient,)), ((other_loss,), (other_gradient,)) = found
     assert other_loss == pytest.approx(loss, rel=1e-5)
     gradient = np.asarray(gradient)
     np.testing.assert_allclose(other_gradient, gradient, atol=1e-4 * np.abs(gradient).max())
@@ -54,10 +53,11 @@ def test_engines_agree_on_loss_and_gradient(both, sources):
 
 def test_engines_agree_on_logits(both):
     source, index = twins(300), np.random.default_rng(4).permutation(300)[:200]
+    engines, parameters = both
     results = []
-    for one in both:
+    for one in engines:
         out = np.full(300, np.nan, np.float32)
-        for events, logits in one.logits(source, index):
+        for events, (logits,) in one.logits(parameters, source, index):
             out[events] = logits
         results.append(out)
     assert np.isfinite(results[0]).sum() == 200
@@ -66,10 +66,12 @@ def test_engines_agree_on_logits(both):
 
 
 def test_a_gradient_is_of_its_batch_alone(both):
-    source = (twins(100),)
-    index = [np.arange(40)]
-    for one in both:
-        first, second = (np.array(one.gradient(one.prepare(source, index))[1]) for _ in range(2))
+    engines, parameters = both
+    batch = [((twins(100),), [np.arange(40)])]
+    for one in engines:
+        first, second = (
+            np.array(one.gradient(parameters, one.prepare(batch))[1]) for _ in range(2)
+        )
         np.testing.assert_array_equal(first, second)
 
 

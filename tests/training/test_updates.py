@@ -7,12 +7,14 @@ import tensorflow as tf
 from small_networks import (
     SPLIT,
     changed,
+    fit_one,
     held_out_loss,
     initial_weights,
     make_trainer,
     mlp,
-    seeds,
+    predict,
     train,
+    weights_of,
 )
 from training_inputs import twins, two_classes
 
@@ -31,7 +33,7 @@ def test_each_optimiser_separates_two_classes(optimizer):
 def one_update(monkeypatch):
     """One plain gradient step of rate 1: its trainer, sources, change of weights, history."""
     monkeypatch.setattr(
-        "omniflow.training.trainer._optimizer", lambda settings: keras.optimizers.SGD(1.0)
+        "omniflow.training.learner._optimizer", lambda settings: keras.optimizers.SGD(1.0)
     )
     return _one_update
 
@@ -42,10 +44,8 @@ def _one_update(clip_norm=None, sources=None):
     )
     sources = sources or two_classes(100)
     found = train(trainer, sources)
-    change = [
-        after - before
-        for after, before in zip(trainer.model.get_weights(), initial_weights(trainer), strict=True)
-    ]
+    after = weights_of(trainer, trainer.learner().parameters)
+    change = [a - b for a, b in zip(after, initial_weights(trainer), strict=True)]
     assert found.summary["updates_per_epoch"] == 1
     return trainer, sources, change, found.history[1]
 
@@ -57,9 +57,10 @@ def _norm(arrays):
 def test_an_update_follows_the_gradient_of_the_whole_batch(one_update):
     """Micro-batches and both strata together: the gradient of one fully padded batch."""
     trainer, sources, change, epoch = one_update()
-    trainer.model.set_weights(initial_weights(trainer))
+    model = trainer.engine.model
+    model.set_weights(initial_weights(trainer))
     loss = 0.0
-    variables = trainer.model.trainable_variables
+    variables = model.trainable_variables
     with tf.GradientTape() as tape:
         for source in sources:
             part = Part(source, SPLIT, 0.2, False)
@@ -67,7 +68,7 @@ def test_an_update_follows_the_gradient_of_the_whole_batch(one_update):
             inputs = {
                 name: getattr(batch, name) for name in ("particles", "mask", "neighbours", "event")
             }
-            z = trainer.model(inputs)
+            z = model(inputs)
             a, b = batch.numerator, batch.denominator
             norm = 2 * (a.sum() + b.sum())
             loss += (
@@ -99,14 +100,14 @@ def test_weight_decay_is_decoupled():
     )
     initial = [np.full_like(w, 2) for w in initial_weights(trainer)]
     initial[2] = np.zeros_like(initial[2])  # the head: no gradient reaches the first layer
-    trainer.fit(two_classes(100), initial, seeds())
-    kernel = trainer.model.get_weights()[0]
+    fit_one(trainer, two_classes(100), initial)
+    kernel = weights_of(trainer, trainer.learner().parameters)[0]
     np.testing.assert_allclose(kernel, 2 * (1 - 0.1 * 0.5), rtol=1e-5)
 
 
 def test_the_rate_factor_and_the_schedule_are_used():
     trainer = make_trainer(epochs=4, schedule="cosine", warmup_epochs=1.0, learning_rate=0.02)
-    found = trainer.fit(two_classes(), initial_weights(trainer), seeds(), rate_factor=0.25)
+    found = fit_one(trainer, two_classes(), initial_weights(trainer), rate_factor=0.25)
     updates = found.summary["updates_per_epoch"]
     rates = [epoch["learning_rate"] for epoch in found.history[1:]]
     assert rates[0] == pytest.approx(0.005 * updates / (updates + 1))
@@ -122,13 +123,13 @@ def test_the_rate_factor_and_the_schedule_are_used():
 def test_one_evaluation_per_twin_equals_two_classes(trainer):
     """The held-out loss of step 2 and that of two samples with the same events."""
     source = twins()
-    one = trainer.fit((source,), initial_weights(trainer), seeds())
+    one = fit_one(trainer, (source,), initial_weights(trainer))
     data = changed(source, denominator=())
     simulation = changed(source, numerator=())
-    two = trainer.fit((data, simulation), initial_weights(trainer), seeds())
+    two = fit_one(trainer, (data, simulation), initial_weights(trainer))
     assert one.history[0]["val_loss"] == pytest.approx(two.history[0]["val_loss"], rel=1e-6)
     for sources, fit in (((source,), one), ((data, simulation), two)):
-        expected = held_out_loss(fit.weights, sources)
+        expected = held_out_loss(fit.parameters, sources)
         assert fit.history[fit.best_epoch]["val_loss"] == pytest.approx(expected, rel=1e-5)
     assert one.summary["sum_numerator"] == pytest.approx(two.summary["sum_numerator"])
     assert 2 * one.summary["train_events"] == two.summary["train_events"]
@@ -149,19 +150,17 @@ def test_a_gradient_step_of_twins_equals_that_of_two_classes(one_update):
 def test_predictions_are_written_for_selected_events_alone(trainer, fit):
     data, _ = two_classes(1500)
     select = np.random.default_rng(0).random(1500) < 0.4
-    out = np.full(1500, np.nan, np.float32)
-    trainer.predict(fit.weights, changed(data, select=select), out)
+    out = predict(trainer, fit.parameters, changed(data, select=select))
     np.testing.assert_array_equal(np.isnan(out), ~select)
-    expected = mlp(fit.weights, data.features.event.astype(float))
+    expected = mlp(fit.parameters, data.features.event.astype(float))
     np.testing.assert_allclose(out[select], expected[select], rtol=1e-4, atol=1e-5)
 
 
 def test_predictions_of_more_events_than_one_chunk(trainer, fit, monkeypatch):
     data, _ = two_classes(1500)
-    whole, parts = np.zeros((2, 1500), np.float32)
-    trainer.predict(fit.weights, data, whole)
+    whole = predict(trainer, fit.parameters, data)
     monkeypatch.setattr("omniflow.training.trainer._CHUNK", 264)
     monkeypatch.setattr("omniflow.training.graph._FORWARD", 33)
-    trainer.predict(fit.weights, data, parts)
+    parts = predict(trainer, fit.parameters, data)
     np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
     assert np.ptp(whole) > 1

@@ -124,7 +124,7 @@ class Classifier(Section):
 class Training(Section):
     """Training of every network."""
 
-    optimizer: Literal["lion", "adamw", "adam"] = Field("lion", description="Optimiser.")
+    optimizer: Literal["lion", "adamw", "adam", "sgd"] = Field("lion", description="Optimiser.")
     learning_rate: Rate = Field(2e-5, description="Peak learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (lion, adamw).")
     beta_1: float = Field(0.95, ge=0, lt=1, description="First momentum of the optimiser.")
@@ -136,6 +136,12 @@ class Training(Section):
         3.0, ge=0, description="Linear warm-up from 0 to the peak learning rate."
     )
     batch_size: Positive = Field(256, description="Events per update.")
+    scale_with_ranks: Literal["none", "sqrt", "linear"] = Field(
+        "none",
+        description="`none`: batches and learning rate are what they are, and the result does not "
+        "depend on `execution.ranks`. Otherwise `batch_size` is per rank, and the learning rate "
+        "grows with the square root of the number of ranks, or linearly.",
+    )
     micro_batches: Positive = Field(
         4,
         description="Each batch is sorted by multiplicity, cut into so many parts padded to their "
@@ -149,6 +155,18 @@ class Training(Section):
     clip_norm: float | None = Field(1.0, gt=0, description="Bound of the gradient's global norm.")
     ema: float = Field(
         0.999, ge=0, lt=1, description="Momentum of the averaged weights that are used; 0: none."
+    )
+    divergence: float = Field(
+        3.0,
+        gt=1,
+        description="A held-out loss above this factor times ln 2, or times the loss before "
+        "training where that is larger, is divergence.",
+    )
+    restarts: int = Field(
+        1,
+        ge=0,
+        description="A network that diverges, or whose loss is not finite, is trained anew with "
+        "other random numbers, at most so often; the report tells.",
     )
     logit_clip: float = Field(
         15.0, gt=0, description="Logits are clipped at this magnitude before exp (counted)."
@@ -279,6 +297,17 @@ class Execution(Section):
         "auto",
         description="What evaluates networks. `native`: C++, for the PET on a CPU; compiled at its "
         "first use. `auto`: that where it can be used, TensorFlow elsewhere.",
+    )
+    stack: Literal["auto"] | Positive = Field(
+        "auto",
+        description="Networks of a job that TensorFlow trains together, as a leading axis of the "
+        "tensors. `auto`: all of a job on a GPU, one at a time on a CPU.",
+    )
+    ranks: Positive = Field(
+        1, description="Processes that train each network together (Horovod, docs/hpc.md)."
+    )
+    checkpoint: float = Field(
+        10.0, gt=0, description="Minutes between checkpoints, from which a killed job goes on."
     )
     mem_mb: Positive = Field(3000, description="Memory of one training job, in MB.")
     runtime: Positive = Field(240, description="Time limit of one training job, in minutes.")

@@ -37,6 +37,23 @@ class Batch:
     denominator: np.ndarray
     index: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Batch:
+        """Return the events `rows` (k,) of this batch."""
+        return Batch(*(array[rows] for array in _fields(self)))
+
+    def padded(self, events: int, length: int) -> Batch:
+        """Return the batch with `events` events and `length` particles; those added count 0."""
+        more, longer = (0, events - len(self.mask)), (0, length - self.mask.shape[1])
+        rows = {"particles": [more, longer, (0, 0)], "mask": [more, longer]}
+        rows["neighbours"] = rows["particles"]
+        padded = {}
+        for field in fields(self):
+            array = getattr(self, field.name)
+            widths = rows.get(field.name, [more, (0, 0)][: array.ndim])
+            nothing = -1 if field.name in ("neighbours", "index") else 0
+            padded[field.name] = np.pad(array, widths, constant_values=nothing)
+        return Batch(**padded)
+
 
 @dataclass(frozen=True)
 class Flat:
@@ -115,10 +132,12 @@ class Source:
             index,
         )
 
-    def slices(self) -> Iterator[slice]:
-        """Yield consecutive slices that cover all n events."""
-        for start in range(0, len(self.event_id), SLICE):
-            yield slice(start, min(start + SLICE, len(self.event_id)))
+    def slices(self, shard: int = 0, shards: int = 1) -> Iterator[slice]:
+        """Yield consecutive slices that cover all n events, or one of `shards` contiguous parts."""
+        size = len(self.event_id)
+        starts = np.array_split(np.arange(0, size, SLICE), shards)[shard]
+        for start in starts.tolist():
+            yield slice(start, min(start + SLICE, size))
 
 
 def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
@@ -174,10 +193,10 @@ class Part:
                     yield pending[:size]
                     pending = pending[size:]
 
-    def ordered(self, size: int) -> Iterator[np.ndarray]:
-        """Yield all positions once, in order, at most `size` at a time."""
+    def ordered(self, size: int, shard: int = 0, shards: int = 1) -> Iterator[np.ndarray]:
+        """Yield all positions of a shard once, in order, at most `size` at a time."""
         pending = np.empty(0, np.int64)
-        for where in self.source.slices():
+        for where in self.source.slices(shard, shards):
             pending = np.concatenate([pending, self.chosen(where)])
             while len(pending) >= size:
                 yield pending[:size]
@@ -253,6 +272,11 @@ def _joined(sources: Sequence[Source], origin: np.ndarray, index: np.ndarray, le
     if len(batches) == 1:
         return batches[0]
     return Batch(*(np.concatenate(arrays) for arrays in zip(*map(_fields, batches), strict=True)))
+
+
+def stacked(batches: Sequence[Batch]) -> Batch:
+    """Return batches of the same shape with a leading axis, one entry per batch."""
+    return Batch(*(np.stack(arrays) for arrays in zip(*map(_fields, batches), strict=True)))
 
 
 def _fields(batch: Batch) -> list[np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 import numpy as np
 
@@ -51,3 +53,15 @@ def with_new_head(
         new if id(variable) in head else old
         for variable, old, new in zip(model.weights, weights, fresh, strict=True)
     ]
+
+
+def flatten(weights: list[np.ndarray]) -> np.ndarray:
+    """Return all weights as one vector (d,)."""
+    return np.concatenate([np.ravel(array) for array in weights])
+
+
+def unflatten(model: keras.Model, parameters: np.ndarray) -> list[np.ndarray]:
+    """Return a vector (d,) as weights in the order of `model.get_weights()`."""
+    shapes = [variable.shape for variable in model.weights]
+    pieces = np.split(parameters, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
+    return [piece.reshape(shape).copy() for piece, shape in zip(pieces, shapes, strict=True)]

@@ -143,6 +143,10 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "parameters": record["parameters"],
                     "job_seconds": content["job"]["seconds"],
                     "device": content["job"]["device"],
+                    "engine": record["engine"],
+                    "ranks": record["ranks"],
+                    "restarts": record["attempt"],
+                    "resumed": summary["resumed"],
                 }
             )
             epochs += [keys | epoch for epoch in record["epochs"]]
@@ -202,16 +206,31 @@ def _poor(timing: pd.DataFrame) -> list[str]:
     poor = timing[timing.val_loss > 1.01 * np.log(2)]
     if poor.empty:
         return []
+    return [
+        f"{len(poor)} of {len(timing)} networks have a held-out loss above ln 2, that of a "
+        f"ratio of 1 everywhere: {_names(poor)}. Train longer or with another rate."
+    ]
+
+
+def _restarted(timing: pd.DataFrame) -> list[str]:
+    """Name the networks that were trained anew after divergence."""
+    found = timing[timing["restarts"] > 0]
+    if found.empty:
+        return []
+    return [
+        f"{len(found)} of {len(timing)} networks diverged and were trained anew with other random "
+        f"numbers: {_names(found)}. Their histories say why."
+    ]
+
+
+def _names(timing: pd.DataFrame) -> str:
+    """Name networks, ten at most."""
     names = [
         f"{row.chain} pass {row.pass_} lane {row.lane} member {row.member} "
         f"iteration {row.iteration} step {row.step}"
-        for row in poor.rename(columns={"pass": "pass_"}).head(10).itertuples()
+        for row in timing.rename(columns={"pass": "pass_"}).head(10).itertuples()
     ]
-    more = f" and {len(poor) - 10} more" if len(poor) > 10 else ""
-    return [
-        f"{len(poor)} of {len(timing)} networks have a held-out loss above ln 2, that of a "
-        f"ratio of 1 everywhere: {'; '.join(names)}{more}. Train longer or with another rate."
-    ]
+    return "; ".join(names) + (f" and {len(timing) - 10} more" if len(timing) > 10 else "")
 
 
 def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> dict:
@@ -269,7 +288,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         ],
         "methods": methods,
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
-        "notes": [*plan.notes, *_poor(timing)],
+        "notes": [*plan.notes, *_poor(timing), *_restarted(timing)],
     }
 
 

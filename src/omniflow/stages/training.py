@@ -4,121 +4,194 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import omniflow
-from omniflow.errors import InputError
+from omniflow.errors import InputError, TrainingError
 from omniflow.events import store
 from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
-from omniflow.training import runtime
+from omniflow.training import checkpoint, distributed, interrupt, runtime
+from omniflow.training.checkpoint import Checkpoint
+from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import Block, Network
 from omniflow.unfolding.plan import Plan
 
+if TYPE_CHECKING:
+    from omniflow.training.progress import Fit, Task
+
 _STARTED = time.time()
+
+# Initial weights and where they come from; trained weights and the record of the training.
+Start = tuple[list[np.ndarray], dict[str, str]]
+Trained = tuple[list[np.ndarray], dict[str, object]]
 
 
 def train_block(plan: Plan, block: Block) -> None:
-    """Train the networks of a block and write weights, histories and logits."""
-    runtime.configure(plan.config.execution.threads)
-    job = _Job(plan, block)
-    records = []
-    with (
-        replace_folder(plan.networks_folder(block)) as folder,
-        create_h5(plan.logits(block)) as file,
-    ):
-        shape = (len(block.networks), len(job.simulation))
-        logits = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
-        for row, network in enumerate(block.networks):
-            sources = job.sources(network)
-            start = job.start(network)
-            weights, record = job.finished(network, start) or job.fit(network, sources, start)
-            records.append(record)
-            job.save(weights, folder / plan.network_file(network))
-            out = np.full(shape[1], np.nan, np.float32)
-            job.trainer.predict(weights, sources[-1], out)
-            logits[row] = out
-    write_json({"networks": records, "job": _job_record()}, plan.history(block))
+    """Train the networks of a block and write weights, histories and logits.
+
+    What a killed job has trained is kept in checkpoints and not trained again.
+    """
+    with interrupt.noted() as interruption:
+        job = _Job(plan, block, interruption)
+        trained = job.train(block.networks)
+        parameters = [job.registry.flatten(weights) for weights, _ in trained]
+        logits = job.trainer.predict(parameters, job.sources(block.networks[0])[-1])
+        if not job.writes:
+            for _ in logits:
+                pass  # this rank's share of the work
+            return
+        with (
+            replace_folder(plan.networks_folder(block)) as folder,
+            create_h5(plan.logits(block)) as file,
+        ):
+            for network, (weights, _) in zip(block.networks, trained, strict=True):
+                job.save(weights, folder / plan.network_file(network))
+            shape = (len(block.networks), len(job.simulation))
+            dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
+            for where, found in logits:
+                dataset[:, where] = found
+        job.write_history([record for _, record in trained], plan.history(block))
 
 
 def pretrain(plan: Plan, model: int) -> None:
     """Train a classifier of the pre-training pair at detector level and write it."""
-    runtime.configure(plan.config.execution.threads)
-    network = plan.pretraining_networks[model]
-    sources = []
-    for role in ("numerator", "denominator"):
-        events = store.open_store(plan.store(f"pretraining-{role}"))
-        features = open_features(plan.features(f"pretraining-{role}", "detector"))
-        weight = (events.weight,)
-        pair = (weight, ()) if role == "numerator" else ((), weight)
-        sources.append(Source(features, events.event_id, events.pass_detector, *pair))
-    job = _Networks(plan, sources[0].features)
-    weights, record = job.fit(network, tuple(sources), job.start_fresh(network))
-    with replace_folder(plan.pretrained(model)) as folder:
-        job.save(weights, folder / "network.weights.h5")
-        write_json({"networks": [record], "job": _job_record()}, folder / "history.json")
+    with interrupt.noted() as interruption:
+        job = _Pretraining(plan, interruption)
+        ((weights, record),) = job.train([plan.pretraining_networks[model]])
+        if job.writes:
+            with replace_folder(plan.pretrained(model)) as folder:
+                job.save(weights, folder / "network.weights.h5")
+                job.write_history([record], folder / "history.json")
 
 
 class _Networks:
     """One architecture, its trainer, and where networks start."""
 
-    def __init__(self, plan: Plan, features: Features) -> None:
+    def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
+        execution, self.plan = plan.config.execution, plan
+        self.ranks = distributed.start(execution.ranks, plan.root)
+        runtime.configure(execution.threads, self.ranks.local)
         from omniflow.models import registry
         from omniflow.training.engines import engine
         from omniflow.training.trainer import Trainer
 
-        self.plan, self.registry = plan, registry
+        self.registry = registry
         self.model = registry.build(
             plan.config.classifier, features.particles.shape[1], features.event.shape[1]
         )
         self.trainer = Trainer(
-            self.model, plan.config.training, engine(plan.config, self.model, features)
+            self.model,
+            plan.config.training,
+            engine(plan.config, self.model, features),
+            self.ranks,
+            interruption,
+            60 * execution.checkpoint,
         )
 
-    def start_fresh(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.ranks.rank == 0
+
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata of the training."""
+        raise NotImplementedError
+
+    def start(self, network: Network, attempt: int = 0) -> Start:
         """Return newly drawn weights and a record of where they come from."""
-        seed = self.plan.seed("initial", network)
+        seed = self.plan.seed("initial", network, attempt)
         return self.registry.initial_weights(self.model, seed), {"policy": "scratch"}
 
-    def fit(
-        self,
-        network: Network,
-        sources: tuple[Source, ...],
-        start: tuple[list[np.ndarray], dict[str, str]],
-    ) -> tuple[list[np.ndarray], dict]:
-        """Return the trained weights and the record of the training."""
-        from omniflow.training.trainer import Seeds
+    def finished(self, network: Network) -> Trained | None:
+        """Return the network and its record if it is there already."""
+        return None
 
-        initial, origin = start
+    def train(self, networks: Sequence[Network]) -> list[Trained]:
+        """Return the trained weights of each network and the record of its training.
+
+        Raises:
+            TrainingError: a network failed more often than `training.restarts` allows.
+        """
+        found = {network: self.finished(network) for network in networks}
+        failures: dict[Network, list[str]] = {network: [] for network in networks}
+        while waiting := [network for network in networks if found[network] is None]:
+            attempts = {network: len(failures[network]) for network in waiting}
+            starts = {network: self.start(network, n) for network, n in attempts.items()}
+            outcomes = self.trainer.fit([self.task(n, starts[n], attempts[n]) for n in waiting])
+            for network, outcome in zip(waiting, outcomes, strict=True):
+                if not isinstance(outcome, TrainingError):
+                    weights = self.registry.unflatten(self.model, outcome.parameters)
+                    record = self.record(network, starts[network], outcome, failures[network])
+                    found[network] = weights, record
+                    continue
+                failures[network].append(str(outcome))
+                print(f"Attempt {attempts[network] + 1} failed: {outcome}", file=sys.stderr)
+                if len(failures[network]) > self.plan.config.training.restarts:
+                    raise TrainingError(
+                        f"{outcome} (Attempt {len(failures[network])}, and training.restarts "
+                        "allows no more. Raise it, or delete the study's folder `checkpoints` to "
+                        "try the same again.)"
+                    )
+        return [found[network] for network in networks]
+
+    def task(self, network: Network, start: Start, attempt: int) -> Task:
+        """Return what the trainer has to do."""
+        from omniflow.training.progress import Seeds, Task
+
         restart = self.plan.config.unfolding.restart
-        fit = self.trainer.fit(
-            sources,
-            initial,
+        return Task(
+            network.name,
+            self.sources(network),
+            self.registry.flatten(start[0]),
             Seeds(
                 seeds.integer(self.plan.seed("split", network)),
-                self.plan.seed("order", network),
+                self.plan.seed("order", network, attempt),
             ),
             restart.rate_factor if network.iteration > 1 else 1.0,
-            network.name,
+            Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
         )
-        record = {
+
+    def record(
+        self, network: Network, start: Start, fit: Fit, failures: list[str]
+    ) -> dict[str, object]:
+        """Return what the history tells of a network."""
+        initial, origin = start
+        return {
             "network": vars(network),
-            "fingerprint": self.fingerprint(network, initial),
+            # Of the first attempt: what led to the others follows from it.
+            "fingerprint": self.fingerprint(
+                network, self.start(network)[0] if failures else initial
+            ),
             "start": {**origin, "digest": digest(initial)},
+            "attempt": len(failures),
+            "failures": failures,
             "best_epoch": fit.best_epoch,
             "parameters": self.model.count_params(),
             "engine": self.trainer.engine.name,
+            "ranks": self.ranks.size,
             "summary": fit.summary,
-            "digest": digest(fit.weights),
+            "digest": digest([fit.parameters]),
             "epochs": fit.history,
         }
-        return fit.weights, record
+
+    def write_history(self, records: list[dict], path: Path) -> None:
+        """Write the records of a job, and remove the checkpoints that led to them."""
+        write_json({"networks": records, "job": _job_record()}, path)
+        checkpoint.remove(
+            self.plan.checkpoint(Network(**record["network"]), attempt)
+            for record in records
+            for attempt in range(record["attempt"] + 1)
+        )
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
@@ -161,12 +234,12 @@ class _Networks:
 class _Job(_Networks):
     """The inputs of a block."""
 
-    def __init__(self, plan: Plan, block: Block) -> None:
+    def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
         self.block = block
         self.level = "detector" if block.step == 1 else "particle"
         self.simulation = store.open_store(plan.store("simulation"))
         self.features = open_features(plan.features("simulation", self.level))
-        super().__init__(plan, self.features)
+        super().__init__(plan, self.features, interruption)
         group = block.group
         self.push = _lanes(plan.previous_weights(group, block.iteration, 1))
         self.pull = _lanes(plan.weights(group, block.iteration, 1)) if block.step == 2 else None
@@ -192,29 +265,28 @@ class _Job(_Networks):
         row = self.block.group.lanes.index(network.lane)
         return [ratio[row] for ratio in (self.push, self.pull) if ratio is not None]
 
-    def finished(
-        self, network: Network, start: tuple[list[np.ndarray], dict[str, str]]
-    ) -> tuple[list[np.ndarray], dict] | None:
+    def finished(self, network: Network) -> Trained | None:
         """Return this network and its record if a job of another size has trained it already.
 
         More lanes, or another `networks_per_job`, make other groups and blocks; what earlier ones
         trained from the same settings, events and start is the same network, bit by bit.
         """
-        fingerprint = self.fingerprint(network, start[0])
-        for history in self.plan.sibling_histories(self.block):
+        siblings = self.plan.sibling_histories(self.block)
+        fingerprint = self.fingerprint(network, self.start(network)[0]) if siblings else ""
+        for history in siblings:
             for record in json.loads(history.read_text(encoding="utf-8"))["networks"]:
                 path = history.parent / "networks" / self.plan.network_file(network)
                 if record["fingerprint"] == fingerprint and path.is_file():
                     return self.load(path), record
         return None
 
-    def start(self, network: Network) -> tuple[list[np.ndarray], dict[str, str]]:
+    def start(self, network: Network, attempt: int = 0) -> Start:
         """Return initial weights by the restart and start policies, and a record of them."""
         previous = self.plan.previous_block(self.block)
         if previous is not None:
             path = self.plan.networks_folder(previous) / self.plan.network_file(network)
             return self.load(path), {"policy": "warm", "iteration": str(previous.iteration)}
-        fresh, origin = self.start_fresh(network)
+        fresh, origin = super().start(network, attempt)
         policy = self.plan.chains[network.chain].start
         if policy == "scratch":
             return fresh, origin
@@ -222,6 +294,28 @@ class _Job(_Networks):
         if policy == "backbone":
             loaded = self.registry.with_new_head(self.model, loaded, fresh)
         return loaded, {"policy": policy, "model": "0"}
+
+
+class _Pretraining(_Networks):
+    """The inputs of pre-training."""
+
+    def __init__(self, plan: Plan, interruption: Interrupt | None) -> None:
+        self._sources = tuple(_pretraining_source(plan, part) for part in _PAIR)
+        super().__init__(plan, self._sources[0].features, interruption)
+
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata of the training."""
+        return self._sources
+
+
+_PAIR = ("numerator", "denominator")
+
+
+def _pretraining_source(plan: Plan, part: str) -> Source:
+    events = store.open_store(plan.store(f"pretraining-{part}"))
+    features = open_features(plan.features(f"pretraining-{part}", "detector"))
+    weights = {name: (events.weight,) if name == part else () for name in _PAIR}
+    return Source(features, events.event_id, events.pass_detector, **weights)
 
 
 def digest(arrays: list[np.ndarray]) -> str:

@@ -15,27 +15,31 @@ from omniflow.events.features import Features
 from omniflow.training import runtime
 from omniflow.training.compiler import CompilerError
 
+# Positions (k,) in each of the sources of a network.
+Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
+
 
 class Engine(Protocol):
-    """Logits and gradients of one architecture, for parameters given as one vector (d,).
+    """Logits and gradients of networks of one architecture, each given as one vector (d,).
 
     Attributes:
         name: recorded with every network; engines differ by rounding.
+        stack: networks that it evaluates at a time.
     """
 
     name: str
+    stack: int
 
-    def load(self, parameters: Any) -> None:
-        """Use these parameters (d,) from now on."""
+    def prepare(self, batches: Sequence[Batches]) -> Any:
+        """Read the events of one update, for each network. Runs in another thread."""
 
-    def prepare(self, sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Any:
-        """Read the events of one update: positions (k,) per source. Runs in another thread."""
+    def gradient(self, parameters: Sequence[Any], prepared: Any) -> tuple[list[float], list[Any]]:
+        """Return for each network the loss, summed over its events, and its gradient (d,)."""
 
-    def gradient(self, prepared: Any) -> tuple[float, Any]:
-        """Return the loss, summed over the events, and its gradient (d,)."""
-
-    def logits(self, source: Source, index: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` (k,) in parts of any order, each with its logits."""
+    def logits(
+        self, parameters: Sequence[Any], source: Source, index: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the events `index` (k,) in parts of any order, with logits (networks, k) each."""
 
 
 def engine(config: Config, model: keras.Model, features: Features) -> Engine:
@@ -62,4 +66,8 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
             if wanted == "native":
                 raise
             print(f"The slower TensorFlow engine is used, because: {error}", file=sys.stderr)
-    return Graph(model, features, config.training.micro_batches)
+    gpu = runtime.device() != "CPU"
+    stack = config.execution.stack
+    if stack == "auto":
+        stack = config.execution.networks_per_job if gpu else 1
+    return Graph(model, features, config.training.micro_batches, stack, xla=gpu)

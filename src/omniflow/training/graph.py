@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from omniflow.events.batches import Batch, Source, by_length, micro_batches
+from omniflow.events.batches import Batch, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
 from omniflow.training.losses import binary_cross_entropy
 
@@ -18,19 +18,36 @@ _INPUTS = ("particles", "mask", "neighbours", "event")
 # Events per forward pass outside training.
 _FORWARD = 512
 
+# Multiplicities that XLA, which compiles once per shape, sees: each is padded to the next of these.
+_LENGTHS = (4, 8, 16, 24, 32, 48, 64, 96, 132, 192, 256)
+
 
 class Graph:
-    """Runs one model; traces each function only once. See `engines.Engine`."""
+    """Runs models of one architecture; traces each function only once. See `engines.Engine`.
+
+    Networks trained together are a leading axis of the tensors, which fills a GPU that one small
+    network cannot fill.
+    """
 
     name = "tensorflow"
 
-    def __init__(self, model: keras.Model, features: Features, parts: int) -> None:
-        """Trace the functions of `model`; batches are cut into at most `parts`."""
-        self.model, self.parts = model, parts
-        size = sum(math.prod(v.shape) for v in model.trainable_variables)
-        self._gradient = tf.Variable(tf.zeros(size, model.dtype_policy.variable_dtype))
+    def __init__(
+        self, model: keras.Model, features: Features, parts: int, stack: int = 1, xla: bool = False
+    ) -> None:
+        """Trace the functions of `model`.
+
+        Args:
+            model: only its structure is used; parameters come with every call.
+            features: say how many columns the inputs have.
+            parts: each batch is cut into at most so many, padded to their own maximum.
+            stack: most networks at a time.
+            xla: compile the gradient with XLA.
+        """
+        self.model, self.parts, self.stack, self.xla = model, parts, stack, xla
+        kind = model.dtype_policy.variable_dtype
         # Shapes are left open in the signatures, so that no batch causes another trace; concrete
         # functions of plain tensors cost a seventh of the usual call (it shows in small networks).
+        parameters = tf.TensorSpec((None, sum(map(_size, model.trainable_variables))), kind)
         inputs = [
             tf.TensorSpec((None, None, features.particles.shape[1]), tf.float32),
             tf.TensorSpec((None, None), tf.float32),
@@ -38,68 +55,109 @@ class Graph:
             tf.TensorSpec((None, features.event.shape[1]), tf.float32),
         ]
         weights = [tf.TensorSpec((None,), tf.float32)] * 2
-        self._backward = concrete(self._backward, [*inputs, *weights])
-        self._forward = concrete(self._forward, inputs)
-        self._load = concrete(self._load, [tf.TensorSpec((size,), self._gradient.dtype)])
-
-    def load(self, parameters: tf.Tensor) -> None:
-        """Use these parameters (d,)."""
-        self._load(tf.convert_to_tensor(parameters))
+        # One network is not a stack of one: that would cost copies.
+        each = (
+            [_stacked(spec) for spec in (*inputs, *weights)] if stack > 1 else [*inputs, *weights]
+        )
+        self._backward = concrete(self._backward, [parameters, *each], xla)
+        self._forward = concrete(self._forward, [parameters, *inputs])
 
     def prepare(
-        self, sources: Sequence[Source], indices: Sequence[np.ndarray]
+        self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]
     ) -> list[list[tf.Tensor]]:
         """Return micro-batches: inputs, weights in class A and in class B."""
-        return [
-            [*_inputs(batch), tf.constant(batch.numerator), tf.constant(batch.denominator)]
-            for batch in micro_batches(sources, indices, self.parts)
+        cut = [micro_batches(sources, indices, self.parts) for sources, indices in batches]
+        # A network with a smaller batch than the others may have fewer parts: the rest is empty.
+        parts = [
+            [own[i] if i < len(own) else own[0].take(np.arange(0)) for own in cut]
+            for i in range(max(map(len, cut)))
         ]
+        if self.stack == 1 and not self.xla:
+            return [_tensors(batch) for (batch,) in parts]
+        parts = [_alike(batches, self.xla) for batches in parts]
+        if self.stack == 1:
+            return [_tensors(batch) for (batch,) in parts]
+        return [_tensors(stacked(batches)) for batches in parts]
 
-    def gradient(self, prepared: list[list[tf.Tensor]]) -> tuple[float, tf.Tensor]:
-        """Return loss and gradient (d,), summed over the micro-batches."""
-        self._gradient.assign(tf.zeros_like(self._gradient))
-        losses = [self._backward(*part) for part in prepared]
-        return float(tf.add_n(losses)), self._gradient.read_value()
+    def gradient(
+        self, parameters: Sequence[tf.Tensor], prepared: list[list[tf.Tensor]]
+    ) -> tuple[list[float], list[tf.Tensor]]:
+        """Return loss and gradient (d,) of each network, summed over the micro-batches."""
+        rows = tf.stack([tf.convert_to_tensor(vector) for vector in parameters])
+        found = [self._backward(rows, *part) for part in prepared]
+        losses, gradients = (tf.add_n(list(values)) for values in zip(*found, strict=True))
+        return [float(loss) for loss in losses], tf.unstack(gradients, len(parameters))
 
-    def logits(self, source: Source, index: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield events of `index` and their logits, part by part."""
+    def logits(
+        self, parameters: Sequence[tf.Tensor], source: Source, index: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield events of `index` (k,) and their logits (networks, k), part by part."""
+        rows = tf.stack([tf.convert_to_tensor(vector) for vector in parameters])
         for batch in by_length(source, index, -(-len(index) // _FORWARD)):
-            yield batch.index, self._forward(*_inputs(batch)).numpy()
+            inputs = _tensors(batch)[: len(_INPUTS)]
+            yield batch.index, self._forward(rows, *inputs).numpy()
 
     # -- traced functions ------------------------------------------------------------------
 
-    def _backward(self, *tensors: tf.Tensor) -> tf.Tensor:
-        variables = self.model.trainable_variables
+    def _backward(self, parameters: tf.Tensor, *tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.stack > 1:
+            return tf.vectorized_map(
+                lambda one: self._loss_and_gradient(*one), (parameters, *tensors)
+            )
+        loss, gradient = self._loss_and_gradient(parameters[0], *tensors)
+        return tf.expand_dims(loss, 0), tf.expand_dims(gradient, 0)
+
+    def _loss_and_gradient(
+        self, parameters: tf.Tensor, *tensors: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         *inputs, a, b = tensors
         with tf.GradientTape() as tape:
-            loss = binary_cross_entropy(self._logits(inputs), a, b)
-        # A parameter without gradient would be an error in the model, raised here by TensorFlow.
-        self._gradient.assign_add(flat(tape.gradient(loss, [v.value for v in variables])))
-        return loss
+            tape.watch(parameters)
+            logits = self._logits(parameters, inputs)
+            a, b = tf.cast(a, logits.dtype), tf.cast(b, logits.dtype)
+            loss = binary_cross_entropy(logits, a, b)
+        return loss, tape.gradient(loss, parameters)
 
-    def _forward(self, *inputs: tf.Tensor) -> tf.Tensor:
-        return self._logits(inputs)
+    def _forward(self, parameters: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+        if self.stack > 1:
+            return tf.vectorized_map(lambda one: self._logits(one, inputs), parameters)
+        return tf.expand_dims(self._logits(parameters[0], inputs), 0)
 
-    def _logits(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        return self.model(dict(zip(_INPUTS, inputs, strict=True)))
-
-    def _load(self, parameters: tf.Tensor) -> None:
+    def _logits(self, parameters: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         variables = self.model.trainable_variables
-        pieces = tf.split(parameters, [math.prod(v.shape) for v in variables])
-        for variable, piece in zip(variables, pieces, strict=True):
-            variable.assign(tf.reshape(piece, variable.shape))
+        pieces = tf.split(parameters, [_size(variable) for variable in variables])
+        mapping = [
+            (variable, tf.reshape(piece, variable.shape))
+            for variable, piece in zip(variables, pieces, strict=True)
+        ]
+        with keras.StatelessScope(mapping):
+            logits = self.model(dict(zip(_INPUTS, inputs, strict=True)))
+        return tf.cast(logits, parameters.dtype)
 
 
-def flat(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Return all numbers of the tensors as one vector (d,)."""
-    return tf.concat([tf.reshape(tensor, (-1,)) for tensor in tensors], axis=0)
-
-
-def concrete(function: Callable, signature: list[tf.TensorSpec]) -> Callable:
-    """Return the function traced for this signature."""
+def concrete(function: Callable, signature: list[tf.TensorSpec], xla: bool = False) -> Callable:
+    """Return the function traced for this signature, compiled with XLA if so wished."""
     # No function branches on values, and conversion by AutoGraph would double the time to trace.
-    return tf.function(function, signature, autograph=False).get_concrete_function()
+    return tf.function(
+        function, signature, autograph=False, jit_compile=xla or None
+    ).get_concrete_function()
 
 
-def _inputs(batch: Batch) -> list[tf.Tensor]:
-    return [tf.constant(getattr(batch, name)) for name in _INPUTS]
+def _size(variable: keras.Variable) -> int:
+    return math.prod(variable.shape)
+
+
+def _stacked(spec: tf.TensorSpec) -> tf.TensorSpec:
+    return tf.TensorSpec((None, *spec.shape), spec.dtype)
+
+
+def _tensors(batch: Batch) -> list[tf.Tensor]:
+    return [tf.constant(getattr(batch, name)) for name in (*_INPUTS, "numerator", "denominator")]
+
+
+def _alike(batches: list[Batch], buckets: bool) -> list[Batch]:
+    """Return the batches padded to the same number of events and particles."""
+    events, length = (max(batch.mask.shape[axis] for batch in batches) for axis in (0, 1))
+    if buckets:
+        length = next((known for known in _LENGTHS if known >= length), length)
+    return [batch.padded(events, length) for batch in batches]

@@ -125,6 +125,8 @@ class Native:
     """Runs PETs of one architecture on the CPU. See `engines.Engine`."""
 
     name = "native"
+    # One after the other: together they would share the processor's cache.
+    stack = 1
 
     def __init__(
         self, model: keras.Model, settings: Classifier, features: Features, threads: int
@@ -140,24 +142,25 @@ class Native:
             features.neighbours.shape[1],
         )
         self._pet = PET(model, settings, sizes, threads)
-        self._parameters = np.empty(0, np.float32)
 
-    def load(self, parameters: np.ndarray) -> None:
-        """Use these parameters (d,)."""
-        self._parameters = np.ascontiguousarray(parameters, np.float32)
-
-    def prepare(self, sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Flat:
+    def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
         """Return the events of a batch."""
+        ((sources, indices),) = batches
         return flat(sources, indices)
 
-    def gradient(self, prepared: Flat) -> tuple[float, np.ndarray]:
+    def gradient(
+        self, parameters: Sequence[np.ndarray], prepared: Flat
+    ) -> tuple[list[float], list[np.ndarray]]:
         """Return loss and gradient (d,)."""
-        found = self._pet(self._parameters, prepared, gradient=True)
-        return found.loss, found.gradient
+        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True)
+        return [found.loss], [found.gradient]
 
-    def logits(self, source: Source, index: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` and their logits."""
-        yield index, self._pet(self._parameters, flat([source], [index])).logits
+    def logits(
+        self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the events `index` (k,) and their logits (1, k)."""
+        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), flat([source], [index]))
+        yield index, found.logits[np.newaxis]
 
 
 def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:

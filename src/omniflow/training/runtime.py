@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 
-def configure(threads: int) -> None:
+def configure(threads: int, local_rank: int = 0) -> None:
     """Set the threads of TensorFlow and make its operations deterministic.
 
     Call once per process, before any network is built: the number of threads is part of what makes
-    two runs bitwise equal.
+    two runs bitwise equal. Of several GPUs that it sees, a process uses that of its local rank.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
@@ -17,8 +17,10 @@ def configure(threads: int) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    if gpus := tf.config.list_physical_devices("GPU"):
+        own = gpus[local_rank % len(gpus)]
+        tf.config.set_visible_devices(own, "GPU")
+        tf.config.experimental.set_memory_growth(own, True)
 
 
 def device() -> str:

@@ -48,6 +48,9 @@ PATTERNS = {
     "history": _STAGE + "/block-{block}/history.json",
     "networks": _STAGE + "/block-{block}/networks",
     "weights": _STAGE + "/weights.h5",
+    # No rule's output: Snakemake must not remove what a killed job has trained.
+    "checkpoint": "checkpoints/{chain}/pass-{pass_}/iteration-{iteration}-step-{step}"
+    "-lane-{lane}-member-{member}-attempt-{attempt}.h5",
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
     "log": "logs/{job}.log",
@@ -223,17 +226,20 @@ class Plan:
         """Pre-trained models."""
         return (Network("pretraining", 0, 0, 0, 0, 0, 0),) if self.needs_pretraining else ()
 
-    def seed(self, purpose: str, network: Network) -> np.random.SeedSequence:
+    def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
         """Return the random numbers of a network for `initial`, `split` or `order`.
 
         The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
-        model, attempt); those not in use are 0. A fixed split leaves the iteration out.
+        model, attempt); those not in use are 0. A fixed split leaves the iteration out, and a
+        network that is trained anew after divergence keeps its split.
         """
         iteration = network.iteration
         if purpose == "split" and self.config.unfolding.restart.split == "fixed":
             iteration = min(iteration, 1)
         model = network.lane if network.step == 0 else 0
-        coordinates = (0, 0, network.pass_, network.k, iteration, network.step, 0, 0, model, 0)
+        attempt = 0 if purpose == "split" else attempt
+        place = (network.pass_, network.k, iteration, network.step)
+        coordinates = (0, 0, *place, 0, 0, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
     # -- files of trainings ----------------------------------------------------------------
@@ -267,6 +273,10 @@ class Plan:
     def network_file(network: Network) -> str:
         """Return the file name of a trained network."""
         return f"lane-{network.lane}-member-{network.member}.weights.h5"
+
+    def checkpoint(self, network: Network, attempt: int = 0) -> Path:
+        """State of a training that has not yet become a job's output."""
+        return self.path("checkpoint", **vars(network), attempt=attempt)
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
         """Event weights of the lanes of a group after a step, (lane, event)."""
@@ -379,8 +389,10 @@ class Plan:
         unfolding = {k: v for k, v in whole["unfolding"].items() if k != "iterations"}
         names = [network.name for network in networks]
         sections = [whole[name] for name in ("classifier", "training")]
-        parts = [whole["study"]["seed"], *sections, whole["execution"]["engine"], unfolding, names]
-        return _hash(parts)
+        scaled = whole["training"]["scale_with_ranks"] != "none"
+        ranks = whole["execution"]["ranks"] if scaled else 1
+        engine = whole["execution"]["engine"]
+        return _hash([whole["study"]["seed"], *sections, engine, ranks, unfolding, names])
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""

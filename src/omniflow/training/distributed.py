@@ -1,0 +1,182 @@
+"""Ranks: the processes that train one network together; the only place that knows Horovod.
+
+Every rank draws the same batches, computes its part of each, and gradients are summed, so that the
+result does not depend on the number of ranks beyond rounding.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omniflow.errors import OmniflowError
+from omniflow.files import write_text
+
+# Seconds after which a rank that no longer answers ends the job.
+TIMEOUT = 30
+
+
+class RankError(OmniflowError):
+    """The ranks of a job cannot work together."""
+
+
+class Ranks:
+    """One process that works alone.
+
+    Attributes:
+        rank: number of this process, from 0; only rank 0 writes.
+        local: its number among those on the same machine.
+        size: number of processes.
+    """
+
+    rank, local, size = 0, 0, 1
+
+    def sum(self, arrays: Sequence[Any]) -> list[Any]:
+        """Return each array, or tensor, summed over the ranks; all ranks get the same."""
+        return list(arrays)
+
+    def first(self, array: np.ndarray) -> np.ndarray:
+        """Return the array of rank 0."""
+        return array
+
+
+class _Horovod(Ranks):
+    def __init__(self) -> None:
+        import horovod.tensorflow as hvd
+
+        self._hvd = hvd
+        self.rank, self.local, self.size = hvd.rank(), hvd.local_rank(), hvd.size()
+        self._calls = 0
+
+    def sum(self, arrays: Sequence[Any]) -> list[Any]:
+        with self._named() as name:
+            tensors = list(arrays)
+            found = self._hvd.grouped_allreduce(_tensors(tensors), op=self._hvd.Sum, name=name)
+        return [
+            np.asarray(new) if isinstance(old, np.ndarray) else new
+            for old, new in zip(tensors, found, strict=True)
+        ]
+
+    def first(self, array: np.ndarray) -> np.ndarray:
+        with self._named() as name:
+            return np.asarray(self._hvd.broadcast(_tensors([array])[0], 0, name=name))
+
+    @contextmanager
+    def _named(self) -> Iterator[str]:
+        """Yield a name that is the same on all ranks; say what a lost rank means."""
+        from horovod.common.exceptions import HorovodInternalError
+
+        self._calls += 1
+        try:
+            yield f"omniflow-{self._calls}"
+        except HorovodInternalError as error:
+            raise RankError(
+                f"rank {self.rank} of {self.size} on {socket.gethostname()}: another rank has "
+                "ended or no longer answers; the log of that rank says why. A rerun goes on from "
+                f"the last checkpoint. ({error})"
+            ) from error
+
+
+def start(wanted: int, folder: Path) -> Ranks:
+    """Join the other ranks of this job, as many as `execution.ranks` asks for.
+
+    Under srun every task calls this and they find each other by a file in `folder`, which all see;
+    horovodrun has set everything already.
+
+    Raises:
+        RankError: Horovod is missing, or the job was started with another number of processes.
+    """
+    slurm = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+    started = int(os.environ.get("HOROVOD_SIZE", slurm if wanted > 1 else 1))
+    if started != wanted:
+        raise RankError(
+            f"execution.ranks is {wanted}, but this job runs as {started} process(es); start it "
+            f"with `srun -n {wanted}` or `horovodrun -np {wanted} --gloo`, as the workflow does."
+        )
+    if wanted == 1:
+        return Ranks()
+    try:
+        import horovod.tensorflow as hvd
+    except ImportError as error:
+        raise RankError(
+            f"execution.ranks is {wanted}, but Horovod is not installed ({error}); install it as "
+            "docs/hpc.md says, or set execution.ranks: 1."
+        ) from error
+    os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(TIMEOUT))
+    if "HOROVOD_RANK" not in os.environ:
+        _meet(folder)
+    hvd.init()
+    return _Horovod()
+
+
+_server: Any = None  # rank 0 serves the others until it ends
+
+
+def _meet(folder: Path) -> None:
+    """Tell Horovod where the tasks of this Slurm step are."""
+    rank, size = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
+    local = int(os.environ["SLURM_LOCALID"])
+    counts = _tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+    node = int(os.environ["SLURM_NODEID"])
+    step = "-".join(os.environ[f"SLURM_{name}"] for name in ("JOB_ID", "STEP_ID"))
+    # A requeued job has the same number again.
+    path = folder / f"ranks-{step}-{os.environ.get('SLURM_RESTART_COUNT', '0')}.txt"
+    if rank == 0:
+        _serve(counts, path)
+    deadline = time.monotonic() + 5 * TIMEOUT
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            raise RankError(f"rank {rank}: rank 0 has not written {path}; its log says why.")
+        time.sleep(0.1)
+    address, port = path.read_text(encoding="utf-8").split()
+    os.environ |= {
+        "HOROVOD_RANK": str(rank),
+        "HOROVOD_SIZE": str(size),
+        "HOROVOD_LOCAL_RANK": str(local),
+        "HOROVOD_LOCAL_SIZE": str(counts[node]),
+        "HOROVOD_CROSS_RANK": str(node),
+        "HOROVOD_CROSS_SIZE": str(sum(count > local for count in counts)),
+        "HOROVOD_HOSTNAME": f"node-{node}",
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
+        "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
+        "HOROVOD_CONTROLLER": "gloo",
+        "HOROVOD_CPU_OPERATIONS": "gloo",
+    }
+    if len(counts) == 1:
+        os.environ.setdefault("HOROVOD_GLOO_IFACE", "lo")
+
+
+def _serve(counts: list[int], path: Path) -> None:
+    """Start the server by which ranks find each other and write its address to `path`."""
+    global _server
+    from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
+    from horovod.runner.http.http_server import RendezvousServer
+
+    hosts = parse_hosts(",".join(f"node-{node}:{count}" for node, count in enumerate(counts)))
+    _server = RendezvousServer()
+    port = _server.start()
+    _server.init(get_host_assignments(hosts, sum(counts)))
+    address = "127.0.0.1" if len(counts) == 1 else socket.gethostbyname(socket.gethostname())
+    write_text(f"{address} {port}\n", path)
+
+
+def _tasks_per_node(text: str) -> list[int]:
+    """Return the tasks on each node from Slurm's form, such as `4(x2),1`."""
+    counts = []
+    for part in text.split(","):
+        count, _, times = part.rstrip(")").partition("(x")
+        counts += [int(count)] * int(times or 1)
+    return counts
+
+
+def _tensors(arrays: Sequence[Any]) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.convert_to_tensor(array) for array in arrays]

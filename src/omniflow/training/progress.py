@@ -1,0 +1,298 @@
+"""Progress: where the training of one network stands, from its first epoch to its result."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from omniflow.config.schema import Training
+from omniflow.errors import TrainingError
+from omniflow.events.batches import Part, Source
+from omniflow.training.checkpoint import Checkpoint, State
+from omniflow.training.learner import Learner
+from omniflow.training.schedule import learning_rate
+
+_ADVICE = "Lower training.learning_rate or training.clip_norm."
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Random numbers of one network.
+
+    Attributes:
+        split: integer that decides which events are held out.
+        order: sequence of the batch order.
+    """
+
+    split: int
+    order: np.random.SeedSequence
+
+
+@dataclass(frozen=True)
+class Task:
+    """A network to train.
+
+    Attributes:
+        name: what messages call it.
+        sources: one stratum of the batches each: (data, simulation) in step 1, so that half of
+            every batch comes from either class, and the simulation alone in step 2, where its
+            events stand in both classes.
+        initial: parameters (d,) to start from.
+        seeds: random numbers.
+        rate_factor: on the learning rate.
+        checkpoint: where its state is kept; None: nowhere.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    initial: np.ndarray
+    seeds: Seeds
+    rate_factor: float = 1.0
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Outcome of one training.
+
+    Attributes:
+        parameters: those with the lowest held-out loss (d,).
+        history: one dict per epoch; epoch 0 is the network before training.
+        best_epoch: the epoch that `parameters` are from.
+        summary: events in each part, sums of weights, seconds.
+    """
+
+    parameters: np.ndarray
+    history: list[dict[str, float]]
+    best_epoch: int
+    summary: dict[str, float]
+
+
+@dataclass
+class _Numbers:
+    """All that changes while training, beside the learner and the best parameters.
+
+    The epoch is the one being trained, from 1, and `update` counts what is done of it; sums are
+    over its updates.
+    """
+
+    epoch: int = 0
+    update: int = 0
+    loss: float = 0.0
+    norm: float = 0.0
+    norm_max: float = 0.0
+    rate: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+    total_seconds: float = 0.0
+    resumed: int = 0
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    finished: bool = False
+    failure: str | None = None
+
+
+class Progress:
+    """A network on its way."""
+
+    def __init__(self, task: Task, settings: Training, learner: Learner, ranks: int) -> None:
+        """Count events and weights, and continue from the task's checkpoint where there is one.
+
+        Raises:
+            TrainingError: no events or weights to train on or to hold out.
+        """
+        self.task, self.settings, self.learner = task, settings, learner
+        training, self.held_out = (
+            [Part(s, task.seeds.split, settings.validation, held) for s in task.sources]
+            for held in (False, True)
+        )
+        counts, sums = _totals(training, f"{task.name}: nothing to train on")
+        held_counts, self.held_sums = _totals(self.held_out, f"{task.name}: nothing to hold out")
+        scaled = ranks if settings.scale_with_ranks != "none" else 1
+        strata = len(task.sources)
+        # Events per stratum and update, and updates per epoch.
+        self.size = max(1, min(settings.batch_size * scaled, sum(counts)) // strata)
+        self.updates = max(1, sum(counts) // (self.size * strata))
+        self.rate_factor = task.rate_factor * rate_scale(settings, ranks)
+        if self.size < ranks:
+            raise TrainingError(
+                f"{task.name}: {self.size} events per class and update are fewer than the {ranks} "
+                "ranks. Raise training.batch_size or lower execution.ranks."
+            )
+        self.parts = [
+            replace(part, source=_normalised(part.source, count / self.size, sums))
+            for part, count in zip(training, counts, strict=True)
+        ]
+        self.totals = {
+            "train_events": sum(counts),
+            "held_out_events": sum(held_counts),
+            "sum_numerator": sums[0],
+            "sum_denominator": sums[1],
+            "updates_per_epoch": self.updates,
+        }
+        self.numbers = _Numbers()
+        self.best = task.initial
+        learner.start(task.initial)
+        self._resume()
+
+    # -- batches ---------------------------------------------------------------------------
+
+    @property
+    def sources(self) -> list[Source]:
+        """Where batches are read from, with weights as they enter a batch's loss."""
+        return [part.source for part in self.parts]
+
+    def batches(self) -> Iterator[list[np.ndarray]]:
+        """Yield positions (k,) per source for what is left of the epoch's updates."""
+        # Own numbers per epoch, so that an epoch does not depend on how the last one ended.
+        words = [int(word) for word in self.task.seeds.order.generate_state(4)]
+        streams = [
+            part.shuffled(np.random.default_rng([self.numbers.epoch, i, *words]), self.size)
+            for i, part in enumerate(self.parts)
+        ]
+        yield from itertools.islice(
+            map(list, zip(*streams, strict=True)), self.numbers.update, self.updates
+        )
+
+    # -- events of a training ----------------------------------------------------------------
+
+    def before(self, loss: float) -> None:
+        """Note the held-out loss before training."""
+        if self._finite(loss, "held-out loss before training"):
+            self.numbers.history.append({"epoch": 0, "val_loss": loss})
+            self.numbers.epoch = 1
+
+    def update(self, loss: float, gradient: object) -> None:
+        """Learn from the gradient (d,) of one batch."""
+        settings, now = self.settings, self.numbers
+        if not self._finite(loss, f"training loss of epoch {now.epoch}"):
+            return
+        step = (now.epoch - 1) * self.updates + now.update
+        now.rate = learning_rate(settings, step, self.updates, self.rate_factor)
+        # The average starts short and lengthens, so that early states do not linger.
+        momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
+        norm = self.learner.update(gradient, now.rate, momentum)
+        self._finite(norm, f"gradient of epoch {now.epoch}")
+        now.update += 1
+        now.loss += loss
+        now.norm += norm
+        now.norm_max = max(now.norm_max, norm)
+
+    def close_epoch(self, loss: float, seconds: float) -> None:
+        """Note the held-out loss of the averaged parameters after the epoch's last update."""
+        now, settings = self.numbers, self.settings
+        if not self._finite(loss, f"held-out loss of epoch {now.epoch}"):
+            return
+        lowest = now.history[now.best_epoch]["val_loss"]
+        if loss < lowest:
+            now.best_epoch, self.best = now.epoch, np.array(self.learner.average)
+        now.history.append(
+            {
+                "epoch": now.epoch,
+                "val_loss": loss,
+                "seconds": now.seconds + seconds,
+                "loss": now.loss / self.updates,
+                "learning_rate": now.rate,
+                "grad_norm": now.norm / self.updates,
+                "grad_norm_max": now.norm_max,
+                "events_per_second": self.updates * self.size * len(self.parts) / now.seconds,
+                "waiting": now.waited / now.seconds,
+            }
+        )
+        now.total_seconds += now.seconds + seconds
+        bound = settings.divergence * max(math.log(2), abs(now.history[0]["val_loss"]))
+        if loss > bound:
+            now.failure = (
+                f"{self.task.name}: held-out loss of epoch {now.epoch} is {loss:.4g}, above "
+                f"{bound:.4g}: the training diverges. {_ADVICE}"
+            )
+        now.finished = (
+            now.epoch >= settings.epochs or now.epoch - now.best_epoch >= settings.patience
+        )
+        now.epoch, now.update = now.epoch + 1, 0
+        now.loss = now.norm = now.norm_max = now.seconds = now.waited = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.numbers.finished or self.numbers.failure is not None
+
+    @property
+    def outcome(self) -> Fit | TrainingError:
+        """What the training that has ended gives."""
+        now = self.numbers
+        if now.failure:
+            return TrainingError(now.failure)
+        summary = self.totals | {"seconds": now.total_seconds, "resumed": now.resumed}
+        return Fit(self.best, now.history, now.best_epoch, summary)
+
+    # -- checkpoints -----------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        if self.task.checkpoint is not None:
+            arrays = self.learner.arrays() | {"best": self.best}
+            self.task.checkpoint.write(State(asdict(self.numbers), arrays))
+
+    def _resume(self) -> None:
+        state = self.task.checkpoint.read() if self.task.checkpoint else None
+        if state is None:
+            return
+        self.numbers = _Numbers(**state.progress)
+        self.best = state.arrays.pop("best")
+        self.learner.restore(state.arrays)
+        if not self.ended:
+            self.numbers.resumed += 1
+
+    def _finite(self, value: float, what: str) -> bool:
+        """Return whether the value is finite; if not, the training has failed."""
+        if not math.isfinite(value):
+            self.numbers.failure = f"{self.task.name}: {what} is {value}. {_ADVICE}"
+        return self.numbers.failure is None
+
+
+def rate_scale(settings: Training, ranks: int) -> float:
+    """Return the factor on the learning rate for larger batches of several ranks."""
+    return {"none": 1.0, "sqrt": math.sqrt(ranks), "linear": float(ranks)}[
+        settings.scale_with_ranks
+    ]
+
+
+def _totals(parts: list[Part], what: str) -> tuple[list[int], tuple[float, float]]:
+    """Return the events per source and the sums of weights in class A and class B."""
+    totals = [part.totals() for part in parts]
+    counts = [count for count, _, _ in totals]
+    sums = (sum(t[1] for t in totals), sum(t[2] for t in totals))
+    if min(counts) == 0 or not min(sums) > 0:
+        raise TrainingError(
+            f"{what}: {counts} events, sums of weights {sums} in the two classes. "
+            "Give more events, or another training.validation."
+        )
+    return counts, sums
+
+
+def _normalised(source: Source, rounds: float, sums: tuple[float, float]) -> Source:
+    """Return the source with weights such that each class has 1/2 of a batch's expected loss.
+
+    Args:
+        source: events with their weights as they are.
+        rounds: batches that it takes to see all training events of the source once.
+        sums: sums of weights in class A and class B over all training events.
+    """
+    factors = (np.broadcast_to(0.5 * rounds / total, len(source.event_id)) for total in sums)
+    return replace(
+        source,
+        **{
+            name: (*weights, factor) if weights else ()
+            for name, weights, factor in zip(
+                ("numerator", "denominator"),
+                (source.numerator, source.denominator),
+                factors,
+                strict=True,
+            )
+        },
+    )
