@@ -88,7 +88,7 @@ def test_what_is_not_a_configuration_is_refused(raw):
         ("training", {"validation": 1.0}),
         ("training", {"ema": 1.0}),
         ("training", {"clip_norm": 0}),
-        ("training", {"optimizer": "sgd"}),
+        ("training", {"optimizer": "rmsprop"}),
         ("training", {"batch_size": 2.5}),
         ("unfolding", {"iterations": 0}),
         ("unfolding", {"particle_level": "fiducial"}),

@@ -57,7 +57,7 @@ class Learner:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything that the next update depends on, for a checkpoint."""
-        return {name: np.array(variable.value) for name, variable in self._variables().items()}
+        return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Go back to the state that `arrays` returned."""

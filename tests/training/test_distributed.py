@@ -1,0 +1,187 @@
+"""Two ranks give what one gives. They are threads here; Horovod's own are in tests/cluster."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from small_networks import changed
+from training_inputs import classifier, settings, twins, two_classes
+
+from omniflow.errors import TrainingError
+from omniflow.models import registry
+from omniflow.training import distributed
+from omniflow.training.checkpoint import Checkpoint
+from omniflow.training.distributed import RankError, Ranks
+from omniflow.training.graph import Graph
+from omniflow.training.interrupt import Interrupt, Interrupted
+from omniflow.training.progress import Seeds, Task
+from omniflow.training.trainer import Trainer
+
+VARIABLES = ("HOROVOD_SIZE", "HOROVOD_RANK", "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS")
+
+
+class Thread(Ranks):
+    """One of several ranks in one process, which meet at a barrier."""
+
+    def __init__(self, rank, size, meeting):
+        self.rank, self.size, self.meeting = rank, size, meeting
+
+    def _exchange(self, value):
+        table, barrier = self.meeting
+        table[self.rank] = value
+        barrier.wait(60)
+        found = [table[rank] for rank in range(self.size)]
+        barrier.wait(60)
+        return found
+
+    def sum(self, arrays):
+        every = self._exchange([np.asarray(array) for array in arrays])
+        return [np.sum(columns, axis=0) for columns in zip(*every, strict=True)]
+
+    def first(self, array):
+        return self._exchange(array)[0]
+
+
+def _run(size, work):
+    """Call work(ranks) once per rank, side by side, and return what each returns."""
+    meeting = ({}, threading.Barrier(size))
+    with ThreadPoolExecutor(size) as pool:
+        futures = [pool.submit(work, Thread(rank, size, meeting)) for rank in range(size)]
+    return [future.result() for future in futures]
+
+
+def _trainer(ranks, interrupt=None, **changes):
+    model = registry.build(classifier("deepsets"), 3, 2)
+    chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
+    engine = Graph(model, two_classes(2)[0].features, 3)
+    return Trainer(model, chosen, engine, ranks, interrupt)
+
+
+def _task(trainer, sources, initial=1, checkpoint=None):
+    weights = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(initial))
+    seeds = Seeds(17, np.random.SeedSequence(3))
+    return Task("network", sources, registry.flatten(weights), seeds, 1.0, checkpoint)
+
+
+@pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_give_what_one_gives(size, sources, float64):
+    """Odd numbers of events, batches that do not divide by the ranks, one rank with other start."""
+
+    def work(ranks):
+        trainer = _trainer(ranks)
+        (fit,) = trainer.fit([_task(trainer, sources, initial=1 + ranks.rank)])
+        parts = trainer.predict([fit.parameters], sources[-1])
+        return fit, np.concatenate([found[0] for _, found in parts])
+
+    (alone, logits), *_ = _run(1, work)
+    assert alone.best_epoch > 0
+    for fit, found in _run(size, work):
+        np.testing.assert_allclose(fit.parameters, alone.parameters, atol=1e-10)
+        np.testing.assert_allclose(found, logits, atol=1e-6)
+        for a, b in zip(fit.history, alone.history, strict=True):
+            assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-12)
+            assert a.get("loss") == pytest.approx(b.get("loss"), rel=1e-12)
+        assert fit.summary["train_events"] == alone.summary["train_events"]
+
+
+def test_ranks_share_the_work(monkeypatch):
+    sources, sizes = two_classes(300), {}
+
+    def work(ranks):
+        trainer = _trainer(ranks, epochs=1)
+        sizes[ranks.rank] = counts = []
+        prepare = trainer.engine.prepare
+
+        def spy(batches):
+            counts.append([len(index) for index in batches[0][1]])
+            return prepare(batches)
+
+        trainer.engine.prepare = spy
+        return trainer.fit([_task(trainer, sources)])[0]
+
+    (fit, _) = _run(2, work)
+    assert sizes[0] == sizes[1] == [[16, 16]] * fit.summary["updates_per_epoch"]
+
+
+@pytest.mark.parametrize(("scaling", "rate"), [("sqrt", 0.2 * 2**0.5), ("linear", 0.4)])
+def test_batch_and_rate_grow_with_the_ranks_on_request(scaling, rate):
+    sources = two_classes(300)
+
+    def work(ranks):
+        trainer = _trainer(ranks, epochs=1, scale_with_ranks=scaling)
+        return trainer.fit([_task(trainer, sources)])[0]
+
+    fit, _ = _run(2, work)
+    alone = work(Ranks())
+    assert fit.history[1]["learning_rate"] == pytest.approx(rate)
+    assert alone.history[1]["learning_rate"] == pytest.approx(0.2)
+    assert fit.summary["updates_per_epoch"] == alone.summary["updates_per_epoch"] // 2
+
+
+def test_all_ranks_stop_where_one_is_told_to(tmp_path):
+    sources = two_classes(300)
+
+    def work(ranks):
+        interrupt = Interrupt()
+        interrupt.requested = ranks.rank == 1
+        trainer = _trainer(ranks, interrupt)
+        state = Checkpoint(tmp_path / f"{ranks.rank}.h5", "key")
+        with pytest.raises(Interrupted):
+            trainer.fit([_task(trainer, sources, checkpoint=state)])
+
+    _run(2, work)
+    # Rank 0 alone writes, after the same update.
+    assert [path.name for path in tmp_path.iterdir()] == ["0.h5"]
+    assert Checkpoint(tmp_path / "0.h5", "key").read().progress["update"] == 1
+
+
+def test_more_ranks_than_events_of_a_batch_are_an_error():
+    data, simulation = two_classes(12)
+    few = changed(data, select=np.arange(12) < 12)
+    ranks = Ranks()
+    ranks.size = 64
+    trainer = _trainer(ranks)
+    with pytest.raises(TrainingError, match=r"fewer than the 64 ranks.*lower execution\.ranks"):
+        trainer.fit([_task(trainer, (few, simulation))])
+
+
+# -- starting ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+def test_one_rank_needs_nothing(environment, tmp_path):
+    environment.setenv("SLURM_NTASKS", "8")  # a whole node, of which one process is used
+    ranks = distributed.start(1, tmp_path)
+    assert (ranks.rank, ranks.local, ranks.size) == (0, 0, 1)
+    assert not list(tmp_path.iterdir())
+    arrays = [np.ones(2), np.zeros(1)]
+    assert ranks.sum(arrays) == arrays
+    assert ranks.first(arrays[0]) is arrays[0]
+
+
+def test_a_job_started_otherwise_than_configured_is_refused(environment, tmp_path):
+    with pytest.raises(RankError, match=r"ranks is 2, but this job runs as 1 process"):
+        distributed.start(2, tmp_path)
+    environment.setenv("HOROVOD_SIZE", "4")
+    with pytest.raises(RankError, match=r"ranks is 1, but this job runs as 4 process"):
+        distributed.start(1, tmp_path)
+
+
+def test_without_horovod_the_message_says_how_to_get_it(environment, tmp_path):
+    environment.setenv("SLURM_NTASKS", "2")
+    environment.setitem(__import__("sys").modules, "horovod.tensorflow", None)
+    with pytest.raises(RankError, match=r"Horovod is not installed.*docs/hpc\.md"):
+        distributed.start(2, tmp_path)
+
+
+def test_tasks_per_node():
+    assert distributed._tasks_per_node("4(x2),1") == [4, 4, 1]
+    assert distributed._tasks_per_node("2") == [2]

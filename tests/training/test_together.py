@@ -1,0 +1,142 @@
+"""Networks trained together are the networks that each would be alone."""
+
+import numpy as np
+import pytest
+from small_networks import changed, make_trainer, predict
+from training_inputs import classifier, settings, twins, two_classes
+
+from omniflow.errors import TrainingError
+from omniflow.models import registry
+from omniflow.training.graph import Graph
+from omniflow.training.progress import Seeds, Task
+from omniflow.training.trainer import Trainer
+
+
+def _task(trainer, k, sources, name=None):
+    initial = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(k))
+    seeds = Seeds(10 + k, np.random.SeedSequence(20 + k))
+    return Task(name or f"network {k}", sources, registry.flatten(initial), seeds)
+
+
+def _trainer(kind, stack, xla=False, **changes):
+    model = registry.build(classifier(kind), 3, 2)
+    chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.1} | changes))
+    engine = Graph(model, two_classes(2)[0].features, 3, stack, xla)
+    return Trainer(model, chosen, engine)
+
+
+def _same(one, two, tolerance=1e-5):
+    np.testing.assert_allclose(one.parameters, two.parameters, atol=tolerance)
+    assert one.best_epoch == two.best_epoch
+    assert len(one.history) == len(two.history)
+    for a, b in zip(one.history, two.history, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], abs=tolerance)
+    counts = ("train_events", "held_out_events", "updates_per_epoch")
+    assert [one.summary[key] for key in counts] == [two.summary[key] for key in counts]
+
+
+@pytest.mark.parametrize("kind", ["pet", "deepsets"])
+def test_a_stack_gives_the_networks_trained_alone(kind, float64):
+    """Own weights, splits, orders and numbers of updates; 3 and then 2 of 5 together."""
+    sources = [two_classes(150 + 40 * k, seed=k) for k in range(5)]
+    together, alone = (_trainer(kind, stack) for stack in (3, 1))
+    found = together.fit([_task(together, k, own) for k, own in enumerate(sources)])
+    assert len({fit.summary["updates_per_epoch"] for fit in found}) > 2
+    for k, own in enumerate(sources):
+        (expected,) = alone.fit([_task(alone, k, own)])
+        assert expected.best_epoch > 0
+        _same(found[k], expected)
+
+
+def test_each_stops_by_itself():
+    """Patience of 1 and a rate that does harm: some stop long before the others."""
+    changes = {"epochs": 12, "patience": 1, "learning_rate": 0.5, "ema": 0.0}
+    together, alone = (_trainer("mlp", stack, **changes) for stack in (4, 1))
+    sources = two_classes(200, shift=0.1)
+    found = together.fit([_task(together, k, sources) for k in range(4)])
+    lengths = [len(fit.history) for fit in found]
+    assert min(lengths) < max(lengths)
+    for k, fit in enumerate(found):
+        _same(fit, alone.fit([_task(alone, k, sources)])[0])
+
+
+def test_stopped_networks_are_not_evaluated_any_more(monkeypatch):
+    trainer = _trainer("mlp", 4, epochs=12, patience=1, learning_rate=0.5, ema=0.0)
+    sizes, gradient = [], trainer.engine.gradient
+
+    def spy(parameters, prepared):
+        sizes.append(len(parameters))
+        return gradient(parameters, prepared)
+
+    monkeypatch.setattr(trainer.engine, "gradient", spy)
+    found = trainer.fit([_task(trainer, k, two_classes(200, shift=0.1)) for k in range(4)])
+    updates = [(len(fit.history) - 1) * fit.summary["updates_per_epoch"] for fit in found]
+    assert sum(sizes) == sum(updates)
+    assert sizes[0] == 4 > sizes[-1]
+
+
+def test_one_after_the_other_is_bitwise_the_same():
+    """The number of networks that a job trains does not matter."""
+    trainer = make_trainer("deepsets", epochs=2)
+    sources = two_classes(200)
+    found = trainer.fit([_task(trainer, k, sources) for k in range(3)])
+    for k, fit in enumerate(found):
+        (alone,) = trainer.fit([_task(trainer, k, sources)])
+        np.testing.assert_array_equal(fit.parameters, alone.parameters)
+
+
+def test_a_failed_network_leaves_the_others_alone():
+    together, alone = (_trainer("deepsets", stack) for stack in (3, 1))
+    good = two_classes(200)
+    data, simulation = two_classes(200, seed=5)
+    data.features.event[::3] = np.nan
+    tasks = [_task(together, k, (data, simulation) if k == 1 else good) for k in range(3)]
+    found = together.fit(tasks)
+    assert isinstance(found[1], TrainingError)
+    assert str(found[1]).startswith("network 1: held-out loss before training is nan")
+    for k in (0, 2):
+        _same(found[k], alone.fit([_task(alone, k, good)])[0])
+
+
+def test_predictions_of_several_networks_are_those_of_each():
+    source = changed(twins(300), select=np.arange(300) % 3 > 0)
+    trainer = _trainer("pet", 2)
+    rows = [
+        registry.flatten(registry.initial_weights(trainer.engine.model, np.random.SeedSequence(k)))
+        for k in range(3)
+    ]
+    slices, parts = zip(*trainer.predict(rows, source), strict=True)
+    assert [part.stop for part in slices] == [300]
+    assert slices[0].start == 0
+    found = np.concatenate(parts, axis=1)
+    assert found.shape == (3, 300)
+    alone = _trainer("pet", 1)
+    for row, expected in zip(found, rows, strict=True):
+        np.testing.assert_allclose(row, predict(alone, expected, source), atol=1e-6)
+    assert np.isnan(found).sum() == 3 * 100
+
+
+def test_xla_gives_the_same_gradients():
+    source, stack = twins(80), 2
+    plain, compiled = (_trainer("pet", stack, xla).engine for xla in (False, True))
+    rows = [
+        registry.flatten(registry.initial_weights(plain.model, np.random.SeedSequence(k)))
+        for k in range(stack)
+    ]
+    batches = [((source,), [np.arange(50 - 20 * k)]) for k in range(stack)]
+    expected, found = (one.gradient(rows, one.prepare(batches)) for one in (plain, compiled))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for a, b in zip(found[1], expected[1], strict=True):
+        size = np.abs(b).max()
+        assert size > 0.1
+        np.testing.assert_allclose(a, b, atol=1e-5 * size)
+
+
+def test_xla_sees_few_lengths():
+    engine = _trainer("deepsets", 1, xla=True).engine
+    source = twins(600)
+    lengths = set()
+    for start in range(0, 600, 60):
+        for part in engine.prepare([((source,), [np.arange(start, start + 60)])]):
+            lengths.add(part[1].shape[1])
+    assert lengths <= {4, 8}
