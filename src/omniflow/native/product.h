@@ -41,6 +41,11 @@ void tile(const Factors<S>& f, Index row, Index column) {
 #pragma GCC unroll 4
     for (int j = 0; j < WIDTH; ++j)
       sums[i][j] = f.start ? load<V>(f.start + column + j * STEP) : V{};
+  S* c = f.c + row * f.c_stride + column;
+#pragma GCC unroll 12
+  for (int i = 0; i < HEIGHT; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < WIDTH; ++j) __builtin_prefetch(c + i * f.c_stride + j * STEP, 1);
   const S* a = f.a + row * f.down;
   const S* b = f.b + column;
   const Index down = f.down, across = f.across, b_stride = f.b_stride;
@@ -55,7 +60,6 @@ void tile(const Factors<S>& f, Index row, Index column) {
       for (int j = 0; j < WIDTH; ++j) sums[i][j] += left * right[j];
     }
   }
-  S* c = f.c + row * f.c_stride + column;
 #pragma GCC unroll 12
   for (int i = 0; i < HEIGHT; ++i, c += f.c_stride)
 #pragma GCC unroll 4

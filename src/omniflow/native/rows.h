@@ -111,19 +111,22 @@ template <class S>
 void softmax(const View<S>& p, Index n) {
   using V = Vector<S>;
   constexpr Index STEP = LANES<S>;
+  const Index last = p.columns - STEP;
+  const V lowest = fill<V>(std::numeric_limits<S>::lowest());
+  const auto real = counting<S>() < fill<V>(S(n - last));  // columns of the last vector
   for (Index i = 0; i < p.rows; ++i) {
     S* at = p.row(i);
-    for (Index j = n; j < p.columns; ++j) at[j] = std::numeric_limits<S>::lowest();
-    V highest = load<V>(at), sums{};
-    for (Index j = STEP; j < p.columns; j += STEP) highest = larger(highest, load<V>(at + j));
+    V highest = real ? load<V>(at + last) : lowest, sums{};
+    store(at + last, highest);
+    for (Index j = 0; j < last; j += STEP) highest = larger(highest, load<V>(at + j));
     const S most = largest<S>(highest);
-    for (Index j = 0; j < p.columns; j += STEP) {
+    for (Index j = 0; j <= last; j += STEP) {
       const V share = exponential<S>(V(load<V>(at + j) - most));
       sums += share;
       store(at + j, share);
     }
     const S inverse = S(1) / total<S>(sums);
-    for (Index j = 0; j < p.columns; j += STEP) store(at + j, V(load<V>(at + j) * inverse));
+    for (Index j = 0; j <= last; j += STEP) store(at + j, V(load<V>(at + j) * inverse));
   }
 }
 

@@ -62,6 +62,13 @@ inline void each(Index n, F f) {
   for (; i < n; ++i) f(i, S{});
 }
 
+// 0, 1, 2 ...
+template <class S>
+inline Vector<S> counting() {
+  S numbers[LANES<S>];
+  for (Index i = 0; i < LANES<S>; ++i) numbers[i] = S(i);
+  return load<Vector<S>>(numbers);
+}
 template <class V>
 inline V larger(V a, V b) {
   return a > b ? a : b;
