@@ -1,46 +1,48 @@
 // Sizes and parameters of a network: as layers, folded, and their places in the flat vector.
 #pragma once
 
-#include <Eigen/Dense>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-namespace omniflow {
+#include "matrix.h"
+#include "product.h"
+#include "vector.h"
 
-using Index = Eigen::Index;
-template <class S>
-using Matrix = Eigen::Matrix<S, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-template <class S>
-using Row = Eigen::Matrix<S, 1, Eigen::Dynamic>;
-template <class S>
-using View = Eigen::Map<const Matrix<S>>;
+namespace omniflow {
 
 struct Sizes {  // as omniflow.training.native.Sizes
   int64_t features, event_features, neighbours, width, heads, blocks, class_blocks, rows_per_chunk;
 };
 
 template <class S>
-struct Dense {
-  Matrix<S> w;
-  Row<S> b;
-  void zero(Index in, Index out) { w.setZero(in, out), b.setZero(out); }
-  void operator+=(const Dense& other) { w += other.w, b += other.b; }
-  template <class X, class Y>
-  void apply(const X& x, Y& y) const {
-    y.noalias() = x * w;
-    y.rowwise() += b;
+struct Dense {  // y = x w + b, or gradient sums of w and b
+  Matrix<S> w, b, transposed;
+
+  void zero(Index in, Index out) { w.zero(in, out), b.zero(1, out); }
+  void turn() {
+    transposed.size(w.columns, w.rows);
+    transpose(w, transposed);
   }
-  template <class X, class Y>
-  void add(const X& x, Y& y) const {
-    y.noalias() += x * w;
-    y.rowwise() += b;
+  void operator+=(const Dense& other) {
+    for (Index i = 0; i < w.rows * w.columns; ++i) w.at[i] += other.w.at[i];
+    for (Index j = 0; j < b.columns; ++j) b.at[j] += other.b.at[j];
   }
-  // Gradient sums (in *this) of y = x w + b.
-  template <class X, class G>
-  void collect(const X& x, const G& g) {
-    w.noalias() += x.transpose() * g;
-    b += g.colwise().sum();
+  void apply(const View<S>& x, Matrix<S>& y) const {
+    y.size(x.rows, w.columns);
+    multiply(x, w, y, false, b.at);
+  }
+  void add(const View<S>& x, const View<S>& y) const { multiply(x, w, y, true, b.at); }
+  // Gradient with respect to x.
+  void back(const View<S>& g, Matrix<S>& to) const {
+    to.size(g.rows, w.rows);
+    multiply(g, transposed, to);
+  }
+  void add_back(const View<S>& g, const View<S>& to) const { multiply(g, transposed, to, true); }
+  // Adds gradients to the sums in *this.
+  void collect(const View<S>& x, const View<S>& g) {
+    multiply_transposed(x, g, w, true);
+    add_rows(g, b.at);
   }
 };
 
@@ -65,7 +67,7 @@ struct Network {
   Edges<S> local_1, local_2;
   std::vector<Block<S>> blocks;
   std::vector<ClassBlock<S>> class_blocks;
-  Row<S> token;
+  Matrix<S> token;
 
   template <class F>
   void each(F f) {
@@ -75,103 +77,112 @@ struct Network {
     for (auto& c : class_blocks)
       f(c.query), f(c.key), f(c.value), f(c.output), f(c.first), f(c.second);
   }
+  std::vector<Dense<S>*> list() {
+    std::vector<Dense<S>*> found;
+    each([&](Dense<S>& d) { found.push_back(&d); });
+    return found;
+  }
   void zero_like(Network& other) {
-    *this = other;
-    each([](Dense<S>& d) { d.w.setZero(), d.b.setZero(); });
-    token.setZero();
+    blocks.resize(other.blocks.size()), class_blocks.resize(other.class_blocks.size());
+    const auto mine = list(), theirs = other.list();
+    for (size_t i = 0; i < mine.size(); ++i) mine[i]->zero(theirs[i]->w.rows, theirs[i]->w.columns);
+    token.zero(1, other.token.columns);
   }
   void add(Network& other) {
-    std::vector<Dense<S>*> mine, theirs;
-    each([&](Dense<S>& d) { mine.push_back(&d); });
-    other.each([&](Dense<S>& d) { theirs.push_back(&d); });
+    const auto mine = list(), theirs = other.list();
     for (size_t i = 0; i < mine.size(); ++i) *mine[i] += *theirs[i];
-    token += other.token;
+    for (Index j = 0; j < token.columns; ++j) token.at[j] += other.token.at[j];
   }
 };
 
-// Reads the flat parameters in the order of omniflow.training.native.parameters, or adds gradients
+// Reads the flat parameters in the order of omniflow.training.native._order, or adds gradients
 // to the places where they belong; folding and its transpose stand side by side.
 template <class S>
 struct Parameters {
   const S* values;
   S* gradients;
-  const int64_t* offsets;
+  const int64_t* places;
 
-  struct Entry {
-    Eigen::Map<const Matrix<S>> v;
-    Eigen::Map<Matrix<S>> g;
+  struct Entry {  // values and gradients of one array
+    const S* v;
+    S* g;
   };
-  Entry next(Index rows, Index columns) {
-    const int64_t at = *offsets++;
-    return {{values + at, rows, columns}, {gradients + at, rows, columns}};
+  Entry next() {
+    const int64_t at = *places++;
+    return {values + at, gradients + at};
   }
 
-  // Visits all layers: `take` is called with the folded layer, and either fills or reads it.
+  // Visits all layers, and either fills them from the values or adds their gradients.
+  template <bool READ>
+  void plain(Matrix<S>& m, Index rows, Index columns) {
+    const Entry e = next();
+    if (READ) m.size(rows, columns);
+    for (Index i = 0; i < rows * columns; ++i) READ ? m.at[i] = e.v[i] : e.g[i] += m.at[i];
+  }
   template <bool READ>
   void dense(Dense<S>& d, Index in, Index out) {
-    auto w = next(in, out), b = next(1, out);
-    if (READ)
-      d.w = w.v, d.b = b.v;
-    else
-      w.g += d.w, b.g += d.b;
+    plain<READ>(d.w, in, out);
+    plain<READ>(d.b, 1, out);
   }
   template <bool READ>
   void edges(Edges<S>& e, Index in, Index width) {
-    auto w = next(2 * in, 2 * width), b = next(1, 2 * width);
-    if (READ) {
-      e.neighbour.w = w.v.topRows(in);
-      e.self.w = w.v.bottomRows(in) - w.v.topRows(in);
-      e.self.b = b.v;
-      e.neighbour.b.setZero(2 * width);
-    } else {
-      w.g.topRows(in) += e.neighbour.w - e.self.w;
-      w.g.bottomRows(in) += e.self.w;
-      b.g += e.self.b;
+    const Entry w = next();
+    const Index n = in * 2 * width;  // first the rows of x_j - x_i, then those of x_i
+    if (READ) e.neighbour.zero(in, 2 * width), e.self.zero(in, 2 * width);
+    S *neighbour = e.neighbour.w.at, *self = e.self.w.at;
+    for (Index i = 0; i < n; ++i) {
+      if (READ)
+        neighbour[i] = w.v[i], self[i] = w.v[n + i] - w.v[i];
+      else
+        w.g[i] += neighbour[i] - self[i], w.g[n + i] += self[i];
     }
+    plain<READ>(e.self.b, 1, 2 * width);
     dense<READ>(e.output, 2 * width, width);
   }
-  // A dense layer behind a norm with scale `gamma` and shift `beta`.
-  template <bool READ, class W, class B>
-  void behind(W w, B b, Entry& gamma, Entry& beta, const Entry& kernel, Entry* bias,
-              Entry& kernel_g, S factor) {
-    if (READ) {
-      w = (kernel.v.array().colwise() * gamma.v.row(0).transpose().array()).matrix() * factor;
-      b = beta.v * kernel.v * factor;
-      if (bias) b += bias->v * factor;
-    } else {
-      kernel_g.g += (w.array().colwise() * gamma.v.row(0).transpose().array()).matrix() * factor;
-      gamma.g += (w.array() * kernel.v.array()).rowwise().sum().matrix().transpose() * factor;
-      beta.g += b * kernel.v.transpose() * factor;
-      kernel_g.g += beta.v.transpose() * b * factor;
-      if (bias) bias->g += b * factor;
+  // Columns w and b of a dense layer behind a norm with scale `gamma` and shift `beta`.
+  template <bool READ>
+  void behind(const View<S>& w, S* b, const Entry& gamma, const Entry& beta, bool has_bias,
+              S factor) {
+    const Entry kernel = next();
+    const Index out = w.columns;
+    for (Index i = 0; i < w.rows; ++i) {
+      S* row = w.row(i);
+      const S* v = kernel.v + i * out;
+      const S by = gamma.v[i] * factor, shift = beta.v[i] * factor;
+      if (READ) {
+        for (Index j = 0; j < out; ++j) row[j] = v[j] * by, b[j] += v[j] * shift;
+      } else {
+        S* g = kernel.g + i * out;
+        for (Index j = 0; j < out; ++j) g[j] += row[j] * by + b[j] * shift;
+        gamma.g[i] += dot(out, row, v) * factor;
+        beta.g[i] += dot(out, static_cast<const S*>(b), v) * factor;
+      }
     }
+    if (!has_bias) return;
+    const Entry bias = next();
+    for (Index j = 0; j < out; ++j) READ ? b[j] += bias.v[j] * factor : bias.g[j] += b[j] * factor;
   }
   template <bool READ>
-  void behind(Dense<S>& d, Entry& gamma, Entry& beta, Index in, Index out, bool has_bias,
-              S factor) {
-    auto w = next(in, out);
+  void behind(Dense<S>& d, const Entry& gamma, const Entry& beta, Index in, Index out,
+              bool has_bias, S factor) {
     if (READ) d.zero(in, out);
-    if (has_bias) {
-      auto b = next(1, out);
-      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, &b, w,
-                   factor);
-    } else {
-      behind<READ>(Eigen::Ref<Matrix<S>>(d.w), Eigen::Ref<Row<S>>(d.b), gamma, beta, w, nullptr, w,
-                   factor);
-    }
+    behind<READ>(d.w, d.b.at, gamma, beta, has_bias, factor);
   }
   // A dense layer whose output is scaled per channel.
   template <bool READ>
-  void scaled(Dense<S>& d, Entry w, Entry b, Entry scale) {
-    const auto s = scale.v.row(0).array();
-    if (READ) {
-      d.w = (w.v.array().rowwise() * s).matrix();
-      d.b = (b.v.array() * s).matrix();
-    } else {
-      w.g += (d.w.array().rowwise() * s).matrix();
-      b.g += (d.b.array() * s).matrix();
-      scale.g += (d.w.array() * w.v.array()).colwise().sum().matrix();
-      scale.g += (d.b.array() * b.v.array()).matrix();
+  void scaled(Dense<S>& d, Index in, Index out) {
+    const Entry w = next(), b = next(), scale = next();
+    if (READ) d.zero(in, out);
+    for (Index i = 0; i <= in; ++i) {
+      S* row = i < in ? d.w.row(i) : d.b.at;
+      const S* v = i < in ? w.v + i * out : b.v;
+      S* g = i < in ? w.g + i * out : b.g;
+      for (Index j = 0; j < out; ++j) {
+        if (READ)
+          row[j] = v[j] * scale.v[j];
+        else
+          g[j] += row[j] * scale.v[j], scale.g[j] += row[j] * v[j];
+      }
     }
   }
 
@@ -186,38 +197,29 @@ struct Parameters {
     dense<READ>(n.condition, z.event_features, 2 * d);
     n.blocks.resize(z.blocks);
     for (auto& block : n.blocks) {
-      auto gamma = next(1, d), beta = next(1, d);
+      const Entry gamma = next(), beta = next();
       if (READ) block.qkv.zero(d, 3 * d);
-      for (Index part = 0; part < 3; ++part) {
-        auto w = next(d, d);
-        auto b = part == 1 ? w : next(1, d);  // keys have no bias
-        behind<READ>(block.qkv.w.middleCols(part * d, d), block.qkv.b.segment(part * d, d), gamma,
-                     beta, w, part == 1 ? nullptr : &b, w, part == 0 ? root : S(1));
-      }
-      auto wo = next(d, d), bo = next(1, d), so = next(1, d);
-      scaled<READ>(block.output, wo, bo, so);
-      auto gamma_2 = next(1, d), beta_2 = next(1, d);
+      for (Index part = 0; part < 3; ++part)  // keys have no bias
+        behind<READ>(block.qkv.w.some_columns(part * d, d), block.qkv.b.at + part * d, gamma, beta,
+                     part != 1, part == 0 ? root : S(1));
+      scaled<READ>(block.output, d, d);
+      const Entry gamma_2 = next(), beta_2 = next();
       behind<READ>(block.first, gamma_2, beta_2, d, 2 * d, true, S(1));
-      auto w2 = next(2 * d, d), b2 = next(1, d), s2 = next(1, d);
-      scaled<READ>(block.second, w2, b2, s2);
+      scaled<READ>(block.second, 2 * d, d);
     }
-    auto token = next(1, d);
-    if (READ)
-      n.token = token.v;
-    else
-      token.g += n.token;
+    plain<READ>(n.token, 1, d);
     n.class_blocks.resize(z.class_blocks);
     for (auto& block : n.class_blocks) {
-      auto gamma = next(1, d), beta = next(1, d);
+      const Entry gamma = next(), beta = next();
       behind<READ>(block.query, gamma, beta, d, d, true, root);
       behind<READ>(block.key, gamma, beta, d, d, false, S(1));
       behind<READ>(block.value, gamma, beta, d, d, true, S(1));
       dense<READ>(block.output, d, d);
-      auto gamma_2 = next(1, d), beta_2 = next(1, d);
+      const Entry gamma_2 = next(), beta_2 = next();
       behind<READ>(block.first, gamma_2, beta_2, d, 2 * d, true, S(1));
       dense<READ>(block.second, 2 * d, d);
     }
-    auto gamma = next(1, d), beta = next(1, d);
+    const Entry gamma = next(), beta = next();
     behind<READ>(n.head, gamma, beta, d, 1, true, S(1));
   }
 };

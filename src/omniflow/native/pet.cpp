@@ -22,6 +22,7 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
            const S* a, const S* b, int threads, S* logits, S* gradient) {
   Network<S> network;
   Parameters<S>{parameters, gradient, places}.template visit<true>(network, z);
+  network.each([](Dense<S>& d) { d.turn(); });
   std::vector<int64_t> cuts{0};
   for (int64_t e = 1; e <= events; ++e)
     if (e == events || offsets[e + 1] - offsets[cuts.back()] > z.rows_per_chunk) cuts.push_back(e);
@@ -31,24 +32,29 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
   std::vector<Network<S>> sums(gradient ? workers : 0);
   auto work = [&](int worker) {
     if (gradient) sums[worker].zero_like(network);
+    Chunk<S> chunk(network, z);
+    Matrix<S> slope;
     // Fixed shares, so that sums do not depend on which thread is faster.
     for (int64_t c = worker; c < chunks; c += workers) {
       const int64_t first = cuts[c], last = cuts[c + 1], row = offsets[first];
-      std::vector<Span> spans;
+      chunk.in.spans.clear();
       for (int64_t e = first; e < last; ++e)
-        spans.push_back({Index(offsets[e] - row), Index(offsets[e + 1] - offsets[e])});
-      Chunk<S> chunk(network, z, spans, particles + row * z.features,
-                     neighbours + row * z.neighbours, event + first * z.event_features,
-                     Index(offsets[last] - row));
+        chunk.in.spans.push_back({Index(offsets[e] - row), Index(offsets[e + 1] - offsets[e])});
+      // Views are of numbers that may change; these are only read.
+      chunk.in.raw = {const_cast<S*>(particles) + row * z.features, Index(offsets[last] - row),
+                      z.features, z.features};
+      chunk.in.event = {const_cast<S*>(event) + first * z.event_features, last - first,
+                        z.event_features, z.event_features};
+      chunk.in.neighbours = neighbours + row * z.neighbours;
       chunk.forward();
-      std::copy(chunk.logits.data(), chunk.logits.data() + (last - first), logits + first);
+      std::copy_n(chunk.logits.at, last - first, logits + first);
       if (!gradient) continue;
-      Row<S> slope(last - first);
+      slope.size(last - first, 1);
       for (int64_t e = first; e < last; ++e) {
         const double v = logits[e], small = std::log1p(std::exp(-std::abs(v)));
         losses[worker] += a[e] * (small + std::max(-v, 0.0)) + b[e] * (small + std::max(v, 0.0));
         const double sigmoid = v >= 0 ? 1 / (1 + std::exp(-v)) : std::exp(v) / (1 + std::exp(v));
-        slope[e - first] = S(b[e] * sigmoid - a[e] * (1 - sigmoid));
+        slope.at[e - first] = S(b[e] * sigmoid - a[e] * (1 - sigmoid));
       }
       chunk.backward(slope, sums[worker]);
     }

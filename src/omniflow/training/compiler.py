@@ -7,32 +7,27 @@ import ctypes
 import fcntl
 import functools
 import hashlib
-import importlib.util
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from omniflow.errors import OmniflowError
 from omniflow.files import atomic_path
 
 SOURCES = Path(__file__).parents[1] / "native"
-# The widest vectors pay; without errno the compiler may use vector square roots. No -ffast-math:
-# sums keep their order, so that two runs agree bit by bit.
+# Multiplication and addition in one step, vector square roots (no errno), the widest vectors. No
+# -ffast-math: sums keep their order, so that two runs agree bit by bit.
 FLAGS = (
-    *("-std=c++17", "-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic", "-march=native"),
-    *(
-        "-mprefer-vector-width=512",
-        "-fno-math-errno",
-        "-DNDEBUG",
-        "-shared",
-        "-fPIC",
-        "-fvisibility=hidden",
-        "-pthread",
-    ),
+    *("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=fast", "-fno-math-errno"),
+    *("-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"),
+)
+PROCESSOR = (
+    ("-march=native", "-mprefer-vector-width=512")
+    if platform.machine() in ("x86_64", "AMD64")
+    else ("-mcpu=native",)
 )
 
 
@@ -48,9 +43,9 @@ def library(double: bool = False) -> ctypes.CDLL:
     that a home folder shared by different machines serves each its own.
 
     Raises:
-        CompilerError: no compiler, no Eigen, or the compiler's own message.
+        CompilerError: no compiler, or the compiler's own message.
     """
-    flags = (*FLAGS, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+    flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
     path = _cache() / f"pet-{_key(flags)}.so"
     try:
         if not path.is_file():
@@ -84,31 +79,10 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     if compiler is None:
         raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
     with atomic_path(path) as temporary:
-        command = [
-            compiler,
-            *flags,
-            f"-I{_eigen()}",
-            str(SOURCES / "pet.cpp"),
-            "-o",
-            str(temporary),
-        ]
+        command = [compiler, *flags, str(SOURCES / "pet.cpp"), "-o", str(temporary)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
-
-
-def _eigen() -> Path:
-    """Return the folder of Eigen's headers, which TensorFlow brings with it."""
-    for folder in _package_folders("tensorflow"):
-        if (folder / "include" / "Eigen" / "Dense").is_file():
-            return folder / "include"
-    raise CompilerError("TensorFlow's include folder, which holds Eigen, is not there.")
-
-
-def _package_folders(name: str) -> Iterator[Path]:
-    spec = importlib.util.find_spec(name)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        yield Path(folder)
 
 
 def _key(flags: tuple[str, ...]) -> str:

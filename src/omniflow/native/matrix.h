@@ -1,0 +1,61 @@
+// Matrices, stored by rows, and views of parts of them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <vector>
+
+namespace omniflow {
+
+using Index = std::ptrdiff_t;
+
+template <class S>
+struct View {  // rows x columns; rows start `stride` numbers apart
+  S* at = nullptr;
+  Index rows = 0, columns = 0, stride = 0;
+
+  S* row(Index i) const { return at + i * stride; }
+  View part(Index row, Index column, Index rows, Index columns) const {
+    return {at + row * stride + column, rows, columns, stride};
+  }
+  View some_rows(Index row, Index rows) const { return part(row, 0, rows, columns); }
+  View some_columns(Index column, Index columns) const { return part(0, column, rows, columns); }
+};
+
+template <class S>
+struct Aligned {  // allocator: vectors do not straddle cache lines
+  using value_type = S;
+  static constexpr std::align_val_t LINE{64};
+  Aligned() = default;
+  template <class T>
+  Aligned(const Aligned<T>&) {}
+  S* allocate(size_t n) { return static_cast<S*>(::operator new(n * sizeof(S), LINE)); }
+  void deallocate(S* at, size_t) { ::operator delete(at, LINE); }
+  bool operator==(const Aligned&) const { return true; }
+  bool operator!=(const Aligned&) const { return false; }
+};
+
+// Owns its numbers, and keeps their memory when it gets another size.
+template <class S>
+struct Matrix : View<S> {
+  std::vector<S, Aligned<S>> store;
+
+  Matrix() = default;
+  Matrix(Matrix&&) = default;
+  void size(Index rows, Index columns) {
+    if (size_t(rows * columns) > store.size()) store.resize(size_t(rows * columns));
+    static_cast<View<S>&>(*this) = {store.data(), rows, columns, columns};
+  }
+  void zero(Index rows, Index columns) {
+    size(rows, columns);
+    std::fill_n(this->at, rows * columns, S(0));
+  }
+  void copy(const View<S>& x) {
+    size(x.rows, x.columns);
+    for (Index i = 0; i < x.rows; ++i) std::copy_n(x.row(i), x.columns, this->row(i));
+  }
+};
+
+}  // namespace omniflow
