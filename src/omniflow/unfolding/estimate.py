@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from omniflow.config.schema import Classifier, Sample
 from omniflow.unfolding.plan import Plan
@@ -168,9 +167,9 @@ def measured_rates(plan: Plan) -> dict[int, float] | None:
             for step in (1, 2):
                 path = plan.history(plan.blocks(group, 1, step)[0])
                 if path.is_file():
-                    networks = json.loads(path.read_text(encoding="utf-8"))["networks"]
-                    epochs = [epoch for network in networks for epoch in network["epochs"]]
-                    rates[step] += [e["events_per_second"] for e in epochs if "events_per_second" in e]
+                    for network in json.loads(path.read_text(encoding="utf-8"))["networks"]:
+                        # Nothing is trained in epoch 0.
+                        rates[step] += [e["events_per_second"] for e in network["epochs"][1:]]
     if not all(rates.values()):
         return None
     return {step: sum(found) / len(found) for step, found in rates.items()}
