@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 from omniflow import config as settings
 from omniflow.errors import ConfigError
 from omniflow.files import write_text
+from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
 
 min_version("9.20")
@@ -26,6 +27,7 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 
+LIMITS = Limits(PLAN)
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 ENVIRONMENT = (
     "../../envs/gpu.yaml" if PLAN.config.execution.gpus else "../../envs/cpu.yaml"
@@ -43,6 +45,11 @@ wildcard_constraints:
     block=r"\d+",
     model=r"\d+",
     method="[a-z0-9][a-z0-9_-]*",
+
+
+# A few seconds and 1 GB at millions of events, once per step: a queue would take longer.
+localrules:
+    aggregate,
 
 
 include: "workflow/rules/common.smk"

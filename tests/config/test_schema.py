@@ -140,6 +140,12 @@ def test_heads_must_divide_the_width_of_a_pet_alone():
     assert validate(_raw(classifier={"width": 30, "kind": "mlp"})).classifier.width == 30
 
 
+def test_several_ranks_have_a_gpu_each_or_none():
+    for ranks, gpus in ((1, 2), (2, 0), (2, 2)):
+        assert validate(_raw(execution={"ranks": ranks, "gpus": gpus})).execution.ranks == ranks
+    _refused(r"gpus \(1\) must be 0 or as many as ranks \(2\)", execution={"ranks": 2, "gpus": 1})
+
+
 def test_a_truncated_mean_needs_three_members():
     _refused("at least 3", methods={"step": {"members": 2, "aggregate": "truncated_mean"}})
     validate(_raw(methods={"step": {"members": 3, "aggregate": "truncated_mean"}}))

@@ -1,4 +1,34 @@
-"""What rules ask the plan about the job that wildcards name."""
+"""What rules ask the plan about the job that wildcards name, and how trainings start."""
+
+import os
+
+EXECUTION = PLAN.config.execution
+
+# What trainings ask for beside memory and time. Resources and not parameters, so that a study moves
+# from one machine to another without training again.
+TRAINING = {"gpu": EXECUTION.gpus, "cpus_per_task": EXECUTION.threads}
+if EXECUTION.ranks > 1:
+    # Without tasks_per_gpu=0 the executor multiplies tasks by GPUs; memory goes with the ranks to
+    # whatever node they get.
+    TRAINING |= {
+        "mpi": "srun",
+        "tasks": EXECUTION.ranks,
+        "tasks_per_gpu": 0,
+        "mem_mb_per_cpu": lambda wildcards, attempt: LIMITS.memory_per_cpu(attempt),
+    }
+
+
+def launcher(wildcards):
+    """Return the command that starts the ranks of a training."""
+    if EXECUTION.ranks == 1:
+        return "python"
+    if "SLURM_JOB_ID" in os.environ:
+        gpus = " --gpus-per-task=1" if EXECUTION.gpus else ""
+        return (
+            f"srun --ntasks={EXECUTION.ranks} --cpus-per-task={EXECUTION.threads}{gpus}"
+            " --kill-on-bad-exit=1 python"
+        )
+    return f"horovodrun -np {EXECUTION.ranks} --gloo python"
 
 
 def block(wildcards):

@@ -14,8 +14,12 @@ rule combine:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            1000, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.results_minutes(
+            wildcards.method, attempt
+        ),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "combine.py",
@@ -40,8 +44,12 @@ rule histograms:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            3000, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.results_minutes(
+            wildcards.method, attempt
+        ),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "histograms.py",
@@ -64,8 +72,10 @@ rule tables:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            2500, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "tables.py",
@@ -94,7 +104,7 @@ rule report:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=60,
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "report.py",

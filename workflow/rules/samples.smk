@@ -14,8 +14,12 @@ rule event_store:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            2000, wildcards.role, attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
+            wildcards.role, attempt
+        ),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "event_store.py",
@@ -38,8 +42,10 @@ rule scaling:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            100, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "scaling.py",
@@ -62,8 +68,12 @@ rule features:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            1000, wildcards.role, attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
+            wildcards.role, attempt
+        ),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "features.py",
@@ -86,8 +96,12 @@ rule observables:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            1500, wildcards.role, attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
+            wildcards.role, attempt
+        ),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "observables.py",

@@ -17,18 +17,19 @@ rule pretrain:
         PLAN.path("benchmark", job="pretrain-{model}")
     conda:
         ENVIRONMENT
-    threads: PLAN.config.execution.threads
+    threads: EXECUTION.ranks * EXECUTION.threads
     resources:
-        mem_mb=PLAN.config.execution.mem_mb,
-        runtime=PLAN.config.execution.runtime,
-        gpu=PLAN.config.execution.gpus,
+        **TRAINING,
+        mem_mb=lambda wildcards, attempt: LIMITS.training_memory(attempt),
+        runtime=lambda wildcards, attempt: LIMITS.training_minutes(1, 0, attempt),
+        launcher=launcher,
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "pretrain.py",
         depends=PLAN.training_fingerprint(),
     shell:
-        "python {params.script:q} --config {params.config:q} --model {wildcards.model:q}"
-        " > {log:q} 2>&1"
+        "exec {resources.launcher} {params.script:q} --config {params.config:q}"
+        " --model {wildcards.model:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -44,18 +45,21 @@ rule train:
         PLAN.path("benchmark", job=f"train-{STAGE}-block-{{block}}")
     conda:
         ENVIRONMENT
-    threads: PLAN.config.execution.threads
+    threads: EXECUTION.ranks * EXECUTION.threads
     resources:
-        mem_mb=PLAN.config.execution.mem_mb,
-        runtime=PLAN.config.execution.runtime,
-        gpu=PLAN.config.execution.gpus,
+        **TRAINING,
+        mem_mb=lambda wildcards, attempt: LIMITS.training_memory(attempt),
+        runtime=lambda wildcards, attempt: LIMITS.block_minutes(
+            block(wildcards), attempt
+        ),
+        launcher=launcher,
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "train.py",
         depends=lambda wildcards: PLAN.training_fingerprint(block(wildcards).networks),
     shell:
-        "python {params.script:q} --config {params.config:q} --chain {wildcards.chain:q}"
-        " --pass {wildcards.pass_:q} --group {wildcards.group:q}"
+        "exec {resources.launcher} {params.script:q} --config {params.config:q}"
+        " --chain {wildcards.chain:q} --pass {wildcards.pass_:q} --group {wildcards.group:q}"
         " --iteration {wildcards.iteration:q} --step {wildcards.step:q}"
         " --block {wildcards.block:q} > {log:q} 2>&1"
 
@@ -75,8 +79,10 @@ rule aggregate:
         ENVIRONMENT
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            300, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "aggregate.py",

@@ -292,7 +292,7 @@ class Execution(Section):
     networks_per_job: Positive = Field(
         5, description="Networks trained one after the other in one job."
     )
-    threads: Positive = Field(1, description="Threads of one training job.")
+    threads: Positive = Field(1, description="Threads of one rank of a training job.")
     engine: Literal["auto", "tensorflow", "native"] = Field(
         "auto",
         description="What evaluates networks. `native`: C++, for the PET on a CPU; compiled at its "
@@ -304,14 +304,29 @@ class Execution(Section):
         "tensors. `auto`: all of a job on a GPU, one at a time on a CPU.",
     )
     ranks: Positive = Field(
-        1, description="Processes that train each network together (Horovod, docs/hpc.md)."
+        1,
+        description="Processes of one training job; several share every batch, with Horovod.",
     )
     checkpoint: float = Field(
         10.0, gt=0, description="Minutes between checkpoints, from which a killed job goes on."
     )
-    mem_mb: Positive = Field(3000, description="Memory of one training job, in MB.")
-    runtime: Positive = Field(240, description="Time limit of one training job, in minutes.")
-    gpus: int = Field(0, ge=0, description="GPUs of one training job.")
+    mem_mb: Positive = Field(
+        3000, description="Memory of one rank of a training job, in MB; retries ask for more."
+    )
+    runtime: Positive | None = Field(
+        None,
+        description="Time limit of one training job, in minutes. Without it the limit is "
+        "estimated, and retries get more.",
+    )
+    gpus: int = Field(
+        0, ge=0, description="GPUs of one training job: none, or one for each of several ranks."
+    )
+
+    @model_validator(mode="after")
+    def _a_gpu_for_every_rank(self) -> Execution:
+        if self.ranks > 1 and self.gpus not in (0, self.ranks):
+            raise ValueError(f"gpus ({self.gpus}) must be 0 or as many as ranks ({self.ranks})")
+        return self
 
 
 class Config(Section):

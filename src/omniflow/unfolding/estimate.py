@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from omniflow.config.schema import Classifier
+from omniflow.config.schema import Classifier, Sample
 from omniflow.unfolding.plan import Plan
 
 # Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
@@ -14,8 +14,10 @@ from omniflow.unfolding.plan import Plan
 PARTICLES = 17.0
 PASSING = 0.52
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
-# with the native engine; replaced by measured rates as soon as the study has a timing table.
+# with the native engine; replaced by measured rates as soon as the study has some.
 THREAD_RATE = 3e10
+# The same for a GPU: a cautious guess, not measured.
+GPU_RATE = 1e12
 PARTICLE_FEATURES, EVENT_FEATURES = 7, 5
 
 
@@ -74,16 +76,12 @@ def parameters(settings: Classifier) -> tuple[float, float]:
 def estimate(plan: Plan) -> StudySize:
     """Return the estimated size of the study."""
     config = plan.config
-    events = {role: sample.events for role, sample in plan.samples.items()}
+    events = {role: records(sample) for role, sample in plan.samples.items()}
     known = {role: count or 0 for role, count in events.items()}
-    per_step = {
-        1: PASSING * (known["data"] + known["simulation"]),
-        2: float(known["simulation"]),
-    }
-    rates, measured = _rates(plan)
-    seconds = {
-        step: config.training.epochs * count / rates[step] for step, count in per_step.items()
-    }
+    per_step = trained_events(plan, known)
+    measured = measured_rates(plan)
+    rates = measured or rule_of_thumb(plan)
+    seconds = {step: config.training.epochs * per_step[step] / rates[step] for step in (1, 2)}
     seen: set[tuple[str, int]] = set()
     methods = {}
     for name, method in config.methods.items():
@@ -102,9 +100,8 @@ def estimate(plan: Plan) -> StudySize:
     networks = sum(size.networks - size.shared for size in methods.values())
     blocks = sum(1 for _ in plan.all_blocks())
     pretraining = len(plan.pretraining_networks)
-    pairs = sum(known[role] for role in plan.pretraining_roles) * PASSING
     total = networks / 2 * (seconds[1] + seconds[2])
-    total += pretraining * config.training.epochs * pairs / rates[1]
+    total += pretraining * config.training.epochs * per_step[0] / rates[1]
     return StudySize(
         events,
         methods,
@@ -112,28 +109,70 @@ def estimate(plan: Plan) -> StudySize:
         blocks + pretraining,
         total,
         _disk(plan, known, networks),
-        measured,
+        measured is not None,
     )
 
 
-def _rates(plan: Plan) -> tuple[dict[int, float], bool]:
-    """Return events per second of training in either step, and whether they were measured."""
-    path = plan.table("timing.csv")
-    if path.is_file():
-        found = {step: _measured(path, str(step)) for step in (1, 2)}
-        if all(found.values()):
-            return found, True
+def records(sample: Sample) -> int | None:
+    """Return the number of events of a sample; None where its files are not there to be asked."""
+    if sample.events is not None or sample.source != "h1":
+        return sample.events
+    import h5py
+
+    try:
+        total = 0
+        for path in sample.files:
+            with h5py.File(path, "r", locking=False) as file:
+                total += len(file["reco_event_features"])
+    except (OSError, KeyError):
+        return None  # the job that reads the sample says what is wrong with it
+    return max(total - sample.skip, 0)
+
+
+def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
+    """Return the events of one epoch by step; step 0 is pre-training."""
+    return {
+        0: PASSING * sum(events[role] for role in plan.pretraining_roles),
+        1: PASSING * (events["data"] + events["simulation"]),
+        2: float(events["simulation"]),
+    }
+
+
+def rule_of_thumb(plan: Plan) -> dict[int, float]:
+    """Return events per second of training in either step, from the size of the network."""
     per_particle, per_event = parameters(plan.config.classifier)
     # Six operations per parameter: two forward, four backward.
     work = 6 * (per_particle * PARTICLES + per_event)
-    rate = plan.config.execution.threads * THREAD_RATE / work
-    return {1: rate, 2: rate}, False
+    execution = plan.config.execution
+    rate = GPU_RATE if execution.gpus else execution.threads * THREAD_RATE
+    return dict.fromkeys((1, 2), execution.ranks * rate / work)
 
 
-def _measured(path: Path, step: str) -> float:
-    with open(path, encoding="utf-8", newline="") as file:
-        rates = [float(r["events_per_second"]) for r in csv.DictReader(file) if r["step"] == step]
-    return sum(rates) / len(rates) if rates else 0.0
+def measured_rates(plan: Plan) -> dict[int, float] | None:
+    """Return events per second of training in either step, as the study's own jobs measured them.
+
+    They come from the timing table, or else from the first histories; None where either step has
+    no measurement yet.
+    """
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    table = plan.table("timing.csv")
+    if table.is_file():
+        with open(table, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if row["step"] in ("1", "2"):
+                    rates[int(row["step"])].append(float(row["events_per_second"]))
+    else:
+        # All passes and lanes are alike: those of the first are looked at, where there are any.
+        for group in (g for chain in plan.chains for g in plan.groups(chain, 1)[:1]):
+            for step in (1, 2):
+                path = plan.history(plan.blocks(group, 1, step)[0])
+                if path.is_file():
+                    for network in json.loads(path.read_text(encoding="utf-8"))["networks"]:
+                        # Nothing is trained in epoch 0.
+                        rates[step] += [e["events_per_second"] for e in network["epochs"][1:]]
+    if not all(rates.values()):
+        return None
+    return {step: sum(found) / len(found) for step, found in rates.items()}
 
 
 def _disk(plan: Plan, events: dict[str, int], networks: int) -> float:
