@@ -56,12 +56,18 @@ class _Horovod(Ranks):
         self._calls = 0
 
     def sum(self, arrays: Sequence[Any]) -> list[Any]:
-        with self._named() as name:
-            tensors = list(arrays)
-            found = self._hvd.grouped_allreduce(_tensors(tensors), op=self._hvd.Sum, name=name)
+        tensors = _tensors(arrays)
+        found: dict[int, Any] = {}
+        # Horovod takes tensors of one type at a time.
+        for kind in dict.fromkeys(tensor.dtype for tensor in tensors):
+            rows = [row for row, tensor in enumerate(tensors) if tensor.dtype == kind]
+            with self._named() as name:
+                group = [tensors[row] for row in rows]
+                sums = self._hvd.grouped_allreduce(group, op=self._hvd.Sum, name=name)
+            found |= dict(zip(rows, sums, strict=True))
         return [
-            np.asarray(new) if isinstance(old, np.ndarray) else new
-            for old, new in zip(tensors, found, strict=True)
+            np.asarray(found[row]) if isinstance(array, np.ndarray) else found[row]
+            for row, array in enumerate(arrays)
         ]
 
     def first(self, array: np.ndarray) -> np.ndarray:
