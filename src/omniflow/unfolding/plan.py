@@ -386,13 +386,14 @@ class Plan:
         The number of iterations is left out: more of them train only the new ones.
         """
         whole = self.config.model_dump(mode="json")
-        unfolding = {k: v for k, v in whole["unfolding"].items() if k != "iterations"}
+        # How often a failed network is tried again changes none that did not fail.
+        del whole["unfolding"]["iterations"], whole["training"]["restarts"]
         names = [network.name for network in networks]
-        sections = [whole[name] for name in ("classifier", "training")]
+        sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
         engine = whole["execution"]["engine"]
-        return _hash([whole["study"]["seed"], *sections, engine, ranks, unfolding, names])
+        return _hash([whole["study"]["seed"], *sections, engine, ranks, names])
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""
