@@ -31,7 +31,7 @@ def log_ratio(x):
     return SHIFT * x - SHIFT**2 / 2
 
 
-def learned(seed):
+def learned(seed, precision=None):
     """Return x (200,000) of both classes and the logits of one network trained on them."""
     from omniflow.models import registry
     from omniflow.training.graph import Graph
@@ -51,7 +51,7 @@ def learned(seed):
         Source(features, ids, in_numerator, (weight,), ()),
         Source(features, ids, ~in_numerator, (), (weight,)),
     )
-    model = registry.build(Classifier(kind="mlp", width=32, blocks=2, features="plain"), 0, 1)
+    model = registry.build(Classifier(kind="mlp", width=32, blocks=2, features="plain"), 0, 1, precision)
     trainer = Trainer(model, TRAINING, Graph(model, features, 2))
     initial = registry.initial_weights(model, np.random.SeedSequence(seed))
     seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
@@ -61,9 +61,10 @@ def learned(seed):
     return x, np.concatenate(logits).astype(float)
 
 
-def test_mean_absolute_error_of_the_log_ratio():
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_mean_absolute_error_of_the_log_ratio(precision):
     """The mean is over events of both classes together, half of them from each (the mixture)."""
-    x, logits = learned(seed=1)
+    x, logits = learned(seed=1, precision=precision)
     # A ratio of 1 everywhere: E|0.3 x - 0.045| over the mixture is 0.242 by integration.
     grid = np.linspace(-9, 9, 20_001)
     mixture = (np.exp(-(grid**2) / 2) + np.exp(-((grid - SHIFT) ** 2) / 2)) / np.sqrt(8 * np.pi)

@@ -298,6 +298,11 @@ class Execution(Section):
         description="What evaluates networks. `native`: C++, for the PET on a CPU; compiled at its "
         "first use. `auto`: that where it can be used, TensorFlow elsewhere.",
     )
+    precision: Literal["float32", "mixed_bfloat16"] = Field(
+        "float32",
+        description="Of the networks' arithmetic in TensorFlow; parameters, norms, softmax and "
+        "logits stay in float32. `mixed_bfloat16` is for GPUs and changes results slightly.",
+    )
     stack: Literal["auto"] | Positive = Field(
         "auto",
         description="Networks of a job that TensorFlow trains together, as a leading axis of the "
@@ -321,6 +326,12 @@ class Execution(Section):
     gpus: int = Field(
         0, ge=0, description="GPUs of one training job: none, or one for each of several ranks."
     )
+
+    @model_validator(mode="after")
+    def _precision_of_the_engine(self) -> Execution:
+        if self.engine == "native" and self.precision != "float32":
+            raise ValueError("engine: native computes in float32 only; leave precision out")
+        return self
 
     @model_validator(mode="after")
     def _a_gpu_for_every_rank(self) -> Execution:

@@ -13,6 +13,11 @@ import tensorflow as tf
 Affine = tuple[tf.Tensor, tf.Tensor]
 
 
+def exact(x: tf.Tensor) -> tf.Tensor:
+    """Return x in float32 where it has less: sums, differences and exponentials need the digits."""
+    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+
+
 def affine(layer: keras.layers.Dense) -> Affine:
     """Return kernel and bias of a dense layer; without bias, 0."""
     kernel = tf.convert_to_tensor(layer.kernel)
@@ -23,6 +28,11 @@ def affine(layer: keras.layers.Dense) -> Affine:
 def apply(x: tf.Tensor, dense: Affine) -> tf.Tensor:
     """Return x @ kernel + bias for rows x (R, D)."""
     return tf.nn.bias_add(tf.matmul(x, dense[0]), dense[1])
+
+
+def head() -> keras.layers.Dense:
+    """Return the last layer, one logit; in mixed precision it alone computes in float32."""
+    return keras.layers.Dense(1, name="head", dtype=keras.config.dtype_policy().variable_dtype)
 
 
 def masked_mean(x: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -55,16 +65,18 @@ def standardised(x: tf.Tensor) -> tuple[tf.Tensor, object]:
 
     Rows are single particles, so padding never enters the statistics of another particle.
     """
+    kind, x = x.dtype, exact(x)
     centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + 1e-6)
     y = centred * inverse
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        upstream = exact(upstream)
         mean = tf.reduce_mean(upstream, axis=-1, keepdims=True)
         slope = tf.reduce_mean(upstream * y, axis=-1, keepdims=True)
-        return inverse * (upstream - mean - y * slope)
+        return tf.cast(inverse * (upstream - mean - y * slope), kind)
 
-    return y, gradient
+    return tf.cast(y, kind), gradient
 
 
 class LayerNorm(keras.layers.Layer):
@@ -195,7 +207,7 @@ def learned_neighbours(x: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
     """
     batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
     # Which particles are neighbours is a discrete choice: no gradient passes through it.
-    x = tf.reshape(tf.stop_gradient(x), (batch, length, x.shape[-1]))
+    x = exact(tf.reshape(tf.stop_gradient(x), (batch, length, x.shape[-1])))
     far = tf.constant(float("inf"), x.dtype)
     # |x_j|^2 - 2 x_i x_j orders the particles j as their distances to i do.
     square = tf.where(mask > 0, tf.reduce_sum(x * x, axis=-1), far)
@@ -248,7 +260,7 @@ class SelfAttention(Attention):
         x = tf.reshape(x, (batch, length, 3, self.heads, self.depth))
         query, key, value = tf.unstack(tf.transpose(x, (2, 0, 3, 1, 4)))
         scores = tf.matmul(query, key, transpose_b=True) + _excluded(mask)
-        mixed = tf.transpose(tf.matmul(tf.nn.softmax(scores), value), (0, 2, 1, 3))
+        mixed = tf.transpose(tf.matmul(_softmax(scores), value), (0, 2, 1, 3))
         output = scale.fold(affine(self.output_dense))
         return apply(tf.reshape(mixed, (-1, self.width)), output)
 
@@ -281,13 +293,17 @@ class ClassAttention(Attention):
         query = tf.einsum("bhd,chd->bhc", query, key)
         scores = tf.matmul(query, x, transpose_b=True) + tf.squeeze(_excluded(mask), 1)
         own = tf.matmul(query, token, transpose_b=True)
-        shares = tf.nn.softmax(tf.concat([own, scores], axis=2))
+        shares = _softmax(tf.concat([own, scores], axis=2))
         own, shares = tf.split(shares, (1, tf.shape(x)[1]), axis=2)
         mixed = tf.matmul(shares, x) + own * token
         kernel, bias = norm.fold(affine(self.value))
         kernel = tf.reshape(kernel, (self.width, self.heads, self.depth))
         mixed = tf.reshape(tf.einsum("bhc,chd->bhd", mixed, kernel), (-1, self.width)) + bias
         return self.output_dense(mixed)
+
+
+def _softmax(scores: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.nn.softmax(exact(scores)), scores.dtype)
 
 
 def _times(dense: Affine, factor: float) -> Affine:

@@ -13,6 +13,7 @@ from omniflow.models.layers import (
     LayerScale,
     LocalEmbedding,
     SelfAttention,
+    head,
     learned_neighbours,
     standardised,
 )
@@ -105,7 +106,7 @@ class PET(keras.Model):
             ClassBlock(settings, name=f"class_{i}") for i in range(settings.class_blocks)
         ]
         self.norm = LayerNorm(name="norm")
-        self.head = keras.layers.Dense(1, name="head")
+        self.head = head()
         self.width = width
 
     def build_for(self, particle_features: int, event_features: int) -> None:

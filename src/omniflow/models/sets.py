@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from omniflow.config.schema import Classifier
-from omniflow.models.layers import gelu, masked_mean
+from omniflow.models.layers import gelu, head, masked_mean
 
 
 class DeepSets(keras.Model):
@@ -23,7 +23,7 @@ class DeepSets(keras.Model):
             _dense(settings.width, f"particle_{i}") for i in range(settings.blocks)
         ]
         self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
-        self.head = keras.layers.Dense(1, name="head")
+        self.head = head()
 
     def build_for(self, particle_features: int, event_features: int) -> None:
         """Create all parameters for F particle and E event features."""
@@ -57,7 +57,7 @@ class MLP(keras.Model):
         super().__init__(name="mlp")
         self.width = settings.width
         self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
-        self.head = keras.layers.Dense(1, name="head")
+        self.head = head()
 
     def build_for(self, particle_features: int, event_features: int) -> None:
         """Create all parameters for E event features."""

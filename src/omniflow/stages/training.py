@@ -87,7 +87,10 @@ class _Networks:
 
         self.registry = registry
         self.model = registry.build(
-            plan.config.classifier, features.particles.shape[1], features.event.shape[1]
+            plan.config.classifier,
+            features.particles.shape[1],
+            features.event.shape[1],
+            execution.precision,
         )
         self.trainer = Trainer(
             self.model,

@@ -55,6 +55,7 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
 
     wanted, settings = config.execution.engine, config.classifier
     fits = settings.kind == "pet" and runtime.device() == "CPU"
+    fits = fits and config.execution.precision == "float32"
     if wanted == "native" and not fits:
         raise CompilerError(
             "execution.engine: native is for the classifier kind pet on a CPU only; choose auto."

@@ -392,7 +392,7 @@ class Plan:
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
-        engine = whole["execution"]["engine"]
+        engine = [whole["execution"][name] for name in ("engine", "precision")]
         return _hash([whole["study"]["seed"], *sections, engine, ranks, names])
 
     def combine_fingerprint(self, method: str) -> str:
