@@ -212,11 +212,11 @@ def learned_neighbours(x: tf.Tensor, mask: tf.Tensor, k: int) -> tf.Tensor:
     # |x_j|^2 - 2 x_i x_j orders the particles j as their distances to i do.
     square = tf.where(mask > 0, tf.reduce_sum(x * x, axis=-1), far)
     distance = tf.expand_dims(square, 1) + tf.matmul(-2 * x, x, transpose_b=True)
-    # Not `set_diag`: for events of one particle `vectorized_map` makes nothing of it.
-    distance = tf.where(tf.eye(length, dtype=tf.bool), far, distance)
+    distance = tf.linalg.set_diag(distance, tf.fill((batch, length), far))
     found, index = tf.math.top_k(-distance, k=tf.minimum(k, length))
-    index = tf.where(found > -far, index, -1)
-    index = tf.pad(index, [[0, 0], [0, 0], [0, k - tf.shape(index)[2]]], constant_values=-1)
+    # Filled up from zeros: in `vectorized_map`, padding with another number gives zeros.
+    index = tf.where(found > -far, index + 1, 0)
+    index = tf.pad(index, [[0, 0], [0, 0], [0, k - tf.shape(index)[2]]]) - 1
     return tf.ensure_shape(index, (None, None, k))
 
 
