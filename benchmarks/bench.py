@@ -87,7 +87,7 @@ def main() -> None:
     if options.h1_code and not (options.peers and (options.h1_code / "scripts").is_dir()):
         parser.error("--h1-code takes a checkout with its folder scripts, and --peers to run it.")
     with tempfile.TemporaryDirectory() as folder:
-        plan, mean = prepare(Path(folder))
+        plan, counts = prepare(Path(folder))
         ours = [folder, "native"]
         teams = {
             "native, 2 processes": [Contender(sys.executable, "ours.py", *ours, 1) for _ in "ab"],
@@ -118,16 +118,17 @@ def main() -> None:
             for task in ("matrix", "shape")
         }
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores,")
+    mean = counts.mean()
     print(f"{options.rounds} rounds of {options.seconds} s; {mean:.1f} particles per event.\n")
     table(rates)
     print("\n| code | process start to first update, s |\n|---|---|")
     for name, team in teams.items():
         print(f"| {name} | {team[0].start:.1f} |")
-    arithmetic(plan, mean, rates["train"]["native, 2 processes"], matrix)
+    arithmetic(plan, counts, rates["train"]["native, 2 processes"], matrix)
 
 
-def prepare(folder: Path) -> tuple[Plan, float]:
-    """Write store, features and the padded arrays of other codes; return the mean multiplicity."""
+def prepare(folder: Path) -> tuple[Plan, np.ndarray]:
+    """Write store, features and the padded arrays of other codes; return multiplicities (n,)."""
     config = settings.validate(CONFIG | {"study": {"name": "bench", "output": str(folder)}})
     plan = Plan(config)
     write_text(settings.dump(config), folder / "config.yaml")
@@ -145,7 +146,7 @@ def prepare(folder: Path) -> tuple[Plan, float]:
         mask=batch.mask[..., None],
         event=batch.event,
     )
-    return plan, len(features.particles) / len(events)
+    return plan, np.diff(features.offsets)
 
 
 def measure(
@@ -185,19 +186,31 @@ def table(rates: dict[str, dict[str, list[float]]]) -> None:
         print(f"| {name} | " + " | ".join(spread(c, "{:.1f}") for c in columns) + " |")
 
 
-def arithmetic(plan: Plan, mean: float, rates: list[float], matrix: dict[str, list[float]]) -> None:
+def arithmetic(
+    plan: Plan, counts: np.ndarray, rates: list[float], matrix: dict[str, list[float]]
+) -> None:
     """Print the arithmetic that training achieves beside TensorFlow's own matrix products."""
-    particle, event = estimate.parameters(plan.config.classifier)
+    settings = plan.config.classifier
+    particle, event = estimate.parameters(settings)
     # A multiplication and an addition per parameter, forward and twice as much backward.
-    per_event = 6 * (particle * mean + event)
-    achieved = [rate * per_event / 1e9 for rate in rates]
-    print(f"\nUnpadded arithmetic of dense layers: {per_event / 1e6:.1f} MFLOP per event.\n")
+    dense = 6 * (particle * counts.mean() + event)
+    # Two products of n x n x width per block, and twice as much backward.
+    attention = 12 * np.mean(counts.astype(float) ** 2) * settings.width * settings.blocks
+    print(
+        f"\nUnpadded arithmetic per event: {dense / 1e6:.1f} MFLOP in dense layers, "
+        f"{attention / 1e6:.1f} MFLOP in products of attention.\n"
+    )
     print("| two processes of one thread | GFLOP/s |\n|---|---|")
-    print(f"| training | {spread(achieved, '{:.0f}')} |")
+    shape = [rate / 1e9 for rate in matrix["shape"]]
+    shares = []
+    for label, operations in (("dense layers", dense), ("with attention", dense + attention)):
+        achieved = [rate * operations / 1e9 for rate in rates]
+        share = [a / m for a, m in zip(achieved, shape, strict=True)]
+        print(f"| training, {label} | {spread(achieved, '{:.0f}')} |")
+        shares.append(f"| training, {label} / TensorFlow's shape | {spread(share, '{:.2f}')} |")
     for task, label in (("shape", "4608 x 64 x 128"), ("matrix", "4096^3")):
         print(f"| TensorFlow, {label} | {spread([r / 1e9 for r in matrix[task]], '{:.0f}')} |")
-    share = [a / (m / 1e9) for a, m in zip(achieved, matrix["shape"], strict=True)]
-    print(f"| training / TensorFlow at the network's shape | {spread(share, '{:.2f}')} |")
+    print("\n".join(shares))
 
 
 def spread(values: list[float], form: str) -> str:

@@ -32,7 +32,7 @@ def with_keras(model, events, a, b):
     """Logits, loss and gradient of the Keras model, fully padded."""
     kind = model.dtype_policy.compute_dtype
     with tf.GradientTape() as tape:
-        inputs = make.padded(events, max(COUNTS))
+        inputs = make.padded(events, max(len(event["particles"]) for event in events))
         logits = model({k: v if k == "neighbours" else v.astype(kind) for k, v in inputs.items()})
         loss = binary_cross_entropy(logits, tf.constant(a, kind), tf.constant(b, kind))
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
@@ -78,6 +78,60 @@ def test_single_precision_equals_keras(settings, sample):
     np.testing.assert_allclose(found.logits, logits, atol=2e-5)
     assert found.loss == pytest.approx(loss, rel=1e-5)
     np.testing.assert_allclose(found.gradient, gradient, atol=1e-4 * np.abs(gradient).max())
+
+
+# Widths, heads, particle and event features: sizes that leave every kind of rest behind vectors.
+@pytest.fixture(
+    params=[(4, 1, 1, 1), (9, 3, 2, 5), (12, 4, 17, 1), (20, 2, 3, 2), (36, 3, 7, 5), (64, 4, 7, 5)]
+)
+def odd(request, monkeypatch):
+    width, heads, particle, event = request.param
+    monkeypatch.setattr(make, "PARTICLE", particle)
+    monkeypatch.setattr(make, "EVENT", event)
+    # More particles than rows of a chunk, numbers about those of a vector, and empty events.
+    counts = (0, 1, 2, 131, 0, 15, 16, 17, 33, 0)
+    rng = np.random.default_rng(7)
+    sample = make.some_events(counts, seed=8), *rng.exponential(size=(2, len(counts)))
+    return make.small("pet", width=width, heads=heads), sample
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_odd_sizes(kind, odd, request):
+    double = kind == np.float64
+    if double:
+        request.getfixturevalue("float64")
+    settings, sample = odd
+    model = make.randomised(settings, seed=9)
+    logits, loss, gradient = with_keras(model, *sample)
+    found = engine(model, settings, kind)(
+        parameters(model), flattened(*sample, kind), gradient=True
+    )
+    np.testing.assert_allclose(found.logits, logits, atol=1e-10 if double else 5e-5)
+    assert found.loss == pytest.approx(loss, rel=1e-10 if double else 1e-5)
+    error = np.abs(found.gradient - gradient).max() / np.abs(gradient).max()
+    assert error < (1e-10 if double else 1e-4)
+
+
+def test_large_values_equal_keras(odd, float64):
+    """Shares of attention that vanish, activations far from zero."""
+    settings, sample = odd
+    model = make.randomised(settings, seed=10)
+    for variable in model.trainable_variables:
+        variable.assign(variable * 8)
+    logits, _, _ = with_keras(model, *sample)
+    found = engine(model, settings, np.float64)(parameters(model), flattened(*sample, np.float64))
+    np.testing.assert_allclose(found.logits, logits, atol=1e-9 * np.abs(logits).max())
+
+
+def test_what_is_not_a_number_stays_so(single):
+    model, settings, values, events = single
+    broken = np.full_like(values, np.nan)
+    found = engine(model, settings, np.float32)(broken, events, gradient=True)
+    assert np.isnan(found.logits).all()
+    assert np.isnan(found.loss)
+    particles = Flat(**vars(events) | {"particles": np.full_like(events.particles, np.nan)})
+    found = engine(model, settings, np.float32)(values, particles)
+    np.testing.assert_array_equal(np.isnan(found.logits), np.diff(events.offsets) > 0)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ struct Span {  // rows of one event
   Index first, count;
 };
 
-// Rows that are neighbours, nearest first: those of row i are rows[i * k] to rows[i * k + count[i]].
+// Rows that are neighbours, nearest first: of row i the first count[i] from rows[i * k] on.
 struct Neighbours {
   Index k;
   std::vector<int32_t> rows, count;
@@ -34,8 +34,7 @@ inline void given(const std::vector<Span>& events, const int32_t* index, Index n
   for (const auto& span : events)
     for (Index i = span.first; i < span.first + span.count; ++i)
       for (Index m = i * k; m < (i + 1) * k; ++m)
-        if (index[m] >= 0)
-          found.rows[i * k + found.count[i]++] = int32_t(span.first + index[m]);
+        if (index[m] >= 0) found.rows[i * k + found.count[i]++] = int32_t(span.first + index[m]);
 }
 
 // The k nearest other particles of the same event in the space of `x`, ties by index.

@@ -3,7 +3,8 @@
 // The same function as omniflow.models.pet, layer by layer, without padding: the particles of all
 // events of a chunk are the rows of matrices, chunks are small enough for the processor's cache,
 // and norms and scales are folded into the dense layers beside them (see models/layers.py).
-// Parameters are in network.h, operations in rows.h, the network itself in chunk.h.
+// Parameters are in network.h, the network itself in chunk.h, its parts in local.h and attention.h,
+// operations in rows.h and product.h.
 
 #include <algorithm>
 #include <cmath>

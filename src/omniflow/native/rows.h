@@ -31,9 +31,8 @@ void standardise(const View<S>& x, Norm<S>& norm) {
       return centred * centred;
     });
     const S inverse = norm.inverse.at[i] = S(1) / std::sqrt(square / S(d) + S(EPSILON));
-    each<S>(d, [&](Index j, auto v) {
-      store(to + j, (load<decltype(v)>(from + j) - mean) * inverse);
-    });
+    each<S>(
+        d, [&](Index j, auto v) { store(to + j, (load<decltype(v)>(from + j) - mean) * inverse); });
   }
 }
 

@@ -128,13 +128,12 @@ inline V exponential(V x) {
   const V shifted = kept * S(1.4426950408889634) + ROUND, power = shifted - ROUND;
   const V r = kept - power * HIGH - power * LOW;
   // Taylor: |r| < 0.35, so that the next term is below the rounding.
-  constexpr double FACTORS[] = {1,           1,           1. / 2,       1. / 6,       1. / 24,
-                                1. / 120,    1. / 720,    1. / 5040,    1. / 40320,   1. / 362880,
-                                1. / 3628800, 1. / 39916800, 1. / 479001600, 1. / 6227020800};
+  constexpr double FACTORIALS[] = {1,    1,     2,      6,       24,       120,       720,
+                                   5040, 40320, 362880, 3628800, 39916800, 479001600, 6227020800};
   constexpr int LAST = SINGLE ? 7 : 13;
-  V y = fill<V>(S(FACTORS[LAST]));
+  V y = fill<V>(S(1 / FACTORIALS[LAST]));
 #pragma GCC unroll 13
-  for (int i = LAST - 1; i >= 0; --i) y = y * r + S(FACTORS[i]);
+  for (int i = LAST - 1; i >= 0; --i) y = y * r + S(1 / FACTORIALS[i]);
   y = cast<V>(B(cast<B>(y) + (cast<B>(shifted) << MANTISSA)));  // times 2^power
   return x < -limit ? V{} : y;
 }
