@@ -59,7 +59,7 @@ def cases(draw, architectures):
     architecture, rows = draw(st.sampled_from(architectures)), draw(st.sampled_from(ROWS))
     # Around what something may depend on: none, one, the neighbours, a chunk.
     edges = {n + i for n in (1, architecture[-1], min(rows, 9)) for i in (-1, 0, 1)}
-    counts = draw(st.lists(st.sampled_from(sorted(edges)), min_size=1, max_size=7))
+    counts = draw(st.lists(st.sampled_from(sorted(edges)), min_size=1, max_size=12))
     return Case(
         *(architecture, counts, draw(st.integers(0, 2**32 - 1)), draw(st.booleans())),
         *(draw(st.integers(0, len(counts) - 1)), rows),
