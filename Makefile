@@ -25,6 +25,7 @@ closure: $(VENV)/ready
 # checkout of it. See benchmarks/README.md.
 bench: $(VENV)/ready $(PEERS)/ready
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(if $(H1_CODE),--h1-code $(H1_CODE))
+	$(BIN)/python benchmarks/scaling.py
 
 $(PEERS)/ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -1,6 +1,7 @@
 """Speed of training and inference as ratios to other codes, measured in turn on this machine.
 
     python benchmarks/bench.py [--peers PYTHON [--h1-code DIR]] [--rounds N] [--seconds S]
+                               [--epochs N]
 
 Contenders are processes that stay ready and work one at a time, round after round, so that what
 else the machine does hits all of them. Ratios are taken within a round; the tables give their
@@ -21,38 +22,38 @@ import time
 from pathlib import Path
 
 import numpy as np
+import studies
 
-from omniflow import config as settings
 from omniflow.events import store
 from omniflow.events.batches import Source
-from omniflow.events.features import open_features
-from omniflow.files import write_text
-from omniflow.stages import samples
+from omniflow.events.features import Features, open_features
+from omniflow.events.sample import Events
 from omniflow.unfolding import estimate
 from omniflow.unfolding.plan import Plan
 
 HERE = Path(__file__).parent
-DATA = HERE.parent / "tests" / "data"
 PARTICLES = 132  # what the H1 code pads to
 # arXiv:2503.20753 and the code behind it: width 64, 4 heads, 4 blocks, batch 256, Lion.
-CONFIG = {
-    "study": {"name": "bench"},
-    "samples": {
-        "data": {"source": "h1", "files": [str(DATA / "h1_nature.h5")]},
-        "simulation": {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]},
-    },
-    "training": {"batch_size": 256, "micro_batches": 4},
-    "methods": {"none": {}},
-}
-# Records of the closure study's samples (docs/closure.md): those in step 1, and simulated ones.
-STEP_1, SIMULATED = 93_000, 120_000
+TRAINING = {"batch_size": 256, "micro_batches": 4, "epochs": 1}
+# The closure study's samples (docs/closure.md).
+RECORDS = {"data": 60_000, "simulation": 120_000}
+# What slow codes run through of an iteration-epoch.
+TENSORFLOW, PADDED = 0.1, 0.02
 
 
 class Contender:
     """A worker process that answers how much it did in so many seconds."""
 
-    def __init__(self, python: str, worker: str, *arguments: object) -> None:
-        """Start the process and wait until it is ready."""
+    def __init__(self, python: str, worker: str, *arguments: object, fraction: float = 1.0) -> None:
+        """Start the process and wait until it is ready.
+
+        Args:
+            python: the interpreter.
+            worker: a module in workers/.
+            arguments: of the worker.
+            fraction: of the events that it runs through in an iteration-epoch.
+        """
+        self.fraction = fraction
         self.process = subprocess.Popen(
             [python, HERE / "workers" / worker, *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -66,13 +67,20 @@ class Contender:
                 sys.exit(f"{worker} {arguments}: ended with {self.process.wait()}; run it by hand.")
         self.start = float(line.split()[1])
 
-    def ask(self, task: str, seconds: float) -> None:
-        """Let it work."""
-        print(task, seconds, file=self.process.stdin, flush=True)
+    def ask(self, task: str, how_much: float) -> None:
+        """Let it work: so many seconds, or on an epoch of this fraction of the events."""
+        print(task, how_much, file=self.process.stdin, flush=True)
+
+    def answer(self) -> dict[str, float]:
+        """Return events and seconds of the last question."""
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.process.args[1:]}: ended with {self.process.wait()}; run it by hand.")
+        return json.loads(line)
 
     def rate(self) -> float:
         """Return units of work per second of the last question."""
-        answer = json.loads(self.process.stdout.readline())
+        answer = self.answer()
         return answer["events"] / answer["seconds"]
 
 
@@ -83,30 +91,35 @@ def main() -> None:
     parser.add_argument("--h1-code", type=Path, help="checkout of the H1 code, step_ensemble")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
+    parser.add_argument("--epochs", type=int, default=3, help="rounds of whole iteration-epochs")
     options = parser.parse_args()
     if options.h1_code and not (options.peers and (options.h1_code / "scripts").is_dir()):
         parser.error("--h1-code takes a checkout with its folder scripts, and --peers to run it.")
     with tempfile.TemporaryDirectory() as folder:
         plan, counts = prepare(Path(folder))
-        ours = [folder, "native"]
+        ours, padded = (folder, "native"), {"fraction": PADDED}
         teams = {
             "native, 2 processes": [Contender(sys.executable, "ours.py", *ours, 1) for _ in "ab"],
             "native, 2 threads": [Contender(sys.executable, "ours.py", *ours, 2)],
             "tensorflow, 2 threads": [
-                Contender(sys.executable, "ours.py", folder, "tensorflow", 2)
+                Contender(sys.executable, "ours.py", folder, "tensorflow", 2, fraction=TENSORFLOW)
             ],
-            "(a) padded to 132, no identities": [Contender(sys.executable, "padded.py", folder, 2)],
+            "(a) padded to 132, no identities": [
+                Contender(sys.executable, "padded.py", folder, 2, **padded)
+            ],
         }
         if options.peers:
-            peers = {
-                "(b) omnifold's PET, padded to 132": ("package.py", folder, "pet"),
-                "(b) omnifold's MLP on event features": ("package.py", folder, "mlp"),
-            }
+            python = options.peers
+            teams["(b) omnifold's PET, padded to 132"] = [
+                Contender(python, "package.py", folder, "pet", **padded)
+            ]
+            teams["(b) omnifold's MLP on event features"] = [
+                Contender(python, "package.py", folder, "mlp")
+            ]
             if options.h1_code:
-                code = options.h1_code.resolve()
-                peers["(c) H1 code, padded to 132"] = ("h1.py", folder, code)
-            for name, arguments in peers.items():
-                teams[name] = [Contender(options.peers, *arguments)]
+                teams["(c) H1 code, padded to 132"] = [
+                    Contender(python, "h1.py", folder, options.h1_code.resolve(), **padded)
+                ]
         rates = {
             task: measure(teams, task, options.rounds, options.seconds)
             for task in ("train", "infer")
@@ -117,10 +130,13 @@ def main() -> None:
             )["matrix"]
             for task in ("matrix", "shape")
         }
+        epochs = iteration_epochs(teams, options.epochs)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores,")
     mean = counts.mean()
     print(f"{options.rounds} rounds of {options.seconds} s; {mean:.1f} particles per event.\n")
     table(rates)
+    if options.epochs:
+        epoch_table(teams, epochs)
     print("\n| code | process start to first update, s |\n|---|---|")
     for name, team in teams.items():
         print(f"| {name} | {team[0].start:.1f} |")
@@ -128,25 +144,50 @@ def main() -> None:
 
 
 def prepare(folder: Path) -> tuple[Plan, np.ndarray]:
-    """Write store, features and the padded arrays of other codes; return multiplicities (n,)."""
-    config = settings.validate(CONFIG | {"study": {"name": "bench", "output": str(folder)}})
-    plan = Plan(config)
-    write_text(settings.dump(config), folder / "config.yaml")
-    samples.make_store(plan, "simulation")
-    samples.make_scaling(plan)
-    samples.make_features(plan, "simulation", "particle")
-    features = open_features(plan.features("simulation", "particle"))
-    events = store.open_store(plan.store("simulation"))
-    yes = np.ones(len(events), bool)
-    source = Source(features, events.event_id, yes, (), ())
-    batch = source.batch(np.arange(len(events)), PARTICLES)
-    np.savez(
-        folder / "padded.npz",
-        particle=batch.particles,
-        mask=batch.mask[..., None],
-        event=batch.event,
-    )
-    return plan, np.diff(features.offsets)
+    """Write the study and the other codes' arrays; return particles per generated event (n,)."""
+    plan = studies.make(folder, training=TRAINING)
+    events = {role: studies.repeated(role, count) for role, count in RECORDS.items()}
+    studies.write(plan, events, ("detector", "particle"))
+    inputs = {
+        (role, level): open_features(plan.features(role, level))
+        for role, level in (
+            ("data", "detector"),
+            ("simulation", "detector"),
+            ("simulation", "particle"),
+        )
+    }
+    opened = {role: store.open_store(plan.store(role)) for role in RECORDS}
+    rng = np.random.default_rng(1)
+    # Per step class A and class B, which in step 2 are the same events twice.
+    data, simulation = (opened[role].pass_detector for role in ("data", "simulation"))
+    everything = np.ones(len(simulation), bool)
+    pairs = {
+        1: (("data", "detector", data), ("simulation", "detector", simulation)),
+        2: (("simulation", "particle", everything),) * 2,
+    }
+    for step, pair in pairs.items():
+        for name, fraction in (("all", 1.0), ("padded", PADDED)):
+            parts = [
+                arrays(opened[role], inputs[role, level], select, fraction, name == "padded")
+                for role, level, select in pair
+            ]
+            label = np.repeat([1.0, 0.0], [len(part["event"]) for part in parts])
+            order = rng.permutation(len(label))
+            joined = {key: np.concatenate([p[key] for p in parts])[order] for key in parts[0]}
+            np.savez(folder / f"{name}-{step}.npz", label=label[order], **joined)
+    particle = inputs["simulation", "particle"]
+    return plan, np.diff(particle.offsets)
+
+
+def arrays(
+    events: Events, inputs: Features, select: np.ndarray, fraction: float, particles: bool
+) -> dict[str, np.ndarray]:
+    """Return event features and, padded, particles of the first `fraction` of the records."""
+    index = np.flatnonzero(select[: round(fraction * len(select))])
+    if not particles:
+        return {"event": inputs.event[index]}
+    batch = Source(inputs, events.event_id, select, (), ()).batch(index, PARTICLES)
+    return {"event": batch.event, "particle": batch.particles, "mask": batch.mask[..., None]}
 
 
 def measure(
@@ -162,28 +203,49 @@ def measure(
     return rates
 
 
+def iteration_epochs(teams: dict[str, list[Contender]], rounds: int) -> dict[str, list[float]]:
+    """Return per team, in each round, the seconds of one iteration-epoch of all events.
+
+    Teams run through a fraction of the events. Every member of a team has an iteration-epoch of
+    its own, side by side with the others.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in teams}
+    for _ in range(rounds):
+        for name, team in teams.items():
+            for contender in team:
+                contender.ask("epoch", contender.fraction)
+            longest = max(contender.answer()["seconds"] for contender in team)
+            seconds[name].append(longest / team[0].fraction / len(team))
+    return seconds
+
+
 def table(rates: dict[str, dict[str, list[float]]]) -> None:
     """Print rates, and ratios of the first contender to each."""
     first = next(iter(rates["train"]))
-    print("| code | training, events/s | inference, events/s | iteration-epoch, s |")
-    print("|---|---|---|---|")
-    epochs = {}
+    print("| code | training, events/s | inference, events/s |\n|---|---|---|")
     for name in rates["train"]:
-        # In step 2 the public codes evaluate every event twice, once per class.
-        twice = 2 if name.startswith("(") else 1
-        epochs[name] = [(STEP_1 + twice * SIMULATED) / rate for rate in rates["train"][name]]
-        values = [spread(rates[task][name], "{:,.0f}") for task in ("train", "infer")]
-        print(f"| {name} | {values[0]} | {values[1]} | {spread(epochs[name], '{:,.0f}')} |")
-    print(
-        f"\n| ratio of *{first}* to | training | inference | iteration-epoch |\n|---|---|---|---|"
-    )
+        columns = [spread(rates[task][name], "{:,.0f}") for task in rates]
+        print(f"| {name} | " + " | ".join(columns) + " |")
+    print(f"\n| ratio of *{first}* to | training | inference |\n|---|---|---|")
     for name in list(rates["train"])[1:]:
         columns = [
-            [a / b for a, b in zip(rates[task][first], rates[task][name], strict=True)]
-            for task in ("train", "infer")
+            spread([a / b for a, b in zip(found[first], found[name], strict=True)], "{:.1f}")
+            for found in rates.values()
         ]
-        columns.append([b / a for a, b in zip(epochs[first], epochs[name], strict=True)])
-        print(f"| {name} | " + " | ".join(spread(c, "{:.1f}") for c in columns) + " |")
+        print(f"| {name} | " + " | ".join(columns) + " |")
+
+
+def epoch_table(teams: dict[str, list[Contender]], epochs: dict[str, list[float]]) -> None:
+    """Print the time of an iteration-epoch, how much of it was run, and ratios to the first."""
+    first = next(iter(epochs))
+    print(f"\n| code | events run through | iteration-epoch, s | relative to *{first}* |")
+    print("|---|---|---|---|")
+    for name, seconds in epochs.items():
+        ratios = [a / b for a, b in zip(seconds, epochs[first], strict=True)]
+        print(
+            f"| {name} | {100 * teams[name][0].fraction:.0f}% | {spread(seconds, '{:,.0f}')} | "
+            f"{spread(ratios, '{:.1f}')} |"
+        )
 
 
 def arithmetic(

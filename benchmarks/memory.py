@@ -89,21 +89,23 @@ def train(folder: Path) -> None:
     settings = Classifier()
     model = registry.build(settings, COLUMNS, EVENT)
     trainer = Trainer(model, Training(), Native(model, settings, features, 1))
-    trainer.start(registry.initial_weights(model, np.random.SeedSequence(1)))
+    learner = trainer.learner()
+    initial = registry.initial_weights(model, np.random.SeedSequence(1))
+    learner.start(registry.flatten(initial))
     peak = Peak()
     part, held_out = (Part(source, 1, 0.2, validation) for validation in (False, True))
     _ = part.totals(), held_out.totals()
     order = part.shuffled(np.random.default_rng(1), 256)
-    batches = (trainer.engine.prepare([source], [index]) for index in order)
+    batches = (trainer.engine.prepare([([source], [index])]) for index in order)
     begin = time.perf_counter()
     for step, batch in enumerate(prefetch(batches), start=1):
-        _, gradient = trainer.engine.gradient(batch)
-        trainer.update(gradient, 1e-5, 0.99)
+        _, (gradient,) = trainer.engine.gradient([learner.parameters], batch)
+        learner.update(gradient, 1e-5, 0.99)
         if step == UPDATES:
             break
     rate = UPDATES / (time.perf_counter() - begin)
     for index, _ in zip(held_out.ordered(4096), range(5), strict=False):
-        list(trainer.engine.logits(source, index))
+        list(trainer.engine.logits([learner.average], source, index))
     print(f"{peak.stop():,.0f} | {rate:.1f}")
 
 

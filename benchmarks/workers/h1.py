@@ -2,21 +2,21 @@
 
 import sys
 
-import numpy as np
-from keras_2 import lion, serve_model
+from keras_2 import lion, load, serve_model
 
 
 def main(folder: str, code: str) -> None:
-    """Serve `train` and `infer` of its Classifier with its sizes, batch size and optimiser."""
+    """Serve its Classifier with its sizes, batch size and optimiser."""
     sys.path.insert(0, f"{code}/scripts")
     from architecture import Classifier
 
-    arrays = np.load(f"{folder}/padded.npz")
-    inputs = {
-        f"inputs_{name}_1": arrays[name].astype(np.float32)
-        for name in ("particle", "event", "mask")
-    }
-    n = len(arrays["event"])
+    # The code has a model per step with the same layers; one stands for both here.
+    steps = [
+        ({f"inputs_{name}_1": arrays[name] for name in ("particle", "event", "mask")}, label)
+        for arrays in load(folder, "padded")
+        for label in [arrays["label"]]
+    ]
+    inputs, _ = steps[0]
     model = Classifier(
         inputs["inputs_particle_1"].shape[2],
         inputs["inputs_event_1"].shape[1],
@@ -26,7 +26,7 @@ def main(folder: str, code: str) -> None:
         projection_dim=64,
     )
     model.compile(lion(), lion())
-    serve_model(model, model.model_ema, inputs, n)
+    serve_model(model, model.model_ema, steps)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """omniflow's trainer, batch by batch: reading, gradient and update, with the engine asked for."""
 
 import sys
+import time
 
 import numpy as np
 from protocol import serve
 
 
 def main(folder: str, kind: str, threads: str) -> None:
-    """Serve `train` (step 1's and step 2's common cost per event) and `infer`."""
+    """Serve `train` and `infer` on the events of step 2, and `epoch`."""
     from omniflow.training import runtime
 
     runtime.configure(int(threads))
@@ -20,6 +21,7 @@ def main(folder: str, kind: str, threads: str) -> None:
     from omniflow.models import registry
     from omniflow.training.engines import engine
     from omniflow.training.prefetch import prefetch
+    from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
     from omniflow.unfolding.plan import Plan
 
@@ -27,35 +29,72 @@ def main(folder: str, kind: str, threads: str) -> None:
     execution = settings.execution.model_copy(update={"engine": kind, "threads": int(threads)})
     settings = settings.model_copy(update={"execution": execution})
     plan = Plan(settings)
-    features = open_features(plan.features("simulation", "particle"))
-    events = store.open_store(plan.store("simulation"))
-    yes = np.ones(len(events), bool)
-    source = Source(features, events.event_id, yes, (events.weight,), (events.weight,))
-    model = registry.build(
-        settings.classifier, features.particles.shape[1], features.event.shape[1]
+    data, simulation = (store.open_store(plan.store(role)) for role in ("data", "simulation"))
+    measured, detector, particle = (
+        open_features(plan.features(role, level))
+        for role, level in (
+            ("data", "detector"),
+            ("simulation", "detector"),
+            ("simulation", "particle"),
+        )
     )
-    initial = registry.initial_weights(model, np.random.SeedSequence(1))
-    trainer = Trainer(model, settings.training, engine(settings, model, features))
-    size, per_call = settings.training.batch_size, 8
+    model = registry.build(
+        settings.classifier, particle.particles.shape[1], particle.event.shape[1]
+    )
+    initial = registry.flatten(registry.initial_weights(model, np.random.SeedSequence(1)))
+    trainer = Trainer(model, settings.training, engine(settings, model, particle))
+    size, per_call, inferred = settings.training.batch_size, 8, 4096
+    weight = (simulation.weight,)
+
+    def chosen(select: np.ndarray, fraction: float) -> np.ndarray:
+        return select & (np.arange(len(select)) < fraction * len(select))
+
+    def step_2(fraction: float) -> Source:
+        select = chosen(np.ones(len(simulation), bool), fraction)
+        return Source(particle, simulation.event_id, select, weight, weight)
+
+    def step_1(fraction: float) -> tuple[Source, Source]:
+        select = chosen(data.pass_detector, fraction), chosen(simulation.pass_detector, fraction)
+        return (
+            Source(measured, data.event_id, select[0], (data.weight,), ()),
+            Source(detector, simulation.event_id, select[1], (), weight),
+        )
+
+    source, few = step_2(1.0), step_2(inferred / len(simulation))
     part = Part(source, 1, 1e-9, False)
-    trainer.start(initial)
+    learner = trainer.learner()
+    learner.start(initial)
 
     def batches():
         for index in part.shuffled(np.random.default_rng(1), size):
-            yield trainer.engine.prepare([source], [index])
+            yield trainer.engine.prepare([([source], [index])])
 
     stream = prefetch(batches())
-    logits = np.empty(len(events), np.float32)
 
     def train() -> int:
         for _ in range(per_call):
-            _, gradient = trainer.engine.gradient(next(stream))
-            trainer.update(gradient, 1e-5, 0.99)
+            _, (gradient,) = trainer.engine.gradient([learner.parameters], next(stream))
+            learner.update(gradient, 1e-5, 0.99)
         return per_call * size
 
     def infer() -> int:
-        trainer.predict(initial, source, logits)
-        return len(events)
+        for _ in trainer.predict([initial], few):
+            pass
+        return inferred
+
+    def epoch(fraction: float) -> tuple[int, float]:
+        """Both steps: an epoch with its held-out events, and the logits that reweight."""
+        events, seconds = 0, 0.0
+        for sources in (step_1(fraction), (step_2(fraction),)):
+            seeds = Seeds(1, np.random.SeedSequence(1))
+            (fit,) = trainer.fit([Task("epoch", sources, initial, seeds)])
+            events += sum(np.count_nonzero(source.select) for source in sources)
+            begin = time.perf_counter()
+            for _ in trainer.predict([fit.parameters], sources[-1]):
+                pass
+            # Without the held-out loss before training, which is no part of an epoch.
+            seconds += fit.history[1]["seconds"] + time.perf_counter() - begin
+        return events, seconds
 
     rng = np.random.default_rng(1)
     square, rows, kernel = (
@@ -75,7 +114,7 @@ def main(folder: str, kind: str, threads: str) -> None:
         product[0, 0].numpy()
         return 20 * 2 * 4608 * 64 * 128
 
-    serve(train=train, infer=infer, matrix=matrix, shape=shape)
+    serve(epoch=epoch, train=train, infer=infer, matrix=matrix, shape=shape)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """omniflow's PET written the obvious way: padded to 132, dense layers on every edge, all tokens."""
 
 import sys
+import time
 
 import keras
 import numpy as np
@@ -69,20 +70,25 @@ class Plain(keras.Model):
 
 
 def main(folder: str, threads: str) -> None:
-    """Serve `train` and `infer`."""
+    """Serve `train`, `infer` and `epoch`."""
     tf.config.threading.set_intra_op_parallelism_threads(int(threads))
-    arrays = np.load(f"{folder}/padded.npz")
-    inputs = [tf.constant(arrays[name], tf.float32) for name in ("particle", "mask", "event")]
-    inputs[1] = inputs[1][..., 0]
-    n = len(arrays["event"])
+    steps = []
+    for step in (1, 2):
+        arrays = np.load(f"{folder}/padded-{step}.npz")
+        inputs = [arrays["particle"], arrays["mask"][..., 0], arrays["event"]]
+        steps.append(([tf.constant(x, tf.float32) for x in inputs], arrays["label"]))
+    inputs, label = steps[1]
+    n = len(label)
     model = Plain()
     model([x[:2] for x in inputs])
     optimizer = keras.optimizers.Lion(1e-5, beta_1=0.95, beta_2=0.99)
     optimizer.build(model.trainable_variables)
     rng = np.random.default_rng(1)
+    # Any number of events: the last batch of an epoch causes no new trace.
+    shapes = [tf.TensorSpec((None, *x.shape[1:]), tf.float32) for x in inputs]
 
-    @tf.function
-    def step(x, y):
+    @tf.function(input_signature=[shapes, tf.TensorSpec((None,), tf.float32)])
+    def update(x, y):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(y, model(x)))
         variables = model.trainable_variables
@@ -90,19 +96,34 @@ def main(folder: str, threads: str) -> None:
         optimizer.apply(gradients, variables)
         return loss
 
-    forward = tf.function(model)
+    forward = tf.function(model, input_signature=[shapes])
+
+    def run(function, inputs, label, index, size):
+        for first in range(0, len(index), size):
+            rows = index[first : first + size]
+            found = [tf.gather(x, rows) for x in inputs]
+            targets = [] if label is None else [tf.constant(label[rows], tf.float32)]
+            function(found, *targets).numpy()
 
     def train() -> int:
-        index = rng.integers(0, n, 256)
-        step([tf.gather(x, index) for x in inputs], tf.constant(index % 2, tf.float32)).numpy()
+        run(update, inputs, label, rng.integers(0, n, 256), 256)
         return 256
 
     def infer() -> int:
-        for first in range(0, n, 500):
-            forward([x[first : first + 500] for x in inputs]).numpy()
-        return n
+        few = np.arange(min(n, 2000))
+        run(forward, inputs, None, few, 500)
+        return len(few)
 
-    serve(train=train, infer=infer)
+    def epoch(_: float) -> tuple[int, float]:
+        begin = time.perf_counter()
+        for inputs, label in steps:
+            held_out, training = np.split(np.arange(len(label)), [len(label) // 5])
+            run(update, inputs, label, rng.permutation(training), 256)
+            run(forward, inputs, None, held_out, 500)
+            run(forward, inputs, None, np.flatnonzero(label == 0), 500)
+        return sum(len(label) for _, label in steps), time.perf_counter() - begin
+
+    serve(epoch=epoch, train=train, infer=infer)
 
 
 if __name__ == "__main__":

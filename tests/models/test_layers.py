@@ -1,7 +1,7 @@
 import keras
-import model_inputs as reference
 import numpy as np
 import pytest
+import slow_pet
 import tensorflow as tf
 
 from omniflow.models import layers
@@ -87,8 +87,9 @@ def test_local_embedding_equals_dense_layers_on_every_edge(float64):
     for variable in layer.variables:
         variable.assign(rng.normal(size=variable.shape))
     fast = layer(tf.constant(x.reshape(10, 4)), tf.constant(neighbours, tf.int32))
+    weights = slow_pet.weights(layer)
     slow = [
-        reference.edge_convolution(layer, event, index)
+        slow_pet.edge_convolution(weights, layer.name, list(event), index)
         for event, index in zip(x, neighbours, strict=True)
     ]
     np.testing.assert_allclose(fast, np.concatenate(slow), rtol=1e-12, atol=1e-13)
@@ -105,7 +106,7 @@ def test_learned_neighbours_are_the_nearest_existing_others(k):
     found = layers.learned_neighbours(tf.constant(x.reshape(-1, 3)), tf.constant(mask), k).numpy()
     assert found.shape == (5, 7, k)
     for event, count in enumerate(counts):
-        expected = reference.brute_neighbours(x[event, :count], k)
+        expected = slow_pet.nearest(x[event, :count], k)
         np.testing.assert_array_equal(found[event, :count], expected)
 
 
@@ -114,6 +115,10 @@ def test_learned_neighbours_exclude_oneself_by_index():
     found = layers.learned_neighbours(x, tf.ones((1, 4)), 2).numpy()[0]
     assert all(i not in row for i, row in enumerate(found))
     assert [set(row) for row in found[:3]] == [{1, 2}, {0, 2}, {0, 1}]
+
+
+def attention(layer, query, rows):
+    return slow_pet.attention(slow_pet.weights(layer), layer.name, query, list(rows), layer.heads)
 
 
 @pytest.fixture
@@ -132,7 +137,7 @@ def test_self_attention_equals_plain_numpy(attention_inputs):
     scale = _filled(layers.LayerScale(1.0), (None, 6), seed=7)
     fast = layer(x, tf.constant(mask), norm=norm, scale=scale).numpy().reshape(2, 5, 6)
     for event, rows, exists in zip(fast, normed, mask == 1, strict=True):
-        slow = reference.attention(layer, rows[exists], rows[exists]) * np.array(scale.scale)
+        slow = [attention(layer, row, rows[exists]) * np.array(scale.scale) for row in rows[exists]]
         np.testing.assert_allclose(event[exists], slow, rtol=1e-10)
 
 
@@ -144,9 +149,7 @@ def test_class_attention_equals_plain_numpy(attention_inputs):
     tokens = token.numpy() * norm.gamma + norm.beta
     for event, own, rows, exists in zip(fast, tokens, normed, mask == 1, strict=True):
         keys = np.concatenate([own[None], rows[exists]])
-        np.testing.assert_allclose(
-            event, reference.attention(layer, own[None], keys)[0], rtol=1e-10
-        )
+        np.testing.assert_allclose(event, attention(layer, own, keys), rtol=1e-10)
 
 
 def test_hidden_takes_norm_and_scale(float64):

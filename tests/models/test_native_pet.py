@@ -1,4 +1,4 @@
-"""The native engine against the Keras model, which is tested against plain NumPy."""
+"""The native engine: its whole gradient beside the Keras model's; test_slow_pet has the rest."""
 
 import model_inputs as make
 import numpy as np
@@ -67,17 +67,6 @@ def test_double_precision_equals_keras(settings, sample, float64):
     assert found.loss == pytest.approx(loss, rel=1e-10)
     scale = np.abs(gradient).max()
     np.testing.assert_allclose(found.gradient, gradient, rtol=0, atol=1e-10 * scale)
-
-
-def test_single_precision_equals_keras(settings, sample):
-    model = make.randomised(settings, seed=5)
-    logits, loss, gradient = with_keras(model, *sample)
-    found = engine(model, settings, np.float32)(
-        parameters(model), flattened(*sample, np.float32), gradient=True
-    )
-    np.testing.assert_allclose(found.logits, logits, atol=2e-5)
-    assert found.loss == pytest.approx(loss, rel=1e-5)
-    np.testing.assert_allclose(found.gradient, gradient, atol=1e-4 * np.abs(gradient).max())
 
 
 # Widths, heads, particle and event features: sizes that leave every kind of rest behind vectors.
@@ -154,18 +143,6 @@ def test_the_same_again_bit_by_bit(single):
     run = engine(model, settings, np.float32)
     first, second = (run(values, events, gradient=True) for _ in range(2))
     np.testing.assert_array_equal(first.gradient, second.gradient)
-
-
-def test_chunks_and_threads_change_rounding_only(single, monkeypatch):
-    model, settings, values, events = single
-    whole = engine(model, settings, np.float32)(values, events, gradient=True)
-    # With one row per chunk every event is alone, those without particles too.
-    for rows, threads in ((10, 1), (10, 2), (1, 2)):
-        monkeypatch.setattr("omniflow.training.native.ROWS", rows)
-        cut = engine(model, settings, np.float32, threads)(values, events, gradient=True)
-        np.testing.assert_allclose(cut.logits, whole.logits, atol=1e-6)
-        scale = np.abs(whole.gradient).max()
-        np.testing.assert_allclose(cut.gradient, whole.gradient, atol=1e-6 * scale)
 
 
 def test_wrong_arrays_are_refused(single):

@@ -2,6 +2,7 @@ import model_inputs as make
 import numpy as np
 import pytest
 import tensorflow as tf
+from slow_pet import nearest
 
 from omniflow.config.schema import Classifier
 from omniflow.models import registry
@@ -74,7 +75,7 @@ def test_a_particle_whose_features_are_all_zero_counts(kind):
     points = np.vstack([event["particles"], np.zeros(make.PARTICLE)])
     longer = event | {
         "particles": points,
-        "neighbours": make.brute_neighbours(points[:, :2], make.NEIGHBOURS),
+        "neighbours": nearest(points[:, :2], make.NEIGHBOURS),
     }
     with_zero, without = (make.logits(model, make.padded([e], 5))[0] for e in (longer, event))
     assert abs(with_zero - without) > 1e-3
@@ -89,7 +90,7 @@ def test_the_number_of_particles_matters(kind):
         event
         | {
             "particles": np.repeat(particle, n, axis=0),
-            "neighbours": make.brute_neighbours(np.zeros((n, 2)), make.NEIGHBOURS),
+            "neighbours": nearest(np.zeros((n, 2)), make.NEIGHBOURS),
         }
         for n in (0, 2, 4)
     ]

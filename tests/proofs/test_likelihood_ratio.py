@@ -51,7 +51,8 @@ def learned(seed, precision=None):
         Source(features, ids, in_numerator, (weight,), ()),
         Source(features, ids, ~in_numerator, (), (weight,)),
     )
-    model = registry.build(Classifier(kind="mlp", width=32, blocks=2, features="plain"), 0, 1, precision)
+    classifier = Classifier(kind="mlp", width=32, blocks=2, features="plain")
+    model = registry.build(classifier, 0, 1, precision)
     trainer = Trainer(model, TRAINING, Graph(model, features, 2))
     initial = registry.initial_weights(model, np.random.SeedSequence(seed))
     seeds = Seeds(seed, np.random.SeedSequence(seed + 1))

@@ -1,0 +1,162 @@
+"""Cost of training against numbers of networks, events and particles, as ratios.
+
+    python benchmarks/scaling.py [networks] [events] [particles] [--rounds N] [--threads N]
+
+Every measurement is a real training job of step 1 (`omniflow.stages.training.train_block`) that
+reads its events from memory-mapped files. The points of a table take turns, round after round, and
+ratios are taken within a round; tables give their median, lowest and highest. See
+benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+import studies
+from studies import Job
+
+from omniflow.unfolding.plan import Plan
+
+NETWORKS = (1, 5)
+RECORDS = 10_000  # per network of the table of networks
+EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+NARROW = {"width": 16, "heads": 2, "blocks": 1, "class_blocks": 1, "features": "plain"}
+FEW = 4  # particles per event where events are many
+PARTICLES = (5, 10, 20, 40, 80, 132)
+ROWS = 200_000  # particles in all where events differ in their number
+
+
+def main() -> None:
+    """Measure what is asked for, print each table as Markdown."""
+    tables = {"networks": networks, "events": events, "particles": particles}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tables", nargs="*", choices=[[], *tables], help="all, if none is named")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="of each training job")
+    options = parser.parse_args()
+    print(f"{options.rounds} rounds, {options.threads} thread(s).")
+    for name in options.tables or tables:
+        with tempfile.TemporaryDirectory() as folder:
+            tables[name](Path(folder), options.rounds, options.threads)
+
+
+def networks(folder: Path, rounds: int, threads: int) -> None:
+    """Print the cost of one job of several networks."""
+    plans = {}
+    for count in NETWORKS:
+        plans[count] = studies.make(
+            folder / str(count),
+            training=_training(3),
+            methods={"parallel": {"lanes": count}} if count > 1 else {"none": {}},
+            execution={"networks_per_job": count, "threads": threads},
+        )
+        events = {role: studies.repeated(role, RECORDS) for role in studies.FILES}
+        studies.write(plans[count], events, ("detector",))
+    jobs = measure(plans, rounds)
+    print("\n| networks in a job | job, s | relative to one network | waiting for input |")
+    print("|---|---|---|---|")
+    for count, found in jobs.items():
+        print(
+            f"| {count} | {spread([job.seconds for job in found], '{:.1f}')} | "
+            f"{ratios(found, jobs[1], lambda job: job.seconds)} | {waiting(found)} |",
+            flush=True,
+        )
+
+
+def events(folder: Path, rounds: int, threads: int) -> None:
+    """Print the cost per event against the number of events."""
+    plans = {}
+    for count in EVENTS:
+        plans[count] = _synthetic(
+            folder / str(count), count, FEW, max(3, 300_000 // count), threads, NARROW
+        )
+    jobs = measure(plans, rounds)
+    print("\n| events | on disk, MB | epoch, s | relative cost per event | waiting for input |")
+    print("|---|---|---|---|---|")
+    for count, found in jobs.items():
+        print(
+            f"| {count:,} | {_megabytes(plans[count]):,.0f} | "
+            f"{spread([job.epoch for job in found], '{:.2f}')} | "
+            f"{ratios(found, jobs[100_000], _per_event)} | {waiting(found)} |",
+            flush=True,
+        )
+
+
+def particles(folder: Path, rounds: int, threads: int) -> None:
+    """Print the cost per event and per particle against the particles per event."""
+    plans = {
+        count: _synthetic(
+            folder / str(count), ROWS // count, count, 3, threads, {"features": "plain"}
+        )
+        for count in PARTICLES
+    }
+    jobs = measure(plans, rounds)
+    print("\n| particles per event | per event, ms | relative cost per particle | waiting |")
+    print("|---|---|---|---|")
+    for count, found in jobs.items():
+        print(
+            f"| {count} | {spread([1e3 * _per_event(job) for job in found], '{:.2f}')} | "
+            f"{ratios(found, jobs[20], _per_event, 20 / count)} | {waiting(found)} |",
+            flush=True,
+        )
+
+
+def measure(plans: dict[int, Plan], rounds: int) -> dict[int, list[Job]]:
+    """Run the job of each plan in turn, round after round."""
+    jobs: dict[int, list[Job]] = {key: [] for key in plans}
+    for _ in range(rounds):
+        for key, plan in plans.items():
+            jobs[key].append(studies.job(plan))
+    return jobs
+
+
+def spread(values: list[float], form: str) -> str:
+    """Median with lowest and highest value."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+
+
+def ratios(found: list[Job], reference: list[Job], value, factor: float = 1.0) -> str:
+    """Ratios of `value`, round by round."""
+    pairs = zip(found, reference, strict=True)
+    return spread([factor * value(job) / value(other) for job, other in pairs], "{:.2f}")
+
+
+def waiting(found: list[Job]) -> str:
+    """Fraction of the training's time, in percent."""
+    return spread([100 * job.waiting for job in found], "{:.1f}%")
+
+
+def _per_event(job: Job) -> float:
+    return job.epoch / job.events
+
+
+def _synthetic(
+    folder: Path, count: int, length: int, epochs: int, threads: int, classifier: dict
+) -> Plan:
+    """Write `count` events of `length` particles, half data and half simulation."""
+    plan = studies.make(
+        folder,
+        classifier=classifier,
+        training=_training(epochs),
+        execution={"threads": threads},
+    )
+    halves = {"data": 1, "simulation": 2}
+    found = {role: studies.synthetic(count // 2, length, seed) for role, seed in halves.items()}
+    studies.write(plan, found, ("detector",))
+    return plan
+
+
+def _training(epochs: int) -> dict[str, float]:
+    return {"epochs": epochs, "patience": epochs}
+
+
+def _megabytes(plan: Plan) -> float:
+    return sum(path.stat().st_size for path in plan.root.rglob("*.h5")) / 1e6
+
+
+if __name__ == "__main__":
+    main()
