@@ -186,10 +186,19 @@ HDF5_TEXT = "Can't write data (file write failed: time = 1, errno = 28, error me
 @pytest.mark.parametrize("error", [OSError(28, "No space"), RuntimeError(HDF5_TEXT)])
 @pytest.mark.parametrize("place", [files.atomic_path, files.replace_folder])
 def test_a_full_disk_names_file_and_remedy(tmp_path, place, error):
-    with pytest.raises(OutputError, match=r"out: cannot be written: no space.*start again"):  # noqa: SIM117
-        with place(tmp_path / "out"):
-            raise error
+    message = r"out: cannot be written: no space.*start again"
+    with pytest.raises(OutputError, match=message), place(tmp_path / "out"):
+        raise error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_a_folder_is_named_by_its_final_place(tmp_path):
+    with (
+        pytest.raises(OutputError, match="/folder/file: cannot be written"),
+        files.replace_folder(tmp_path / "folder") as folder,
+        files.atomic_path(folder / "file"),
+    ):
+        raise OSError(30, "Read-only file system")
 
 
 def test_errors_of_other_files_are_no_errors_of_writing(tmp_path):

@@ -100,8 +100,10 @@ def _writable(path: Path, temporary: Path) -> Iterator[None]:
         )
         if number not in _UNWRITABLE or elsewhere:
             raise
+        # A file inside a folder that is replaced: the folder's final name says more.
+        final = re.sub(r"\.tmp-[0-9a-f]{12}-", "", str(path))
         raise OutputError(
-            f"{path}: cannot be written: {_UNWRITABLE[number]}. Then start again; what is "
+            f"{final}: cannot be written: {_UNWRITABLE[number]}. Then start again; what is "
             "finished is kept."
         ) from error
 
