@@ -55,9 +55,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
-            # On a read-only file system there is nothing to remove, and trying would fail.
-            if temporary.exists():
-                temporary.unlink()
+            _discard(temporary)
             raise
 
 
@@ -81,8 +79,17 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
                 shutil.rmtree(path)
             os.replace(temporary, path)
         except BaseException:
+            for file in temporary.rglob("*"):
+                _discard(file)
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def _discard(path: Path) -> None:
+    """Remove a file and free its space at once, although HDF5 may hold it open; if it is there."""
+    if path.is_file():
+        os.truncate(path, 0)
+        path.unlink()
 
 
 @contextmanager
