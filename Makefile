@@ -7,7 +7,7 @@ PEERS := .venv-peers
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint closure bench docs clean
+.PHONY: demo test test-cluster lint closure bench docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -15,6 +15,10 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	$(BIN)/python -m pytest
+
+# On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
+test-cluster: $(VENV)/ready
+	$(BIN)/python -m pytest tests/cluster
 
 closure: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local --configfile config/closure.yaml

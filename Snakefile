@@ -1,17 +1,21 @@
 """OmniFold with ensembles: from event files to one report. See README.md."""
 
+import gc
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from omniflow import config as settings
-from omniflow.errors import ConfigError
+from omniflow.errors import ConfigError, OmniflowError
 from omniflow.files import write_text
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
 
 min_version("9.20")
+
+# Plans of many jobs are many objects that stay: looking for garbage less often saves a sixth.
+gc.set_threshold(100_000, 50, 100)
 
 # Only without --configfile: Snakemake would merge the two files key by key.
 if not config:
@@ -60,7 +64,10 @@ include: "workflow/rules/results.smk"
 
 # What scripts read. It is no rule's output: a change of it must not rerun everything.
 onstart:
-    write_text(settings.dump(PLAN.config), PLAN.path("config"))
+    try:
+        write_text(settings.dump(PLAN.config), PLAN.path("config"))
+    except OmniflowError as error:
+        raise WorkflowError(str(error)) from None
 
 
 rule all:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from omniflow import files
-from omniflow.errors import InputError
+from omniflow.errors import InputError, OutputError
 
 
 @pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -178,3 +178,29 @@ def test_memory_map_refuses_compressed_datasets(tmp_path):
         h5file.create_dataset("x", data=np.arange(10), compression="gzip")
     with pytest.raises(InputError, match=r"a\.h5: x: is not stored as one contiguous"):
         files.memory_map(tmp_path / "a.h5", "x")
+
+
+HDF5_TEXT = "Can't write data (file write failed: time = 1, errno = 28, error message = 'No space')"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space"), RuntimeError(HDF5_TEXT)])
+@pytest.mark.parametrize("place", [files.atomic_path, files.replace_folder])
+def test_a_full_disk_names_file_and_remedy(tmp_path, place, error):
+    message = r"out: cannot be written: no space.*start again"
+    with pytest.raises(OutputError, match=message), place(tmp_path / "out"):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_a_folder_is_named_by_its_final_place(tmp_path):
+    with (
+        pytest.raises(OutputError, match="/folder/file: cannot be written"),
+        files.replace_folder(tmp_path / "folder") as folder,
+        files.atomic_path(folder / "file"),
+    ):
+        raise OSError(30, "Read-only file system")
+
+
+def test_errors_of_other_files_are_no_errors_of_writing(tmp_path):
+    with pytest.raises(PermissionError), files.atomic_path(tmp_path / "out"):
+        raise PermissionError(13, "Permission denied", "/some/input")

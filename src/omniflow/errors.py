@@ -15,6 +15,10 @@ class InputError(OmniflowError):
     """An event file, or a file that an earlier job wrote, cannot be used as it is."""
 
 
+class OutputError(OmniflowError):
+    """A file cannot be written: the disk is full, the quota used up, or the folder read-only."""
+
+
 class TrainingError(OmniflowError):
     """A training gave no usable network (non-finite loss, divergence, empty split)."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,12 +16,21 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from omniflow.errors import InputError
+from omniflow.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Shape = tuple[int | None, ...]
+
+# What only writing can run into, and what helps.
+_UNWRITABLE = {
+    errno.ENOSPC: "no space is left on the device; free some, or set study.output to a larger one",
+    errno.EDQUOT: "the disk quota is used up; free some, or set study.output to another device",
+    errno.EROFS: "the file system is read-only; make it writable, or set study.output to another",
+    errno.EACCES: "permission denied; change the folder's permissions, or set study.output to "
+    "another folder",
+}
 
 
 @contextmanager
@@ -29,19 +40,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     The folder is made if missing. The temporary name ends like `path`, so that writers which
     look at the suffix do the same as for `path`. After any exception (KeyboardInterrupt too)
     the temporary file is removed and an existing `path` is left as it was.
+
+    Raises:
+        OutputError: the disk is full, read-only, or may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    try:
-        yield temporary
-        # Else a power cut after the renaming could leave an empty file under the final name.
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _writable(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            # Else a power cut after the renaming could leave an empty file under the final name.
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            _discard(temporary)
+            raise
 
 
 @contextmanager
@@ -49,19 +64,55 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces the folder `path` on success.
 
     After any exception the temporary folder is removed and an existing `path` left as it was.
+
+    Raises:
+        OutputError: the disk is full, read-only, or may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    temporary.mkdir()
+    with _writable(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        except BaseException:
+            for file in temporary.rglob("*"):
+                _discard(file)
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+
+def _discard(path: Path) -> None:
+    """Remove a file and free its space at once, although HDF5 may hold it open; if it is there."""
+    if path.is_file():
+        os.truncate(path, 0)
+        path.unlink()
+
+
+@contextmanager
+def _writable(path: Path, temporary: Path) -> Iterator[None]:
+    """Turn errors of writing `path` by way of `temporary` into an OutputError."""
     try:
-        yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        yield
+    except (OSError, RuntimeError) as error:
+        # HDF5 names the number in its text alone, and raises RuntimeError when it closes a file.
+        text = re.search(r"errno = (\d+)", str(error))
+        number = int(text[1]) if text else getattr(error, "errno", None)
+        where = str(getattr(error, "filename", None) or "")
+        elsewhere = number == errno.EACCES and not (
+            where.startswith(str(temporary)) or where == str(path.parent)
+        )
+        if number not in _UNWRITABLE or elsewhere:
+            raise
+        # A file inside a folder that is replaced: the folder's final name says more.
+        final = re.sub(r"\.tmp-[0-9a-f]{12}-", "", str(path))
+        raise OutputError(
+            f"{final}: cannot be written: {_UNWRITABLE[number]}. Then start again; what is "
+            "finished is kept."
+        ) from error
 
 
 def write_text(text: str, path: str | Path) -> None:

@@ -137,8 +137,6 @@ def test_a_job_reads_the_samples_of_its_level():
     plan = make_plan()
     first, second = (plan.block_inputs(_block(plan, 1, step)) for step in (1, 2))
     assert set(first) == {
-        plan.store("data"),
-        plan.store("simulation"),
         plan.features("data", "detector"),
         plan.features("simulation", "detector"),
     }

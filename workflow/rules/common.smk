@@ -38,17 +38,10 @@ def block(wildcards):
     return blocks[int(wildcards.block)]
 
 
-def stage_logits(wildcards):
-    """Return the logits of all blocks of a group of lanes in one step."""
+def stage_inputs(wildcards):
+    """Return what the weights of a group of lanes are made from in one step."""
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
-    blocks = PLAN.blocks(group, int(wildcards.iteration), int(wildcards.step))
-    return [PLAN.logits(block) for block in blocks]
-
-
-def stage_start(wildcards):
-    """Return the weights that a step starts from."""
-    group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
-    previous = PLAN.previous_weights(
-        group, int(wildcards.iteration), int(wildcards.step)
-    )
-    return [] if previous is None else previous
+    iteration, step = int(wildcards.iteration), int(wildcards.step)
+    logits = [PLAN.logits(block) for block in PLAN.blocks(group, iteration, step)]
+    previous = PLAN.previous_weights(group, iteration, step)
+    return logits if previous is None else [*logits, previous]

@@ -66,9 +66,7 @@ rule train:
 
 rule aggregate:
     input:
-        stores=[PLAN.store("data"), PLAN.store("simulation")],
-        logits=stage_logits,
-        previous=stage_start,
+        files=stage_inputs,
     output:
         PLAN.pattern("weights"),
     log:

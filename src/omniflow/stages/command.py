@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 
 from omniflow import config
-from omniflow.errors import OmniflowError
+from omniflow.errors import OmniflowError, OutputError
 from omniflow.unfolding.plan import Plan
 
 
@@ -27,5 +28,10 @@ def run(job: Callable[..., None], **coordinates: type) -> None:
     options = vars(parser.parse_args())
     try:
         job(Plan(config.load(options.pop("config"))), **options)
+    except OutputError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        # Not by sys.exit: HDF5 crashes when it tidies up a file that it could not write, before
+        # the message is out.
+        os._exit(1)
     except OmniflowError as error:
         sys.exit(f"{type(error).__name__}: {error}")

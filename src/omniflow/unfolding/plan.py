@@ -183,16 +183,24 @@ class Plan:
 
     def groups(self, chain: str, pass_: int) -> list[Group]:
         """Return the groups of lanes of a chain in one pass."""
-        size = max(1, self.config.execution.networks_per_job // self.chains[chain].members)
-        lanes = range(self.chains[chain].lanes)
-        return [
-            Group(chain, pass_, tuple(lanes[first : first + size]))
-            for first in range(0, len(lanes), size)
-        ]
+        return list(self._groups[chain, pass_].values())
 
     def group(self, chain: str, pass_: int, slug: str) -> Group:
         """Return the group with this slug."""
-        return next(g for g in self.groups(chain, pass_) if g.slug == slug)
+        return self._groups[chain, pass_][slug]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, int], dict[str, Group]]:
+        """Groups by slug for every chain and pass; rules ask for them once per job."""
+        found = {}
+        for chain in self.chains.values():
+            size = max(1, self.config.execution.networks_per_job // chain.members)
+            lanes = range(chain.lanes)
+            parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
+            for pass_ in self.passes:
+                groups = [Group(chain.slug, pass_, part) for part in parts]
+                found[chain.slug, pass_] = {group.slug: group for group in groups}
+        return found
 
     def group_of(self, chain: str, pass_: int, lane: int) -> Group:
         """Return the group that holds a lane."""
@@ -295,10 +303,14 @@ class Plan:
         return self.blocks(block.group, block.iteration - 1, block.step)[block.index]
 
     def block_inputs(self, block: Block) -> list[Path]:
-        """Return the files that a training job needs."""
+        """Return the files that a training job waits for.
+
+        Event stores are read too, but features are made from them: naming both would make the plan
+        of a large study a third larger.
+        """
         roles = ["data", "simulation"] if block.step == 1 else ["simulation"]
         level = "detector" if block.step == 1 else "particle"
-        files = [f(role) for role in roles for f in (self.store, lambda r: self.features(r, level))]
+        files = [self.features(role, level) for role in roles]
         for iteration, step in ((block.iteration, block.step), (block.iteration, 1)):
             weights = self.previous_weights(block.group, iteration, step)
             if weights is not None and weights not in files:
@@ -337,21 +349,12 @@ class Plan:
         return self.path("histograms", method=method)
 
     def table_inputs(self) -> list[Path]:
-        """Return the files that the tables need."""
-        stages = [
-            self.weights(group, iteration, step)
-            for chain in self.chains
-            for pass_ in self.passes
-            for group in self.groups(chain, pass_)
-            for iteration in self.iterations
-            for step in (1, 2)
-        ]
+        """Return the files that the tables wait for; weights of all steps come with the results."""
         return [
             *(self.store(role) for role in self.samples),
             *(self.observables(role) for role in ("data", "simulation")),
             *(self.pretrained(network.lane) for network in self.pretraining_networks),
             *(self.history(block) for block in self.all_blocks()),
-            *stages,
             *(self.path("unfolded", method=method) for method in self.config.methods),
             *(self.histograms(method) for method in self.config.methods),
         ]
@@ -373,8 +376,11 @@ class Plan:
         Rules carry those of what they depend on, so that a change of the report or the binning
         retrains nothing and a change of the training retrains what it must.
         """
-        whole = self.config.model_dump(mode="json")
-        return _hash([_part(whole, section) for section in sections])
+        return _hash([_part(self._settings, section) for section in sections])
+
+    @cached_property
+    def _settings(self) -> dict:
+        return self.config.model_dump(mode="json")
 
     def store_fingerprint(self, role: str) -> str:
         """Return a hash of what determines an event store."""
@@ -385,15 +391,19 @@ class Plan:
 
         The number of iterations is left out: more of them train only the new ones.
         """
+        names = [network.name for network in networks]
+        return _hash([self._training_settings, names])
+
+    @cached_property
+    def _training_settings(self) -> str:
         whole = self.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
-        names = [network.name for network in networks]
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
         engine = [whole["execution"][name] for name in ("engine", "precision")]
-        return _hash([whole["study"]["seed"], *sections, engine, ranks, names])
+        return _hash([whole["study"]["seed"], *sections, engine, ranks])
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""

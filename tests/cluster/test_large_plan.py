@@ -1,0 +1,35 @@
+"""A study of 10,000 jobs is planned in seconds."""
+
+import os
+import subprocess
+
+import clusters
+
+JOBS, SECONDS, MEMORY_MB = 10_000, 30, 500
+
+
+def test_ten_thousand_jobs_are_planned_in_seconds(tmp_path):
+    config = clusters.config(networks_per_job=5)
+    config["study"] = {"name": "large", "passes": 100}
+    config["unfolding"] = {"iterations": 5}
+    config["methods"] = {"parallel": {"lanes": 25}}
+    clusters.write_config(tmp_path, config)
+    with open(tmp_path / "out.txt", "w+") as out:
+        process = subprocess.Popen(
+            clusters.command("slurm", "--dry-run", "--quiet", "rules"),
+            cwd=tmp_path,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        output = out.read()
+    assert process.returncode == 0, output[-3000:]
+    (total,) = [int(line.split()[1]) for line in output.splitlines() if line.startswith("total ")]
+    assert total >= JOBS
+    # Processor time: what a machine that does something else needs is not the plan's doing.
+    seconds, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    print(f"{total} jobs: {seconds:.1f} s, {memory:.0f} MB")
+    assert seconds < SECONDS
+    assert memory < MEMORY_MB

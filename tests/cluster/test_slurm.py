@@ -1,0 +1,106 @@
+"""Studies on a real Slurm of one node, undisturbed and disturbed: always the same numbers."""
+
+import os
+import random
+import subprocess
+import time
+
+import clusters
+import pytest
+from clusters import STEP_1
+
+KILLS = int(os.environ.get("KILLS", "2"))
+
+
+def _assert_step_1(study, reference):
+    clusters.assert_same_file(study / STEP_1, reference / STEP_1)
+    assert not clusters.left_over(study / "results" / "small" / "samples")
+
+
+def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
+    study = clusters.write_config(tmp_path, clusters.config())
+    output = clusters.finish(study, "slurm")
+    clusters.assert_same_results(study, reference)
+    # Samples, two trainings, results, report; aggregate is no job of Slurm.
+    assert output.count("has been submitted with SLURM jobid") == 5
+    # Neither the profile nor the machine is a reason to run anything again.
+    assert "Nothing to be done" in clusters.finish(study, "slurm", "--dry-run")
+    assert "Nothing to be done" in clusters.finish(study, "local", "--dry-run")
+
+
+def test_trainings_killed_at_random_moments(slurm, study, reference):
+    seed = random.randrange(10**6)
+    moments = random.Random(seed)
+    done = 0
+    for _ in range(1 + KILLS):
+        with clusters.started(study) as process:
+            while done < KILLS:
+                found = clusters.wait_for(lambda: clusters.trainings(study), process, 300)
+                if not found:
+                    break
+                time.sleep(moments.uniform(0, 6))
+                done += clusters.kill(found[0])
+                clusters.wait_for(lambda pid=found[0]: pid not in clusters.trainings(study))
+        if process.returncode == 0 and done == KILLS:
+            break
+    assert done == KILLS
+    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+    print(f"seed {seed}")
+    clusters.assert_same_results(study, reference)
+
+
+def test_a_cancelled_job_is_submitted_again(slurm, study, reference):
+    with clusters.started(study, STEP_1) as process:
+        clusters.wait_for(lambda: clusters.trainings(study), process)
+        subprocess.run(["scancel", *clusters.jobs()], check=True)
+    log = (study / "snakemake.log").read_text()
+    assert process.returncode == 0, log[-6000:]
+    assert "CANCELLED" in log
+    _assert_step_1(study, reference)
+
+
+def test_a_job_at_its_time_limit_is_submitted_again(slurm, study, reference):
+    # A training that hangs: it runs into its limit of one minute.
+    with clusters.started(study, STEP_1, "--set-resources", "train:runtime=1") as process:
+        (pid,) = clusters.wait_for(lambda: clusters.trainings(study), process)
+        clusters.kill(pid, 19)
+        clusters.wait_for(lambda: pid not in clusters.trainings(study), process, 240)
+        subprocess.run(["scancel", *clusters.jobs()], check=False)
+    log = (study / "snakemake.log").read_text()
+    assert "TIMEOUT" in log or "FAILED" in log, log[-6000:]
+    clusters.finish(study, "slurm", STEP_1)
+    _assert_step_1(study, reference)
+
+
+def test_snakemake_is_killed(slurm, study, reference):
+    with clusters.started(study, STEP_1) as process:
+        clusters.wait_for(lambda: clusters.trainings(study), process)
+        process.kill()
+    # The job goes on alone, and has ended when `started` returns.
+    result = clusters.run(study, "slurm", STEP_1)
+    assert result.returncode != 0
+    assert "--unlock" in result.stdout
+    clusters.finish(study, "slurm", "--unlock")
+    clusters.finish(study, "slurm", STEP_1)
+    _assert_step_1(study, reference)
+
+
+def test_the_node_daemon_is_killed(slurm, study, reference):
+    with clusters.started(study, STEP_1) as process:
+        clusters.wait_for(lambda: clusters.trainings(study), process)
+        clusters.kill(int((slurm / "run" / "slurmd.pid").read_text()))
+        time.sleep(5)
+        subprocess.run([clusters.SLURM, "start", slurm], check=True)
+    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+    _assert_step_1(study, reference)
+
+
+def test_two_ranks_share_a_training(slurm, reference, tmp_path):
+    study = clusters.with_samples(reference, tmp_path)
+    clusters.write_config(study, clusters.config(ranks=2))
+    output = clusters.finish(study, "slurm", STEP_1)
+    assert output.count("has been submitted with SLURM jobid") == 1
+    ratio, one_rank = (clusters.datasets(root / STEP_1)["ratio"] for root in (study, reference))
+    # The same seeds and batches; only the order of sums differs.
+    assert ratio == pytest.approx(one_rank, rel=1e-3)
+    assert (ratio != 1).any()
