@@ -51,9 +51,10 @@ wildcard_constraints:
     method="[a-z0-9][a-z0-9_-]*",
 
 
-# A few seconds and 1 GB at millions of events, once per step: a queue would take longer.
+# A few seconds and 1 GB at millions of events: a queue would take longer.
 localrules:
     aggregate,
+    report,
 
 
 include: "workflow/rules/common.smk"

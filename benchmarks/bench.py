@@ -124,12 +124,12 @@ def main() -> None:
             task: measure(teams, task, options.rounds, options.seconds)
             for task in ("train", "infer")
         }
-        matrix = {
-            task: measure(
-                {"matrix": teams["native, 2 processes"]}, task, options.rounds, options.seconds / 3
-            )["matrix"]
-            for task in ("matrix", "shape")
-        }
+        native = {"native": teams["native, 2 processes"]}
+        # Side by side in time, because their ratio is what counts.
+        matrix: dict[str, list[float]] = {"train": [], "shape": [], "matrix": []}
+        for _ in range(options.rounds):
+            for task, found in matrix.items():
+                found += measure(native, task, 1, options.seconds / 2)["native"]
         epochs = iteration_epochs(teams, options.epochs)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores,")
     mean = counts.mean()
@@ -140,7 +140,7 @@ def main() -> None:
     print("\n| code | process start to first update, s |\n|---|---|")
     for name, team in teams.items():
         print(f"| {name} | {team[0].start:.1f} |")
-    arithmetic(plan, counts, rates["train"]["native, 2 processes"], matrix)
+    arithmetic(plan, counts, matrix)
 
 
 def prepare(folder: Path) -> tuple[Plan, np.ndarray]:
@@ -248,9 +248,7 @@ def epoch_table(teams: dict[str, list[Contender]], epochs: dict[str, list[float]
         )
 
 
-def arithmetic(
-    plan: Plan, counts: np.ndarray, rates: list[float], matrix: dict[str, list[float]]
-) -> None:
+def arithmetic(plan: Plan, counts: np.ndarray, rates: dict[str, list[float]]) -> None:
     """Print the arithmetic that training achieves beside TensorFlow's own matrix products."""
     settings = plan.config.classifier
     particle, event = estimate.parameters(settings)
@@ -263,15 +261,14 @@ def arithmetic(
         f"{attention / 1e6:.1f} MFLOP in products of attention.\n"
     )
     print("| two processes of one thread | GFLOP/s |\n|---|---|")
-    shape = [rate / 1e9 for rate in matrix["shape"]]
     shares = []
     for label, operations in (("dense layers", dense), ("with attention", dense + attention)):
-        achieved = [rate * operations / 1e9 for rate in rates]
-        share = [a / m for a, m in zip(achieved, shape, strict=True)]
+        achieved = [rate * operations / 1e9 for rate in rates["train"]]
+        share = [1e9 * a / rate for a, rate in zip(achieved, rates["shape"], strict=True)]
         print(f"| training, {label} | {spread(achieved, '{:.0f}')} |")
         shares.append(f"| training, {label} / TensorFlow's shape | {spread(share, '{:.2f}')} |")
     for task, label in (("shape", "4608 x 64 x 128"), ("matrix", "4096^3")):
-        print(f"| TensorFlow, {label} | {spread([r / 1e9 for r in matrix[task]], '{:.0f}')} |")
+        print(f"| TensorFlow, {label} | {spread([rate / 1e9 for rate in rates[task]], '{:.0f}')} |")
     print("\n".join(shares))
 
 

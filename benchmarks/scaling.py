@@ -1,6 +1,6 @@
-"""Cost of training against numbers of networks, events and particles, as ratios.
+"""Cost of training against numbers of networks, events, particles and ranks, as ratios.
 
-    python benchmarks/scaling.py [networks] [events] [particles] [--rounds N] [--threads N]
+    python benchmarks/scaling.py [networks] [events] [particles] [ranks] [--rounds N] [--threads N]
 
 Every measurement is a real training job of step 1 (`omniflow.stages.training.train_block`) that
 reads its events from memory-mapped files. The points of a table take turns, round after round, and
@@ -23,15 +23,16 @@ from omniflow.unfolding.plan import Plan
 NETWORKS = (1, 5)
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-NARROW = {"width": 16, "heads": 2, "blocks": 1, "class_blocks": 1, "features": "plain"}
+PLAIN = {"features": "plain"}
 FEW = 4  # particles per event where events are many
+RANKS = (1, 2)
 PARTICLES = (5, 10, 20, 40, 80, 132)
 ROWS = 200_000  # particles in all where events differ in their number
 
 
 def main() -> None:
     """Measure what is asked for, print each table as Markdown."""
-    tables = {"networks": networks, "events": events, "particles": particles}
+    tables = {"networks": networks, "events": events, "particles": particles, "ranks": ranks}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", choices=[[], *tables], help="all, if none is named")
     parser.add_argument("--rounds", type=int, default=3)
@@ -71,7 +72,7 @@ def events(folder: Path, rounds: int, threads: int) -> None:
     plans = {}
     for count in EVENTS:
         plans[count] = _synthetic(
-            folder / str(count), count, FEW, max(3, 300_000 // count), threads, NARROW
+            folder / str(count), count, FEW, max(1, 200_000 // count), threads, PLAIN
         )
     jobs = measure(plans, rounds)
     print("\n| events | on disk, MB | epoch, s | relative cost per event | waiting for input |")
@@ -88,9 +89,7 @@ def events(folder: Path, rounds: int, threads: int) -> None:
 def particles(folder: Path, rounds: int, threads: int) -> None:
     """Print the cost per event and per particle against the particles per event."""
     plans = {
-        count: _synthetic(
-            folder / str(count), ROWS // count, count, 3, threads, {"features": "plain"}
-        )
+        count: _synthetic(folder / str(count), ROWS // count, count, 3, threads, PLAIN)
         for count in PARTICLES
     }
     jobs = measure(plans, rounds)
@@ -100,6 +99,30 @@ def particles(folder: Path, rounds: int, threads: int) -> None:
         print(
             f"| {count} | {spread([1e3 * _per_event(job) for job in found], '{:.2f}')} | "
             f"{ratios(found, jobs[20], _per_event, 20 / count)} | {waiting(found)} |",
+            flush=True,
+        )
+
+
+def ranks(folder: Path, rounds: int, threads: int) -> None:
+    """Print the rate of training against the number of Horovod ranks."""
+    if not studies.HOROVODRUN.is_file():
+        print("\nRanks are left out: Horovod is not installed (envs/build_horovod.sh).")
+        return
+    plans = {}
+    for count in RANKS:
+        plans[count] = studies.make(
+            folder / str(count),
+            training=_training(3),
+            execution={"ranks": count, "threads": threads},
+        )
+        events = {role: studies.repeated(role, RECORDS) for role in studies.FILES}
+        studies.write(plans[count], events, ("detector",))
+    jobs = measure(plans, rounds)
+    print("\n| ranks | training, events/s | relative to one rank |\n|---|---|---|")
+    for count, found in jobs.items():
+        print(
+            f"| {count} | {spread([job.rate for job in found], '{:,.0f}')} | "
+            f"{ratios(found, jobs[1], lambda job: job.rate)} |",
             flush=True,
         )
 

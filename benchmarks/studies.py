@@ -21,6 +21,7 @@ from omniflow.stages import samples, training
 from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
+HOROVODRUN = Path(sys.executable).parent / "horovodrun"
 FILES = {"data": DATA / "h1_nature.h5", "simulation": DATA / "h1_simulation.h5"}
 
 
@@ -89,6 +90,12 @@ class Job:
         return summary["train_events"] + summary["held_out_events"]
 
     @property
+    def rate(self) -> float:
+        """Events trained on per second, by all ranks together; median over epochs."""
+        epochs = self.networks[0]["epochs"][1:]
+        return float(np.median([epoch["events_per_second"] for epoch in epochs]))
+
+    @property
     def waiting(self) -> float:
         """Fraction of the time of training spent waiting for input, over networks and epochs."""
         found = [epoch["waiting"] for network in self.networks for epoch in network["epochs"][1:]]
@@ -99,8 +106,10 @@ def job(plan: Plan) -> Job:
     """Train the first block of step 1 in a process of its own and remove what it wrote."""
     block = _block(plan)
     begin = time.perf_counter()
+    ranks = plan.config.execution.ranks
+    launcher = [HOROVODRUN, "-np", str(ranks), "--gloo"] if ranks > 1 else []
     done = subprocess.run(
-        [sys.executable, __file__, plan.config.study.output],
+        [*launcher, sys.executable, __file__, plan.config.study.output],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,

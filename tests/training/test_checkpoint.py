@@ -5,7 +5,7 @@ import pytest
 from small_networks import fit_one, initial_weights, make_trainer, train
 from training_inputs import two_classes
 
-from omniflow.errors import InputError
+from omniflow.errors import InputError, OutputError
 from omniflow.training import checkpoint
 from omniflow.training.checkpoint import Checkpoint, State
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OutputError, match="no space is left"):
         kept.write(State({"epoch": 2}, {}))
     monkeypatch.undo()
     assert kept.read().progress == {"epoch": 1}

@@ -1,15 +1,18 @@
 import os
 import signal
 
+import pytest
+
 from omniflow.training import interrupt
 
 
-def test_sigterm_is_noted_and_later_obeyed_again():
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_are_noted_and_later_obeyed_again(number):
+    before = signal.getsignal(number)
     with interrupt.noted() as found:
         assert not found.requested
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         assert found.requested
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     with interrupt.noted() as found:
         assert not found.requested

@@ -1,4 +1,4 @@
-"""Interrupt: SIGTERM noted instead of obeyed, so that a training can save where it stands."""
+"""Interrupt: signals to end are noted, so that a training can save where it stands first."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ class Interrupt:
 
 @contextmanager
 def noted() -> Iterator[Interrupt]:
-    """Yield an `Interrupt` that notes SIGTERM; afterwards SIGTERM acts as before.
+    """Yield an `Interrupt` that notes SIGTERM and SIGINT; afterwards they act as before.
 
-    Slurm sends it ahead of the time limit (`--signal`) and at `scancel`, and again SIGKILL after
-    a grace period.
+    Slurm sends SIGTERM ahead of the time limit (`--signal`) and at `scancel`, and SIGKILL after a
+    grace period; Ctrl-C sends SIGINT.
     """
     interrupt = Interrupt()
 
     def note(*_: object) -> None:
         interrupt.requested = True
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

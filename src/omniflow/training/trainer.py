@@ -25,7 +25,7 @@ from omniflow.training.progress import Fit, Progress, Task
 _CHUNK = 4096
 
 _KEPT = (
-    "the job was told to end (SIGTERM: time limit, preemption or cancelled). What is trained is "
+    "the job was told to end (time limit, preempted or cancelled). What is trained is "
     "kept; a rerun goes on from there."
 )
 
