@@ -12,12 +12,35 @@ import pandas as pd
 import pytest
 import yaml
 
+from omniflow.config import validate
+from omniflow.unfolding.estimate import rates
+from omniflow.unfolding.footprint import footprint
+from omniflow.unfolding.jobs import jobs
+from omniflow.unfolding.plan import Plan
+
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 METRICS = [
     *("method", "combine", "iteration", "observable", "bin", "low", "high", "truth", "prior"),
     *("mean", "bias_rel", "sigma_rel", "sigma_rel_paper", "rel_mse", "mse_rel_paper", "passes"),
 ]
+
+# Kinds of files, by the folders that they are in; whatever else lies above them is a table.
+FOLDERS = {
+    "event stores": "samples/*.h5",
+    "classifier inputs": "features/*",
+    "observables": "observables/*/*",
+    "networks": "**/*.weights.h5",
+    "histories": "**/history.json",
+    "weights of steps": "training/**/step-?/weights.h5",
+    "logits": "**/logits.h5",
+    "checkpoints": "checkpoints/**/*.h5",
+    "final weights": "unfolded/**/*.h5",
+    "histograms": "histograms/*",
+    "tables and report": "*.*",
+    "time stamps of folders": "**/.snakemake_timestamp",
+}
+STAMP = ".snakemake_timestamp"
 
 
 def _without_truth(source: Path, target: Path) -> None:
@@ -85,6 +108,27 @@ def test_promised_files(study):
     assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
     timing = pd.read_csv(root / "timing.csv")
     assert len(timing) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
+
+
+def test_files_are_those_that_the_plan_counts(study):
+    plan = Plan(validate(study[1]))
+    predicted = {kind.name: kind for kind in footprint(plan, jobs(plan, rates(plan)))}
+    assert set(predicted) == {*FOLDERS, "logs and benchmarks", "Snakemake's notes"}
+    total = predicted["logs and benchmarks"].files
+    for name, pattern in FOLDERS.items():
+        stamps = name == "time stamps of folders"
+        files = [path for path in plan.root.glob(pattern) if path.is_file()]
+        files = [path for path in files if (path.name == STAMP) == stamps]
+        if predicted[name].temporary:
+            assert files == [], name
+            continue
+        assert len(files) == predicted[name].files, name
+        size = sum(path.stat().st_size for path in files)
+        assert size / 3 <= predicted[name].size <= 3 * size, (name, size, predicted[name].size)
+        total += len(files)
+    assert total == sum(path.is_file() for path in plan.root.rglob("*"))
+    notes = [path for path in study[0].glob(".snakemake/metadata/**/*") if path.is_file()]
+    assert len(notes) == predicted["Snakemake's notes"].files
 
 
 def test_final_weights_of_every_pass(study):

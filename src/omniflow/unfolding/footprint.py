@@ -14,8 +14,8 @@ from omniflow.unfolding.plan import TABLES, Plan
 HDF5, CHUNK = 4_000, 200_000
 NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
-# per method, of what Snakemake notes about an output.
-HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 1_000_000, 4_000
+# per method and observable, of what Snakemake notes about an output.
+HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 170_000, 4_000
 # What a checkpoint holds of every parameter: live, averaged and best value, two momenta.
 STATE = 5
 
@@ -105,4 +105,4 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
     yield Kind("histograms", len(methods), size + len(methods) * len(names) * 6 * HDF5)
     # Tables, report and configuration.
-    yield Kind("tables and report", len(TABLES) + 2, len(methods) * TABLE)
+    yield Kind("tables and report", len(TABLES) + 2, len(methods) * len(names) * TABLE)
