@@ -171,9 +171,9 @@ def checkpoints(folder):
     found = {}
     for path in (folder / "results" / "small" / "checkpoints").rglob("iteration-*.h5"):
         with suppress(OSError):  # it is written anew, or removed, meanwhile
-            _, iteration, _, step, _, lane, *_ = path.stem.split("-")
+            words = path.stem.split("-")  # iteration-1-step-1-lane-0-...
             with h5py.File(path) as h5file:
-                found[int(lane), int(step)] = json.loads(h5file["progress"][()])
+                found[int(words[5]), int(words[3])] = json.loads(h5file["progress"][()])
     return found
 
 
