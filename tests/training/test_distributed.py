@@ -185,3 +185,13 @@ def test_without_horovod_the_message_says_how_to_get_it(environment, tmp_path):
 def test_tasks_per_node():
     assert distributed._tasks_per_node("4(x2),1") == [4, 4, 1]
     assert distributed._tasks_per_node("2") == [2]
+
+
+def test_the_address_is_that_of_the_way_to_the_other_nodes(monkeypatch, tmp_path):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$3" = "node[1-2]" ] && echo nowhere.invalid && echo 127.0.0.1'
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert distributed._address("node[1-2]") == "127.0.0.1"
