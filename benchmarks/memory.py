@@ -105,7 +105,7 @@ def train(folder: Path) -> None:
             break
     rate = UPDATES / (time.perf_counter() - begin)
     for index, _ in zip(held_out.ordered(4096), range(5), strict=False):
-        list(trainer.engine.logits([learner.average], source, index))
+        list(trainer.engine.outputs([learner.average], source, index))
     print(f"{peak.stop():,.0f} | {rate:.1f}")
 
 

@@ -124,6 +124,13 @@ class Classifier(Section):
 class Training(Section):
     """Training of every network."""
 
+    loss: Literal[
+        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
+    ] = Field(
+        "bce_logistic",
+        description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
+        "or maximum-likelihood classifier, and how the network's output becomes f.",
+    )
     optimizer: Literal["lion", "adamw", "adam", "sgd"] = Field("lion", description="Optimiser.")
     learning_rate: Rate = Field(2e-5, description="Peak learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (lion, adamw).")
@@ -160,7 +167,8 @@ class Training(Section):
         3.0,
         gt=1,
         description="A held-out loss above this factor times ln 2, or times the loss before "
-        "training where that is larger, is divergence.",
+        "training where that is larger, is divergence. (For `mlc` losses, whose uninformed value "
+        "is 0 and not ln 2, the first bound is lower by ln 2.)",
     )
     restarts: int = Field(
         1,

@@ -14,6 +14,7 @@ from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
 from omniflow.training.checkpoint import Checkpoint, State
 from omniflow.training.learner import Learner
+from omniflow.training.losses import LOSSES
 from omniflow.training.schedule import learning_rate
 
 _ADVICE = "Lower training.learning_rate or training.clip_norm."
@@ -204,7 +205,10 @@ class Progress:
             }
         )
         now.total_seconds += now.seconds + seconds
-        bound = settings.divergence * max(math.log(2), abs(now.history[0]["val_loss"]))
+        above, start = settings.divergence - 1, now.history[0]["val_loss"]
+        bound = max(
+            LOSSES[settings.loss].uninformed + above * math.log(2), start + above * abs(start)
+        )
         if loss > bound:
             now.failure = (
                 f"{self.task.name}: held-out loss of epoch {now.epoch} is {loss:.4g}, above "
