@@ -99,8 +99,8 @@ def train(folder: Path) -> None:
     batches = (trainer.engine.prepare([([source], [index])]) for index in order)
     begin = time.perf_counter()
     for step, batch in enumerate(prefetch(batches), start=1):
-        _, (gradient,) = trainer.engine.gradient([learner.parameters], batch)
-        learner.update(gradient, 1e-5, 0.99)
+        (loss,), (gradient,) = trainer.engine.gradient([learner.parameters], batch)
+        learner.update(gradient, loss, 1e-5, 0.99)
         if step == UPDATES:
             break
     rate = UPDATES / (time.perf_counter() - begin)

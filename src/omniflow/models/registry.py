@@ -63,6 +63,12 @@ def initial_weights(model: keras.Model, seed: np.random.SeedSequence) -> list[np
     return weights
 
 
+def initial_variance(model: keras.Model) -> float:
+    """Return the sum of the variances of all weights that `initial_weights` draws."""
+    shapes = [constant.shape for constant in model.constants if constant.ndim == 2]
+    return float(sum(2 * math.prod(shape) / sum(shape) for shape in shapes))
+
+
 def with_new_head(
     model: keras.Model, weights: list[np.ndarray], fresh: list[np.ndarray]
 ) -> list[np.ndarray]:

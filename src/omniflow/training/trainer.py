@@ -14,6 +14,7 @@ import numpy as np
 from omniflow.config.schema import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
+from omniflow.models import registry
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.engines import Engine
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -60,6 +61,7 @@ class Trainer:
         self.settings, self.engine, self.ranks = settings, engine, ranks or Ranks()
         self._interrupt, self._checkpoint_seconds = interrupt or Interrupt(), checkpoint_seconds
         self._loss = LOSSES[settings.loss]
+        self._variance = registry.initial_variance(model)
         self._size, self._kind = model.count_params(), model.dtype_policy.variable_dtype
         self._learners: list[Learner] = []
 
@@ -91,7 +93,8 @@ class Trainer:
         networks = []
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
-            networks.append(Progress(task, self.settings, self.learner(index), self.ranks.size))
+            learner = self.learner(index)
+            networks.append(Progress(task, self.settings, learner, self.ranks.size, self._variance))
         self._saved = time.monotonic()
         try:
             while active := [one for one in networks if not one.ended]:
