@@ -119,6 +119,7 @@ def _study(model: Model) -> dict:
         "iterations": model.iterations,
         "passes": model.passes,
         "has_truth": model.has_truth,
+        "uninformed_loss": 0.6931,
         "samples": [
             {"role": "data", "source": "pythia", "events": 100000} | sample,
             {"role": "simulation", "source": "pythia", "events": 120000} | sample,

@@ -349,10 +349,11 @@ def detector(
 
 
 @_styled
-def losses(curves: pd.DataFrame, first_colour: str) -> Figure:
+def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure:
     """Training and validation loss per epoch of every network of a chain and step.
 
-    The first iteration is coloured, the later ones grey; many curves are drawn as pixels.
+    The first iteration is coloured, the later ones grey; many curves are drawn as pixels. A line
+    marks the loss of an uninformed network.
     """
     figure, panels = _panels(1, 2, height=2.8, width=6.2, sharey=True)
     keys = ["pass", "lane", "member", "iteration", "step"]
@@ -385,14 +386,14 @@ def losses(curves: pd.DataFrame, first_colour: str) -> Figure:
         if len(rows):
             low.append(rows[column].quantile(0.002))
             high.append(rows[column].quantile(0.99))
-        axes.axhline(np.log(2), color=TRUTH, linewidth=0.7, linestyle=":")
+        axes.axhline(uninformed, color=TRUTH, linewidth=0.7, linestyle=":")
         axes.set_title(label, fontsize=9, loc="left")
         axes.set_xlabel("Epoch")
     if low:
-        bottom, top = min(low), max([*high, np.log(2)])
+        bottom, top = min(low), max([*high, uninformed])
         room = 0.08 * ((top - bottom) or 0.01)
         panels[0].set_ylim(bottom - room, top + room)
     panels[0].set_xlim(0, max(2, int(curves["epoch"].max()) + 1))
     panels[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _ylabel(panels[0], "Binary cross-entropy")
+    _ylabel(panels[0], "Loss")
     return figure

@@ -249,7 +249,12 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
         groups["Pre-training", caption] = before.assign(iteration="1")
     drawn = []
     for (heading, caption), curves in groups.items():
-        svg = figures.losses(curves, formats.OKABE_ITO[0], title=f"Loss curves of {heading}")
+        svg = figures.losses(
+            curves,
+            formats.OKABE_ITO[0],
+            tables.study.uninformed_loss,
+            title=f"Loss curves of {heading}",
+        )
         networks = len(curves.drop_duplicates(["pass", "lane", "member", "iteration", "step"]))
         plural = "network" if networks == 1 else "networks"
         drawn.append((heading, f"{networks} {plural}, {caption}", Markup(svg)))

@@ -73,6 +73,7 @@ class Study(_Record):
     iterations: int = Field(ge=1)
     passes: int = Field(ge=1)
     has_truth: bool
+    uninformed_loss: float
     samples: tuple[SampleRecord, ...]
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)

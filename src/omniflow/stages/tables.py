@@ -19,6 +19,7 @@ from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
+from omniflow.training.losses import LOSSES
 from omniflow.unfolding.plan import Plan
 
 # Below this many passing events in either sample the report says that it shows no physics.
@@ -201,14 +202,14 @@ def _steps(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _poor(timing: pd.DataFrame) -> list[str]:
+def _poor(timing: pd.DataFrame, uninformed: float) -> list[str]:
     """Return a note on networks that know less than a ratio of 1 everywhere."""
-    poor = timing[timing.val_loss > 1.01 * np.log(2)]
+    poor = timing[timing.val_loss > uninformed + 0.01 * np.log(2)]
     if poor.empty:
         return []
     return [
-        f"{len(poor)} of {len(timing)} networks have a held-out loss above ln 2, that of a "
-        f"ratio of 1 everywhere: {_names(poor)}. Train longer or with another rate."
+        f"{len(poor)} of {len(timing)} networks have a held-out loss above {uninformed:.3g}, "
+        f"that of a ratio of 1 everywhere: {_names(poor)}. Train longer or with another rate."
     ]
 
 
@@ -235,6 +236,7 @@ def _names(timing: pd.DataFrame) -> str:
 
 def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> dict:
     config = plan.config
+    uninformed = LOSSES[config.training.loss].uninformed
     samples = []
     few = False
     for role in plan.samples:
@@ -281,6 +283,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "iterations": config.unfolding.iterations,
         "passes": config.study.passes,
         "has_truth": has_truth,
+        "uninformed_loss": uninformed,
         "samples": samples,
         "observables": [
             {field: getattr(observables.get(name), field) for field in fields}
@@ -288,7 +291,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         ],
         "methods": methods,
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
-        "notes": [*plan.notes, *_poor(timing), *_restarted(timing)],
+        "notes": [*plan.notes, *_poor(timing, uninformed), *_restarted(timing)],
     }
 
 
