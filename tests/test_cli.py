@@ -7,6 +7,7 @@ from omniflow.cli import main
 from omniflow.config import load
 
 ROOT = Path(__file__).parents[1]
+PAPER = ROOT / "config" / "paper.yaml"
 DEMO = ROOT / "config" / "demo.yaml"
 
 
@@ -37,6 +38,37 @@ def test_plan_counts_networks_and_jobs():
     assert f"{3 * 2 * 2 * (3 + 4 + 2) + 1} networks" in text
     assert f"{3 * 2 * 2 * 3 + 1} jobs" in text
     assert "5,000" in text
+
+
+def test_plan_of_the_papers_study_needs_no_files():
+    text = " ".join(_run("plan", PAPER, "--rate", 10_000).stdout.split())
+    # 10 passes, 5 iterations of 2 steps, 4 methods of 5 networks, and one pre-trained model.
+    assert f"{10 * 5 * 2 * 4 * 5 + 1:,} networks" in text
+    assert "simulation: data/rapgap.h5 is missing; counted as the 5,000,000 records" in text
+    assert "the given rate: 10,000 events/s" in text
+    # Pairs of step 1 (52% of 5.25 million) and 2; 100 epochs of 88% and the work around them.
+    hours = 1000 * (0.52 * 5.25e6 + 5e6) * (100 * 0.88 + 1.2 / 2.5) / 1e4 / 3600
+    hours += 0.52 * 7e5 * (100 * 0.88 + 1.2 / 2.5) / 1e4 / 3600
+    assert f"at most {hours:,.1f} GPU hours" in text
+
+
+def test_plan_shows_wall_times_around_the_workers():
+    table = _run("plan", DEMO, "--workers", 8).stdout.split("Wall time")[1].split("Simulated")[0]
+    rows = [line.split("│")[1:4] for line in table.splitlines() if line.startswith("│")]
+    assert [int(row[0]) for row in rows] == [2, 4, 8, 16, 32]
+
+
+def test_plan_refuses_fewer_workers_than_ranks(tmp_path):
+    path = tmp_path / "ranks.yaml"
+    path.write_text(DEMO.read_text().replace("networks_per_job: 5", "ranks: 4"))
+    result = _run("plan", path, "--workers", 3)
+    assert result.exit_code == 1
+    assert "--workers 3: one training needs 4" in result.stderr
+
+
+@pytest.mark.parametrize("option", [("--workers", 0), ("--rate", 0), ("--rate", -1)])
+def test_plan_refuses_impossible_options(option):
+    assert _run("plan", DEMO, *option).exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["h1_nature.h5", "h1_simulation.h5"])

@@ -50,47 +50,32 @@ def check(config: Path) -> None:
 
 @main.command()
 @CONFIG
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="GPUs, or processes without GPUs, that train at the same time.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Events per second that one training gets through, instead of what was measured.",
+)
 @_clear_errors
-def plan(config: Path) -> None:
-    """Print what CONFIG will run: networks, jobs, events, estimated time and disk."""
-    from rich.console import Console
-    from rich.table import Table
+def plan(config: Path, workers: int | None, rate: float | None) -> None:
+    """Print what CONFIG will run: networks, jobs, hours of training, wall time, disk and files.
 
+    Times are upper bounds: patience may end trainings before their last epoch. What has run already
+    is counted too.
+    """
+    from rich.console import Console
+
+    from omniflow import forecast
     from omniflow.config import load
-    from omniflow.unfolding.estimate import estimate
     from omniflow.unfolding.plan import Plan
 
-    study = Plan(load(config))
-    size = estimate(study)
     console = Console()
-    samples = Table("sample", "source", "records", title=f"Study {study.config.study.name}")
-    for role, events in size.events.items():
-        shown = "all in its files" if events is None else f"{events:,}"
-        samples.add_row(role, study.samples[role].source, shown)
-    console.print(samples)
-    methods = Table("method", "chain", "lanes x members", "networks", "shared", "jobs", "time")
-    for name, method in study.config.methods.items():
-        found = size.methods[name]
-        methods.add_row(
-            name,
-            study.chain_slug(method),
-            f"{method.lanes} x {method.members}",
-            f"{found.networks:,}",
-            f"{found.shared:,}",
-            f"{found.jobs:,}",
-            _duration(found.seconds),
-        )
-    console.print(methods)
-    basis = "rates measured in this study" if size.measured else "a rule of thumb for this network"
-    console.print(
-        f"{size.networks:,} networks in {size.jobs:,} jobs over {len(study.passes)} passes; "
-        f"at most {_duration(size.seconds)} of training, one job at a time ({basis}, "
-        f"every epoch run); about {size.disk / 1e9:.2g} GB of disk."
-    )
-    if None in size.events.values():
-        console.print("Samples of unknown size count as empty in these estimates.")
-    for note in study.notes:
-        console.print(f"Note: {note}")
+    for part in forecast.forecast(Plan(load(config)), workers, rate):
+        console.print(part)
 
 
 @main.command()
@@ -143,11 +128,3 @@ def closure(study: Path) -> None:
             f"within {FLOORS:g} times the statistical floor, or {IMPROVEMENT:g} times closer after "
             "it is subtracted.\n"
         )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -1,9 +1,18 @@
 import pytest
 
 from omniflow.config import validate
-from omniflow.config.schema import Classifier
+from omniflow.config.schema import Classifier, H1Sample
 from omniflow.models import registry
-from omniflow.unfolding.estimate import EVENT_FEATURES, PARTICLE_FEATURES, estimate, parameters
+from omniflow.unfolding.estimate import (
+    EVALUATION,
+    EVENT_FEATURES,
+    PARTICLE_FEATURES,
+    estimate,
+    missing_files,
+    network_seconds,
+    parameters,
+    rates,
+)
 from omniflow.unfolding.plan import Plan
 
 
@@ -37,7 +46,7 @@ def test_networks_and_shared_networks(tmp_path):
     assert size.methods["parallel"].networks == 4 * 2 * 3 * 2
     assert size.methods["parallel"].shared == 2 * 3 * 2
     assert size.networks == (4 + 2) * 2 * 3 * 2
-    assert not size.measured
+    assert "rule of thumb" in size.rates.source
 
 
 def test_jobs_depend_on_their_size_but_networks_do_not(tmp_path):
@@ -52,8 +61,28 @@ def test_rates_of_a_finished_study_replace_the_rule_of_thumb(tmp_path):
     plan.table("timing.csv").parent.mkdir(parents=True)
     plan.table("timing.csv").write_text("step,events_per_second\n1,100\n1,300\n2,50\n")
     size = estimate(plan)
-    epochs = plan.config.training.epochs
     # 52% of both samples at 200 events/s in step 1, all simulation at 50 events/s in step 2.
-    expected = 36 * epochs * (0.52 * 2000 / 200 + 1000 / 50)
-    assert size.measured
-    assert size.seconds == pytest.approx(expected)
+    per_pass = 0.52 * 2000 / 200 + 1000 / 50
+    # 80% are trained on and 20% evaluated in every epoch; before and after them 20% and all.
+    epochs = plan.config.training.epochs * (0.8 + 0.2 / EVALUATION) + 1.2 / EVALUATION
+    assert "measured" in size.rates.source
+    assert size.seconds == pytest.approx(36 * epochs * per_pass)
+
+
+def test_a_given_rate_replaces_all_others(tmp_path):
+    plan = _plan(tmp_path)
+    plan.table("timing.csv").parent.mkdir(parents=True)
+    plan.table("timing.csv").write_text("step,events_per_second\n1,100\n2,50\n")
+    found = rates(plan, 1000.0)
+    assert found.events_per_second == {1: 1000.0, 2: 1000.0}
+    assert "given" in found.source
+    seconds = network_seconds(plan, found)
+    assert seconds[2] == pytest.approx(2 * network_seconds(plan, rates(plan, 2000.0))[2])
+    assert seconds[1] / seconds[2] == pytest.approx(0.52 * 2)
+
+
+def test_missing_files_are_named(tmp_path):
+    (tmp_path / "there.h5").write_bytes(b"")
+    files = [str(tmp_path / name) for name in ("there.h5", "absent.h5")]
+    assert missing_files(H1Sample(source="h1", files=files)) == files[1:]
+    assert missing_files(_plan(tmp_path).config.samples.data) == []

@@ -41,7 +41,4 @@ def block(wildcards):
 def stage_inputs(wildcards):
     """Return what the weights of a group of lanes are made from in one step."""
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
-    iteration, step = int(wildcards.iteration), int(wildcards.step)
-    logits = [PLAN.logits(block) for block in PLAN.blocks(group, iteration, step)]
-    previous = PLAN.previous_weights(group, iteration, step)
-    return logits if previous is None else [*logits, previous]
+    return PLAN.aggregate_inputs(group, int(wildcards.iteration), int(wildcards.step))

@@ -1,10 +1,11 @@
-"""Estimated size of a study: networks, jobs, time and disk, before anything has run."""
+"""Estimated size of a study: networks, jobs and training time, before anything has run."""
 
 from __future__ import annotations
 
 import csv
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from omniflow.config.schema import Classifier, Sample
 from omniflow.unfolding.plan import Plan
@@ -19,6 +20,21 @@ THREAD_RATE = 3e10
 # The same for a GPU: a cautious guess, not measured.
 GPU_RATE = 1e12
 PARTICLE_FEATURES, EVENT_FEATURES = 7, 5
+# How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
+EVALUATION = 2.5
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How fast networks train.
+
+    Attributes:
+        events_per_second: of training, by step, for one network that all ranks of a job train.
+        source: where the numbers come from, for the reader.
+    """
+
+    events_per_second: dict[int, float]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -47,8 +63,7 @@ class StudySize:
         methods: sizes by method.
         networks, jobs: trainings and training jobs of the whole study, pre-training included.
         seconds: estimated training time, one network after the other, if every epoch is run.
-        disk: estimated bytes of results that stay.
-        measured: whether the time rests on the study's own measured rates.
+        rates: what the time rests on.
     """
 
     events: dict[str, int | None]
@@ -56,8 +71,7 @@ class StudySize:
     networks: int
     jobs: int
     seconds: float
-    disk: float
-    measured: bool
+    rates: Rates
 
 
 def parameters(settings: Classifier) -> tuple[float, float]:
@@ -73,15 +87,12 @@ def parameters(settings: Classifier) -> tuple[float, float]:
     return per_particle, e * 2 * d + settings.class_blocks * 8 * d * d + d
 
 
-def estimate(plan: Plan) -> StudySize:
-    """Return the estimated size of the study."""
+def estimate(plan: Plan, rate: float | None = None) -> StudySize:
+    """Return the estimated size of the study; `rate` as in `rates`."""
     config = plan.config
-    events = {role: records(sample) for role, sample in plan.samples.items()}
-    known = {role: count or 0 for role, count in events.items()}
-    per_step = trained_events(plan, known)
-    measured = measured_rates(plan)
-    rates = measured or rule_of_thumb(plan)
-    seconds = {step: config.training.epochs * per_step[step] / rates[step] for step in (1, 2)}
+    found = rates(plan, rate)
+    seconds = network_seconds(plan, found)
+    pair = seconds[1] + seconds[2]
     seen: set[tuple[str, int]] = set()
     methods = {}
     for name, method in config.methods.items():
@@ -94,23 +105,46 @@ def estimate(plan: Plan) -> StudySize:
             networks=repeat * len(lanes),
             shared=repeat * len(lanes & seen),
             jobs=sum(len(plan.blocks(g, 1, s)) * stages for g in groups for s in (1, 2)),
-            seconds=repeat * len(lanes) / 2 * (seconds[1] + seconds[2]),
+            seconds=repeat * len(lanes) / 2 * pair,
         )
         seen |= lanes
     networks = sum(size.networks - size.shared for size in methods.values())
-    blocks = sum(1 for _ in plan.all_blocks())
     pretraining = len(plan.pretraining_networks)
-    total = networks / 2 * (seconds[1] + seconds[2])
-    total += pretraining * config.training.epochs * per_step[0] / rates[1]
     return StudySize(
-        events,
+        {role: records(sample) for role, sample in plan.samples.items()},
         methods,
         networks + pretraining,
-        blocks + pretraining,
-        total,
-        _disk(plan, known, networks),
-        measured is not None,
+        sum(1 for _ in plan.all_blocks()) + pretraining,
+        networks / 2 * pair + pretraining * seconds[0],
+        found,
     )
+
+
+def rates(plan: Plan, given: float | None = None) -> Rates:
+    """Return how fast networks train: as `given` (events per second), measured, or guessed."""
+    if given is not None:
+        return Rates({1: given, 2: given}, "the given rate")
+    measured = measured_rates(plan)
+    if measured is not None:
+        return Rates(measured, "rates measured in this study")
+    return Rates(rule_of_thumb(plan), "a rule of thumb for this network")
+
+
+def network_seconds(plan: Plan, rates: Rates) -> dict[int, float]:
+    """Return seconds of one network by step, if every epoch is run; step 0 is pre-training.
+
+    Events held out are evaluated before the first and after every epoch, all others trained on; in
+    the end all are evaluated for their logits.
+    """
+    training = plan.config.training
+    held = training.validation
+    passes = training.epochs * (1 - held + held / EVALUATION) + (held + 1) / EVALUATION
+    events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
+    per_second = rates.events_per_second
+    return {
+        step: passes * count / per_second[max(step, 1)]
+        for step, count in trained_events(plan, events).items()
+    }
 
 
 def records(sample: Sample) -> int | None:
@@ -127,6 +161,11 @@ def records(sample: Sample) -> int | None:
     except (OSError, KeyError):
         return None  # the job that reads the sample says what is wrong with it
     return max(total - sample.skip, 0)
+
+
+def missing_files(sample: Sample) -> list[str]:
+    """Return those files of a sample that are not there."""
+    return [path for path in getattr(sample, "files", ()) if not Path(path).is_file()]
 
 
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
@@ -173,21 +212,3 @@ def measured_rates(plan: Plan) -> dict[int, float] | None:
     if not all(rates.values()):
         return None
     return {step: sum(found) / len(found) for step, found in rates.items()}
-
-
-def _disk(plan: Plan, events: dict[str, int], networks: int) -> float:
-    """Return the bytes of stores, features, networks, lane weights and final weights."""
-    particle, event = parameters(plan.config.classifier)
-    neighbours = plan.config.classifier.neighbours
-    # Store: 4 columns per particle at both levels; features: 7 columns and neighbours.
-    per_record = PARTICLES * (2 * 16 + 1.5 * (28 + 2 * neighbours)) + 120
-    simulation = events["simulation"]
-    lanes = sum(chain.lanes for chain in plan.chains.values())
-    stages = 2 * len(plan.iterations) * len(plan.passes)
-    files = sum(len(plan.combinations(m)) for m in plan.config.methods) * len(plan.passes)
-    return (
-        sum(events.values()) * per_record
-        + networks * (4 * (particle + event) + 60_000)
-        + lanes * stages * simulation * 4
-        + files * simulation * (16 + 4 * len(plan.iterations))
-    )

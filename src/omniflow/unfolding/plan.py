@@ -220,14 +220,19 @@ class Plan:
             for index, first in enumerate(range(0, len(networks), size))
         ]
 
-    def all_blocks(self) -> Iterator[Block]:
-        """Yield every training job, in an order that respects dependencies."""
+    def stages(self) -> Iterator[tuple[Group, int, int]]:
+        """Yield every group, iteration and step, in an order that respects dependencies."""
         for chain in self.chains:
             for pass_ in self.passes:
                 for group in self.groups(chain, pass_):
                     for iteration in self.iterations:
                         for step in (1, 2):
-                            yield from self.blocks(group, iteration, step)
+                            yield group, iteration, step
+
+    def all_blocks(self) -> Iterator[Block]:
+        """Yield every training job, in an order that respects dependencies."""
+        for stage in self.stages():
+            yield from self.blocks(*stage)
 
     @property
     def pretraining_networks(self) -> tuple[Network, ...]:
@@ -321,6 +326,12 @@ class Plan:
         elif self.chains[block.group.chain].start != "scratch":
             files.append(self.pretrained())
         return files
+
+    def aggregate_inputs(self, group: Group, iteration: int, step: int) -> list[Path]:
+        """Return the files that the weights of a group of lanes are made from in one step."""
+        logits = [self.logits(block) for block in self.blocks(group, iteration, step)]
+        previous = self.previous_weights(group, iteration, step)
+        return logits if previous is None else [*logits, previous]
 
     # -- results ---------------------------------------------------------------------------
 

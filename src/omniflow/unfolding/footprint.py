@@ -1,0 +1,108 @@
+"""What a study leaves on the disk: files and bytes by kind, in the end and at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from omniflow.unfolding.estimate import PARTICLES, PASSING, parameters, records
+from omniflow.unfolding.jobs import Job
+from omniflow.unfolding.plan import TABLES, Plan
+
+# Bytes of a file beside its arrays: HDF5's own, layer by layer in those of networks, and what an
+# observable leaves empty of its last chunk.
+HDF5, CHUNK = 4_000, 200_000
+NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
+# Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
+# per method, of what Snakemake notes about an output.
+HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 1_000_000, 4_000
+# What a checkpoint holds of every parameter: live, averaged and best value, two momenta.
+STATE = 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files of one kind.
+
+    Attributes:
+        name: what they are.
+        files, size: how many stay, and their bytes.
+        temporary: whether they are gone in the end; `files` and `size` are then the most that
+            there can be at a time.
+    """
+
+    name: str
+    files: int
+    size: float
+    temporary: bool = False
+
+
+def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
+    """Return the files of a study with these jobs by kind, sizes estimated.
+
+    All are below the study's folder, but for Snakemake's notes in `.snakemake/metadata`.
+
+    Temporary files are at their most when every group of lanes is in the same step.
+    """
+    events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
+    parts = (_inputs, _trainings, _outputs)
+    logs = sum(job.rule != "all" for job in jobs)
+    outputs = [path for job in jobs for path in job.outputs]
+    folders = sum(not path.suffix for path in outputs)
+    return [
+        *(kind for part in parts for kind in part(plan, events)),
+        Kind("logs and benchmarks", 2 * logs, logs * LOG),
+        Kind("time stamps of folders", folders, 0.0),
+        Kind("Snakemake's notes", len(outputs), len(outputs) * NOTE),
+    ]
+
+
+def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
+    total, simulation = sum(events.values()), events["simulation"]
+    # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
+    particles = PARTICLES * (1 + PASSING)
+    yield Kind("event stores", len(events), total * (16 * particles + 74))
+    inputs = PARTICLES * (28 + 2 * plan.config.classifier.neighbours)
+    size = PASSING * total * inputs + simulation * inputs + (total + simulation) * 28
+    # One file per sample and level, and the scaling.
+    yield Kind("classifier inputs", len(events) + 2, size)
+    names = plan.config.observables.names
+    shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
+    values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)
+    size = (events["data"] + simulation) * (values + 8 * len(names)) + 4 * len(names) * CHUNK
+    yield Kind("observables", 4, size)
+
+
+def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
+    classifier = plan.config.classifier
+    weights, overhead = sum(parameters(classifier)), NETWORK[classifier.kind]
+    stages = list(plan.stages())
+    blocks = [len(plan.blocks(*stage)) for stage in stages]
+    sizes = [len(group.lanes) * plan.chains[group.chain].members for group, _, _ in stages]
+    pretrained = len(plan.pretraining_networks)
+    networks = sum(sizes) + pretrained
+    yield Kind("networks", networks, networks * (4 * weights + overhead))
+    size = networks * (HISTORY + EPOCH * plan.config.training.epochs)
+    yield Kind("histories", sum(blocks) + pretrained, size)
+    lanes = sum(len(group.lanes) for group, _, _ in stages)
+    size = 4 * lanes * events["simulation"] + len(stages) * HDF5
+    yield Kind("weights of steps", len(stages), size)
+    # Every group is in one step at a time.
+    rounds = 2 * len(plan.iterations)
+    together = sum(sizes) // rounds
+    logits = 4 * together * events["simulation"]
+    yield Kind("logits", sum(blocks) // rounds, logits, temporary=True)
+    yield Kind("checkpoints", together, together * 4 * STATE * weights, temporary=True)
+
+
+def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
+    methods = plan.config.methods
+    results = len(plan.passes) * sum(len(plan.combinations(method)) for method in methods)
+    per_event = 16 + 4 * len(plan.iterations)
+    yield Kind("final weights", results, results * (events["simulation"] * per_event + HDF5))
+    # Contents, variances and covariances of about 20 bins, per observable and level.
+    names = plan.config.observables.names
+    size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
+    yield Kind("histograms", len(methods), size + len(methods) * len(names) * 6 * HDF5)
+    # Tables, report and configuration.
+    yield Kind("tables and report", len(TABLES) + 2, len(methods) * TABLE)

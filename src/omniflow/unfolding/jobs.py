@@ -1,0 +1,117 @@
+"""The graph of a study's jobs, the same that Snakemake runs, with estimated times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from omniflow.unfolding import estimate, limits
+from omniflow.unfolding.makespan import Task
+from omniflow.unfolding.plan import Plan
+
+TRAINING, OTHER = "training", "other"
+# Seconds from the start of a job to its work. Training: 7 with the native engine, 14 with
+# TensorFlow (benchmarks/README.md); queues come on top.
+START = {TRAINING: 14.0, OTHER: 3.0}
+# Seconds to advance the weight of an event by the logits of one network, in `aggregate`: 0.6 to
+# 1.8 were measured with 5 million events.
+AGGREGATE = 2e-7
+# What limits ask for is ten times what was measured.
+GENERATE, CONVERT, HISTOGRAM = (
+    seconds / 10 for seconds in (limits.GENERATE, limits.CONVERT, limits.HISTOGRAM)
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the workflow.
+
+    Attributes:
+        rule: its rule.
+        inputs, outputs: files and folders that it waits for and makes.
+        work: estimated seconds, without its start.
+    """
+
+    rule: str
+    inputs: tuple[Path, ...]
+    outputs: tuple[Path, ...]
+    work: float
+
+    @property
+    def pool(self) -> str:
+        """Where it runs: on the workers that train, or elsewhere."""
+        return TRAINING if self.rule in ("pretrain", "train") else OTHER
+
+
+def jobs(plan: Plan, rates: estimate.Rates) -> list[Job]:
+    """Return every job of the study, those first that others wait for."""
+    events = {role: estimate.records(sample) or 0 for role, sample in plan.samples.items()}
+    seconds = estimate.network_seconds(plan, rates)
+    return [*_samples(plan, events), *_trainings(plan, events, seconds), *_results(plan, events)]
+
+
+def tasks(found: list[Job]) -> list[Task]:
+    """Return jobs as tasks to be scheduled; inputs that no job makes are there."""
+    maker = {path: index for index, job in enumerate(found) for path in job.outputs}
+    return [
+        Task(
+            START[job.pool] + job.work,
+            tuple({maker[path] for path in job.inputs if path in maker}),
+            job.pool,
+        )
+        for job in found
+    ]
+
+
+def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
+    for role, sample in plan.samples.items():
+        per_event = GENERATE if sample.source == "pythia" else CONVERT
+        files = tuple(Path(file) for file in plan.input_files(role))
+        yield Job("event_store", files, (plan.store(role),), per_event * events[role])
+    scaled = CONVERT * events["simulation"]
+    yield Job("scaling", (plan.store("simulation"),), (plan.scaling,), scaled)
+    levels = [(role, "detector") for role in plan.samples]
+    for role, level in [*levels, ("simulation", "particle")]:
+        inputs = (plan.store(role), plan.scaling)
+        yield Job("features", inputs, (plan.features(role, level),), CONVERT * events[role])
+    for role in ("data", "simulation"):
+        outputs = (plan.observables(role),)
+        yield Job("observables", (plan.store(role),), outputs, CONVERT * events[role])
+
+
+def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
+    for network in plan.pretraining_networks:
+        roles = plan.pretraining_roles
+        inputs = [plan.store(role) for role in roles]
+        inputs += [plan.features(role, "detector") for role in roles]
+        yield Job("pretrain", tuple(inputs), (plan.pretrained(network.lane),), seconds[0])
+    for group, iteration, step in plan.stages():
+        blocks = plan.blocks(group, iteration, step)
+        for block in blocks:
+            made = (plan.logits(block), plan.history(block), plan.networks_folder(block))
+            work = len(block.networks) * seconds[step]
+            yield Job("train", tuple(plan.block_inputs(block)), made, work)
+        networks = sum(len(block.networks) for block in blocks)
+        yield Job(
+            "aggregate",
+            tuple(plan.aggregate_inputs(group, iteration, step)),
+            (plan.weights(group, iteration, step),),
+            AGGREGATE * networks * events["simulation"],
+        )
+
+
+def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
+    simulation = plan.store("simulation")
+    for method in plan.config.methods:
+        results = len(plan.passes) * len(plan.iterations) * len(plan.combinations(method))
+        work = HISTOGRAM * results * events["simulation"]
+        unfolded = plan.path("unfolded", method=method)
+        yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
+        inputs = (plan.store("data"), simulation, plan.observables("simulation"), unfolded)
+        yield Job("histograms", inputs, (plan.histograms(method),), work)
+    work = CONVERT * events["simulation"]
+    yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)
+    report = plan.table("report.html")
+    yield Job("report", tuple(plan.tables), (report,), 0.0)
+    yield Job("all", (report,), (), 0.0)

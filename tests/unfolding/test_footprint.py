@@ -1,0 +1,38 @@
+import pytest
+from plans import make_plan
+
+from omniflow.unfolding.estimate import rates
+from omniflow.unfolding.footprint import footprint
+from omniflow.unfolding.jobs import jobs
+
+
+def _kinds(**options):
+    plan = make_plan({"parallel": {"lanes": 4}, "step": {"members": 5}}, **options)
+    return {kind.name: kind for kind in footprint(plan, jobs(plan, rates(plan)))}
+
+
+def test_files_counted_by_hand():
+    # Two passes of three iterations: four lanes in two jobs, one lane of five networks in three.
+    kinds = _kinds(per_job=2)
+    assert kinds["networks"].files == 2 * 3 * 2 * (4 + 5)
+    assert kinds["histories"].files == 2 * 3 * 2 * (2 + 3)
+    assert kinds["weights of steps"].files == 2 * 3 * 2 * (2 + 1)
+    # Four combinations of lanes, and none.
+    assert kinds["final weights"].files == 2 * (4 + 1)
+    # Folders: networks of every job, observables of two samples, final weights of two methods.
+    assert kinds["time stamps of folders"].files == 2 * 3 * 2 * (2 + 3) + 2 + 2
+
+
+def test_temporary_files_are_those_of_one_step_of_every_group():
+    kinds = _kinds(per_job=2)
+    assert kinds["logits"].files == 2 * (2 + 3)
+    assert kinds["logits"].size == 2 * (4 + 5) * 1000 * 4
+    assert kinds["checkpoints"].files == 2 * (4 + 5)
+    assert {kind.name for kind in kinds.values() if kind.temporary} == {"logits", "checkpoints"}
+
+
+def test_larger_jobs_have_fewer_files_of_the_same_networks():
+    small, large = _kinds(per_job=1), _kinds(per_job=5)
+    assert large["networks"] == small["networks"]
+    assert large["histories"].files < small["histories"].files
+    assert large["weights of steps"].size == pytest.approx(small["weights of steps"].size, rel=0.5)

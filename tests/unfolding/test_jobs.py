@@ -1,0 +1,66 @@
+import pytest
+from plans import PYTHIA, make_plan
+
+from omniflow.unfolding import makespan
+from omniflow.unfolding.estimate import estimate, network_seconds, rates
+from omniflow.unfolding.jobs import OTHER, START, TRAINING, jobs, tasks
+
+PLANS = {
+    "all strategies": lambda: make_plan(),
+    "cut lanes": lambda: make_plan(per_job=2),
+    "cold": lambda: make_plan(restart={"network": "cold"}),
+    "real events": lambda: make_plan(
+        {"none": {}}, samples={"data": {"source": "h1", "files": ["a.h5"]}, "simulation": PYTHIA}
+    ),
+}
+
+
+@pytest.fixture(params=PLANS, ids=list(PLANS))
+def plan(request):
+    return PLANS[request.param]()
+
+
+def _jobs(plan):
+    return jobs(plan, rates(plan))
+
+
+def test_every_input_is_made_by_an_earlier_job_or_given(plan):
+    given = {path for role in plan.samples for path in plan.input_files(role)}
+    made = set()
+    for job in _jobs(plan):
+        assert {str(path) for path in job.inputs} - made <= given, job.rule
+        outputs = {str(path) for path in job.outputs}
+        assert not outputs & made, job.rule
+        made |= outputs
+
+
+def test_trainings_take_what_the_estimate_says(plan):
+    size = estimate(plan)
+    trainings = [job for job in _jobs(plan) if job.pool == TRAINING]
+    assert len(trainings) == size.jobs
+    assert sum(job.work for job in trainings) == pytest.approx(size.seconds)
+
+
+def test_the_longest_chain_goes_through_all_iterations():
+    plan = make_plan({"parallel": {"lanes": 4}}, per_job=2, iterations=3, passes=2)
+    found = _jobs(plan)
+    seconds = network_seconds(plan, rates(plan))
+    work = {rule: [job.work for job in found if job.rule == rule][-1] for rule in _rules(found)}
+    # Store, scaling and features; in every step two networks in one job, then their weights.
+    before = work["event_store"] + work["scaling"] + work["features"]
+    steps = 3 * (2 * seconds[1] + 2 * seconds[2] + 2 * work["aggregate"])
+    after = work["combine"] + work["histograms"] + work["tables"]
+    starts = 6 * START[TRAINING] + (3 + 6 + 5) * START[OTHER]
+    assert makespan.critical_path(tasks(found)) == pytest.approx(before + steps + after + starts)
+
+
+def test_more_workers_than_groups_do_not_help():
+    plan = make_plan({"parallel": {"lanes": 4}}, per_job=2, passes=2)  # four groups
+    todo = tasks(_jobs(plan))
+    walls = [makespan.run(todo, {TRAINING: n, OTHER: 100}).wall for n in (1, 2, 4, 8)]
+    assert walls[0] > 1.5 * walls[1] > 2 * walls[2]
+    assert walls[2] == pytest.approx(walls[3])
+
+
+def _rules(found):
+    return {job.rule for job in found}
