@@ -14,7 +14,12 @@ import omniflow
 from omniflow.config import dump
 from omniflow.evaluation import observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram
-from omniflow.evaluation.tables import Unfolded, detector_tables, unfolding_tables
+from omniflow.evaluation.tables import (
+    Unfolded,
+    bayes_tables,
+    detector_tables,
+    unfolding_tables,
+)
 from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import evaluation
@@ -40,12 +45,12 @@ def make_tables(plan: Plan) -> None:
         return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
 
     truth = None if data.particle is None else fill("data", "particle", data.weight)
+    prior = fill("simulation", "particle", prior_weight)
     metrics, summary = unfolding_tables(
-        _results(plan, "particle"),
-        edges,
-        fill("simulation", "particle", prior_weight),
-        truth,
-        normalization,
+        _results(plan, "particle"), edges, prior, truth, normalization
+    )
+    bayes, bayes_summary = bayes_tables(
+        evaluation.bayes_histograms(plan), edges, prior, truth, normalization
     )
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
@@ -68,6 +73,8 @@ def make_tables(plan: Plan) -> None:
         "summary": summary,
         "detector": detector,
         "detector_summary": detector_summary,
+        "bayes": bayes,
+        "bayes_summary": bayes_summary,
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),
