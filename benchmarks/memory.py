@@ -99,13 +99,13 @@ def train(folder: Path) -> None:
     batches = (trainer.engine.prepare([([source], [index])]) for index in order)
     begin = time.perf_counter()
     for step, batch in enumerate(prefetch(batches), start=1):
-        _, (gradient,) = trainer.engine.gradient([learner.parameters], batch)
-        learner.update(gradient, 1e-5, 0.99)
+        (loss,), (gradient,) = trainer.engine.gradient([learner.parameters], batch)
+        learner.update(gradient, loss, 1e-5, 0.99)
         if step == UPDATES:
             break
     rate = UPDATES / (time.perf_counter() - begin)
     for index, _ in zip(held_out.ordered(4096), range(5), strict=False):
-        list(trainer.engine.logits([learner.average], source, index))
+        list(trainer.engine.outputs([learner.average], source, index))
     print(f"{peak.stop():,.0f} | {rate:.1f}")
 
 

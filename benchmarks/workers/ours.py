@@ -73,8 +73,8 @@ def main(folder: str, kind: str, threads: str) -> None:
 
     def train() -> int:
         for _ in range(per_call):
-            _, (gradient,) = trainer.engine.gradient([learner.parameters], next(stream))
-            learner.update(gradient, 1e-5, 0.99)
+            (loss,), (gradient,) = trainer.engine.gradient([learner.parameters], next(stream))
+            learner.update(gradient, loss, 1e-5, 0.99)
         return per_call * size
 
     def infer() -> int:

@@ -1,12 +1,13 @@
 """Studies on the Slurm of the tests: running them, disturbing them, comparing their numbers."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -39,7 +40,8 @@ def config(**execution):
         "unfolding": {"iterations": 1},
         "methods": {"parallel": {"lanes": 2}},
         "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
-        "execution": {"networks_per_job": 2} | execution,
+        # A checkpoint several times a second.
+        "execution": {"networks_per_job": 2, "checkpoint": 0.005} | execution,
     }
 
 
@@ -162,6 +164,27 @@ def jobs():
 def drain():
     """Wait until no Slurm job is left."""
     wait_for(lambda: not jobs(), seconds=300)
+
+
+def checkpoints(folder):
+    """Where the trainings of a study stand, by lane and step; outputs are no longer here."""
+    found = {}
+    for path in (folder / "results" / "small" / "checkpoints").rglob("iteration-*.h5"):
+        with suppress(OSError):  # it is written anew, or removed, meanwhile
+            words = path.stem.split("-")  # iteration-1-step-1-lane-0-...
+            with h5py.File(path) as h5file:
+                found[int(words[5]), int(words[3])] = json.loads(h5file["progress"][()])
+    return found
+
+
+def summaries(folder):
+    """What the histories of a study say of each network, by lane and step."""
+    found = {}
+    for path in (folder / "results" / "small" / "training").rglob("history.json"):
+        for record in json.loads(path.read_text())["networks"]:
+            network = record["network"]
+            found[network["lane"], network["step"]] = record["summary"]
+    return found
 
 
 # -- numbers -------------------------------------------------------------------------------------

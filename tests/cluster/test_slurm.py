@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import clusters
+import numpy as np
 import pytest
 from clusters import STEP_1
 
@@ -33,7 +34,7 @@ def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
 def test_trainings_killed_at_random_moments(slurm, study, reference):
     seed = random.randrange(10**6)
     moments = random.Random(seed)
-    done = 0
+    done, finished = 0, {}
     for _ in range(1 + KILLS):
         with clusters.started(study) as process:
             while done < KILLS:
@@ -43,21 +44,37 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
                 time.sleep(moments.uniform(0, 6))
                 done += clusters.kill(found[0])
                 clusters.wait_for(lambda pid=found[0]: pid not in clusters.trainings(study))
+                states = clusters.checkpoints(study).items()
+                finished |= {
+                    key: state["total_seconds"] for key, state in states if state["finished"]
+                }
         if process.returncode == 0 and done == KILLS:
             break
     assert done == KILLS
     assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
-    print(f"seed {seed}")
+    print(f"seed {seed}, {len(finished)} network(s) had finished in a job that was killed")
     clusters.assert_same_results(study, reference)
+    # What had finished was not trained again: its time is that of the training that was kept.
+    found = clusters.summaries(study)
+    assert finished == {key: found[key]["seconds"] for key in finished}
 
 
 def test_a_cancelled_job_is_submitted_again(slurm, study, reference):
+    """The first network has finished and is kept, the second one is resumed where it was."""
     with clusters.started(study, STEP_1) as process:
-        clusters.wait_for(lambda: clusters.trainings(study), process)
+        clusters.wait_for(lambda: len(clusters.checkpoints(study)) == 2, process)
         subprocess.run(["scancel", *clusters.jobs()], check=True)
+        clusters.wait_for(lambda: not clusters.trainings(study), process)
+        first, second = (clusters.checkpoints(study)[lane, 1] for lane in (0, 1))
     log = (study / "snakemake.log").read_text()
     assert process.returncode == 0, log[-6000:]
     assert "CANCELLED" in log
+    assert first["finished"]
+    assert not second["finished"]
+    found = clusters.summaries(study)
+    assert found[0, 1]["seconds"] == first["total_seconds"]
+    assert found[0, 1]["resumed"] == 0
+    assert found[1, 1]["resumed"] == 1
     _assert_step_1(study, reference)
 
 
@@ -105,6 +122,6 @@ def test_two_ranks_share_a_training(slurm, reference, tmp_path):
     output = clusters.finish(study, "slurm", STEP_1)
     assert output.count("has been submitted with SLURM jobid") == 1
     ratio, one_rank = (clusters.datasets(root / STEP_1)["ratio"] for root in (study, reference))
-    # The same seeds and batches; only the order of sums differs.
-    assert ratio == pytest.approx(one_rank, rel=1e-3)
-    assert (ratio != 1).any()
+    # The same seeds and batches; only the order of sums differs, which Adam enlarges.
+    assert ratio == pytest.approx(one_rank, rel=1e-2)
+    assert np.std(one_rank) > 0.01

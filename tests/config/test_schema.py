@@ -89,6 +89,9 @@ def test_what_is_not_a_configuration_is_refused(raw):
         ("training", {"ema": 1.0}),
         ("training", {"clip_norm": 0}),
         ("training", {"optimizer": "rmsprop"}),
+        ("training", {"loss": "mlc_logistic"}),
+        ("training", {"ecd": {"dt_hat": 0}}),
+        ("training", {"ecd": {"eta": "large"}}),
         ("training", {"batch_size": 2.5}),
         ("unfolding", {"iterations": 0}),
         ("unfolding", {"particle_level": "fiducial"}),
@@ -144,6 +147,12 @@ def test_several_ranks_have_a_gpu_each_or_none():
     for ranks, gpus in ((1, 2), (2, 0), (2, 2)):
         assert validate(_raw(execution={"ranks": ranks, "gpus": gpus})).execution.ranks == ranks
     _refused(r"gpus \(1\) must be 0 or as many as ranks \(2\)", execution={"ranks": 2, "gpus": 1})
+
+
+def test_a_rate_factor_does_not_act_on_ecd():
+    restart = {"restart": {"rate_factor": 0.5}}
+    assert validate(_raw(unfolding=restart)).unfolding.restart.rate_factor == 0.5
+    _refused("rate_factor does not act", training={"optimizer": "ecd"}, unfolding=restart)
 
 
 def test_a_truncated_mean_needs_three_members():

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from omniflow.evaluation.histograms import Histogram
-from omniflow.evaluation.tables import Unfolded, detector_tables, unfolding_tables
+from omniflow.evaluation.tables import (
+    Unfolded,
+    bayes_tables,
+    detector_tables,
+    unfolding_tables,
+)
 
 EDGES = {"q2": np.array([1.0, 2.0, 4.0, 8.0, 16.0])}
 # bin 2 has no truth, bin 3 no unfolded content
@@ -189,3 +194,77 @@ class TestDetector:
         assert detector.bin.tolist() == [0, 1]
         np.testing.assert_allclose(detector["data"], [0.75, 0.25])
         np.testing.assert_allclose(detector.simulation, [0.625, 0.375])
+
+
+class TestBayes:
+    CONTENT = np.array([[11.0, 20.0, 1.0, 0.0], [12.0, 25.0, 1.0, 0.0]])
+    COVARIANCE = np.array([[4.0, 1, 0, 0], [1, 9, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+
+    def tables(self, truth=TRUTH, normalization="absolute"):
+        unfolded = Histogram(
+            self.CONTENT,
+            np.tile(np.diag(self.COVARIANCE), (2, 1)),
+            np.tile(self.COVARIANCE.sum(axis=1), (2, 1)),
+        )
+        return bayes_tables(
+            {"q2": unfolded},
+            EDGES | {"jet_pt": EDGES["q2"]},  # not unfolded in bins
+            {"q2": histogram(PRIOR)},
+            None if truth is None else {"q2": histogram(truth)},
+            normalization,
+        )
+
+    def test_absolute(self):
+        bayes, summary = self.tables()
+        assert ",".join(bayes.columns) == (
+            "observable,iteration,bin,low,high,truth,prior,content,error,bias_rel"
+        )
+        assert bayes.iteration.tolist() == [1, 1, 2, 2]
+        assert bayes.bin.tolist() == [0, 1] * 2  # without truth, without content
+        assert bayes.content.tolist() == [11, 20, 12, 25]
+        assert bayes.error.tolist() == [2, 3] * 2
+        assert bayes.truth.tolist() == [10, 25] * 2
+        assert bayes.prior.tolist() == [20, 10] * 2
+        np.testing.assert_allclose(bayes.bias_rel, [0.1, -0.2, 0.2, 0])
+        assert ",".join(summary.columns) == (
+            "observable,iteration,bias_rel,bias_rel_weighted,td_prior,td,td_floor,td_prior_floor,"
+            "bins"
+        )
+        np.testing.assert_allclose(summary.bias_rel, [0.15, 0.1])
+        np.testing.assert_allclose(summary.bias_rel_weighted, [6 / 35, 2 / 35])
+        assert summary.bins.tolist() == [2, 2]
+        truth = TRUTH / 40
+        for row, content in enumerate(self.CONTENT):
+            p = content / content.sum()
+            total = (p + truth)[p + truth > 0]
+            td = 500 * np.sum((p - truth)[p + truth > 0] ** 2 / total)
+            assert summary.td[row] == pytest.approx(td)
+        _, reference = tables()
+        assert summary.td_prior[0] == pytest.approx(reference.td_prior[0])
+        assert summary.td_prior_floor[0] == pytest.approx(reference.td_prior_floor[0])
+
+    def test_shape_propagates_the_covariance(self):
+        bayes, summary = self.tables(normalization="shape")
+        first = self.CONTENT[0]
+        p = first / first.sum()
+        np.testing.assert_allclose(bayes.content[:2], p[:2])
+        jacobian = (np.eye(4) - np.outer(p, np.ones(4))) / first.sum()
+        variance = np.diag(jacobian @ self.COVARIANCE @ jacobian.T)
+        np.testing.assert_allclose(bayes.error[:2], np.sqrt(variance[:2]))
+        truth = TRUTH / 40
+        keep = p + truth > 0
+        floor = 500 * np.sum((variance + truth * (1 - truth) / 40)[keep] / (p + truth)[keep])
+        assert summary.td_floor[0] == pytest.approx(floor)
+
+    def test_without_truth_content_and_prior_remain(self):
+        bayes, summary = self.tables(truth=None)
+        assert bayes.bin.tolist() == [0, 1, 2] * 2
+        assert bayes[["truth", "bias_rel"]].isna().to_numpy().all()
+        assert bayes[["prior", "content", "error"]].notna().to_numpy().all()
+        assert summary[["bias_rel", "td", "td_prior", "td_floor"]].isna().to_numpy().all()
+
+    def test_no_observable_leaves_columns(self):
+        bayes, summary = bayes_tables({}, EDGES, {"q2": histogram(PRIOR)}, None, "absolute")
+        assert len(bayes) == len(summary) == 0
+        assert "content" in bayes
+        assert "td" in summary

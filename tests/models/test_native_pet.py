@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from omniflow.events.batches import Flat
-from omniflow.training.losses import binary_cross_entropy
+from omniflow.training.losses import LOSSES
 from omniflow.training.native import PET
 
 COUNTS = (0, 1, 2, 3, 5, 9, 7, 40, 0, 1, 6, 12)
@@ -28,15 +28,15 @@ def parameters(model):
     return np.concatenate([np.ravel(v.numpy()) for v in model.trainable_variables])
 
 
-def with_keras(model, events, a, b):
+def with_keras(model, events, a, b, loss="bce_logistic"):
     """Logits, loss and gradient of the Keras model, fully padded."""
     kind = model.dtype_policy.compute_dtype
     with tf.GradientTape() as tape:
         inputs = make.padded(events, max(len(event["particles"]) for event in events))
         logits = model({k: v if k == "neighbours" else v.astype(kind) for k, v in inputs.items()})
-        loss = binary_cross_entropy(logits, tf.constant(a, kind), tf.constant(b, kind))
-    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-    return logits.numpy(), float(loss), np.concatenate([np.ravel(g) for g in gradients])
+        total = LOSSES[loss].total(logits, tf.constant(a), tf.constant(b))
+    gradients = tape.gradient(total, [v.value for v in model.trainable_variables])
+    return logits.numpy(), float(total), np.concatenate([np.ravel(g) for g in gradients])
 
 
 @pytest.fixture(
@@ -52,9 +52,9 @@ def sample():
     return make.some_events(COUNTS, seed=4), *rng.exponential(size=(2, len(COUNTS)))
 
 
-def engine(model, settings, kind, threads=1):
+def engine(model, settings, kind, threads=1, loss="bce_logistic"):
     sizes = (make.PARTICLE, make.EVENT, make.NEIGHBOURS)
-    return PET(model, settings, sizes, threads, double=kind == np.float64)
+    return PET(model, settings, sizes, threads, double=kind == np.float64, loss=loss)
 
 
 def test_double_precision_equals_keras(settings, sample, float64):
@@ -63,9 +63,27 @@ def test_double_precision_equals_keras(settings, sample, float64):
     found = engine(model, settings, np.float64)(
         parameters(model), flattened(*sample, np.float64), gradient=True
     )
-    np.testing.assert_allclose(found.logits, logits, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found.outputs, logits, rtol=1e-9, atol=1e-10)
     assert found.loss == pytest.approx(loss, rel=1e-10)
     scale = np.abs(gradient).max()
+    np.testing.assert_allclose(found.gradient, gradient, rtol=0, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("shift", [-50.0, -3.0, 0.0, 3.0, 50.0])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_each_loss_equals_automatic_differentiation(loss, shift, sample, float64):
+    """Outputs about 0, where f is what it looks like, and where it is about 0 or 1."""
+    settings = make.small("pet", blocks=1, class_blocks=1)
+    model = make.randomised(settings, seed=5)
+    model.head.bias.assign_add([shift])
+    _, expected, gradient = with_keras(model, *sample, loss)
+    found = engine(model, settings, np.float64, loss=loss)(
+        parameters(model), flattened(*sample, np.float64), gradient=True
+    )
+    assert np.ptp(found.outputs) > 1
+    assert found.loss == pytest.approx(expected, rel=1e-10)
+    # Far beyond 0 both classes may have no slope left.
+    scale = max(np.abs(gradient).max(), 1e-300)
     np.testing.assert_allclose(found.gradient, gradient, rtol=0, atol=1e-10 * scale)
 
 
@@ -95,7 +113,7 @@ def test_odd_sizes(kind, odd, request):
     found = engine(model, settings, kind)(
         parameters(model), flattened(*sample, kind), gradient=True
     )
-    np.testing.assert_allclose(found.logits, logits, atol=1e-10 if double else 5e-5)
+    np.testing.assert_allclose(found.outputs, logits, atol=1e-10 if double else 5e-5)
     assert found.loss == pytest.approx(loss, rel=1e-10 if double else 1e-5)
     error = np.abs(found.gradient - gradient).max() / np.abs(gradient).max()
     assert error < (1e-10 if double else 1e-4)
@@ -109,18 +127,18 @@ def test_large_values_equal_keras(odd, float64):
         variable.assign(variable * 8)
     logits, _, _ = with_keras(model, *sample)
     found = engine(model, settings, np.float64)(parameters(model), flattened(*sample, np.float64))
-    np.testing.assert_allclose(found.logits, logits, atol=1e-9 * np.abs(logits).max())
+    np.testing.assert_allclose(found.outputs, logits, atol=1e-9 * np.abs(logits).max())
 
 
 def test_what_is_not_a_number_stays_so(single):
     model, settings, values, events = single
     broken = np.full_like(values, np.nan)
     found = engine(model, settings, np.float32)(broken, events, gradient=True)
-    assert np.isnan(found.logits).all()
+    assert np.isnan(found.outputs).all()
     assert np.isnan(found.loss)
     particles = Flat(**vars(events) | {"particles": np.full_like(events.particles, np.nan)})
     found = engine(model, settings, np.float32)(values, particles)
-    np.testing.assert_array_equal(np.isnan(found.logits), np.diff(events.offsets) > 0)
+    np.testing.assert_array_equal(np.isnan(found.outputs), np.diff(events.offsets) > 0)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +153,7 @@ def test_logits_alone_are_those_of_the_gradient(single):
     run = engine(model, settings, np.float32)
     alone = run(values, events)
     assert alone.gradient is None
-    np.testing.assert_array_equal(alone.logits, run(values, events, gradient=True).logits)
+    np.testing.assert_array_equal(alone.outputs, run(values, events, gradient=True).outputs)
 
 
 def test_the_same_again_bit_by_bit(single):

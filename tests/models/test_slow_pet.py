@@ -145,7 +145,7 @@ def test_the_native_engine_is_the_slow_network_to_double_precision(case):
         names = ("particles", "event", "numerator", "denominator")
         events = replace(events, **{name: getattr(events, name).astype(float) for name in names})
         found = run(inputs.vector, events, gradient=True)
-        logits[inputs.order[index]] = found.logits
+        logits[inputs.order[index]] = found.outputs
         loss, gradient = loss + found.loss, gradient + found.gradient
     inputs.compare(logits, loss, gradient, 1e-9)
 
@@ -180,7 +180,7 @@ def test_engines_are_the_slow_network_to_single_precision(kind, case):
     for source, index in inputs.calls:
         (value,), (change,) = run.gradient(parameters, run.prepare([([source], [index])]))
         loss, gradient = loss + value, gradient + np.asarray(change, float)
-        for events, (found,) in run.logits(parameters, source, index):
+        for events, (found,) in run.outputs(parameters, source, index):
             logits[inputs.order[events]] = found
     inputs.compare(logits, loss, gradient, 1e-4)
 
@@ -199,7 +199,7 @@ def test_several_sources_in_one_batch_are_one_sum():
         batch = one.prepare([(sources, [half, half + 3])])
         (loss,), (gradient,) = one.gradient(parameters, batch)
         logits = np.empty(6)
-        for events, (found,) in one.logits(parameters, source, np.arange(6)):
+        for events, (found,) in one.outputs(parameters, source, np.arange(6)):
             logits[inputs.order[events]] = found
         inputs.compare(logits, loss, np.asarray(gradient, float), 1e-4)
 

@@ -76,7 +76,7 @@ def write_study(folder: Path, model: Model) -> Path:
         for combine in combinations(strategy):
             for observable in model.observables:
                 _results(tables, model, rng, method, strategy, combine, observable)
-    tables |= _networks(model, rng)
+    tables |= _networks(model, rng) | _bayes(model)
     tables["weights"] = [
         {"method": m, "combine": c, "pass": p, "iteration": i, "sum": 60000 + 40 * p - 300 / i,
          "minimum": 0.05, "maximum": 4.0 + i + s.spread * (p % 3), "mean": 1.01,
@@ -119,6 +119,7 @@ def _study(model: Model) -> dict:
         "iterations": model.iterations,
         "passes": model.passes,
         "has_truth": model.has_truth,
+        "uninformed_loss": 0.6931,
         "samples": [
             {"role": "data", "source": "pythia", "events": 100000} | sample,
             {"role": "simulation", "source": "pythia", "events": 120000} | sample,
@@ -140,14 +141,39 @@ def _study(model: Model) -> dict:
     }  # fmt: skip
 
 
-def _results(tables, model, rng, method, strategy, combine, observable):
-    """Rows of one method, combination and observable: a bell in the middle of the bins."""
-    edges = OBSERVABLES[observable][5]
+def _shape(observable):
+    """Bin edges, their positions from 0 to 1, truth and prior: a bell, or a falling spectrum."""
+    edges, falling = OBSERVABLES[observable][5], OBSERVABLES[observable][4]
     n = len(edges) - 1
     x = (np.arange(n) + 0.5) / n
-    falling = OBSERVABLES[observable][4]
     truth = 1e5 * (np.exp(-6 * x) if falling else np.exp(-0.5 * ((x - 0.5) / 0.2) ** 2) + 0.01)
-    prior = truth * (1 + 0.25 * (x - 0.5) + 0.1 * np.sin(5 * x))
+    return edges, x, truth, truth * (1 + 0.25 * (x - 0.5) + 0.1 * np.sin(5 * x))
+
+
+def _bayes(model):
+    """The binned reference of observables of events: 1% above truth."""
+    nan = 1.0 if model.has_truth else np.nan
+    bins = [
+        {"observable": name, "iteration": iteration, "bin": b, "low": edges[b],
+         "high": edges[b + 1], "truth": nan * truth[b], "prior": prior[b],
+         "content": 1.01 * truth[b], "error": np.sqrt(2 * truth[b]), "bias_rel": nan * 0.01}
+        for name in model.observables if OBSERVABLES[name][3] == "event"
+        for edges, _, truth, prior in [_shape(name)]
+        for iteration in range(1, model.iterations + 1)
+        for b in range(len(truth))
+    ]  # fmt: skip
+    summary = [
+        {"observable": row["observable"], "iteration": row["iteration"], "bias_rel": nan * 0.01,
+         "td": nan * 0.71, "td_floor": nan * 0.53}
+        for row in bins if row["bin"] == 0
+    ]  # fmt: skip
+    return {"bayes": bins, "bayes_summary": summary}
+
+
+def _results(tables, model, rng, method, strategy, combine, observable):
+    """Rows of one method, combination and observable."""
+    edges, x, truth, prior = _shape(observable)
+    n = len(truth)
     worse = {"median": 1.15, "truncated_mean": 1.05, "log_mean": 1.02}.get(combine, 1.0)
     sigma0 = 0.01 * (1 + 8 * (x - 0.5) ** 2) * strategy.spread * worse
     bins = {"bin": range(n), "low": edges[:-1], "high": edges[1:]}

@@ -58,8 +58,8 @@ def test_many_loss_curves_become_pixels():
              "loss": np.linspace(0.7, 0.6, n), "val_loss": np.linspace(0.7, 0.65, n)}
         )  # fmt: skip
 
-    few = figures.losses(curves(2), "#0072b2", title="few")
-    many = figures.losses(curves(200), "#0072b2", title="many")
+    few = figures.losses(curves(2), "#0072b2", 0.693, title="few")
+    many = figures.losses(curves(200), "#0072b2", 0.693, title="many")
     assert "data:image/png" not in few
     assert "data:image/png" in many
     assert len(many) < 400_000  # 40,000 points twice would be over a megabyte as lines

@@ -7,6 +7,7 @@ import pytest
 from study_factory import Model, Strategy, write_study
 
 from omniflow.errors import InputError
+from omniflow.evaluation.tables import BAYES_COLUMNS, BAYES_SUMMARY_COLUMNS
 from omniflow.report import page
 from omniflow.report.tables import ReportTables
 
@@ -142,6 +143,32 @@ def test_one_pass_has_no_spread(tmp_path, has_truth):
     assert "Spread" not in reader.text
     assert ("Convergence" in reader.headings) is has_truth
     assert "With one pass the spread cannot be measured" in reader.text
+
+
+def test_binned_reference_is_shown(reader):
+    text = " ".join(reader.text.split())
+    assert "→ 0.71 (0.53)" in text  # TD and its floor
+    assert text.count("binned (IBU)") == 6  # two legends, table, two texts, definition
+    assert "There is no binned (IBU)" not in text
+
+
+def test_observables_without_a_binned_reference_are_named(written):
+    tables = ReportTables.read(written)
+    text = " ".join(Reader(page.render(tables)).text.split())
+    assert "There is no binned (IBU) of jet τ₂₁: these have several entries per event" in text
+    text = text.split("Distance to truth")[1].split("within twice the floor")[0]
+    assert text.split("jet τ₂₁")[1].split("Q²")[0].endswith("– ")
+    assert text.count("→") == 2 * 3 + 1  # two observables, three methods, one binned reference
+
+
+def test_study_without_any_binned_reference(tmp_path):
+    model = Model({"none": Strategy()}, ("jet_tau21",), passes=2, iterations=1, epochs=2)
+    folder = write_study(tmp_path / "study", model)
+    for name, columns in (("bayes", BAYES_COLUMNS), ("bayes_summary", BAYES_SUMMARY_COLUMNS)):
+        (folder / f"{name}.csv").write_text(",".join(columns) + "\n")
+    text = " ".join(Reader(page.render(ReportTables.read(folder))).text.split())
+    assert text.count("binned (IBU)") == 1
+    assert "There is no binned (IBU) of jet τ₂₁" in text
 
 
 def test_missing_networks_are_told_to_the_reader(reader):

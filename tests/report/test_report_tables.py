@@ -63,6 +63,7 @@ def test_empty_iteration_is_refused(study):
         ("summary", lambda t: t["iteration"] != "1", "iteration 1"),
         ("detector", lambda t: t["iteration"] != "0", "method none, combine none, iteration 0"),
         ("weights", lambda t: t["method"] != "none", "method none"),
+        ("bayes_summary", lambda t: t["iteration"] != "2", "observable q2, iteration 2"),
         ("cost", lambda t: t["method"] != "none", "method none"),
         ("steps", lambda t: t["chain"] != "scratch-1", "chain scratch-1"),
     ],
@@ -76,6 +77,13 @@ def test_missing_results_are_named(study, name, keep, words):
 def test_repeated_rows_are_refused(study):
     edit(study / "summary.csv", lambda table: pd.concat([table, table.iloc[:1]]))
     with pytest.raises(InputError, match="more than one row for method none"):
+        ReportTables.read(study)
+
+
+@pytest.mark.parametrize("name", ["detector", "bayes", "bayes_summary"])
+def test_unknown_observables_are_refused(study, name):
+    edit(study / f"{name}.csv", lambda table: table.replace("q2", "q3"))
+    with pytest.raises(InputError, match=rf"{name}\.csv: column observable: q3 not in study.json"):
         ReportTables.read(study)
 
 

@@ -151,6 +151,28 @@ def test_networks_of_another_architecture_are_refused(warm, folder):
         job.start(block.networks[0])
 
 
+def test_the_loss_of_the_configuration_reaches_start_training_and_logits(warm):
+    (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 1, 1)
+    other = warm.config.training.model_copy(update={"loss": "mlc_square"})
+    job = training._Job(Plan(warm.config.model_copy(update={"training": other})), block)
+    network = block.networks[0]
+    weights, _ = job.start(network)
+    assert weights[-1] == [1.0]  # the head's bias: a ratio of 1
+    weights[-2][:], weights[-1][:] = 0, -3
+    parameters = job.registry.flatten(weights)
+    source = job.sources(network)[-1]
+    parts = job.trainer.predict([parameters], source)
+    logits = np.concatenate([found[0] for _, found in parts])
+    np.testing.assert_allclose(logits[source.select], np.log(9), rtol=1e-6)
+    index = np.flatnonzero(source.select)[:10]
+    prepared = job.trainer.engine.prepare([([source], [index])])
+    (loss,), _ = job.trainer.engine.gradient([parameters], prepared)
+    assert loss == pytest.approx(8 * source.weights(index)[1].sum(), rel=1e-5)
+    assert job.fingerprint(network, weights) != training._Job(warm, block).fingerprint(
+        network, weights
+    )
+
+
 def test_sources_of_both_steps(warm):
     """Step 1: data against pushed simulation; step 2: pulled against original simulation."""
     group = warm.group_of("scratch-1", 1, 1)

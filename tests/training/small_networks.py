@@ -10,6 +10,7 @@ from omniflow.events.batches import Source, held_out
 from omniflow.models import registry
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.graph import Graph
+from omniflow.training.losses import LOSSES
 from omniflow.training.progress import Fit, Seeds, Task
 from omniflow.training.trainer import Trainer
 
@@ -21,9 +22,11 @@ def seeds(split: int = SPLIT, order: int = 3) -> Seeds:
 
 
 def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
-    model = registry.build(classifier(kind), 3, 2)
     chosen = settings(**changes)
-    return Trainer(model, chosen, Graph(model, two_classes(2)[0].features, chosen.micro_batches))
+    model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
+    features = two_classes(2)[0].features
+    engine = Graph(model, features, chosen.micro_batches, loss=chosen.loss)
+    return Trainer(model, chosen, engine)
 
 
 def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:

@@ -39,11 +39,16 @@ def _cut(trainer, after, error, interrupt=None):
     return spy
 
 
-@pytest.fixture(scope="module", params=["lion", "adam"])
+@pytest.fixture(scope="module", params=["lion", "adam", "ecd"])
 def whole(request):
     """A trainer with everything that has a state, and its undisturbed result."""
     trainer = make_trainer(
-        optimizer=request.param, epochs=4, schedule="cosine", warmup_epochs=0.5, ema=0.99
+        optimizer=request.param,
+        epochs=4,
+        schedule="cosine",
+        warmup_epochs=0.5,
+        ema=0.99,
+        ecd={"nu_hat": 0.1},
     )
     return trainer, train(trainer, two_classes())
 

@@ -65,12 +65,12 @@ def _task(trainer, sources, initial=1, checkpoint=None):
 
 
 @pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])
-@pytest.mark.parametrize("size", [2, 3])
-def test_ranks_give_what_one_gives(size, sources, float64):
+@pytest.mark.parametrize(("size", "optimizer"), [(2, "sgd"), (3, "sgd"), (3, "ecd")])
+def test_ranks_give_what_one_gives(size, optimizer, sources, float64):
     """Odd numbers of events, batches that do not divide by the ranks, one rank with other start."""
 
     def work(ranks):
-        trainer = _trainer(ranks)
+        trainer = _trainer(ranks, optimizer=optimizer, ecd={"nu_hat": 0.1, "eta": 20.0})
         (fit,) = trainer.fit([_task(trainer, sources, initial=1 + ranks.rank)])
         parts = trainer.predict([fit.parameters], sources[-1])
         return fit, np.concatenate([found[0] for _, found in parts])
@@ -185,3 +185,13 @@ def test_without_horovod_the_message_says_how_to_get_it(environment, tmp_path):
 def test_tasks_per_node():
     assert distributed._tasks_per_node("4(x2),1") == [4, 4, 1]
     assert distributed._tasks_per_node("2") == [2]
+
+
+def test_the_address_is_that_of_the_way_to_the_other_nodes(monkeypatch, tmp_path):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(
+        '#!/bin/sh\n[ "$3" = "node[1-2]" ] && echo nowhere.invalid && echo 127.0.0.1'
+    )
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert distributed._address("node[1-2]") == "127.0.0.1"

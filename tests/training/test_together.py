@@ -21,7 +21,7 @@ def _task(trainer, k, sources, name=None):
 def _trainer(kind, stack, xla=False, **changes):
     model = registry.build(classifier(kind), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.1} | changes))
-    engine = Graph(model, two_classes(2)[0].features, 3, stack, xla)
+    engine = Graph(model, two_classes(2)[0].features, 3, stack, xla, chosen.loss)
     return Trainer(model, chosen, engine)
 
 
@@ -35,11 +35,19 @@ def _same(one, two, tolerance=1e-5):
     assert [one.summary[key] for key in counts] == [two.summary[key] for key in counts]
 
 
-@pytest.mark.parametrize("kind", ["pet", "deepsets"])
-def test_a_stack_gives_the_networks_trained_alone(kind, float64):
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("pet", {}),
+        ("deepsets", {}),
+        ("deepsets", {"optimizer": "ecd", "ecd": {"nu_hat": 0.1}}),
+        *(("deepsets", {"loss": loss}) for loss in ("bce_normal", "bce_arctan", "mlc_exp")),
+    ],
+)
+def test_a_stack_gives_the_networks_trained_alone(kind, changes, float64):
     """Own weights, splits, orders and numbers of updates; 3 and then 2 of 5 together."""
     sources = [two_classes(150 + 40 * k, seed=k) for k in range(5)]
-    together, alone = (_trainer(kind, stack) for stack in (3, 1))
+    together, alone = (_trainer(kind, stack, **changes) for stack in (3, 1))
     found = together.fit([_task(together, k, own) for k, own in enumerate(sources)])
     assert len({fit.summary["updates_per_epoch"] for fit in found}) > 2
     for k, own in enumerate(sources):

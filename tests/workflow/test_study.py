@@ -106,6 +106,15 @@ def test_promised_files(study):
     assert metrics.truth.notna().all()
     summary = pd.read_csv(root / "summary.csv")
     assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
+    bayes = pd.read_csv(root / "bayes.csv")
+    assert set(bayes.observable) == {"q2"}  # the others have several entries per event
+    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == {"q2"}
+    assert "There is no binned (IBU) of log₁₀(p_T / GeV) and jet p_T" in report
+    mine = metrics[(metrics.method == "none") & (metrics.observable == "q2")]
+    both = bayes.merge(mine, on="bin", suffixes=("", "_omnifold"))
+    assert len(both) > 10
+    for column in ("low", "high", "truth", "prior"):  # same bins, same inputs
+        np.testing.assert_allclose(both[column], both[f"{column}_omnifold"])
     timing = pd.read_csv(root / "timing.csv")
     assert len(timing) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
 
@@ -208,6 +217,9 @@ def test_data_without_particle_level(tmp_path):
     metrics = pd.read_csv(root / "metrics.csv")
     assert metrics[["truth", "bias_rel", "rel_mse", "mse_rel_paper"]].isna().all().all()
     assert metrics[["mean", "prior"]].notna().all().all()
+    bayes = pd.read_csv(root / "bayes.csv")
+    assert bayes[["truth", "bias_rel"]].isna().all().all()
+    assert bayes[["content", "error", "prior"]].notna().all().all()
     assert pd.read_csv(root / "detector_summary.csv").td.notna().all()
     assert json.loads((root / "study.json").read_text())["has_truth"] is False
     assert (root / "report.html").is_file()

@@ -121,10 +121,43 @@ class Classifier(Section):
         return self
 
 
+class ECD(Section):
+    """The energy-conserving optimiser (arXiv:2501.18419)."""
+
+    dt_hat: float = Field(
+        0.1, gt=0, description="Step in units of the typical distance from the minimum; 0.1 to 1."
+    )
+    eta: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+        "auto",
+        description="Concentration near the minimum. `auto`: (updates x dt_hat)^2 over the summed "
+        "variance of newly drawn weights, with the updates of `epochs` epochs.",
+    )
+    f0: Literal["auto"] | float = Field(
+        "auto",
+        description="Offset of the loss, which no batch may reach. `auto`: one below the loss of "
+        "an uninformed network (ln 2 - 1 for `bce`, -1 for `mlc`).",
+    )
+    nu_hat: float = Field(
+        0.0, ge=0, description="Size of the random bounces of the direction; 0 to 1e-6."
+    )
+
+
 class Training(Section):
     """Training of every network."""
 
-    optimizer: Literal["lion", "adamw", "adam", "sgd"] = Field("lion", description="Optimiser.")
+    loss: Literal[
+        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
+    ] = Field(
+        "bce_logistic",
+        description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
+        "or maximum-likelihood classifier, and how the network's output becomes f.",
+    )
+    optimizer: Literal["lion", "adamw", "adam", "sgd", "ecd"] = Field(
+        "lion",
+        description="Optimiser. `ecd` has its own section, and none of learning rate, momenta, "
+        "schedule, warm-up, weight decay and clipping acts on it.",
+    )
+    ecd: ECD = Field(ECD(), description="Settings of the optimiser `ecd`.")
     learning_rate: Rate = Field(2e-5, description="Peak learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (lion, adamw).")
     beta_1: float = Field(0.95, ge=0, lt=1, description="First momentum of the optimiser.")
@@ -160,7 +193,8 @@ class Training(Section):
         3.0,
         gt=1,
         description="A held-out loss above this factor times ln 2, or times the loss before "
-        "training where that is larger, is divergence.",
+        "training where that is larger, is divergence. (For `mlc` losses, whose uninformed value "
+        "is 0 and not ln 2, the first bound is lower by ln 2.)",
     )
     restarts: int = Field(
         1,
@@ -364,6 +398,15 @@ class Config(Section):
                 raise ValueError(
                     f"methods.{name}.start is {method.start!r} but samples.pretraining is missing"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rate_factor_of_the_optimizer(self) -> Config:
+        if self.training.optimizer == "ecd" and self.unfolding.restart.rate_factor != 1:
+            raise ValueError(
+                "unfolding.restart.rate_factor does not act on training.optimizer: ecd; leave it "
+                "out"
+            )
         return self
 
     @model_validator(mode="after")

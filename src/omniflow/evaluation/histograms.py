@@ -41,6 +41,10 @@ class Histogram:
         """Statistical standard error per bin, (..., B)."""
         return np.sqrt(self.variance)
 
+    def row(self, index: int) -> Histogram:
+        """Return one of several histograms, (B,) of (k, B)."""
+        return Histogram(self.content[index], self.variance[index], self.sum_covariance[index])
+
 
 class CountMatrix:
     """Entries of each event in each bin: fills histograms for any event weights."""

@@ -1,4 +1,4 @@
-"""Tidy tables of a study, from histograms: metrics, summary and detector-level closure.
+"""Tidy tables of a study, from histograms: metrics, summary, detector level, binned reference.
 
 Bins count from 0 in the order of the edges; under- and overflow are left out. Bins without truth
 or without unfolded content are absent rows, so their numbers may have gaps.
@@ -44,6 +44,14 @@ DETECTOR_COLUMNS = (
     *("sigma_rel", "passes"),
 )
 DETECTOR_SUMMARY_COLUMNS = (*KEYS, "td", "td_floor", "passes")
+BAYES_COLUMNS = (
+    *("observable", "iteration", "bin", "low", "high"),
+    *("truth", "prior", "content", "error", "bias_rel"),
+)
+BAYES_SUMMARY_COLUMNS = (
+    *("observable", "iteration", "bias_rel", "bias_rel_weighted"),
+    *("td_prior", "td", "td_floor", "td_prior_floor", "bins"),
+)
 
 
 @dataclass(frozen=True)
@@ -185,6 +193,62 @@ def detector_tables(
         td, floor = _distance(data.shape(observable), _mean(normalise(histogram)))
         summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
     return detector.frame(), summary.frame()
+
+
+def bayes_tables(
+    unfolded: Mapping[str, Histogram],
+    edges: Mapping[str, np.ndarray],
+    prior: Mapping[str, Histogram],
+    truth: Mapping[str, Histogram] | None,
+    normalization: Normalization,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Build the tables of bayes.csv and bayes_summary.csv: the binned reference (`bayes.unfold`).
+
+    Columns mean what they do in `unfolding_tables`; `error` is the statistical error of the data.
+
+    Args:
+        unfolded: observable -> content after each iteration, (iterations, B).
+        edges, prior, truth, normalization: as in `unfolding_tables`.
+
+    Raises:
+        ValueError: histograms whose shapes do not fit the edges.
+    """
+    bayes, summary = _Rows(BAYES_COLUMNS), _Rows(BAYES_SUMMARY_COLUMNS)
+    prior, truth = _References(prior, normalization), _References(truth, normalization)
+    for observable, histogram in unfolded.items():
+        before, reference = prior.scaled(observable), truth.scaled(observable)
+        _check(observable, edges[observable], histogram, before, reference)
+        scaled, shapes = _scaled(histogram, normalization), normalise(histogram)
+        td_prior, td_prior_floor = _distance(truth.shape(observable), prior.shape(observable))
+        for row, content in enumerate(scaled.content):
+            target = np.full(len(content), np.nan) if reference is None else reference.content
+            keep = (content > 0) & ~(target <= 0)
+            content, target = content[keep], target[keep]
+            keys = {"observable": observable, "iteration": row + 1}
+            bias = (content - target) / target
+            bayes.add(
+                keep.sum(),
+                **keys,
+                **_bins(edges[observable], keep),
+                truth=target,
+                prior=before.content[keep],
+                content=content,
+                error=scaled.error[row, keep],
+                bias_rel=bias,
+            )
+            td, floor = _distance(truth.shape(observable), shapes.row(row))
+            summary.add(
+                1,
+                **keys,
+                bias_rel=np.abs(bias).mean() if len(bias) else np.nan,
+                bias_rel_weighted=np.abs(bias) @ target / target.sum() if len(bias) else np.nan,
+                td_prior=td_prior,
+                td=td,
+                td_floor=floor,
+                td_prior_floor=td_prior_floor,
+                bins=keep.sum(),
+            )
+    return bayes.frame(), summary.frame()
 
 
 def _each(

@@ -31,7 +31,7 @@ def apply(x: tf.Tensor, dense: Affine) -> tf.Tensor:
 
 
 def head() -> keras.layers.Dense:
-    """Return the last layer, one logit; in mixed precision it alone computes in float32."""
+    """Return the last layer, one output; in mixed precision it alone computes in float32."""
     return keras.layers.Dense(1, name="head", dtype=keras.config.dtype_policy().variable_dtype)
 
 

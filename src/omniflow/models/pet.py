@@ -86,7 +86,7 @@ class PET(keras.Model):
     """Logit of a set of particles with event features.
 
     Inputs: particles (B, N, F), mask (B, N), neighbours (B, N, K) int32 with -1 for none, event
-    (B, E). Output: logits (B,). They depend neither on padding nor on the order of the particles.
+    (B, E). Output: outputs (B,). They depend neither on padding nor on the order of the particles.
     """
 
     def __init__(self, settings: Classifier) -> None:
@@ -121,7 +121,7 @@ class PET(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Return the logits (B,)."""
+        """Return the outputs (B,)."""
         mask, event = inputs["mask"], inputs["event"]
         batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
         raw = tf.reshape(inputs["particles"], (batch * length, inputs["particles"].shape[-1]))

@@ -15,24 +15,30 @@ KINDS: dict[str, type[keras.Model]] = {"pet": PET, "deepsets": DeepSets, "mlp": 
 
 
 def build(
-    settings: Classifier, particle_features: int, event_features: int, precision: str | None = None
+    settings: Classifier,
+    particle_features: int,
+    event_features: int,
+    precision: str | None = None,
+    output: float = 0.0,
 ) -> keras.Model:
     """Return the configured classifier with all parameters created.
 
     Every kind maps a dict of particles (B, N, F), mask (B, N), neighbours (B, N, K) and event
-    (B, E) to logits (B,), and has a last layer `head`.
+    (B, E) to outputs (B,), and has a last layer `head`.
 
     Args:
         settings: kind and sizes.
         particle_features: F.
         event_features: E.
         precision: Keras' name of a dtype policy, such as `mixed_bfloat16`; None: the current one.
+        output: what networks start around, the head's bias.
     """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision or before)
     try:
         model = KINDS[settings.kind](settings)
         model.build_for(particle_features, event_features)
+        model.head.bias.assign([output])
     finally:
         keras.config.set_dtype_policy(before)
     # Kept apart, because a model that trained a network before no longer has them.
@@ -55,6 +61,12 @@ def initial_weights(model: keras.Model, seed: np.random.SeedSequence) -> list[np
         else:
             weights.append(constant.copy())
     return weights
+
+
+def initial_variance(model: keras.Model) -> float:
+    """Return the sum of the variances of all weights that `initial_weights` draws."""
+    shapes = [constant.shape for constant in model.constants if constant.ndim == 2]
+    return float(sum(2 * math.prod(shape) / sum(shape) for shape in shapes))
 
 
 def with_new_head(

@@ -34,7 +34,7 @@ class DeepSets(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Return the logits (B,)."""
+        """Return the outputs (B,)."""
         mask, event = inputs["mask"], inputs["event"]
         batch, length = tf.shape(mask)[0], tf.shape(mask)[1]
         x = tf.reshape(inputs["particles"], (batch * length, inputs["particles"].shape[-1]))
@@ -50,7 +50,7 @@ class DeepSets(keras.Model):
 
 
 class MLP(keras.Model):
-    """Dense layers on the event features alone; particles are ignored. Output: logits (B,)."""
+    """Dense layers on the event features alone; particles are ignored. Output: outputs (B,)."""
 
     def __init__(self, settings: Classifier) -> None:
         """Size the layers from the configuration."""
@@ -66,7 +66,7 @@ class MLP(keras.Model):
         self.built = True
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Return the logits (B,)."""
+        """Return the outputs (B,)."""
         x = inputs["event"]
         for layer in self.per_event:
             x = layer(x)

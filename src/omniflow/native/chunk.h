@@ -26,7 +26,7 @@ struct Chunk {
   const Network<S>& n;
   const Sizes& z;
   Events<S> in;
-  Matrix<S> logits;
+  Matrix<S> outputs;
 
   Chunk(const Network<S>& network, const Sizes& sizes)
       : n(network), z(sizes), layers(sizes.blocks), class_layers(sizes.class_blocks) {}
@@ -57,10 +57,10 @@ struct Chunk {
       hidden(l, c, tokens);
     }
     standardise(tokens, last);
-    n.head.apply(last.y, logits);
+    n.head.apply(last.y, outputs);
   }
 
-  // `slope`: gradient of the loss with respect to the logits. Adds to the gradient sums `to`.
+  // `slope`: gradient of the loss with respect to the outputs. Adds to the gradient sums `to`.
   void backward(const View<S>& slope, Network<S>& to) {
     const Index d = z.width, m = Index(in.spans.size()), rows = in.raw.rows;
     to.head.collect(last.y, slope);

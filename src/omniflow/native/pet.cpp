@@ -1,10 +1,10 @@
-// Point-edge transformer on the CPU: logits, and gradients of the weighted binary cross-entropy.
+// Point-edge transformer on the CPU: outputs, and gradients of the loss of weighted events.
 //
 // The same function as omniflow.models.pet, layer by layer, without padding: the particles of all
 // events of a chunk are the rows of matrices, chunks are small enough for the processor's cache,
 // and norms and scales are folded into the dense layers beside them (see models/layers.py).
 // Parameters are in network.h, the network itself in chunk.h, its parts in local.h and attention.h,
-// operations in rows.h and product.h.
+// operations in rows.h and product.h, losses in loss.h.
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "chunk.h"
+#include "loss.h"
 #include "network.h"
 
 namespace omniflow {
@@ -20,7 +21,7 @@ namespace omniflow {
 template <class S>
 double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t events,
            const int64_t* offsets, const S* particles, const int32_t* neighbours, const S* event,
-           const S* a, const S* b, int threads, S* logits, S* gradient) {
+           const S* a, const S* b, int loss, int threads, S* outputs, S* gradient) {
   Network<S> network;
   Parameters<S>{parameters, gradient, places}.template visit<true>(network, z);
   network.each([](Dense<S>& d) { d.turn(); });
@@ -48,14 +49,13 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
                         z.event_features, z.event_features};
       chunk.in.neighbours = neighbours + row * z.neighbours;
       chunk.forward();
-      std::copy_n(chunk.logits.at, last - first, logits + first);
+      std::copy_n(chunk.outputs.at, last - first, outputs + first);
       if (!gradient) continue;
       slope.size(last - first, 1);
       for (int64_t e = first; e < last; ++e) {
-        const double v = logits[e], small = std::log1p(std::exp(-std::abs(v)));
-        losses[worker] += a[e] * (small + std::max(-v, 0.0)) + b[e] * (small + std::max(v, 0.0));
-        const double sigmoid = v >= 0 ? 1 / (1 + std::exp(-v)) : std::exp(v) / (1 + std::exp(v));
-        slope.at[e - first] = S(b[e] * sigmoid - a[e] * (1 - sigmoid));
+        const Costs c = costs(loss, outputs[e]);
+        losses[worker] += a[e] * c.a.value + b[e] * c.b.value;
+        slope.at[e - first] = S(a[e] * c.a.slope + b[e] * c.b.slope);
       }
       chunk.backward(slope, sums[worker]);
     }
@@ -64,24 +64,24 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
   for (int worker = 1; worker < workers; ++worker) pool.emplace_back(work, worker);
   work(0);
   for (auto& thread : pool) thread.join();
-  double loss = losses[0];
+  double total = losses[0];
   for (int worker = 1; worker < workers; ++worker) {
-    loss += losses[worker];
+    total += losses[worker];
     if (gradient) sums[0].add(sums[worker]);
   }
   if (gradient) Parameters<S>{parameters, gradient, places}.template visit<false>(sums[0], z);
-  return loss;
+  return total;
 }
 
 }  // namespace omniflow
 
 using Float = OMNIFLOW_FLOAT;
 
-// Returns the loss. Writes logits (n,); adds gradients to `gradient` unless it is null.
+// Returns the loss. Writes outputs (n,); adds gradients to `gradient` unless it is null.
 extern "C" __attribute__((visibility("default"))) double omniflow_pet(
     const omniflow::Sizes* sizes, const Float* parameters, const int64_t* places, int64_t events,
     const int64_t* offsets, const Float* particles, const int32_t* neighbours, const Float* event,
-    const Float* a, const Float* b, int threads, Float* logits, Float* gradient) {
+    const Float* a, const Float* b, int loss, int threads, Float* outputs, Float* gradient) {
   return omniflow::run<Float>(*sizes, parameters, places, events, offsets, particles, neighbours,
-                              event, a, b, threads, logits, gradient);
+                              event, a, b, loss, threads, outputs, gradient);
 }

@@ -130,30 +130,38 @@ def costs(tables: ReportTables) -> dict[str, Cost]:
 
 
 def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
-    """Per observable its label, TD of the prior and one cell per method: TD and floor."""
+    """Per observable its label, TD of the prior and one cell per method: TD and floor.
+
+    Where any observable has a binned reference, its cell is the last.
+    """
     study = tables.study
     rows = tables.headline("summary", study.iterations)
+    binned = tables.bayes_summary[tables.bayes_summary["iteration"] == study.iterations]
+    binned = binned.set_index("observable")
     found = []
     for observable in study.observables:
         at = rows[rows["observable"] == observable.name].set_index("method")
         prior = at["td_prior"].iloc[0]
         floor = at["td_prior_floor"].iloc[0]
-        cells = []
-        for method in study.methods:
-            row = at.loc[method.name]
-            within, closer = row["td"] <= 2 * row["td_floor"], row["td"] < row["td_prior"]
-            background = formats.tint(-0.7 if within else 0.0) if closer else formats.tint(0.7)
-            cells.append(
-                Cell(
-                    formats.number(row["td"], 2),
-                    formats.number(row["td_floor"], 2),
-                    background,
-                    strong=bool(within),
-                )
-            )
+        cells = [
+            _distance(at.loc[m.name, "td"], at.loc[m.name, "td_floor"], prior)
+            for m in study.methods
+        ]
+        if observable.name in binned.index:
+            row = binned.loc[observable.name]
+            cells.append(_distance(row["td"], row["td_floor"], prior))
+        elif len(binned):
+            cells.append(Cell("–", muted=True))
         prior_text = f"{formats.number(prior, 2)} ({formats.number(floor, 2)})"
         found.append((observable.label, prior_text, cells))
     return found
+
+
+def _distance(td: float, floor: float, prior: float) -> Cell:
+    within, closer = td <= 2 * floor, td < prior
+    background = formats.tint(-0.7 if within else 0.0) if closer else formats.tint(0.7)
+    text = f"→ {formats.number(td, 2)}"
+    return Cell(text, formats.number(floor, 2), background, strong=bool(within))
 
 
 def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from omniflow.report.formats import Look
+from omniflow.report.formats import BINNED_LOOK, Look
 from omniflow.report.svg import inline
 from omniflow.report.tables import ObservableRecord, edges_of, on_edges
 
@@ -111,10 +111,17 @@ def _places(edges: np.ndarray, i: int, n: int, log: bool) -> np.ndarray:
     return edges[:-1] + (edges[1:] - edges[:-1]) * share
 
 
+def _line(look: Look) -> str | tuple:
+    """Line style: the binned reference is dash-dotted, unlike the prior and every method."""
+    if look is BINNED_LOOK:
+        return (0, (6, 1.5, 1.5, 1.5))
+    return (0, (4, 2)) if look.dashed else "-"
+
+
 def _step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs) -> None:
     mplhep.histplot(
         values, edges, ax=axes, histtype="step", edges=False, yerr=False, flow="none",
-        color=look.colour, linestyle=(0, (4, 2)) if look.dashed else "-", **kwargs,
+        color=look.colour, linestyle=_line(look), **kwargs,
     )  # fmt: skip
 
 
@@ -190,14 +197,16 @@ def distribution(
     frames: Mapping[str, pd.DataFrame],
     looks: Mapping[str, Look],
     shape: bool,
+    binned: pd.DataFrame,
 ) -> Figure:
     """Truth, prior and the unfolded distribution of each method with ratio to truth.
 
     Without truth the ratio is to the prior. `frames`: one metrics frame per method, contents per
-    bin, which are divided by the bin width here.
+    bin, which are divided by the bin width here. `binned`: a frame of the binned reference, empty
+    where there is none.
     """
     figure, (upper, lower) = _panels(2, height=4.1, height_ratios=[2.6, 1])
-    edges = edges_of(list(frames.values()))
+    edges = edges_of([*frames.values(), binned])
     width = np.diff(edges)
     first = next(iter(frames.values()))
     base = "truth" if first["truth"].notna().any() else "prior"
@@ -215,6 +224,14 @@ def distribution(
         shown.append(prior / width)
     else:
         _step(upper, reference / width, edges, Look(PRIOR, True, ""))
+    if len(binned):
+        content, error = on_edges(binned, "content", edges), on_edges(binned, "error", edges)
+        x = _places(edges, 0, 1, observable.log_x)
+        for axes, unit in ((upper, width), (lower, reference)):
+            _step(axes, content / unit, edges, BINNED_LOOK, linewidth=1)
+            _points(axes, x, content / unit, error / unit, BINNED_LOOK)
+        shown.append(content / width)
+        ratios.append(content / reference)
     for i, (name, frame) in enumerate(frames.items()):
         mean, error = on_edges(frame, "mean", edges), on_edges(frame, "mean_error", edges)
         x = _places(edges, i, len(frames), observable.log_x)
@@ -271,8 +288,8 @@ def by_iteration(
     figure, (axes,) = _panels(height=height)
     for i, (name, (iterations, values, errors)) in enumerate(series.items()):
         shift = 0.0 if len(series) < 2 else 0.28 * (i / (len(series) - 1) - 0.5)
-        style = (0, (4, 2)) if looks[name].dashed else "-"
-        _points(axes, iterations + shift, values, errors, looks[name], linestyle=style, lw=1)
+        style = {"linestyle": _line(looks[name]), "lw": 1}
+        _points(axes, iterations + shift, values, errors, looks[name], **style)
     _scale(axes, [values for _, values, _ in series.values()] + [np.array([floor])], log)
     if np.isfinite(floor):
         axes.axhspan(axes.get_ylim()[0], floor, color=GUIDE, alpha=0.5, linewidth=0, zorder=0)
@@ -349,10 +366,11 @@ def detector(
 
 
 @_styled
-def losses(curves: pd.DataFrame, first_colour: str) -> Figure:
+def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure:
     """Training and validation loss per epoch of every network of a chain and step.
 
-    The first iteration is coloured, the later ones grey; many curves are drawn as pixels.
+    The first iteration is coloured, the later ones grey; many curves are drawn as pixels. A line
+    marks the loss of an uninformed network.
     """
     figure, panels = _panels(1, 2, height=2.8, width=6.2, sharey=True)
     keys = ["pass", "lane", "member", "iteration", "step"]
@@ -385,14 +403,14 @@ def losses(curves: pd.DataFrame, first_colour: str) -> Figure:
         if len(rows):
             low.append(rows[column].quantile(0.002))
             high.append(rows[column].quantile(0.99))
-        axes.axhline(np.log(2), color=TRUTH, linewidth=0.7, linestyle=":")
+        axes.axhline(uninformed, color=TRUTH, linewidth=0.7, linestyle=":")
         axes.set_title(label, fontsize=9, loc="left")
         axes.set_xlabel("Epoch")
     if low:
-        bottom, top = min(low), max([*high, np.log(2)])
+        bottom, top = min(low), max([*high, uninformed])
         room = 0.08 * ((top - bottom) or 0.01)
         panels[0].set_ylim(bottom - room, top + room)
     panels[0].set_xlim(0, max(2, int(curves["epoch"].max()) + 1))
     panels[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _ylabel(panels[0], "Binary cross-entropy")
+    _ylabel(panels[0], "Loss")
     return figure

@@ -21,6 +21,10 @@ class Look:
     marker: str
 
 
+# The binned reference, which is no method: a colour and a marker that no method has.
+BINNED, BINNED_LOOK = "binned (IBU)", Look("#5b2a86", True, "*")
+
+
 def looks(names: list[str]) -> dict[str, Look]:
     """One look per name, in the order of the study; beyond six, colours return dashed."""
     n = len(OKABE_ITO)

@@ -84,6 +84,8 @@ def _context(tables: ReportTables) -> dict:
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),
+        "binned": tables.binned,
+        "unbinned": [o.label for o in study.observables if o.name not in tables.binned],
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
         "combinations": [
@@ -120,9 +122,13 @@ def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> 
     """The paper's panels: distribution with ratio, spread and relative MSE per bin."""
     rows = tables.headline("metrics", tables.study.iterations)
     frames = _by_method(tables, rows[rows["observable"] == observable.name])
+    binned = tables.bayes[tables.bayes["observable"] == observable.name]
+    binned = binned[binned["iteration"] == tables.study.iterations]
     title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     drawn = [
-        figures.distribution(observable, frames, looks, shape, title=f"Distribution of {title}"),
+        figures.distribution(
+            observable, frames, looks, shape, binned, title=f"Distribution of {title}"
+        ),
     ]
     for metric, label, word in (
         ("sigma_rel", SPREAD, "Spread"),
@@ -184,20 +190,34 @@ def _convergence(tables: ReportTables, observable: ObservableRecord, looks: dict
     for column, (label, floor) in SERIES.items():
         if column not in (*tables.measurable(), *(["td"] if tables.study.has_truth else [])):
             continue
-        shown = rows
+        shown, series = rows, {}
         if column == "td":
             first = rows[rows["iteration"] == 1]
             shown = pd.concat([first.assign(iteration=0, td=first["td_prior"]), rows])
+            series = _binned_distance(tables, observable.name, float(first["td_prior"].iloc[0]))
         drawn.append(
             figures.by_iteration(
-                _series(tables, shown, column),
-                looks,
+                _series(tables, shown, column) | series,
+                looks | {formats.BINNED: formats.BINNED_LOOK},
                 label.replace("σ_rel", SPREAD),
                 floor=float(rows[floor].mean()) if floor else np.nan,
                 title=f"{label} by iteration of {observable.label} ({observable.name})",
             )
         )
     return [Markup(svg) for svg in drawn]
+
+
+def _binned_distance(
+    tables: ReportTables, observable: str, prior: float
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Distance of the binned reference to truth by iteration, the prior first; empty without."""
+    rows = tables.bayes_summary[tables.bayes_summary["observable"] == observable]
+    if rows.empty:
+        return {}
+    rows = rows.sort_values("iteration")
+    iterations = np.concatenate([[0.0], rows["iteration"].to_numpy(dtype=float)])
+    values = np.concatenate([[prior], rows["td"].to_numpy()])
+    return {formats.BINNED: (iterations, values, np.zeros(len(values)))}
 
 
 def _combinations(
@@ -249,7 +269,12 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
         groups["Pre-training", caption] = before.assign(iteration="1")
     drawn = []
     for (heading, caption), curves in groups.items():
-        svg = figures.losses(curves, formats.OKABE_ITO[0], title=f"Loss curves of {heading}")
+        svg = figures.losses(
+            curves,
+            formats.OKABE_ITO[0],
+            tables.study.uninformed_loss,
+            title=f"Loss curves of {heading}",
+        )
         networks = len(curves.drop_duplicates(["pass", "lane", "member", "iteration", "step"]))
         plural = "network" if networks == 1 else "networks"
         drawn.append((heading, f"{networks} {plural}, {caption}", Markup(svg)))

@@ -73,6 +73,7 @@ class Study(_Record):
     iterations: int = Field(ge=1)
     passes: int = Field(ge=1)
     has_truth: bool
+    uninformed_loss: float
     samples: tuple[SampleRecord, ...]
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
@@ -114,6 +115,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     | dict.fromkeys(["data", "data_error", "simulation", "simulation_error", "sigma_rel"], "f")
     | {"passes": "i"},
     "detector_summary": _RESULT | {"td": "f", "td_floor": "f"},
+    "bayes": {"iteration": "i", "observable": "s"}
+    | _BIN
+    | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
+    "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
     "timing": _NETWORK
     | {"start": "s"}
     | dict.fromkeys(["events", "epochs", "best_epoch", "seconds", "events_per_second"], "f")
@@ -134,6 +139,8 @@ _KEYS = {
     "summary": [*_RESULT],
     "detector": [*_RESULT, "bin"],
     "detector_summary": [*_RESULT],
+    "bayes": ["observable", "iteration", "bin"],
+    "bayes_summary": ["observable", "iteration"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],
     "timing": list(_NETWORK),
@@ -149,6 +156,8 @@ class ReportTables:
     summary: pd.DataFrame
     detector: pd.DataFrame
     detector_summary: pd.DataFrame
+    bayes: pd.DataFrame
+    bayes_summary: pd.DataFrame
     timing: pd.DataFrame
     cost: pd.DataFrame
     histories: pd.DataFrame
@@ -158,7 +167,7 @@ class ReportTables:
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportTables:
-        """Read and check study.json and the nine tables of a study folder.
+        """Read and check study.json and the tables of a study folder.
 
         Raises:
             InputError: a file or column is missing or not readable, or a method, combination,
@@ -175,6 +184,11 @@ class ReportTables:
         table = getattr(self, name)
         rows = table[table["combine"] == table["method"].map(self.study.headline_combine)]
         return rows if iteration is None else rows[rows["iteration"] == iteration]
+
+    @property
+    def binned(self) -> tuple[str, ...]:
+        """Names of the observables that have a binned reference."""
+        return tuple(dict.fromkeys(self.bayes_summary["observable"]))
 
     def passes(self) -> dict[str, int]:
         """Number of passes behind each method's headline numbers."""
@@ -265,10 +279,11 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
     every = [(m.name, c) for m in study.methods for c in m.combine]
     headline = [(m.name, study.headline_combine[m.name]) for m in study.methods]
     known = set(frames["detector"]["observable"])
-    if unknown := sorted(known - set(names)):
-        raise InputError(
-            f"{folder / 'detector.csv'}: column observable: {', '.join(unknown)} not in study.json"
-        )
+    for name in ("detector", "bayes", "bayes_summary"):
+        if unknown := sorted(set(frames[name]["observable"]) - set(names)):
+            raise InputError(
+                f"{folder / name}.csv: column observable: {', '.join(unknown)} not in study.json"
+            )
     at_detector = [n for n in names if n in known]
     with_prior = range(study.iterations + 1)
     wanted = {
@@ -287,6 +302,10 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
             for rest in itertools.product(steps, *([observables] if observables else []))
         ]
         _refuse(folder / f"{name}.csv", columns, [e for e in expected if e not in there])
+    columns = ["observable", "iteration"]
+    there = set(frames["bayes_summary"][columns].itertuples(index=False, name=None))
+    expected = itertools.product(dict.fromkeys(o for o, _ in there), iterations)
+    _refuse(folder / "bayes_summary.csv", columns, [e for e in expected if e not in there])
     for name, column, values in (
         ("cost", "method", [m.name for m in study.methods]),
         ("steps", "chain", sorted({m.chain for m in study.methods})),

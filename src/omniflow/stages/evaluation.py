@@ -1,4 +1,4 @@
-"""Stage 4: histograms of every method."""
+"""Stage 4: histograms of every method, and of the binned reference."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.evaluation import observables
+from omniflow.evaluation import bayes, observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.observables import Entries
 from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
@@ -86,6 +87,51 @@ def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
                     iteration,
                     {name: Histogram(*(a[row] for a in parts)) for name, parts in arrays.items()},
                 )
+
+
+def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
+    """Unfold every observable that has one entry per event in bins: (iteration, bin) of each.
+
+    The events, their weights and the scale are OmniFold's. Unfolded events outside the evaluated
+    region have cells of their own in the same bins. With `shape` the scale is that of
+    detector-level sums, because ratios carry no yield.
+    """
+    common = setup(plan)
+    names = [n for n in plan.config.observables.names if observables.get(n).kind == "event"]
+    absolute = plan.config.unfolding.normalization == "absolute"
+    by_sums = plan.config.unfolding.scale == "detector" or not absolute
+    inside = region(plan, store.open_store(plan.store("simulation")), "particle")
+
+    def read(role: str, level: str, events: int) -> dict[str, Entries]:
+        return observables.read(plan.observables(role) / f"{level}.h5", names, events)
+
+    particle = read("simulation", "particle", len(common.weight))
+    detector = read("simulation", "detector", len(common.weight))
+    measured = read("data", "detector", len(common.data_weight))
+    result = {}
+    for name, edge in ((n, e) for n, e in edges(plan).items() if n in names):
+        size = len(edge) - 1 + bayes.FLOW
+        true = bayes.cells(particle[name], edge, len(inside)) + np.where(inside, 0, size)
+        seen = bayes.cells(detector[name], edge, len(inside))
+        found = bayes.cells(measured[name], edge, len(common.data))
+        response = bayes.response(
+            common.weight,
+            np.where(common.particle, true, bayes.NOWHERE),
+            np.where(common.detector, seen, bayes.NOWHERE),
+            (2 * size, size),
+        )
+        content, covariance = bayes.unfold(
+            response,
+            *bayes.histogram(common.data_weight, np.where(common.data, found, bayes.NOWHERE), size),
+            plan.config.unfolding.iterations,
+            None if by_sums else common.scale,
+        )
+        bins = slice(1, len(edge))
+        block = covariance[:, bins, bins]
+        result[name] = Histogram(
+            content[:, bins], np.diagonal(block, axis1=1, axis2=2), block.sum(axis=2)
+        )
+    return result
 
 
 def _ratios(

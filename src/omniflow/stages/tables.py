@@ -14,11 +14,17 @@ import omniflow
 from omniflow.config import dump
 from omniflow.evaluation import observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram
-from omniflow.evaluation.tables import Unfolded, detector_tables, unfolding_tables
+from omniflow.evaluation.tables import (
+    Unfolded,
+    bayes_tables,
+    detector_tables,
+    unfolding_tables,
+)
 from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
+from omniflow.training.losses import LOSSES
 from omniflow.unfolding.plan import Plan
 
 # Below this many passing events in either sample the report says that it shows no physics.
@@ -39,12 +45,12 @@ def make_tables(plan: Plan) -> None:
         return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
 
     truth = None if data.particle is None else fill("data", "particle", data.weight)
+    prior = fill("simulation", "particle", prior_weight)
     metrics, summary = unfolding_tables(
-        _results(plan, "particle"),
-        edges,
-        fill("simulation", "particle", prior_weight),
-        truth,
-        normalization,
+        _results(plan, "particle"), edges, prior, truth, normalization
+    )
+    bayes, bayes_summary = bayes_tables(
+        evaluation.bayes_histograms(plan), edges, prior, truth, normalization
     )
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
@@ -67,6 +73,8 @@ def make_tables(plan: Plan) -> None:
         "summary": summary,
         "detector": detector,
         "detector_summary": detector_summary,
+        "bayes": bayes,
+        "bayes_summary": bayes_summary,
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),
@@ -201,14 +209,14 @@ def _steps(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _poor(timing: pd.DataFrame) -> list[str]:
+def _poor(timing: pd.DataFrame, uninformed: float) -> list[str]:
     """Return a note on networks that know less than a ratio of 1 everywhere."""
-    poor = timing[timing.val_loss > 1.01 * np.log(2)]
+    poor = timing[timing.val_loss > uninformed + 0.01 * np.log(2)]
     if poor.empty:
         return []
     return [
-        f"{len(poor)} of {len(timing)} networks have a held-out loss above ln 2, that of a "
-        f"ratio of 1 everywhere: {_names(poor)}. Train longer or with another rate."
+        f"{len(poor)} of {len(timing)} networks have a held-out loss above {uninformed:.3g}, "
+        f"that of a ratio of 1 everywhere: {_names(poor)}. Train longer or with another rate."
     ]
 
 
@@ -235,6 +243,7 @@ def _names(timing: pd.DataFrame) -> str:
 
 def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> dict:
     config = plan.config
+    uninformed = LOSSES[config.training.loss].uninformed
     samples = []
     few = False
     for role in plan.samples:
@@ -281,6 +290,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "iterations": config.unfolding.iterations,
         "passes": config.study.passes,
         "has_truth": has_truth,
+        "uninformed_loss": uninformed,
         "samples": samples,
         "observables": [
             {field: getattr(observables.get(name), field) for field in fields}
@@ -288,7 +298,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         ],
         "methods": methods,
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
-        "notes": [*plan.notes, *_poor(timing), *_restarted(timing)],
+        "notes": [*plan.notes, *_poor(timing, uninformed), *_restarted(timing)],
     }
 
 

@@ -22,6 +22,7 @@ from omniflow.files import create_h5, memory_map, replace_folder, write_json
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
+from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import Block, Network
 from omniflow.unfolding.plan import Plan
@@ -91,6 +92,7 @@ class _Networks:
             features.particles.shape[1],
             features.event.shape[1],
             execution.precision,
+            LOSSES[plan.config.training.loss].neutral,
         )
         self.trainer = Trainer(
             self.model,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -169,8 +170,17 @@ def _serve(counts: list[int], path: Path) -> None:
     _server = RendezvousServer()
     port = _server.start()
     _server.init(get_host_assignments(hosts, sum(counts)))
-    address = "127.0.0.1" if len(counts) == 1 else socket.gethostbyname(socket.gethostname())
-    write_text(f"{address} {port}\n", path)
+    write_text(f"{_address(os.environ['SLURM_STEP_NODELIST'])} {port}\n", path)
+
+
+def _address(nodes: str) -> str:
+    """Return the address of this machine that the last of these nodes (Slurm's form) reaches."""
+    command = ["scontrol", "show", "hostnames", nodes]
+    names = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    # Not that of its own name, which may stand for the loopback. Nothing is sent.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((names[-1], 9))
+        return probe.getsockname()[0]
 
 
 def _tasks_per_node(text: str) -> list[int]:

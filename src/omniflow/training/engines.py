@@ -20,7 +20,7 @@ Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
 
 
 class Engine(Protocol):
-    """Logits and gradients of networks of one architecture, each given as one vector (d,).
+    """Outputs and gradients of networks of one architecture, each given as one vector (d,).
 
     Attributes:
         name: recorded with every network; engines differ by rounding.
@@ -36,10 +36,10 @@ class Engine(Protocol):
     def gradient(self, parameters: Sequence[Any], prepared: Any) -> tuple[list[float], list[Any]]:
         """Return for each network the loss, summed over its events, and its gradient (d,)."""
 
-    def logits(
+    def outputs(
         self, parameters: Sequence[Any], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` (k,) in parts of any order, with logits (networks, k) each."""
+        """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each."""
 
 
 def engine(config: Config, model: keras.Model, features: Features) -> Engine:
@@ -53,7 +53,7 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
     from omniflow.training.graph import Graph
     from omniflow.training.native import Native
 
-    wanted, settings = config.execution.engine, config.classifier
+    wanted, settings, loss = config.execution.engine, config.classifier, config.training.loss
     fits = settings.kind == "pet" and runtime.device() == "CPU"
     fits = fits and config.execution.precision == "float32"
     if wanted == "native" and not fits:
@@ -62,7 +62,7 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
         )
     if wanted != "tensorflow" and fits:
         try:
-            return Native(model, settings, features, config.execution.threads)
+            return Native(model, settings, features, config.execution.threads, loss)
         except CompilerError as error:
             if wanted == "native":
                 raise
@@ -71,4 +71,4 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
     stack = config.execution.stack
     if stack == "auto":
         stack = config.execution.networks_per_job if gpu else 1
-    return Graph(model, features, config.training.micro_batches, stack, xla=gpu)
+    return Graph(model, features, config.training.micro_batches, stack, xla=gpu, loss=loss)

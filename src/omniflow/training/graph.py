@@ -1,4 +1,4 @@
-"""Graph engine: logits and gradients of any Keras model by traced TensorFlow functions."""
+"""Graph engine: outputs and gradients of any Keras model by traced TensorFlow functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from omniflow.events.batches import Batch, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
-from omniflow.training.losses import binary_cross_entropy
+from omniflow.training.losses import LOSSES
 
 _INPUTS = ("particles", "mask", "neighbours", "event")
 
@@ -32,7 +32,13 @@ class Graph:
     name = "tensorflow"
 
     def __init__(
-        self, model: keras.Model, features: Features, parts: int, stack: int = 1, xla: bool = False
+        self,
+        model: keras.Model,
+        features: Features,
+        parts: int,
+        stack: int = 1,
+        xla: bool = False,
+        loss: str = "bce_logistic",
     ) -> None:
         """Trace the functions of `model`.
 
@@ -42,7 +48,9 @@ class Graph:
             parts: each batch is cut into at most so many, padded to their own maximum.
             stack: most networks at a time.
             xla: compile the gradient with XLA.
+            loss: as `training.loss`.
         """
+        self._loss = LOSSES[loss]
         self.model, self.parts, self.stack, self.xla = model, parts, stack, xla
         kind = model.dtype_policy.variable_dtype
         # Shapes are left open in the signatures, so that no batch causes another trace; concrete
@@ -88,10 +96,10 @@ class Graph:
         losses, gradients = (tf.add_n(list(values)) for values in zip(*found, strict=True))
         return [float(loss) for loss in losses], tf.unstack(gradients, len(parameters))
 
-    def logits(
+    def outputs(
         self, parameters: Sequence[tf.Tensor], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield events of `index` (k,) and their logits (networks, k), part by part."""
+        """Yield events of `index` (k,) and their outputs (networks, k), part by part."""
         rows = tf.stack([tf.convert_to_tensor(vector) for vector in parameters])
         for batch in by_length(source, index, -(-len(index) // _FORWARD)):
             inputs = _tensors(batch)[: len(_INPUTS)]
@@ -113,17 +121,16 @@ class Graph:
         *inputs, a, b = tensors
         with tf.GradientTape() as tape:
             tape.watch(parameters)
-            logits = self._logits(parameters, inputs)
-            a, b = tf.cast(a, logits.dtype), tf.cast(b, logits.dtype)
-            loss = binary_cross_entropy(logits, a, b)
+            z = self._outputs(parameters, inputs)
+            loss = self._loss.total(z, a, b)
         return loss, tape.gradient(loss, parameters)
 
     def _forward(self, parameters: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
         if self.stack > 1:
-            return tf.vectorized_map(lambda one: self._logits(one, inputs), parameters)
-        return tf.expand_dims(self._logits(parameters[0], inputs), 0)
+            return tf.vectorized_map(lambda one: self._outputs(one, inputs), parameters)
+        return tf.expand_dims(self._outputs(parameters[0], inputs), 0)
 
-    def _logits(self, parameters: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
+    def _outputs(self, parameters: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         variables = self.model.trainable_variables
         pieces = tf.split(parameters, [_size(variable) for variable in variables])
         mapping = [
@@ -131,8 +138,8 @@ class Graph:
             for variable, piece in zip(variables, pieces, strict=True)
         ]
         with keras.StatelessScope(mapping):
-            logits = self.model(dict(zip(_INPUTS, inputs, strict=True)))
-        return tf.cast(logits, parameters.dtype)
+            z = self.model(dict(zip(_INPUTS, inputs, strict=True)))
+        return tf.cast(z, parameters.dtype)
 
 
 def concrete(function: Callable, signature: list[tf.TensorSpec], xla: bool = False) -> Callable:

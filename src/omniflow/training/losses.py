@@ -1,23 +1,148 @@
-"""Loss functions of weighted events."""
+"""Losses of weighted events, each with an output function and the likelihood ratio at its minimum.
+
+Every event has weight a in class A (label 1) and b in class B (label 0); weights of each class are
+normalised to sum 1/2, and an event that stands in both classes (step 2) is evaluated once. A loss
+is the sum over events of a A(z) + b B(z), where z is the network's output:
+
+    bce_*:  A = -ln f,  B = -ln(1 - f),  minimum at f / (1 - f) = p_A / p_B
+    mlc_*:  A = -ln f,  B = f - 1,       minimum at f = p_A / p_B
+
+(arXiv:2501.18419, table II, with signs and arctan as they must be.) All arithmetic is in float64.
+"""
 
 from __future__ import annotations
 
-import tensorflow as tf
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_ndtr
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Least f of mlc_relu and mlc_square, whose f can be 0: the cost of an event in class A has a bound.
+FLOOR = 1e-6
+
+# Beyond this distance from 0 the tail of the normal distribution is that of its series.
+_FAR = 30.0
 
 
-def binary_cross_entropy(
-    logits: tf.Tensor, numerator: tf.Tensor, denominator: tf.Tensor
-) -> tf.Tensor:
-    """Return sum of a * softplus(-z) + b * softplus(z), a scalar.
+@dataclass(frozen=True)
+class Loss:
+    """A loss and an output function.
 
-    Every event carries its weight a in class A (label 1) and b in class B (label 0); an event that
-    stands in both classes (step 2) is evaluated once. With weights normalised to sum 1/2 in
-    each class the uninformed loss is ln 2, and the minimum is at
-    z = log of p_A / p_B (arXiv:2503.20753, section 2, with balanced classes).
-
-    Args:
-        logits: (B,).
-        numerator: (B,) weights a.
-        denominator: (B,) weights b.
+    Attributes:
+        number: what native/loss.h calls it.
+        uninformed: its value for a ratio of 1 everywhere.
+        neutral: output z whose ratio is 1, where networks start.
+        costs: A(z) and B(z) of float64 tensors.
+        log_ratio: ln(p_A / p_B) at the minimum, of float64 outputs.
     """
-    return tf.reduce_sum(numerator * tf.nn.softplus(-logits) + denominator * tf.nn.softplus(logits))
+
+    number: int
+    uninformed: float
+    neutral: float
+    costs: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    log_ratio: Callable[[np.ndarray], np.ndarray]
+
+    def total(self, z: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+        """Return the sum over events of a A(z) + b B(z), a float64 scalar, for z, a, b (B,)."""
+        import tensorflow as tf
+
+        z, a, b = (tf.cast(tensor, tf.float64) for tensor in (z, a, b))
+        cost_a, cost_b = self.costs(z)
+        return tf.reduce_sum(a * cost_a + b * cost_b)
+
+    def values(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return A(z) and B(z) of outputs (n,)."""
+        import tensorflow as tf
+
+        cost_a, cost_b = self.costs(tf.constant(z, tf.float64))
+        return cost_a.numpy(), cost_b.numpy()
+
+
+def _logistic(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    import tensorflow as tf
+
+    return tf.nn.softplus(-z), tf.nn.softplus(z)
+
+
+def _normal(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the costs of f = Phi(z), the normal distribution function."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def cost(z: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        """Return -ln Phi(z) from the tail beyond x = |z|, exact where Phi is 0 or 1."""
+        x = tf.abs(z)
+        near, far = tf.minimum(x, _FAR), tf.maximum(x, _FAR)
+        tail = 0.5 * tf.math.erfc(near / math.sqrt(2))
+        y, series = 1 / (far * far), tf.ones_like(x)
+        for factor in (11, 9, 7, 5, 3, 1):
+            series = 1 - factor * y * series
+        log_tail = tf.where(
+            x < _FAR,
+            tf.math.log(tail),
+            -0.5 * far * far - tf.math.log(far / series) - 0.5 * math.log(2 * math.pi),
+        )
+        density = tf.exp(-0.5 * near * near) / math.sqrt(2 * math.pi)
+        # Density over Phi, also where both are 0.
+        below = tf.where(x < _FAR, density / tail, far / series)
+        slope = tf.where(z < 0, below, tf.where(x < _FAR, density / (1 - tail), 0.0))
+        return -tf.where(z < 0, log_tail, tf.math.log1p(-tail)), lambda up: -up * slope
+
+    return cost(z), cost(-z)
+
+
+def _arctan(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the costs of f = arctan(z) / pi + 1/2, as an angle that is exact in both tails."""
+    import tensorflow as tf
+
+    def cost(z: tf.Tensor) -> tf.Tensor:
+        return -tf.math.log(tf.math.atan2(tf.ones_like(z), -z) / math.pi)
+
+    return cost(z), cost(-z)
+
+
+def _relu(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    import tensorflow as tf
+
+    f = tf.maximum(z, FLOOR)
+    return -tf.math.log(f), f - 1
+
+
+def _square(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return _relu(z * z)
+
+
+def _exp(z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    import tensorflow as tf
+
+    return -z, tf.math.expm1(z)
+
+
+def _same(z: np.ndarray) -> np.ndarray:
+    return z
+
+
+def _angle(z: np.ndarray) -> np.ndarray:
+    return np.log(np.arctan2(1, -z) / np.arctan2(1, z))
+
+
+def _log(f: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(f, FLOOR))
+
+
+_LN_2 = math.log(2)
+
+LOSSES = {
+    "bce_logistic": Loss(0, _LN_2, 0.0, _logistic, _same),
+    "bce_normal": Loss(1, _LN_2, 0.0, _normal, lambda z: log_ndtr(z) - log_ndtr(-z)),
+    "bce_arctan": Loss(2, _LN_2, 0.0, _arctan, _angle),
+    "mlc_relu": Loss(3, 0.0, 1.0, _relu, _log),
+    "mlc_square": Loss(4, 0.0, 1.0, _square, lambda z: _log(z * z)),
+    "mlc_exp": Loss(5, 0.0, 0.0, _exp, _same),
+}

@@ -1,4 +1,4 @@
-"""Native engine: the point-edge transformer's logits and gradients in C++, for the CPU.
+"""Native engine: the point-edge transformer's outputs and gradients in C++, for the CPU.
 
 The same function as `models.pet` (tests compare them), but events are not padded, work stays in the
 processor's cache, and starting costs no tracing. `native/pet.cpp` says how.
@@ -17,6 +17,7 @@ from omniflow.config.schema import Classifier
 from omniflow.events.batches import Flat, Source, flat
 from omniflow.events.features import Features
 from omniflow.training import compiler
+from omniflow.training.losses import LOSSES
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
 # matrix products, more would leave the cache.
@@ -37,9 +38,9 @@ class Sizes(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Result:
-    """Outcome of one pass: logits (n,) and, with weights, loss and gradient (d,)."""
+    """Outcome of one pass: outputs (n,) and, with weights, loss and gradient (d,)."""
 
-    logits: np.ndarray
+    outputs: np.ndarray
     loss: float
     gradient: np.ndarray | None
 
@@ -54,6 +55,7 @@ class PET:
         features: tuple[int, int, int],
         threads: int = 1,
         double: bool = False,
+        loss: str = "bce_logistic",
     ) -> None:
         """Prepare calls; the library is compiled if need be.
 
@@ -63,6 +65,7 @@ class PET:
             features: (F, E, K): particle features, event features, neighbours.
             threads: threads of one call.
             double: float64 instead of float32, for tests.
+            loss: as `training.loss`.
 
         Raises:
             CompilerError: the library cannot be built here.
@@ -70,7 +73,7 @@ class PET:
         self.kind = np.dtype(np.float64 if double else np.float32)
         self._call = compiler.library(double).omniflow_pet
         self._call.restype = ctypes.c_double
-        self._threads = threads
+        self._threads, self._loss = threads, LOSSES[loss].number
         self._sizes = Sizes(
             *features,
             settings.width,
@@ -95,13 +98,12 @@ class PET:
         events: Flat,
         gradient: bool = False,
     ) -> Result:
-        """Return the logits of `events`, and with `gradient` loss and gradient as well.
+        """Return the outputs of `events`, and with `gradient` loss and gradient as well.
 
-        The loss is the sum over events of a softplus(-z) + b softplus(z), as
-        `losses.binary_cross_entropy`.
+        The loss is that of `losses`, summed over events.
         """
         n = len(events.event)
-        logits = np.empty(n, self.kind)
+        outputs = np.empty(n, self.kind)
         sums = np.zeros(self._size, self.kind) if gradient else None
         loss = self._call(
             ctypes.byref(self._sizes),
@@ -114,11 +116,12 @@ class PET:
             _pointer(events.event, self.kind, (n, self._sizes.event_features)),
             _pointer(events.numerator, self.kind, (n,)),
             _pointer(events.denominator, self.kind, (n,)),
+            ctypes.c_int(self._loss),
             ctypes.c_int(self._threads),
-            _pointer(logits, self.kind, (n,)),
+            _pointer(outputs, self.kind, (n,)),
             None if sums is None else _pointer(sums, self.kind, (self._size,)),
         )
-        return Result(logits, loss, sums)
+        return Result(outputs, loss, sums)
 
 
 class Native:
@@ -129,7 +132,12 @@ class Native:
     stack = 1
 
     def __init__(
-        self, model: keras.Model, settings: Classifier, features: Features, threads: int
+        self,
+        model: keras.Model,
+        settings: Classifier,
+        features: Features,
+        threads: int,
+        loss: str = "bce_logistic",
     ) -> None:
         """Load, or compile, the C++ function.
 
@@ -141,7 +149,7 @@ class Native:
             features.event.shape[1],
             features.neighbours.shape[1],
         )
-        self._pet = PET(model, settings, sizes, threads)
+        self._pet = PET(model, settings, sizes, threads, loss=loss)
 
     def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
         """Return the events of a batch."""
@@ -155,12 +163,12 @@ class Native:
         found = self._pet(np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True)
         return [found.loss], [found.gradient]
 
-    def logits(
+    def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` (k,) and their logits (1, k)."""
+        """Yield the events `index` (k,) and their outputs (1, k)."""
         found = self._pet(np.ascontiguousarray(parameters[0], np.float32), flat([source], [index]))
-        yield index, found.logits[np.newaxis]
+        yield index, found.outputs[np.newaxis]
 
 
 def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:

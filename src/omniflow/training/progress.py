@@ -13,10 +13,13 @@ from omniflow.config.schema import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
 from omniflow.training.checkpoint import Checkpoint, State
+from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
+from omniflow.training.losses import LOSSES
 from omniflow.training.schedule import learning_rate
 
 _ADVICE = "Lower training.learning_rate or training.clip_norm."
+_ADVICE_ECD = "Lower training.ecd.dt_hat or training.ecd.eta."
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,17 @@ class _Numbers:
 class Progress:
     """A network on its way."""
 
-    def __init__(self, task: Task, settings: Training, learner: Learner, ranks: int) -> None:
+    def __init__(
+        self, task: Task, settings: Training, learner: Learner, ranks: int, variance: float
+    ) -> None:
         """Count events and weights, and continue from the task's checkpoint where there is one.
+
+        Args:
+            task: the network.
+            settings: of its training.
+            learner: its parameters; whatever it has learned before is forgotten.
+            ranks: processes that train it together.
+            variance: summed variance of newly drawn parameters.
 
         Raises:
             TrainingError: no events or weights to train on or to hold out.
@@ -136,7 +148,11 @@ class Progress:
         }
         self.numbers = _Numbers()
         self.best = task.initial
-        learner.start(task.initial)
+        self.ecd = None
+        if settings.optimizer == "ecd":
+            seed = int(task.seeds.order.generate_state(1)[0])
+            self.ecd = constants(settings, settings.epochs * self.updates, variance, seed)
+        learner.start(task.initial, self.ecd)
         self._resume()
 
     # -- batches ---------------------------------------------------------------------------
@@ -171,11 +187,21 @@ class Progress:
         settings, now = self.settings, self.numbers
         if not self._finite(loss, f"training loss of epoch {now.epoch}"):
             return
+        if self.ecd and loss <= self.ecd.f0:
+            now.failure = (
+                f"{self.task.name}: training loss of epoch {now.epoch} is {loss:.4g} and has "
+                f"reached training.ecd.f0, {self.ecd.f0:.4g}. Set a lower one."
+            )
+            return
         step = (now.epoch - 1) * self.updates + now.update
-        now.rate = learning_rate(settings, step, self.updates, self.rate_factor)
+        now.rate = (
+            self.ecd.dt
+            if self.ecd
+            else learning_rate(settings, step, self.updates, self.rate_factor)
+        )
         # The average starts short and lengthens, so that early states do not linger.
         momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-        norm = self.learner.update(gradient, now.rate, momentum)
+        norm = self.learner.update(gradient, loss, now.rate, momentum)
         self._finite(norm, f"gradient of epoch {now.epoch}")
         now.update += 1
         now.loss += loss
@@ -204,11 +230,14 @@ class Progress:
             }
         )
         now.total_seconds += now.seconds + seconds
-        bound = settings.divergence * max(math.log(2), abs(now.history[0]["val_loss"]))
+        above, start = settings.divergence - 1, now.history[0]["val_loss"]
+        bound = max(
+            LOSSES[settings.loss].uninformed + above * math.log(2), start + above * abs(start)
+        )
         if loss > bound:
             now.failure = (
                 f"{self.task.name}: held-out loss of epoch {now.epoch} is {loss:.4g}, above "
-                f"{bound:.4g}: the training diverges. {_ADVICE}"
+                f"{bound:.4g}: the training diverges. {self._advice}"
             )
         now.finished = (
             now.epoch >= settings.epochs or now.epoch - now.best_epoch >= settings.patience
@@ -251,8 +280,12 @@ class Progress:
     def _finite(self, value: float, what: str) -> bool:
         """Return whether the value is finite; if not, the training has failed."""
         if not math.isfinite(value):
-            self.numbers.failure = f"{self.task.name}: {what} is {value}. {_ADVICE}"
+            self.numbers.failure = f"{self.task.name}: {what} is {value}. {self._advice}"
         return self.numbers.failure is None
+
+    @property
+    def _advice(self) -> str:
+        return _ADVICE_ECD if self.ecd else _ADVICE
 
 
 def rate_scale(settings: Training, ranks: int) -> float:

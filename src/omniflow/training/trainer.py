@@ -14,10 +14,12 @@ import numpy as np
 from omniflow.config.schema import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
+from omniflow.models import registry
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.engines import Engine
 from omniflow.training.interrupt import Interrupt, Interrupted
 from omniflow.training.learner import Learner
+from omniflow.training.losses import LOSSES
 from omniflow.training.prefetch import prefetch
 from omniflow.training.progress import Fit, Progress, Task
 
@@ -51,13 +53,15 @@ class Trainer:
         Args:
             model: its weights give the number and type of parameters.
             settings: how networks are trained.
-            engine: logits and gradients.
+            engine: outputs and gradients.
             ranks: the processes that share the work; by default this one alone.
             interrupt: noted between two updates; the training then saves its state and ends.
             checkpoint_seconds: time between two checkpoints.
         """
         self.settings, self.engine, self.ranks = settings, engine, ranks or Ranks()
         self._interrupt, self._checkpoint_seconds = interrupt or Interrupt(), checkpoint_seconds
+        self._loss = LOSSES[settings.loss]
+        self._variance = registry.initial_variance(model)
         self._size, self._kind = model.count_params(), model.dtype_policy.variable_dtype
         self._learners: list[Learner] = []
 
@@ -89,7 +93,8 @@ class Trainer:
         networks = []
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
-            networks.append(Progress(task, self.settings, self.learner(index), self.ranks.size))
+            learner = self.learner(index)
+            networks.append(Progress(task, self.settings, learner, self.ranks.size, self._variance))
         self._saved = time.monotonic()
         try:
             while active := [one for one in networks if not one.ended]:
@@ -162,7 +167,8 @@ class Trainer:
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield slices that cover all n events with the logits (networks, k) of each.
 
-        Events that are not selected get NaN; all ranks get the same.
+        A logit is the logarithm of the likelihood ratio, whatever the loss. Events that are not
+        selected get NaN; all ranks get the same.
 
         Args:
             parameters: of each network (d,).
@@ -178,8 +184,8 @@ class Trainer:
             found = np.zeros((len(parameters), where.stop - start), np.float32)
             for first in range(0, len(parameters), self.engine.stack):
                 rows = slice(first, first + self.engine.stack)
-                for events, logits in self._logits(parameters[rows], source, self._share(index)):
-                    found[rows, events - start] = logits
+                for events, outputs in self._outputs(parameters[rows], source, self._share(index)):
+                    found[rows, events - start] = self._loss.log_ratio(outputs.astype(float))
             (found,) = self.ranks.sum([found])
             out = np.full_like(found, np.nan)
             out[:, index - start] = found[:, index - start]
@@ -189,22 +195,22 @@ class Trainer:
         total, sums = np.zeros(1), progress.held_sums
         for part in progress.held_out:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
-                for index, (logits,) in self._logits([parameters], part.source, chunk):
-                    z = logits.astype(float)
+                for index, (outputs,) in self._outputs([parameters], part.source, chunk):
+                    cost_a, cost_b = self._loss.values(outputs)
                     a, b = part.source.weights(index)
                     with np.errstate(invalid="ignore"):  # NaN is found by the caller
-                        total += (a @ np.logaddexp(0, -z)) / sums[0]
-                        total += (b @ np.logaddexp(0, z)) / sums[1]
+                        total += (a @ cost_a) / sums[0]
+                        total += (b @ cost_b) / sums[1]
         return float(self.ranks.sum([total])[0][0]) / 2
 
-    def _logits(
+    def _outputs(
         self, parameters: Sequence[Any], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         # Other ranks would wait for this one: they end together, at the next update.
         if self._interrupt.requested and self.ranks.size == 1:
             raise Interrupted(_KEPT)
         if len(index):
-            yield from self.engine.logits(parameters, source, index)
+            yield from self.engine.outputs(parameters, source, index)
 
 
 def _going_on(networks: list[Progress]) -> list[Progress]:

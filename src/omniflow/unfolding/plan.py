@@ -28,6 +28,8 @@ TABLES = (
     "summary.csv",
     "detector.csv",
     "detector_summary.csv",
+    "bayes.csv",
+    "bayes_summary.csv",
     "timing.csv",
     "histories.csv",
     "cost.csv",
