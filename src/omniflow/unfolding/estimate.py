@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 
 from omniflow.config.schema import Classifier, Sample
+from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
 
 # Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
@@ -81,27 +82,29 @@ def estimate(plan: Plan) -> StudySize:
     per_step = trained_events(plan, known)
     measured = measured_rates(plan)
     rates = measured or rule_of_thumb(plan)
-    seconds = {step: config.training.epochs * per_step[step] / rates[step] for step in (1, 2)}
+    epochs = config.training.epochs
+    seconds = [epochs * per_step[step] / rates[min(step, 2)] for step in plan.steps]
+    mean_seconds = sum(seconds) / len(seconds)
+    stages = len(plan.steps) * len(plan.iterations)
     seen: set[tuple[str, int]] = set()
     methods = {}
     for name, method in config.methods.items():
         chain = plan.chain_slug(method)
         lanes = {(chain, lane) for lane in range(method.lanes)}
-        repeat = config.study.passes * 2 * config.unfolding.iterations * method.members
+        repeat = config.study.passes * stages * method.members
         groups = {g for p in plan.passes for g in plan.lane_groups(name, p)}
-        stages = config.unfolding.iterations
         methods[name] = MethodSize(
             networks=repeat * len(lanes),
             shared=repeat * len(lanes & seen),
-            jobs=sum(len(plan.blocks(g, 1, s)) * stages for g in groups for s in (1, 2)),
-            seconds=repeat * len(lanes) / 2 * (seconds[1] + seconds[2]),
+            jobs=sum(len(plan.blocks(g, 1, 1)) * stages for g in groups),
+            seconds=repeat * len(lanes) * mean_seconds,
         )
         seen |= lanes
     networks = sum(size.networks - size.shared for size in methods.values())
     blocks = sum(1 for _ in plan.all_blocks())
     pretraining = len(plan.pretraining_networks)
-    total = networks / 2 * (seconds[1] + seconds[2])
-    total += pretraining * config.training.epochs * per_step[0] / rates[1]
+    total = networks * mean_seconds
+    total += pretraining * epochs * per_step[0] / rates[1]
     return StudySize(
         events,
         methods,
@@ -135,11 +138,16 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         0: PASSING * sum(events[role] for role in plan.pretraining_roles),
         1: PASSING * (events["data"] + events["simulation"]),
         2: float(events["simulation"]),
+        MISSES: PASSING * events["simulation"],
+        FAKES: PASSING * events["simulation"],
     }
 
 
 def rule_of_thumb(plan: Plan) -> dict[int, float]:
-    """Return events per second of training in either step, from the size of the network."""
+    """Return events per second of training in steps 1 and 2, from the size of the network.
+
+    Steps 1b and 2b evaluate each event once for both classes, as step 2 does.
+    """
     per_particle, per_event = parameters(plan.config.classifier)
     # Six operations per parameter: two forward, four backward.
     work = 6 * (per_particle * PARTICLES + per_event)
@@ -183,7 +191,7 @@ def _disk(plan: Plan, events: dict[str, int], networks: int) -> float:
     per_record = PARTICLES * (2 * 16 + 1.5 * (28 + 2 * neighbours)) + 120
     simulation = events["simulation"]
     lanes = sum(chain.lanes for chain in plan.chains.values())
-    stages = 2 * len(plan.iterations) * len(plan.passes)
+    stages = len(plan.steps) * len(plan.iterations) * len(plan.passes)
     files = sum(len(plan.combinations(m)) for m in plan.config.methods) * len(plan.passes)
     return (
         sum(events.values()) * per_record
