@@ -88,7 +88,7 @@ def unfold(plan: Plan, **events: Events) -> None:
         for pass_ in plan.passes:
             for group in plan.groups(chain, pass_):
                 for iteration in plan.iterations:
-                    for step in (1, 2):
+                    for step in plan.steps:
                         for block in plan.blocks(group, iteration, step):
                             training.train_block(plan, block)
                         weights.aggregate(plan, group, iteration, step)

@@ -87,7 +87,7 @@ def train(plan: Plan) -> Plan:
     for chain in plan.chains:
         for group in plan.groups(chain, 1):
             for iteration in plan.iterations:
-                for step in (1, 2):
+                for step in plan.steps:
                     for block in plan.blocks(group, iteration, step):
                         training.train_block(plan, block)
                     weights.aggregate(plan, group, iteration, step)
