@@ -45,7 +45,7 @@ wildcard_constraints:
     pass_=r"\d+",
     group=r"lanes-\d+-\d+",
     iteration=r"\d+",
-    step="[12]",
+    step="1|1b|2|2b",
     block=r"\d+",
     model=r"\d+",
     method="[a-z0-9][a-z0-9_-]*",

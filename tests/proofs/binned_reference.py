@@ -28,24 +28,42 @@ class Simulation:
     fakes: np.ndarray
 
 
-def iterate(simulation: Simulation, data: np.ndarray, iterations: int) -> np.ndarray:
-    """Return nu (iterations, Z); misses keep omega 1, fakes nu 1, ratios carry the yield.
+def iterate(
+    simulation: Simulation,
+    data: np.ndarray,
+    iterations: int,
+    misses: str = "unity",
+    fakes: str = "unity",
+) -> np.ndarray:
+    """Return nu (iterations, Z); ratios carry the yield.
 
     Args:
         simulation: scaled sums.
         data: (X,) sums of data weights.
         iterations: how many.
+        misses: `unity`: they keep omega 1; `conditional_mean`: they get the mean omega of the
+            matched events in their particle-level bin.
+        fakes: `unity`: they keep nu 1; `conditional_mean`: they get the mean nu of the matched
+            events in their detector-level bin.
     """
-    matched, misses, fakes = simulation.matched, simulation.misses, simulation.fakes
-    total = matched.sum(axis=1) + misses
-    nu, result = np.ones(len(total)), []
+    matched = simulation.matched
+    total = matched.sum(axis=1) + simulation.misses
+    nu, of_fakes, result = np.ones(len(matched)), np.ones(len(data)), []
     for _ in range(iterations):
-        expected = nu @ matched + fakes
-        omega = np.divide(data, expected, out=np.ones_like(expected), where=expected > 0)
-        pulled = nu * (matched @ omega + misses)
-        nu = np.divide(pulled, total, out=np.ones_like(total), where=total > 0)
+        omega = _quotient(data, nu @ matched + of_fakes * simulation.fakes)
+        of_misses = np.ones(len(matched))
+        if misses == "conditional_mean":
+            of_misses = _quotient(matched @ omega, matched.sum(axis=1))
+        nu = nu * _quotient(matched @ omega + of_misses * simulation.misses, total)
+        if fakes == "conditional_mean":
+            of_fakes = _quotient(nu @ matched, matched.sum(axis=0))
         result.append(nu)
     return np.array(result)
+
+
+def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return a / b, 1 where b is 0."""
+    return np.divide(a, b, out=np.ones(len(b)), where=b > 0)
 
 
 def gaussian_joint(
@@ -98,7 +116,12 @@ def summary(z: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def statistical_errors(
-    simulation: Simulation, scale: float, data: np.ndarray, edges: np.ndarray, iterations: int
+    simulation: Simulation,
+    scale: float,
+    data: np.ndarray,
+    edges: np.ndarray,
+    iterations: int,
+    **acceptance: str,
 ) -> np.ndarray:
     """Return the standard deviations (3, iterations) of yield, mean and width over experiments.
 
@@ -111,6 +134,7 @@ def statistical_errors(
         data: (X,) expected numbers of data events.
         edges: of the bins; their centres stand for z.
         iterations: how many.
+        acceptance: treatment of misses and fakes.
     """
     rng = np.random.default_rng(2)
     centres = (edges[1:] + edges[:-1]) / 2
@@ -118,6 +142,6 @@ def statistical_errors(
     for _ in range(200):
         parts = (simulation.matched, simulation.misses, simulation.fakes)
         toy = Simulation(*(scale * rng.poisson(part) for part in parts))
-        nu = iterate(toy, rng.poisson(data).astype(float), iterations)
+        nu = iterate(toy, rng.poisson(data).astype(float), iterations, **acceptance)
         toys.append(summary(centres, nu * (toy.matched.sum(axis=1) + toy.misses)))
     return np.std(toys, axis=0)

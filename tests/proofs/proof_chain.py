@@ -14,6 +14,9 @@ from omniflow.events.sample import Events, Level
 from omniflow.stages import samples, training, weights
 from omniflow.unfolding.plan import Plan
 
+# Particle level, detector level, pass_detector and pass_particle of events.
+Sample = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Unfolded:
@@ -88,12 +91,51 @@ def unfold(plan: Plan, **events: Events) -> None:
         for pass_ in plan.passes:
             for group in plan.groups(chain, pass_):
                 for iteration in plan.iterations:
-                    for step in (1, 2):
+                    for step in plan.steps:
                         for block in plan.blocks(group, iteration, step):
                             training.train_block(plan, block)
                         weights.aggregate(plan, group, iteration, step)
     for method in plan.config.methods:
         weights.combine(plan, method)
+
+
+def unfold_accepted(
+    folder: Path,
+    seed: int,
+    simulation: Sample,
+    data: Sample,
+    unfolding: dict,
+    training: dict | None = None,
+) -> Unfolded:
+    """Return the result of two small networks per step, on samples with misses and fakes.
+
+    Ratios carry the yield; `unfolding` and `training` as in the YAML.
+    """
+    z, x, passes, inside = simulation
+    plan = make_plan(
+        folder,
+        study={"seed": seed},
+        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
+        training={
+            "optimizer": "adam",
+            "learning_rate": 5e-3,
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+            "warmup_epochs": 0.2,
+            "batch_size": 200,
+            "micro_batches": 1,
+            "epochs": 2,
+            **(training or {}),
+        },
+        unfolding={"particle_level": "pass_gen", "normalization": "absolute", **unfolding},
+        methods={"step": {"members": 2}},
+    )
+    unfold(
+        plan,
+        data=plain_events(None, data[1], pass_detector=data[2]),
+        simulation=plain_events(z, x, pass_detector=passes, pass_particle=inside),
+    )
+    return read(plan.unfolded("step", "none", 1))
 
 
 def read(path: Path) -> Unfolded:

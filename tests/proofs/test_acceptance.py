@@ -12,7 +12,7 @@ from binned_reference import (
     statistical_errors,
     summary,
 )
-from proof_chain import make_plan, plain_events, read, unfold
+from proof_chain import unfold_accepted
 from scipy.stats import norm
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
@@ -85,35 +85,9 @@ def errors():
 
 def omnifold(folder, seed, simulation, data):
     """Return the ratios after each iteration (iterations, fiducial events) through the plan."""
-    z, x, passes, inside = simulation
-    plan = make_plan(
-        folder,
-        study={"seed": seed},
-        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
-        training={
-            "optimizer": "adam",
-            "learning_rate": 5e-3,
-            "beta_1": 0.9,
-            "beta_2": 0.999,
-            "warmup_epochs": 0.2,
-            "batch_size": 200,
-            "micro_batches": 1,
-            "epochs": 2,
-        },
-        unfolding={
-            "iterations": ITERATIONS,
-            "particle_level": "pass_gen",
-            "normalization": "absolute",
-            "scale": SCALE,
-        },
-        methods={"step": {"members": 2}},
-    )
-    unfold(
-        plan,
-        data=plain_events(None, data[1], pass_detector=data[2]),
-        simulation=plain_events(z, x, pass_detector=passes, pass_particle=inside),
-    )
-    result = read(plan.unfolded("step", "none", 1))
+    z, _, _, inside = simulation
+    unfolding = {"iterations": ITERATIONS, "scale": SCALE}
+    result = unfold_accepted(folder, seed, simulation, data, unfolding)
     assert result.scale == SCALE
     # Fakes have no place in the result.
     assert np.array_equal(result.event_id, np.arange(len(z))[inside])

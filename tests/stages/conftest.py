@@ -33,6 +33,16 @@ def warm(folder):
 
 
 @pytest.fixture(scope="session")
+def means(folder):
+    """A study with conditional means of misses and fakes, two networks a job."""
+    acceptance = {"misses": "conditional_mean", "fakes": "conditional_mean"}
+    plan = small_study.make_plan(folder, "means", {"parallel": {"lanes": 2}}, {}, 2, **acceptance)
+    small_study.run(plan)
+    weights.combine(plan, "parallel")
+    return plan
+
+
+@pytest.fixture(scope="session")
 def cold(folder):
     """A study with cold restarts and fresh splits, one network a job."""
     methods = {"parallel": {"lanes": 2}}

@@ -22,7 +22,9 @@ SIZES = {
 }
 
 
-def make_plan(folder: Path, name: str, methods: dict, restart: dict, per_job: int) -> Plan:
+def make_plan(
+    folder: Path, name: str, methods: dict, restart: dict, per_job: int, **unfolding: str
+) -> Plan:
     raw = {
         "study": {"name": name, "seed": 5, "passes": 1, "output": str(folder)},
         "samples": {
@@ -40,7 +42,12 @@ def make_plan(folder: Path, name: str, methods: dict, restart: dict, per_job: in
             "batch_size": 100,
             "ema": 0.5,
         },
-        "unfolding": {"iterations": 2, "particle_level": "pass_gen", "restart": restart},
+        "unfolding": {
+            "iterations": 2,
+            "particle_level": "pass_gen",
+            "restart": restart,
+            **unfolding,
+        },
         "methods": methods,
         "execution": {"networks_per_job": per_job},
     }
@@ -87,7 +94,7 @@ def train(plan: Plan) -> Plan:
     for chain in plan.chains:
         for group in plan.groups(chain, 1):
             for iteration in plan.iterations:
-                for step in (1, 2):
+                for step in plan.steps:
                     for block in plan.blocks(group, iteration, step):
                         training.train_block(plan, block)
                     weights.aggregate(plan, group, iteration, step)

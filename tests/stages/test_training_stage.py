@@ -6,6 +6,7 @@ import small_study
 
 from omniflow.errors import InputError
 from omniflow.events import store
+from omniflow.events.features import open_features
 from omniflow.files import open_h5
 from omniflow.stages import training
 from omniflow.unfolding.plan import Plan
@@ -199,6 +200,66 @@ def test_sources_of_both_steps(warm):
     np.testing.assert_array_equal(b, weight)
     np.testing.assert_array_equal(first[1].select, simulation.pass_detector)
     np.testing.assert_array_equal(twins.select, simulation.pass_particle)
+
+
+def test_conditional_means_learn_ratios_on_matched_events(means):
+    """Step 1b learns omega at particle level, step 2b the weights nu at detector level."""
+    simulation = store.open_store(means.store("simulation"))
+    group, index = means.group_of("scratch-1", 1, 1), np.arange(len(simulation))
+    weight, (detector, particle) = np.asarray(simulation.weight), _flags(simulation)
+
+    def ratio(iteration, step):
+        with open_h5(means.weights(group, iteration, step)) as file:
+            return file["ratio"][1].astype(float)
+
+    expected = {3: ratio(2, 1) / ratio(1, 4), 4: ratio(2, 2)}
+    for step, learned in expected.items():
+        block = means.blocks(group, 2, step)[0]
+        job = training._Job(means, block)
+        (twins,) = job.sources(block.networks[1])
+        a, b = twins.weights(index)
+        np.testing.assert_allclose(a, weight * learned, rtol=1e-6)
+        np.testing.assert_array_equal(b, weight)
+        np.testing.assert_array_equal(twins.select, detector & particle)
+        level = {3: "particle", 4: "detector"}[step]
+        stored = open_features(means.features("simulation", level)).event
+        np.testing.assert_array_equal(twins.features.event, stored)
+
+
+def test_learned_weights_of_fakes_enter_the_next_iteration(means):
+    simulation = store.open_store(means.store("simulation"))
+    block = means.blocks(means.group_of("scratch-1", 1, 0), 2, 1)[0]
+    _, b = training._Job(means, block).sources(block.networks[0])[1].weights(slice(None))
+    detector, particle = _flags(simulation)
+    assert np.all((b / simulation.weight)[detector & ~particle] != 1)
+
+
+def test_conditional_means_are_asked_of_misses_and_fakes_alone(means):
+    detector, particle = _flags(store.open_store(means.store("simulation")))
+    wanted = {1: detector, 2: particle, 3: particle & ~detector, 4: detector & ~particle}
+    steps = set()
+    for block in means.all_blocks():
+        with open_h5(means.logits(block)) as file:
+            for row in file["logits"][:]:
+                np.testing.assert_array_equal(np.isfinite(row), wanted[block.step])
+        steps.add(block.step)
+    assert steps == set(wanted)
+
+
+def test_conditional_means_restart_from_their_own_networks(means):
+    record = small_study.records(means)
+    assert len(record) == 2 * 2 * 4
+    for network, r in record.items():
+        if network.iteration == 2:
+            assert r["start"]["digest"] == record[_previous(network)]["digest"]
+        else:
+            assert r["start"]["policy"] == "scratch"
+    first = {r["start"]["digest"] for n, r in record.items() if n.iteration == 1}
+    assert len(first) == 2 * 4
+
+
+def _flags(simulation):
+    return np.asarray(simulation.pass_detector), np.asarray(simulation.pass_particle)
 
 
 def test_nothing_half_written_is_left(warm):

@@ -5,6 +5,7 @@ import pytest
 
 from omniflow.events import store
 from omniflow.files import open_h5
+from omniflow.stages import evaluation
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,54 @@ def test_none_is_lane_0(plan, simulation):
     fiducial = np.asarray(simulation.pass_particle)
     order = np.argsort(np.asarray(simulation.event_id)[fiducial])
     np.testing.assert_allclose(result["ratio"][1], _ratios(plan, 0, 2, 2)[fiducial][order])
+
+
+@pytest.mark.parametrize("iteration", [1, 2])
+def test_conditional_means_complete_the_weights(means, iteration):
+    """Misses get nu E[omega | z], fakes E[nu | x]; all others keep what steps 1 and 2 gave."""
+    simulation = store.open_store(means.store("simulation"))
+    seen, fiducial = np.asarray(simulation.pass_detector), np.asarray(simulation.pass_particle)
+    weight = np.asarray(simulation.weight)[seen & fiducial]
+    group = means.group_of("scratch-1", 1, 1)
+    pulled, completed, pushed, final = (_ratios(means, 1, iteration, s) for s in (1, 3, 2, 4))
+    before = np.ones(len(seen)) if iteration == 1 else _ratios(means, 1, iteration - 1, 4)
+    for step, chosen, start, end, learned in (
+        (3, fiducial & ~seen, pulled, completed, pulled / before),
+        (4, seen & ~fiducial, pushed, final, pushed),
+    ):
+        np.testing.assert_array_equal(end[~chosen], start[~chosen])
+        with open_h5(means.logits(means.blocks(group, iteration, step)[0])) as file:
+            logits = file["logits"][1][chosen].astype(float)
+        mean = np.average(learned[seen & fiducial], weights=weight)
+        np.testing.assert_allclose(end[chosen], start[chosen] * mean * np.exp(logits), rtol=1e-5)
+        assert np.std(logits) > 0.01
+
+
+def test_the_result_carries_the_learned_weights_of_fakes(means):
+    simulation = store.open_store(means.store("simulation"))
+    seen, fiducial = np.asarray(simulation.pass_detector), np.asarray(simulation.pass_particle)
+    fakes, ids = seen & ~fiducial, np.asarray(simulation.event_id)
+    with open_h5(means.unfolded("parallel", "mean", 1)) as file:
+        assert np.array_equal(file["event_id"][:], np.sort(ids[fiducial]))
+        found = {name: file["fakes"][name][:] for name in file["fakes"]}
+        scale = file.attrs["scale"]
+    assert np.array_equal(found["event_id"], np.sort(ids[fakes]))
+    order = np.argsort(ids[fakes])
+    for iteration in (1, 2):
+        lanes = [_ratios(means, lane, iteration, 4)[fakes][order] for lane in range(2)]
+        np.testing.assert_allclose(found["ratio"][iteration - 1], np.mean(lanes, axis=0), rtol=1e-6)
+    base = scale * np.asarray(simulation.weight)[fakes][order]
+    np.testing.assert_allclose(found["weight"], base * np.mean(lanes, axis=0), rtol=1e-6)
+    # What histograms at detector level are filled with, in the order of the store.
+    ratios = evaluation._ratios(means, "parallel", "mean", 1, ids, np.argsort(ids))
+    np.testing.assert_array_equal(ratios[:, np.flatnonzero(fakes)[order]], found["ratio"])
+    np.testing.assert_array_equal(ratios[:, ~seen & ~fiducial], 1)
+    assert np.all(ratios[:, fiducial] != 1)
+
+
+def test_the_result_of_unity_has_no_fakes(plan):
+    with open_h5(plan.unfolded("none", "none", 1)) as file:
+        assert set(file) == {"event_id", "weight", "ratio"}
 
 
 def test_scale_and_sums_are_recorded(plan, simulation):

@@ -15,7 +15,18 @@ METHODS = {
 PURPOSES = ("initial", "split", "order")
 
 
-def make_plan(methods=METHODS, passes=2, per_job=5, iterations=3, restart=None, **sections):
+BOTH = {"misses": "conditional_mean", "fakes": "conditional_mean", "particle_level": "pass_gen"}
+
+
+def make_plan(
+    methods=METHODS,
+    passes=2,
+    per_job=5,
+    iterations=3,
+    restart=None,
+    acceptance=None,
+    **sections,
+):
     raw = {
         "study": {"name": "s", "seed": 11, "passes": passes, "output": "out"},
         "samples": {
@@ -27,7 +38,11 @@ def make_plan(methods=METHODS, passes=2, per_job=5, iterations=3, restart=None, 
             },
         },
         "methods": methods,
-        "unfolding": {"iterations": iterations, "restart": restart or {}},
+        "unfolding": {
+            "iterations": iterations,
+            "restart": restart or {},
+            **(acceptance or {}),
+        },
         "execution": {"networks_per_job": per_job},
     }
     return Plan(validate(raw | sections))

@@ -16,14 +16,14 @@ from omniflow.unfolding.estimate import (
 from omniflow.unfolding.plan import Plan
 
 
-def _plan(tmp_path, **execution):
+def _plan(tmp_path, acceptance=None, **execution):
     sample = {"source": "pythia", "events": 1000, "seed": 1}
     return Plan(
         validate(
             {
                 "study": {"name": "s", "passes": 2, "output": str(tmp_path)},
                 "samples": {"data": sample, "simulation": sample | {"seed": 2}},
-                "unfolding": {"iterations": 3},
+                "unfolding": {"iterations": 3} | (acceptance or {}),
                 "methods": {"none": {}, "parallel": {"lanes": 4}, "step": {"members": 2}},
                 "execution": execution,
             }
@@ -54,6 +54,15 @@ def test_jobs_depend_on_their_size_but_networks_do_not(tmp_path):
     assert one.networks == five.networks
     assert one.jobs == one.networks
     assert five.jobs == 2 * 2 * 3 * 2
+
+
+def test_conditional_means_are_networks_too(tmp_path):
+    unity = estimate(_plan(tmp_path))
+    size = estimate(_plan(tmp_path, {"misses": "conditional_mean"}))
+    assert size.networks == 3 * unity.networks / 2
+    assert size.jobs == 3 * unity.jobs / 2
+    # 1040 passing events in step 1, 1000 in step 2, 520 matched events in step 1b.
+    assert size.seconds == pytest.approx(unity.seconds * 2560 / 2040)
 
 
 def test_rates_of_a_finished_study_replace_the_rule_of_thumb(tmp_path):

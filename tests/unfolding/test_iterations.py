@@ -13,6 +13,8 @@ MISSES = np.array([12.0, 20, 4])
 FAKES = np.array([6.0, 3, 1, 5])
 DATA = np.array([75.0, 70, 40, 26])
 NONE = np.zeros(3), np.zeros(4)
+MEAN = "conditional_mean"
+BOTH = {"misses": MEAN, "fakes": MEAN}
 
 
 class Toy:
@@ -43,7 +45,19 @@ class Toy:
             table = np.log((a / a.sum()) / (b / b.sum()))
         return np.where(chosen, table[bins], np.nan)[None]
 
-    def iterate(self, count):
+    def mean(self, before, learned, chosen, bins):
+        """Step 1b or 2b: the classifier knows the densities of matched events in bins."""
+        setup = self.setup
+        matched = setup.detector & setup.particle
+        base = setup.scale * setup.weight
+        logits = self.logits(base * learned, base, np.where(matched, bins, -1))[0]
+        table = {i: logits[matched & (bins == i)][0] for i in np.unique(bins[matched])}
+        logits = np.array([[table[i] if c else np.nan for i, c in zip(bins, chosen, strict=True)]])
+        return steps.conditional_mean(setup, before, learned, chosen, logits, "mean", 50.0, "test")[
+            0
+        ]
+
+    def iterate(self, count, misses="unity", fakes="unity"):
         """Bin contents of nu after each iteration, from the steps of omniflow."""
         setup = self.setup
         push = np.ones(len(setup.weight))
@@ -52,6 +66,8 @@ class Toy:
             before = setup.scale * setup.weight * push
             logits = self.logits(self.data, before, self.reco)
             pull, _ = steps.pull(setup, push, logits, "mean", 50.0, "test")
+            if misses == "conditional_mean":
+                pull = self.mean(pull, pull / push, setup.misses, self.truth)
             base = setup.scale * setup.weight
             logits = self.logits(base * pull, base, self.truth)
             push, _ = steps.push(setup, pull, logits, "mean", 50.0, "test")
@@ -59,23 +75,30 @@ class Toy:
             for values in per_bin:
                 np.testing.assert_allclose(values, values[0], rtol=1e-9)
             np.testing.assert_array_equal(push[self.truth < 0], 1)
+            if fakes == "conditional_mean":
+                push = self.mean(push, push, setup.fakes, self.reco)
             result.append([values[0] for values in per_bin])
         return np.array(result)
 
-    def exact(self, count, scale, shape=False):
-        """The same in matrix algebra: misses keep omega = 1, fakes keep nu = 1."""
+    def exact(self, count, scale, shape=False, misses="unity", fakes="unity"):
+        """The same in matrix algebra: misses keep omega = 1, fakes keep nu = 1, or get means."""
         total = self.matched.sum(axis=1) + self.misses
-        nu = np.ones(len(total))
+        nu, of_fakes = np.ones(len(total)), np.ones(len(self.data))
         result = []
         for _ in range(count):
-            expected = scale * (nu @ self.matched + self.fakes)
+            expected = scale * (nu @ self.matched + of_fakes * self.fakes)
             omega = self.data / expected
             if shape:
                 omega *= expected.sum() / self.data.sum()
             # nu_i is still in the pull weight of every event of bin i.
-            nu = nu * (self.matched @ omega + self.misses) / total
+            if misses == "unity":
+                nu = nu * (self.matched @ omega + self.misses) / total
+            else:
+                nu = nu * (self.matched @ omega) / self.matched.sum(axis=1)
             if shape:
                 nu /= (nu @ total) / total.sum()
+            if fakes == "conditional_mean":
+                of_fakes = (nu @ self.matched) / self.matched.sum(axis=0)
             result.append(nu)
         return np.array(result)
 
@@ -119,5 +142,27 @@ def test_truth_is_the_fixed_point():
     assert np.abs(found[0] / truth - 1).max() > 0.05
 
 
-def test_equal_samples_stay_equal():
-    np.testing.assert_allclose(Toy(data=MATCHED.sum(axis=0) + FAKES).iterate(3), 1, rtol=1e-9)
+@pytest.mark.parametrize("acceptance", [{}, BOTH])
+def test_equal_samples_stay_equal(acceptance):
+    toy = Toy(data=MATCHED.sum(axis=0) + FAKES)
+    np.testing.assert_allclose(toy.iterate(3, **acceptance), 1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("acceptance", [{"misses": MEAN}, {"fakes": MEAN}, BOTH])
+@pytest.mark.parametrize("shape", [False, True])
+def test_conditional_means(acceptance, shape):
+    toy = Toy(scale=2.5, normalization="shape" if shape else "absolute")
+    expected = toy.exact(6, 2.5, shape, **acceptance)
+    np.testing.assert_allclose(toy.iterate(6, **acceptance), expected, rtol=1e-9)
+    assert np.abs(expected / toy.exact(6, 2.5, shape) - 1).max() > 0.02
+
+
+@pytest.mark.parametrize("scale", ["detector", 0.3, 2.5])
+def test_truth_is_the_fixed_point_of_conditional_means_at_any_scale(scale):
+    """The data's fakes follow its matched events at the same x."""
+    truth = np.array([1.3, 0.8, 1.1])
+    data = (truth @ MATCHED) * (1 + FAKES / MATCHED.sum(axis=0))
+    toy = Toy(data=data, scale=scale)
+    np.testing.assert_allclose(toy.setup.scale * toy.iterate(60, **BOTH)[-1], truth, rtol=1e-3)
+    off = toy.setup.scale * toy.exact(300, toy.setup.scale)[-1] / truth - 1
+    assert np.abs(off).max() > 0.02

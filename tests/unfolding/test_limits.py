@@ -52,6 +52,13 @@ def test_more_networks_and_later_attempts_get_more_time(tmp_path):
     assert limits.training_minutes(5, 2, attempt=3) == 3 * five
 
 
+def test_conditional_means_have_a_limit(tmp_path):
+    limits = Limits(_plan(tmp_path))
+    times = [limits.training_minutes(5, step) - STARTUP for step in (3, 4)]
+    # They train on matched events, 52 in a hundred.
+    assert times == pytest.approx([0.52 * (limits.training_minutes(5, 2) - STARTUP)] * 2, abs=1)
+
+
 def test_ranks_and_threads_share_the_time(tmp_path):
     one, four = (
         Limits(_plan(tmp_path, **e)) for e in ({}, {"ranks": 2, "threads": 2, "mem_mb": 1001})

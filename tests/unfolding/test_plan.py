@@ -3,7 +3,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from plans import all_networks, coordinates, make_plan
+from plans import BOTH, all_networks, coordinates, make_plan
 
 # -- numbers -------------------------------------------------------------------------------------
 
@@ -145,9 +145,9 @@ def test_a_job_reads_the_samples_of_its_level():
     assert not [path for path in second if path.name.startswith("data")]
 
 
-@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
 def test_warm_restarts_continue_the_same_networks(step):
-    plan = make_plan(per_job=2)
+    plan = make_plan(per_job=2, acceptance=BOTH)
     for chain, lane in (("scratch-1", 4), ("scratch-3-median", 1), ("pretrained-5-mean", 0)):
         for block in plan.blocks(plan.group_of(chain, 2, lane), 2, step):
             previous = plan.previous_block(block)
@@ -174,6 +174,65 @@ def test_cold_restarts_start_by_the_start_policy_again():
         assert (plan.pretrained() in inputs) == (block.group.chain[:7] != "scratch")
 
 
+# -- conditional means ---------------------------------------------------------------------------
+
+MEAN = "conditional_mean"
+
+
+@pytest.mark.parametrize(
+    ("acceptance", "steps"),
+    [
+        ({}, (1, 2)),
+        ({"misses": MEAN}, (1, 3, 2)),
+        ({"fakes": MEAN, "particle_level": "pass_gen"}, (1, 2, 4)),
+        (BOTH, (1, 3, 2, 4)),
+    ],
+)
+def test_steps_are_those_that_the_treatment_of_acceptance_needs(acceptance, steps):
+    plan = make_plan(acceptance=acceptance)
+    assert plan.steps == steps
+    unity = make_plan()
+    assert 2 * len(all_networks(plan)) == len(steps) * len(all_networks(unity))
+    assert 2 * len(list(plan.all_blocks())) == len(steps) * len(list(unity.all_blocks()))
+    assert plan.networks_per_pass("step") == 5 * 3 * len(steps)
+
+
+def test_without_fakes_there_is_no_step_for_them():
+    plan = make_plan(acceptance={"misses": MEAN, "fakes": MEAN, "particle_level": "all"})
+    assert plan.steps == (1, 3, 2)
+    assert any("no fakes" in note for note in plan.notes)
+    assert not any("no fakes" in note for note in make_plan(acceptance=BOTH).notes)
+
+
+def test_every_step_starts_from_the_weights_of_the_one_before():
+    plan = make_plan(acceptance=BOTH)
+    group = plan.group_of("scratch-1", 1, 0)
+    chain = list(itertools.product((1, 2), (1, 3, 2, 4)))
+    assert plan.previous_weights(group, 1, 1) is None
+    for before, after in itertools.pairwise(chain):
+        assert plan.previous_weights(group, *after) == plan.weights(group, *before)
+    for iteration in (1, 2, 3):
+        last = plan.weights(group, iteration, 4)
+        assert plan.final_weights(group, iteration) == last
+        assert last in plan.combine_inputs("parallel")
+
+
+def test_conditional_means_wait_for_what_they_learn():
+    plan = make_plan(acceptance=BOTH, restart={"network": "cold"})
+    group = plan.group_of("scratch-1", 1, 0)
+    before, pulled = plan.weights(group, 1, 4), plan.weights(group, 2, 1)
+    misses, fakes = (plan.blocks(group, 2, step)[0] for step in (3, 4))
+    # Omega is the quotient of the weights after and before step 1.
+    assert _weights_in(plan, misses) == {before, pulled}
+    assert {before, pulled} < set(plan.aggregate_inputs(group, 2, 3))
+    assert plan.weights(group, 2, 2) in _weights_in(plan, fakes)
+    assert plan.weights(group, 2, 2) in plan.aggregate_inputs(group, 2, 4)
+    for block, level in ((misses, "particle"), (fakes, "detector")):
+        inputs = plan.block_inputs(block)
+        assert plan.features("simulation", level) in inputs
+        assert not [path for path in inputs if path.name.startswith("data")]
+
+
 @pytest.mark.parametrize("start", ["pretrained", "backbone"])
 def test_pretrained_networks_are_loaded_in_the_first_iteration(start):
     plan = make_plan({"m": {"start": start}})
@@ -193,13 +252,15 @@ def test_without_pretrained_methods_nothing_is_pretrained():
     }
 
 
-def test_jobs_come_after_what_they_need():
-    plan = make_plan(per_job=2)
+@pytest.mark.parametrize("acceptance", [{}, BOTH])
+def test_jobs_come_after_what_they_need(acceptance):
+    plan = make_plan(per_job=2, acceptance=acceptance)
     made = set()
     for block in plan.all_blocks():
-        previous = plan.previous_block(block)
-        assert previous is None or plan.networks_folder(previous) in made
+        needed = [path for path in plan.block_inputs(block) if "training" in path.parts]
+        assert made.issuperset(needed)
         made.add(plan.networks_folder(block))
+        made.add(plan.weights(block.group, block.iteration, block.step))
 
 
 def test_combining_needs_every_iteration_of_every_lane():
@@ -239,6 +300,7 @@ def test_combination_binning_and_jobs_retrain_nothing():
         {"training": {"epochs": 7}},
         {"classifier": {"width": 32}},
         {"unfolding": {"iterations": 3, "particle_level": "pass_gen"}},
+        {"acceptance": {"misses": MEAN}},
         {"restart": {"rate_factor": 0.5}},
         {"study": {"name": "s", "seed": 99}},
     ]

@@ -1,5 +1,7 @@
+import hashlib
+
 import pytest
-from plans import METHODS, all_networks, coordinates, make_plan, state
+from plans import BOTH, METHODS, all_networks, coordinates, make_plan, state
 
 from omniflow.unfolding.plan import NO_COMBINATION
 
@@ -92,6 +94,33 @@ def test_more_passes_iterations_and_methods_leave_networks_where_they_are(per_jo
     after = _layout(grown)
     assert len(after) > len(before)
     assert all(after[key] == value for key, value in before.items())
+
+
+def test_steps_1_and_2_never_change():
+    """Paths, inputs and seeds are those of version 0.1: finished studies can be continued."""
+    plan = make_plan(per_job=2)
+    found = []
+    for network, block in all_networks(plan).items():
+        found += [
+            plan.networks_folder(block) / plan.network_file(network),
+            plan.checkpoint(network),
+        ]
+        found += [plan.logits(block), *plan.block_inputs(block), network.name, state(plan, network)]
+        found.append(plan.weights(block.group, block.iteration, block.step))
+        found += plan.aggregate_inputs(block.group, block.iteration, block.step)
+    found += [path for method in METHODS for path in plan.combine_inputs(method)]
+    lines = "\n".join(map(str, found)).encode()
+    assert hashlib.sha256(lines).hexdigest()[:16] == "65407df17e9bec22"
+
+
+def test_conditional_means_leave_steps_1_and_2_where_they_are():
+    before, after = (_layout(make_plan(acceptance=acceptance)) for acceptance in ({}, BOTH))
+    assert len(after) == 2 * len(before)
+    assert all(after[key] == value for key, value in before.items())
+    for step, name in ((3, "step-1b"), (4, "step-2b")):
+        assert all(after[key][2].parent.name == name for key in after if key[5] == step)
+    one_chain = [states for key, (*_, states) in after.items() if key[0] == "scratch-1"]
+    assert len(set(one_chain)) == len(one_chain)
 
 
 @pytest.mark.parametrize(("per_job", "lanes"), [(1, 3), (1, 1), (5, 5), (2, 4)])

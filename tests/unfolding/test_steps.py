@@ -135,6 +135,53 @@ def test_push_does_not_depend_on_the_push_before():
     np.testing.assert_array_equal(first, second)
 
 
+# -- conditional means ---------------------------------------------------------------------------
+
+MEAN_LOGITS = np.array([[UNREAD, UNREAD, np.log(0.5), np.log(3), UNREAD]], np.float32)
+
+
+def _mean(setup, before, learned, chosen, logits=MEAN_LOGITS, aggregate="mean"):
+    return steps.conditional_mean(setup, before, learned, chosen, logits, aggregate, 15.0, "here")
+
+
+@pytest.mark.parametrize("settings", [{}, {"scale": 3.0}, {"normalization": "shape"}])
+def test_the_conditional_mean_of_misses_carries_its_yield(settings):
+    """Omega of the matched events is 2 and 1, with base weights 1 and 2: a mean of 4/3."""
+    setup = _setup(**settings)
+    before = np.array([3, 0.5, 1.5, 1, 1])  # nu of the iteration before is 1.5, 0.5, 1.5
+    omega = np.array([2, 1, 1, 7, 7])
+    pull, check = _mean(setup, before, omega, setup.misses)
+    np.testing.assert_allclose(pull, [3, 0.5, 1.5 * 4 / 3 * 0.5, 1, 1], rtol=1e-6)
+    assert check.events == 1
+    assert check.sum_before == pytest.approx(1.5 * setup.scale)
+    assert check.sum_after == pytest.approx(setup.scale)
+    assert check.maximum == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("normalization", ["absolute", "shape"])
+def test_the_conditional_mean_of_fakes(normalization):
+    setup = _setup(normalization=normalization)
+    nu = np.array([2.5, 0.5, 1.25, 1, 1])  # mean over matched events (2.5 + 2 x 0.5) / 3
+    after, check = _mean(setup, nu, nu, setup.fakes)
+    np.testing.assert_allclose(after, [2.5, 0.5, 1.25, 3.5 / 3 * 3, 1], rtol=1e-6)
+    assert check.events == 1
+
+
+def test_members_of_a_conditional_mean_are_aggregated():
+    setup = _setup()
+    logits = np.tile(MEAN_LOGITS, (3, 1))
+    logits[:, 2] = np.log([1, 2, 6])
+    for how, factor in (("mean", 3), ("median", 3)):  # of one event the yield is kept: the mean
+        pull, _ = _mean(setup, ONES, ONES, setup.misses, logits, how)
+        np.testing.assert_allclose(pull, [1, 1, factor, 1, 1], rtol=1e-6)
+
+
+def test_a_sample_without_misses_or_fakes_has_no_conditional_mean():
+    setup = _setup(particle_level="all")
+    with pytest.raises(InputError, match=r"here: .*unfolding\.fakes"):
+        _mean(setup, ONES, ONES, setup.fakes)
+
+
 # -- members, clips, refusals --------------------------------------------------------------------
 
 

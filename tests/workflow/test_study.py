@@ -206,11 +206,17 @@ def test_wrong_configuration_names_key_and_remedy(tmp_path):
     assert "Traceback" not in message
 
 
-def test_data_without_particle_level(tmp_path):
+def test_data_without_particle_level_and_conditional_means(tmp_path):
     _without_truth(DATA / "h1_nature.h5", tmp_path / "data.h5")
     config = _config(tmp_path, tmp_path / "data.h5")
     config["methods"] = {"none": {}}
     config["study"]["passes"] = 1
+    # And with every step that there is.
+    config["unfolding"] |= {
+        "particle_level": "pass_gen",
+        "misses": "conditional_mean",
+        "fakes": "conditional_mean",
+    }
     result = _snakemake(tmp_path, config)
     assert result.returncode == 0, result.stdout + result.stderr
     root = tmp_path / "results" / "small"
@@ -222,4 +228,12 @@ def test_data_without_particle_level(tmp_path):
     assert bayes[["content", "error", "prior"]].notna().all().all()
     assert pd.read_csv(root / "detector_summary.csv").td.notna().all()
     assert json.loads((root / "study.json").read_text())["has_truth"] is False
-    assert (root / "report.html").is_file()
+    report = (root / "report.html").read_text(encoding="utf-8")
+    for step in ("1", "1b", "2", "2b"):
+        assert f"scratch-1, step {step}" in report
+    steps, timing = (pd.read_csv(root / f"{name}.csv", dtype=str) for name in ("steps", "timing"))
+    for table in (steps, timing):
+        assert sorted(table.step) == ["1", "1b", "2", "2b"]
+    assert set(steps[steps.step == "1b"].events) == {"25"}
+    assert set(steps[steps.step == "2b"].events) == {"200"}
+    assert " lacks " not in report

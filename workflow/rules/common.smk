@@ -2,6 +2,8 @@
 
 import os
 
+from omniflow.unfolding.coordinates import step_number
+
 EXECUTION = PLAN.config.execution
 
 # What trainings ask for beside memory and time. Resources and not parameters, so that a study moves
@@ -34,11 +36,12 @@ def launcher(wildcards):
 def block(wildcards):
     """Return the training job that the wildcards name."""
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
-    blocks = PLAN.blocks(group, int(wildcards.iteration), int(wildcards.step))
+    blocks = PLAN.blocks(group, int(wildcards.iteration), step_number(wildcards.step))
     return blocks[int(wildcards.block)]
 
 
 def stage_inputs(wildcards):
     """Return what the weights of a group of lanes are made from in one step."""
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
-    return PLAN.aggregate_inputs(group, int(wildcards.iteration), int(wildcards.step))
+    step = step_number(wildcards.step)
+    return PLAN.aggregate_inputs(group, int(wildcards.iteration), step)

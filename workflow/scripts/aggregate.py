@@ -1,6 +1,7 @@
 """Aggregate the members of each lane of a group after a step."""
 
 from omniflow.stages import command, weights
+from omniflow.unfolding.coordinates import step_number
 from omniflow.unfolding.plan import Plan
 
 
@@ -10,4 +11,4 @@ def aggregate(plan: Plan, chain: str, pass_: int, group: str, iteration: int, st
 
 
 if __name__ == "__main__":
-    command.run(aggregate, chain=str, pass_=int, group=str, iteration=int, step=int)
+    command.run(aggregate, chain=str, pass_=int, group=str, iteration=int, step=step_number)

@@ -1,6 +1,7 @@
 """Train the networks of a block."""
 
 from omniflow.stages import command, training
+from omniflow.unfolding.coordinates import step_number
 from omniflow.unfolding.plan import Plan
 
 
@@ -13,4 +14,4 @@ def train(
 
 
 if __name__ == "__main__":
-    command.run(train, chain=str, pass_=int, group=str, iteration=int, step=int, block=int)
+    command.run(train, chain=str, pass_=int, group=str, iteration=int, step=step_number, block=int)

@@ -242,8 +242,16 @@ class Unfolding(Section):
         description="Factor s on the simulation: `detector` makes both detector-level sums "
         "agree; a number is used as it is (the luminosity ratio).",
     )
-    misses: Literal["unity"] = Field("unity", description="Step-1 ratio of missed events.")
-    fakes: Literal["unity"] = Field("unity", description="Push weight of fakes.")
+    misses: Literal["unity", "conditional_mean"] = Field(
+        "unity",
+        description="Step-1 ratio of misses: 1, or the mean ratio of matched events with the same "
+        "particle level, learned by one more training per network and iteration.",
+    )
+    fakes: Literal["unity", "conditional_mean"] = Field(
+        "unity",
+        description="Push weight of fakes: 1, or the mean weight of matched events with the same "
+        "detector level, learned by one more training per network and iteration.",
+    )
     restart: Restart = Field(Restart(), description="From iteration to iteration.")
 
 

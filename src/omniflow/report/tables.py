@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from omniflow.errors import InputError
 
 REFERENCE = "none"  # the method that others are compared with, where a study has it
-STEPS = ("1", "2")
 
 
 class _Record(BaseModel):
@@ -71,6 +70,7 @@ class Study(_Record):
     particle_level: str
     normalization: str
     iterations: int = Field(ge=1)
+    steps: tuple[str, ...] = ("1", "2")
     passes: int = Field(ge=1)
     has_truth: bool
     uninformed_loss: float
@@ -345,7 +345,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
         for lane in range(lanes)
         for member in range(members)
         for iteration in range(1, study.iterations + 1)
-        for step in STEPS
+        for step in study.steps
     ]
     keys = list(_NETWORK)[:-1]
     for name in ("timing", "histories"):

@@ -12,14 +12,14 @@ from omniflow.errors import OmniflowError, OutputError
 from omniflow.unfolding.plan import Plan
 
 
-def run(job: Callable[..., None], **coordinates: type) -> None:
+def run(job: Callable[..., None], **coordinates: Callable[[str], object]) -> None:
     """Call `job(plan, **coordinates)` with what the command line gives.
 
     Errors that a user can mend end the process with status 1 and their message alone.
 
     Args:
         job: what the script does; its docstring describes it.
-        coordinates: names (an underscore at the end is dropped) and types of the options.
+        coordinates: names (an underscore at the end is dropped) and what reads the options.
     """
     parser = argparse.ArgumentParser(description=job.__doc__, allow_abbrev=False)
     parser.add_argument("--config", required=True, help="resolved configuration (YAML)")

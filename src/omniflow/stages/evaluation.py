@@ -15,6 +15,7 @@ from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
 from omniflow.stages.weights import setup
+from omniflow.unfolding.coordinates import FAKES
 from omniflow.unfolding.plan import Plan
 
 LEVELS = ("particle", "detector")
@@ -137,18 +138,19 @@ def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
 def _ratios(
     plan: Plan, method: str, how: str, pass_: int, event_id: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
-    """Return nu (iterations, n) in the order of the store, 1 for events that are not unfolded."""
+    """Return nu (iterations, n) in the order of the store, 1 for events without learned weights."""
     path = plan.unfolded(method, how, pass_)
+    result = np.ones((len(plan.iterations), len(event_id)))
     with open_h5(path) as file:
-        ids = read_dataset(file, "event_id", (None,), "u")
-        values = read_dataset(file, "ratio", (len(plan.iterations), len(ids)), "f")
-    where = np.searchsorted(event_id, ids, sorter=position)
-    rows = position[np.minimum(where, len(position) - 1)]
-    if not np.array_equal(event_id[rows], ids):
-        raise InputError(
-            f"{path}: event_id: has events that the simulation does not have; it was made from "
-            "another sample. Delete it and rerun."
-        )
-    result = np.ones((len(values), len(event_id)))
-    result[:, rows] = values
+        for kind in ("", "fakes/") if FAKES in plan.steps else ("",):
+            ids = read_dataset(file, f"{kind}event_id", (None,), "u")
+            values = read_dataset(file, f"{kind}ratio", (len(result), len(ids)), "f")
+            where = np.searchsorted(event_id, ids, sorter=position)
+            rows = position[np.minimum(where, len(position) - 1)]
+            if not np.array_equal(event_id[rows], ids):
+                raise InputError(
+                    f"{path}: {kind}event_id: has events that the simulation does not have; it was "
+                    "made from another sample. Delete it and rerun."
+                )
+            result[:, rows] = values
     return result

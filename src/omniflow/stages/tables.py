@@ -25,6 +25,7 @@ from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
+from omniflow.unfolding.coordinates import STEP_NAMES
 from omniflow.unfolding.plan import Plan
 
 # Below this many passing events in either sample the report says that it shows no physics.
@@ -133,7 +134,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "lane": network["lane"],
                 "member": network["member"],
                 "iteration": network["iteration"],
-                "step": network["step"],
+                "step": STEP_NAMES[network["step"]],
                 "purpose": "unfolding" if network["step"] else "pretraining",
             }
             trained = record["epochs"][1:]
@@ -200,11 +201,11 @@ def _steps(plan: Plan) -> pd.DataFrame:
         for pass_ in plan.passes:
             for group in plan.groups(chain, pass_):
                 for iteration in plan.iterations:
-                    for step in (1, 2):
+                    for step in plan.steps:
                         with open_h5(plan.weights(group, iteration, step)) as file:
                             checks = json.loads(file.attrs["checks"])
                         keys = {"chain": chain, "pass": pass_}
-                        stage = {"iteration": iteration, "step": step}
+                        stage = {"iteration": iteration, "step": STEP_NAMES[step]}
                         rows += [keys | {"lane": c.pop("lane")} | stage | c for c in checks]
     return pd.DataFrame(rows)
 
@@ -288,6 +289,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "normalization": config.unfolding.normalization,
         "scale": scale,
         "iterations": config.unfolding.iterations,
+        "steps": [STEP_NAMES[step] for step in plan.steps],
         "passes": config.study.passes,
         "has_truth": has_truth,
         "uninformed_loss": uninformed,

@@ -7,6 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import Block, Network
+from omniflow.unfolding.coordinates import FAKES, MISSES, Block, Network, level
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def train_block(plan: Plan, block: Block) -> None:
         job = _Job(plan, block, interruption)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
-        logits = job.trainer.predict(parameters, job.sources(block.networks[0])[-1])
+        logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -241,34 +242,48 @@ class _Job(_Networks):
 
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
         self.block = block
-        self.level = "detector" if block.step == 1 else "particle"
         self.simulation = store.open_store(plan.store("simulation"))
-        self.features = open_features(plan.features("simulation", self.level))
+        self.features = open_features(plan.features("simulation", level(block.step)))
         super().__init__(plan, self.features, interruption)
-        group = block.group
-        self.push = _lanes(plan.previous_weights(group, block.iteration, 1))
-        self.pull = _lanes(plan.weights(group, block.iteration, 1)) if block.step == 2 else None
+        # The weights nu that the iteration starts from, and those that a later step starts from.
+        paths = [plan.previous_weights(block.group, block.iteration, s) for s in (1, block.step)]
+        self.push = _lanes(paths[0])
+        self.reached = None if block.step == 1 else _lanes(paths[1])
+        detector, unfolded = self.simulation.pass_detector, _unfolded(plan, self.simulation)
+        matched = detector & unfolded
+        self.trained_on, self.wanted = {
+            1: (detector, detector),
+            MISSES: (matched, unfolded & ~detector),
+            2: (unfolded, unfolded),
+            FAKES: (matched, detector & ~unfolded),
+        }[block.step]
 
     def sources(self, network: Network) -> tuple[Source, ...]:
-        """Return the strata of the training; the last one is what logits are wanted for."""
+        """Return the strata of the training, the simulation last."""
         row = self.block.group.lanes.index(network.lane)
         base = (self.simulation.weight,)
-        simulation = (self.features, self.simulation.event_id)
-        if self.block.step == 2:
-            select = _unfolded(self.plan, self.simulation)
-            return (Source(*simulation, select, (*base, self.pull[row]), base),)
+        simulation = (self.features, self.simulation.event_id, self.trained_on)
+        if self.block.step != 1:
+            target = self.reached[row]
+            if self.block.step == MISSES and self.push is not None:
+                target = target / self.push[row]  # omega
+            return (Source(*simulation, (*base, target), base),)
         data = store.open_store(self.plan.store("data"))
         inputs = open_features(self.plan.features("data", "detector"))
         pushed = base if self.push is None else (*base, self.push[row])
         return (
             Source(inputs, data.event_id, data.pass_detector, (data.weight,), ()),
-            Source(*simulation, self.simulation.pass_detector, (), pushed),
+            Source(*simulation, (), pushed),
         )
+
+    def applied_to(self, network: Network) -> Source:
+        """Return the events that logits are wanted for."""
+        return replace(self.sources(network)[-1], select=self.wanted)
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps."""
         row = self.block.group.lanes.index(network.lane)
-        return [ratio[row] for ratio in (self.push, self.pull) if ratio is not None]
+        return [ratio[row] for ratio in (self.push, self.reached) if ratio is not None]
 
     def finished(self, network: Network) -> Trained | None:
         """Return this network and its record if a job of another size has trained it already.

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
+# stand in paths, tables and messages; 0 is pre-training.
+MISSES, FAKES = 3, 4
+STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"}
+
+
+def step_number(name: str) -> int:
+    """Return the number of the step with this name."""
+    return next(number for number, known in STEP_NAMES.items() if known == name)
+
+
+def level(step: int) -> str:
+    """Return the level of the inputs of a step."""
+    return "particle" if step in (2, MISSES) else "detector"
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -28,8 +43,9 @@ class Chain:
 class Network:
     """Coordinates of one training.
 
-    `pass_`, `iteration` and `step` count from 1, `lane` and `member` from 0. Pre-training networks
-    have pass, iteration and step 0 and chain `pretraining`; their lane is the model's number.
+    `pass_` and `iteration` count from 1, `lane` and `member` from 0; `step` is a key of
+    `STEP_NAMES`. Pre-training networks have pass, iteration and step 0 and chain `pretraining`;
+    their lane is the model's number.
     """
 
     chain: str
@@ -47,7 +63,7 @@ class Network:
             return f"{self.chain} model {self.lane}"
         return (
             f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
-            f"iteration {self.iteration} step {self.step}"
+            f"iteration {self.iteration} step {STEP_NAMES[self.step]}"
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omniflow.config.schema import Classifier, Sample
+from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
 
 # Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
@@ -92,20 +93,20 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
     config = plan.config
     found = rates(plan, rate)
     seconds = network_seconds(plan, found)
-    pair = seconds[1] + seconds[2]
+    mean_seconds = sum(seconds[step] for step in plan.steps) / len(plan.steps)
+    stages = len(plan.steps) * len(plan.iterations)
     seen: set[tuple[str, int]] = set()
     methods = {}
     for name, method in config.methods.items():
         chain = plan.chain_slug(method)
         lanes = {(chain, lane) for lane in range(method.lanes)}
-        repeat = config.study.passes * 2 * config.unfolding.iterations * method.members
+        repeat = config.study.passes * stages * method.members
         groups = {g for p in plan.passes for g in plan.lane_groups(name, p)}
-        stages = config.unfolding.iterations
         methods[name] = MethodSize(
             networks=repeat * len(lanes),
             shared=repeat * len(lanes & seen),
-            jobs=sum(len(plan.blocks(g, 1, s)) * stages for g in groups for s in (1, 2)),
-            seconds=repeat * len(lanes) / 2 * pair,
+            jobs=sum(len(plan.blocks(g, 1, 1)) * stages for g in groups),
+            seconds=repeat * len(lanes) * mean_seconds,
         )
         seen |= lanes
     networks = sum(size.networks - size.shared for size in methods.values())
@@ -115,7 +116,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         methods,
         networks + pretraining,
         sum(1 for _ in plan.all_blocks()) + pretraining,
-        networks / 2 * pair + pretraining * seconds[0],
+        networks * mean_seconds + pretraining * seconds[0],
         found,
     )
 
@@ -142,7 +143,7 @@ def network_seconds(plan: Plan, rates: Rates) -> dict[int, float]:
     events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
     per_second = rates.events_per_second
     return {
-        step: passes * count / per_second[max(step, 1)]
+        step: passes * count / per_second[min(max(step, 1), 2)]
         for step, count in trained_events(plan, events).items()
     }
 
@@ -174,11 +175,16 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         0: PASSING * sum(events[role] for role in plan.pretraining_roles),
         1: PASSING * (events["data"] + events["simulation"]),
         2: float(events["simulation"]),
+        MISSES: PASSING * events["simulation"],
+        FAKES: PASSING * events["simulation"],
     }
 
 
 def rule_of_thumb(plan: Plan) -> dict[int, float]:
-    """Return events per second of training in either step, from the size of the network."""
+    """Return events per second of training in steps 1 and 2, from the size of the network.
+
+    Steps 1b and 2b evaluate each event once for both classes, as step 2 does.
+    """
     per_particle, per_event = parameters(plan.config.classifier)
     # Six operations per parameter: two forward, four backward.
     work = 6 * (per_particle * PARTICLES + per_event)

@@ -45,7 +45,10 @@ class Limits:
         # One epoch more for the loss before training and the logits after it.
         epochs = margin * (self.plan.config.training.epochs + 1)
         per_epoch = estimate.trained_events(self.plan, self.events)
-        return {step: epochs * count / rates[max(step, 1)] for step, count in per_epoch.items()}
+        # Pre-training goes as step 1, steps 1b and 2b as step 2.
+        return {
+            step: epochs * count / rates[min(max(step, 1), 2)] for step, count in per_epoch.items()
+        }
 
     def training_minutes(self, networks: int, step: int, attempt: int = 1) -> int:
         """Return the time limit of a job that trains `networks` of a step; pre-training: step 0."""

@@ -16,7 +16,16 @@ import numpy as np
 
 from omniflow.config.schema import Config, Method, Sample
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import Block, Chain, Group, Network
+from omniflow.unfolding.coordinates import (
+    FAKES,
+    MISSES,
+    STEP_NAMES,
+    Block,
+    Chain,
+    Group,
+    Network,
+    level,
+)
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
 
@@ -158,6 +167,8 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the results has to know about this configuration."""
         notes = []
+        if self.config.unfolding.fakes == "conditional_mean" and FAKES not in self.steps:
+            notes.append("With particle_level: all there are no fakes, and fakes changes nothing.")
         for name, method in self.config.methods.items():
             if method.aggregate == "truncated_mean" and method.members in (3, 4):
                 notes.append(
@@ -180,6 +191,14 @@ class Plan:
     def iterations(self) -> range:
         """Iterations, from 1."""
         return range(1, self.config.unfolding.iterations + 1)
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Steps of one iteration in their order; each starts from the weights of the one before."""
+        unfolding = self.config.unfolding
+        fakes = unfolding.fakes == "conditional_mean" and unfolding.particle_level == "pass_gen"
+        misses = unfolding.misses == "conditional_mean"
+        return (1, *((MISSES,) if misses else ()), 2, *((FAKES,) if fakes else ()))
 
     # -- trainings -------------------------------------------------------------------------
 
@@ -228,7 +247,7 @@ class Plan:
             for pass_ in self.passes:
                 for group in self.groups(chain, pass_):
                     for iteration in self.iterations:
-                        for step in (1, 2):
+                        for step in self.steps:
                             yield group, iteration, step
 
     def all_blocks(self) -> Iterator[Block]:
@@ -291,7 +310,8 @@ class Plan:
 
     def checkpoint(self, network: Network, attempt: int = 0) -> Path:
         """State of a training that has not yet become a job's output."""
-        return self.path("checkpoint", **vars(network), attempt=attempt)
+        place = vars(network) | {"step": STEP_NAMES[network.step]}
+        return self.path("checkpoint", **place, attempt=attempt)
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
         """Event weights of the lanes of a group after a step, (lane, event)."""
@@ -299,9 +319,19 @@ class Plan:
 
     def previous_weights(self, group: Group, iteration: int, step: int) -> Path | None:
         """Event weights that a step starts from; None at the very first."""
-        if step == 2:
-            return self.weights(group, iteration, 1)
-        return self.weights(group, iteration - 1, 2) if iteration > 1 else None
+        place = self.steps.index(step)
+        if place > 0:
+            return self.weights(group, iteration, self.steps[place - 1])
+        return self.final_weights(group, iteration - 1) if iteration > 1 else None
+
+    def final_weights(self, group: Group, iteration: int) -> Path:
+        """Event weights nu after an iteration."""
+        return self.weights(group, iteration, self.steps[-1])
+
+    def _weights_before(self, group: Group, iteration: int, *steps: int) -> list[Path]:
+        """Return the event weights that steps of an iteration start from."""
+        found = [self.previous_weights(group, iteration, step) for step in steps]
+        return list(dict.fromkeys(path for path in found if path is not None))
 
     def previous_block(self, block: Block) -> Block | None:
         """Return the block that a warm restart continues; None where networks start afresh."""
@@ -316,12 +346,8 @@ class Plan:
         of a large study a third larger.
         """
         roles = ["data", "simulation"] if block.step == 1 else ["simulation"]
-        level = "detector" if block.step == 1 else "particle"
-        files = [self.features(role, level) for role in roles]
-        for iteration, step in ((block.iteration, block.step), (block.iteration, 1)):
-            weights = self.previous_weights(block.group, iteration, step)
-            if weights is not None and weights not in files:
-                files.append(weights)
+        files = [self.features(role, level(block.step)) for role in roles]
+        files += self._weights_before(block.group, block.iteration, block.step, 1)
         previous = self.previous_block(block)
         if previous is not None:
             files.append(self.networks_folder(previous))
@@ -330,10 +356,11 @@ class Plan:
         return files
 
     def aggregate_inputs(self, group: Group, iteration: int, step: int) -> list[Path]:
-        """Return the files that the weights of a group of lanes are made from in one step."""
+        """Return what the weights of a group of lanes after a step are made from."""
         logits = [self.logits(block) for block in self.blocks(group, iteration, step)]
-        previous = self.previous_weights(group, iteration, step)
-        return logits if previous is None else [*logits, previous]
+        # Step 1b learns omega, the quotient of the weights after and before step 1.
+        steps = (step, 1) if step == MISSES else (step,)
+        return [*logits, *self._weights_before(group, iteration, *steps)]
 
     # -- results ---------------------------------------------------------------------------
 
@@ -351,7 +378,7 @@ class Plan:
     def combine_inputs(self, method: str) -> list[Path]:
         """Return the files that the combination of a method's lanes needs."""
         return [self.store("data"), self.store("simulation")] + [
-            self.weights(group, iteration, 2)
+            self.final_weights(group, iteration)
             for pass_ in self.passes
             for group in self.lane_groups(method, pass_)
             for iteration in self.iterations
@@ -431,7 +458,7 @@ class Plan:
     def networks_per_pass(self, method: str) -> int:
         """Return the number of trainings of one pass of a method."""
         settings = self.config.methods[method]
-        return 2 * len(self.iterations) * settings.lanes * settings.members
+        return len(self.steps) * len(self.iterations) * settings.lanes * settings.members
 
 
 def _part(whole: dict, section: str) -> object:
@@ -450,5 +477,5 @@ def _stage(group: Group, iteration: int, step: int) -> dict[str, object]:
         "pass_": group.pass_,
         "group": group.slug,
         "iteration": iteration,
-        "step": step,
+        "step": STEP_NAMES[step],
     }

@@ -1,4 +1,4 @@
-"""OmniFold's two steps as functions of arrays (arXiv:1911.09107; arXiv:2503.20753, section 2).
+"""OmniFold's steps as functions of arrays (arXiv:1911.09107; arXiv:2503.20753, section 2).
 
 Simulated events have a base weight w, detector-level ratios omega and particle-level ratios nu.
 Matched events, misses and fakes are told apart by the two selection flags.
@@ -41,6 +41,16 @@ class Setup:
     sum_data: float
     sum_simulation: float
     absolute: bool
+
+    @property
+    def misses(self) -> np.ndarray:
+        """(n,) bool, unfolded events that do not pass at detector level."""
+        return self.particle & ~self.detector
+
+    @property
+    def fakes(self) -> np.ndarray:
+        """(n,) bool, events that pass at detector level and are not unfolded."""
+        return self.detector & ~self.particle
 
 
 def setup(data: Events, simulation: Events, settings: Unfolding) -> Setup:
@@ -92,7 +102,8 @@ def pull(
 ) -> tuple[np.ndarray, weights.Check]:
     """Return the pull weights nu * omega after step 1.
 
-    Misses keep omega = 1 (`unity`), fakes have nu = 1.
+    Events that do not pass at detector level keep omega = 1; with `misses: conditional_mean`
+    another step follows.
 
     Args:
         setup: selections and sums.
@@ -103,8 +114,9 @@ def pull(
         where: names the step in messages.
     """
     base = setup.scale * setup.weight * push
-    omega, clipped = _ratios(setup, setup.detector, logits, setup.sum_data, base, aggregate, clip)
     chosen = setup.detector
+    yields = setup.sum_data / float(base[chosen].sum()) if setup.absolute else 1.0
+    omega, clipped = _ratios(chosen, logits, yields, base, aggregate, clip)
     check = weights.check(base[chosen], (base * omega)[chosen], omega[chosen], clipped, where)
     return push * omega, check
 
@@ -124,23 +136,69 @@ def push(
     """
     base = setup.scale * setup.weight
     chosen = setup.particle
-    target = float((base * pull)[chosen].sum())
-    nu, clipped = _ratios(setup, chosen, logits, target, base, aggregate, clip)
+    yields = _mean(pull, base, chosen) if setup.absolute else 1.0
+    nu, clipped = _ratios(chosen, logits, yields, base, aggregate, clip)
     check = weights.check(base[chosen], (base * nu)[chosen], nu[chosen], clipped, where)
     return nu, check
 
 
-def _ratios(
+def conditional_mean(
     setup: Setup,
+    before: np.ndarray,
+    learned: np.ndarray,
     chosen: np.ndarray,
     logits: np.ndarray,
-    sum_a: float,
+    aggregate: str,
+    clip: float,
+    where: str,
+) -> tuple[np.ndarray, weights.Check]:
+    """Return weights, those of misses or fakes multiplied by the mean of a ratio at their inputs.
+
+    The mean over matched events is E[r | inputs] = (W_A / W_B) p_A / p_B with weights w r in class
+    A and w in class B. It carries its yield in either mode of normalisation.
+
+    Args:
+        setup: selections and sums.
+        before: (n,) weights that the step starts from.
+        learned: (n,) the ratio r, read where events are matched.
+        chosen: (n,) bool, the events to multiply.
+        logits: (members, n) logits of class A against class B; read where `chosen`.
+        aggregate: how members are combined.
+        clip: largest magnitude of a logit.
+        where: names the step in messages.
+
+    Raises:
+        InputError: no event is chosen.
+    """
+    if not np.any(chosen):
+        raise InputError(
+            f"{where}: the simulation has no such events that a conditional mean could apply to. "
+            "Set unfolding.misses (step 1b) or unfolding.fakes (step 2b) to unity."
+        )
+    base = setup.scale * setup.weight
+    yields = _mean(learned, base, setup.detector & setup.particle)
+    ratios, clipped = _ratios(chosen, logits, yields, base * before, aggregate, clip)
+    after = before * ratios
+    check = weights.check(
+        (base * before)[chosen], (base * after)[chosen], ratios[chosen], clipped, where
+    )
+    return after, check
+
+
+def _mean(ratio: np.ndarray, base: np.ndarray, chosen: np.ndarray) -> float:
+    """Return W_A / W_B of a step that learns `ratio` from chosen events of weights `base`."""
+    return float((base * ratio)[chosen].sum()) / float(base[chosen].sum())
+
+
+def _ratios(
+    chosen: np.ndarray,
+    logits: np.ndarray,
+    yields: float,
     base: np.ndarray,
     aggregate: str,
     clip: float,
 ) -> tuple[np.ndarray, int]:
     """Return the combined ratio of the chosen events, 1 for all others, and the clip count."""
-    yields = sum_a / float(base[chosen].sum()) if setup.absolute else 1.0
     pairs = [weights.ratio(row[chosen], clip, yields) for row in logits]
     result = np.ones(len(chosen))
     stacked = np.stack([ratio for ratio, _ in pairs])
