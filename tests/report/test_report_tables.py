@@ -109,6 +109,15 @@ def test_missing_networks_are_problems(study):
     assert len(problems) == 2
 
 
+def test_networks_of_conditional_means_are_missed_too(study):
+    record = json.loads((study / "study.json").read_text())
+    record["steps"] = ["1", "1b", "2"]
+    (study / "study.json").write_text(json.dumps(record))
+    problems = ReportTables.read(study).problems
+    assert problems[0].startswith("timing.csv lacks 100 of 300 networks: ")
+    assert "step 1b" in problems[0]
+
+
 def test_coordinates_written_as_decimals_are_understood(study):
     # pandas writes 1.0 for 1 where pre-training rows leave the column empty
     for name in ("timing", "histories"):

@@ -237,3 +237,4 @@ def test_data_without_particle_level_and_conditional_means(tmp_path):
     assert set(steps[steps.step == "1b"].events) == {"25"}
     assert set(steps[steps.step == "2b"].events) == {"200"}
     assert " lacks " not in report
+    assert "learns the mean step-1 ratio" in report

@@ -12,7 +12,7 @@ STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"}
 
 def step_number(name: str) -> int:
     """Return the number of the step with this name."""
-    return next(number for number, known in STEP_NAMES.items() if known == name)
+    return {known: number for number, known in STEP_NAMES.items()}[name]
 
 
 def level(step: int) -> str:
