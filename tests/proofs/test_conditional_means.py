@@ -17,7 +17,7 @@ from proof_chain import unfold_accepted
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 SEED = 3
-SIMULATED = 16_000  # events in the fiducial region
+SIMULATED = 12_000  # events in the fiducial region
 LUMINOSITY = 0.5  # of the data over that of the simulation
 CROSS_SECTION = 0.7  # of the data over that of the simulation
 TRUTH = (0.3, 0.9)  # mean and width of the data; the simulation has 0 and 1
