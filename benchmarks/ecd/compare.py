@@ -1,0 +1,221 @@
+"""ECD against Adam on six observables with exactly known densities; see README.md beside this.
+
+Run in the project's root: `python benchmarks/ecd/compare.py --seeds 10`. Trainings are added to
+runs.csv one by one, those that are there already are not repeated, and table.csv sums them up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from omniflow.config.schema import Training
+from omniflow.files import write_csv
+from omniflow.training import runtime
+from omniflow.training.ecd import ECD, constants
+from omniflow.training.losses import LOSSES
+
+TRAIN, HELD_OUT, TEST = 200_000, 40_000, 100_000
+BATCH, EPOCHS = 2000, 8
+WIDTHS, DROPOUT = (64, 128, 64), 0.1
+FOLDER = Path(__file__).parent
+
+# Mixtures of two Gaussians in six dimensions: shares, means and correlations.
+_SIX = np.arange(6)
+_MC = (0.6, np.zeros(6), np.array([0.8, 0.9, -0.6, 0.5, 0.3, -0.4]), 0.5)
+_DATA = (0.55, np.array([0.12, -0.1, 0.08, 0.1, -0.06, 0.05]), _MC[2] * 1.15, 0.55)
+
+
+def _parts(model: tuple) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    share, centre, distance, correlation = model
+    first = correlation ** np.abs(_SIX[:, None] - _SIX)
+    second = 0.7 * (0.2 * np.ones((6, 6)) + 0.8 * np.eye(6))
+    return [(share, centre, first), (1 - share, centre + distance, second)]
+
+
+def draw(model: tuple, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return n points (n, 6)."""
+    (share, mean, first), (_, other, second) = _parts(model)
+    points = rng.normal(size=(n, 6))
+    in_first = rng.random(n) < share
+    return np.where(
+        in_first[:, None],
+        mean + points @ np.linalg.cholesky(first).T,
+        other + points @ np.linalg.cholesky(second).T,
+    )
+
+
+def log_density(model: tuple, y: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the density at y (n, 6)."""
+    terms = []
+    for share, mean, covariance in _parts(model):
+        root = np.linalg.cholesky(covariance)
+        distance = (np.linalg.solve(root, (y - mean).T) ** 2).sum(axis=0)
+        terms.append(math.log(share) - np.log(np.diag(root)).sum() - 0.5 * distance)
+    return np.logaddexp(*terms) - 3 * math.log(2 * math.pi)
+
+
+def observables(y: np.ndarray) -> np.ndarray:
+    """Return skewed observables (n, 6), by monotonous functions that leave the ratio as it is."""
+    return np.stack(
+        [
+            np.exp(0.4 * y[:, 0]),
+            np.logaddexp(0, y[:, 1]),
+            np.exp(0.3 * y[:, 2]),
+            np.sinh(0.7 * y[:, 3]),
+            1 / (1 + np.exp(-y[:, 4])),
+            np.exp(0.5 * y[:, 5]),
+        ],
+        axis=1,
+    )
+
+
+def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return inputs (n, 6), labels (1: data) and exact log ratios (n,), half from each model."""
+    rng = np.random.default_rng([2501, seed])
+    y = np.concatenate([draw(_DATA, n // 2, rng), draw(_MC, n // 2, rng)])
+    label = np.repeat([1.0, 0.0], n // 2)
+    order = rng.permutation(n)
+    exact = log_density(_DATA, y) - log_density(_MC, y)
+    return observables(y)[order], label[order], exact[order]
+
+
+class Data:
+    """The three samples, inputs scaled by the first."""
+
+    def __init__(self) -> None:
+        """Draw them."""
+        sizes = (TRAIN, HELD_OUT, TEST)
+        drawn = [sample(n, seed) for seed, n in enumerate(sizes)]
+        mean, spread = drawn[0][0].mean(axis=0), drawn[0][0].std(axis=0)
+        self.train, self.held_out, self.test = (
+            (((x - mean) / spread).astype(np.float32), label, exact) for x, label, exact in drawn
+        )
+
+
+def network(loss: str, seed: int) -> keras.Model:
+    """Return the network, Glorot-uniform, with one output."""
+    keras.utils.set_random_seed(seed)
+    x = inputs = keras.Input((6,))
+    for width in WIDTHS:
+        x = keras.layers.Dropout(DROPOUT)(keras.layers.Dense(width, "relu")(x))
+    head = keras.layers.Dense(1, bias_initializer=keras.initializers.Constant(LOSSES[loss].neutral))
+    return keras.Model(inputs, head(x)[:, 0])
+
+
+def optimiser(name: str, rate: float, loss: str, model: keras.Model, seed: int) -> object:
+    """Return Adam with a learning rate, or ECD with dt_hat and defaults from the run."""
+    if name == "adam":
+        return keras.optimizers.Adam(rate)
+    settings = Training(optimizer="ecd", loss=loss, ecd={"dt_hat": rate})
+    shapes = [v.shape for v in model.trainable_variables if len(v.shape) == 2]
+    variance = sum(2 * math.prod(shape) / sum(shape) for shape in shapes)
+    made = constants(settings, EPOCHS * (TRAIN // BATCH), variance, seed)
+    return ECD(made.dt, made.eta, made.f0)
+
+
+def train(data: Data, loss: str, name: str, rate: float, seed: int) -> dict[str, float]:
+    """Train one network; return errors of the epoch with the lowest held-out loss."""
+    begin = time.perf_counter()
+    model, kind = network(loss, seed), LOSSES[loss]
+    optimizer = optimiser(name, rate, loss, model, seed)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def update(x: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            z = model(x, training=True)
+            value = kind.total(z, label / BATCH, (1 - label) / BATCH)
+        gradients = tape.gradient(value, model.trainable_variables)
+        more = {"loss": value} if name == "ecd" else {}
+        optimizer.apply(gradients, model.trainable_variables, **more)
+        return value
+
+    def output(x: np.ndarray) -> np.ndarray:
+        parts = [forward(x[first : first + 20_000]) for first in range(0, len(x), 20_000)]
+        return np.concatenate([part.numpy() for part in parts]).astype(float)
+
+    forward = tf.function(lambda x: model(x, training=False))
+    rng = np.random.default_rng(seed)
+    x, label, _ = data.train
+    best = (math.inf, 0, model.get_weights())
+    for epoch in range(1, EPOCHS + 1):
+        for index in rng.permutation(TRAIN).reshape(-1, BATCH):
+            update(tf.constant(x[index]), tf.constant(label[index]))
+        held, true = data.held_out[:2]
+        cost_a, cost_b = kind.values(output(held))
+        value = float(np.mean(true * cost_a + (1 - true) * cost_b))
+        if value < best[0]:
+            best = (value, epoch, model.get_weights())
+    model.set_weights(best[2])
+    found, exact = kind.log_ratio(output(data.test[0])), data.test[2]
+    return {
+        "mae": float(np.mean(np.abs(np.exp(found) - np.exp(exact)))),
+        "mae_log": float(np.mean(np.abs(found - exact))),
+        "held_out_loss": best[0],
+        "best_epoch": best[1],
+        "seconds": time.perf_counter() - begin,
+    }
+
+
+def table(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return mean and standard deviation over seeds, as E's table III."""
+    groups = runs.groupby(["loss", "optimizer", "rate"], sort=False)
+    found = groups.agg(
+        seeds=("seed", "count"),
+        mae=("mae", "mean"),
+        mae_spread=("mae", "std"),
+        mae_log=("mae_log", "mean"),
+        mae_log_spread=("mae_log", "std"),
+        held_out_loss=("held_out_loss", "mean"),
+        best_epoch=("best_epoch", "mean"),
+        seconds=("seconds", "mean"),
+    )
+    return found.reset_index()
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
+    parser.add_argument("--adam", nargs="*", type=float, default=[1e-3], help="learning rates")
+    parser.add_argument("--ecd", nargs="*", type=float, default=[1.0], help="values of dt_hat")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="start no more after")
+    given = parser.parse_args()
+    runtime.configure(1)
+    path, begin = FOLDER / "runs.csv", time.monotonic()
+    data = Data()
+    rates = [("ecd", rate) for rate in given.ecd] + [("adam", rate) for rate in given.adam]
+    for seed, loss, (name, rate) in itertools.product(range(given.seeds), given.losses, rates):
+        if (loss, name, rate, seed) in _known(path):
+            continue
+        if time.monotonic() - begin > 60 * given.minutes:
+            break
+        row = {"loss": loss, "optimizer": name, "rate": rate, "seed": seed}
+        row |= train(data, loss, name, rate, seed)
+        # One line at a time, so that several processes may share the file.
+        text = pd.DataFrame([row]).to_csv(index=False, header=not path.is_file())
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+        print(text, end="", flush=True)
+        write_csv(table(pd.read_csv(path)), FOLDER / "table.csv")
+
+
+def _known(path: Path) -> set[tuple]:
+    if not path.is_file():
+        return set()
+    runs = pd.read_csv(path)
+    return set(zip(runs.loss, runs.optimizer, runs.rate, runs.seed, strict=True))
+
+
+if __name__ == "__main__":
+    main()
