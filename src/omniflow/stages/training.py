@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def pretrain(plan: Plan, model: int) -> None:
                 job.write_history([record], folder / "history.json")
 
 
-class _Networks:
+class _Networks(ABC):
     """One architecture, its trainer, and where networks start."""
 
     def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
@@ -109,9 +110,9 @@ class _Networks:
         """Whether this process is the one that writes."""
         return self.ranks.rank == 0
 
+    @abstractmethod
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training."""
-        raise NotImplementedError
 
     def start(self, network: Network, attempt: int = 0) -> Start:
         """Return newly drawn weights and a record of where they come from."""
