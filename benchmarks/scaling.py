@@ -46,16 +46,14 @@ def main() -> None:
 
 def networks(folder: Path, rounds: int, threads: int) -> None:
     """Print the cost of one job of several networks."""
-    plans = {}
-    for count in NETWORKS:
-        plans[count] = studies.make(
+    plans = {
+        count: _repeated(
             folder / str(count),
-            training=_training(3),
             methods={"parallel": {"lanes": count}} if count > 1 else {"none": {}},
             execution={"networks_per_job": count, "threads": threads},
         )
-        events = {role: studies.repeated(role, RECORDS) for role in studies.FILES}
-        studies.write(plans[count], events, ("detector",))
+        for count in NETWORKS
+    }
     jobs = measure(plans, rounds)
     print("\n| networks in a job | job, s | relative to one network | waiting for input |")
     print("|---|---|---|---|")
@@ -108,15 +106,10 @@ def ranks(folder: Path, rounds: int, threads: int) -> None:
     if not studies.HOROVODRUN.is_file():
         print("\nRanks are left out: Horovod is not installed (envs/build_horovod.sh).")
         return
-    plans = {}
-    for count in RANKS:
-        plans[count] = studies.make(
-            folder / str(count),
-            training=_training(3),
-            execution={"ranks": count, "threads": threads},
-        )
-        events = {role: studies.repeated(role, RECORDS) for role in studies.FILES}
-        studies.write(plans[count], events, ("detector",))
+    plans = {
+        count: _repeated(folder / str(count), execution={"ranks": count, "threads": threads})
+        for count in RANKS
+    }
     jobs = measure(plans, rounds)
     print("\n| ranks | training, events/s | relative to one rank |\n|---|---|---|")
     for count, found in jobs.items():
@@ -155,6 +148,14 @@ def waiting(found: list[Job]) -> str:
 
 def _per_event(job: Job) -> float:
     return job.epoch / job.events
+
+
+def _repeated(folder: Path, **sections: dict) -> Plan:
+    """Write RECORDS of each sample, those of tests/data over and over."""
+    plan = studies.make(folder, training=_training(3), **sections)
+    events = {role: studies.repeated(role, RECORDS) for role in studies.FILES}
+    studies.write(plan, events, ("detector",))
+    return plan
 
 
 def _synthetic(
