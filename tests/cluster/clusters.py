@@ -169,8 +169,8 @@ def drain():
 def checkpoints(folder):
     """Where the trainings of a study stand, by lane and step; outputs are no longer here."""
     found = {}
-    for path in (folder / "results" / "small" / "checkpoints").rglob("iteration-*.h5"):
-        with suppress(OSError):  # it is written anew, or removed, meanwhile
+    with suppress(OSError):  # files are written anew, and removed, meanwhile
+        for path in (folder / "results" / "small" / "checkpoints").rglob("iteration-*.h5"):
             words = path.stem.split("-")  # iteration-1-step-1-lane-0-...
             with h5py.File(path) as h5file:
                 found[int(words[5]), int(words[3])] = json.loads(h5file["progress"][()])
