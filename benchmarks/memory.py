@@ -74,7 +74,7 @@ def train(folder: Path) -> None:
     from omniflow.training import runtime
 
     runtime.configure(1)
-    from omniflow.config.schema import Classifier, Training
+    from omniflow.config.training import Classifier, Training
     from omniflow.events.batches import Part, Source
     from omniflow.events.features import Features
     from omniflow.models import registry

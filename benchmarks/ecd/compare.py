@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 from omniflow.files import write_csv
 from omniflow.training import runtime
 from omniflow.training.ecd import ECD, constants

@@ -1,7 +1,8 @@
 import pytest
 
 from omniflow.config import validate
-from omniflow.config.schema import Classifier, Method, Training, Unfolding
+from omniflow.config.training import Classifier, Training
+from omniflow.config.unfolding import Method, Unfolding
 from omniflow.errors import ConfigError
 
 PYTHIA = {"source": "pythia", "events": 1000, "seed": 3}

@@ -8,7 +8,8 @@ import hist
 import numpy as np
 import pytest
 
-from omniflow.config.schema import DEFAULT_OBSERVABLES, Config
+from omniflow.config.observables import DEFAULT_OBSERVABLES
+from omniflow.config.schema import Config
 from omniflow.errors import ConfigError, InputError
 from omniflow.evaluation import observables
 from omniflow.events.sample import Level

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow.config.schema import H1Sample, PythiaSample
+from omniflow.config.samples import H1Sample, PythiaSample
 from omniflow.errors import InputError
 from omniflow.events import h1, store
 from omniflow.events.ingest import ingest

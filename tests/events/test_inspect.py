@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from omniflow.config.schema import H1Sample
+from omniflow.config.samples import H1Sample
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest

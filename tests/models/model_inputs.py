@@ -7,7 +7,7 @@ import numpy as np
 import slow_pet
 from slow_pet import dense, gelu, nearest
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 from omniflow.models import registry
 
 PARTICLE, EVENT, NEIGHBOURS = 4, 3, 3

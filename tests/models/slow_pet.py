@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 
 Weights = dict[str, np.ndarray]
 Event = dict[str, np.ndarray]  # particles (N, F), neighbours (N, K) with -1 for none, event (E,)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from slow_pet import nearest
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 from omniflow.models import registry
 
 KINDS = ("pet", "deepsets", "mlp")

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow.config.schema import PythiaSample
+from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Level
 
 DATA = Path(__file__).parents[1] / "data"

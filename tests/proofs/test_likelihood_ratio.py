@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from proof_chain import column
 
-from omniflow.config.schema import Classifier, Training
+from omniflow.config.training import Classifier, Training
 from omniflow.events.batches import Source
 from omniflow.events.features import build, fit_scaling
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from omniflow.config.schema import Classifier, Training
+from omniflow.config.training import Classifier, Training
 from omniflow.events.batches import Source
 from omniflow.events.features import Features
 from omniflow.events.neighbours import nearest

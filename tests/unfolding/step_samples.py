@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from omniflow.config.schema import Unfolding
+from omniflow.config.unfolding import Unfolding
 from omniflow.events.sample import Events, Level
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from omniflow.config import validate
-from omniflow.config.schema import Classifier, H1Sample
+from omniflow.config.samples import H1Sample
+from omniflow.config.training import Classifier
 from omniflow.models import registry
 from omniflow.unfolding.estimate import (
     EVALUATION,

@@ -24,7 +24,7 @@ PAGE_FILE = Path("docs", "configuration.md")
 _HEAD = """\
 # Configuration
 
-<!-- Generated from src/omniflow/config/schema.py by `python -m omniflow.config.document`; do not
+<!-- Generated from src/omniflow/config/ by `python -m omniflow.config.document`; do not
 edit. -->
 
 One YAML file describes a study. Keys without a default are required; unknown keys are errors that

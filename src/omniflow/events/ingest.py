@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omniflow.config.schema import H1Sample, PythiaSample, Sample
+from omniflow.config.samples import H1Sample, PythiaSample, Sample
 from omniflow.errors import InputError
 from omniflow.events import h1, store
 from omniflow.events.checks import check

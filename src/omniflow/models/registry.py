@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 from omniflow.models.pet import PET
 from omniflow.models.sets import MLP, DeepSets
 

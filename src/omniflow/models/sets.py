@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 from omniflow.models.layers import gelu, head, masked_mean
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from omniflow.config.schema import PythiaSample
+from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Events
 
 # HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.

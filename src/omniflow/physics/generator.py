@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from omniflow.config.schema import PythiaSample
+from omniflow.config.samples import PythiaSample
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
 from omniflow.physics.dis import (

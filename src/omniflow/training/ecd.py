@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 from omniflow.training.losses import LOSSES
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 from omniflow.training.ecd import ECD, Constants
 from omniflow.training.graph import concrete
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from omniflow.config.schema import Classifier
+from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat, Source, flat
 from omniflow.events.features import Features
 from omniflow.training import compiler

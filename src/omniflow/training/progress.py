@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
 from omniflow.training.checkpoint import Checkpoint, State

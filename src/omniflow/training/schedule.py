@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 
 
 def learning_rate(settings: Training, update: int, updates_per_epoch: int, factor: float) -> float:

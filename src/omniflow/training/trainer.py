@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from omniflow.config.schema import Training
+from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
 from omniflow.models import registry

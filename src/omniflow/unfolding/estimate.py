@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.config.schema import Classifier, Sample
+from omniflow.config.samples import Sample
+from omniflow.config.training import Classifier
 from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
 

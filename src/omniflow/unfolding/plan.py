@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.schema import Config, Method, Sample
+from omniflow.config.samples import Sample
+from omniflow.config.schema import Config
+from omniflow.config.unfolding import Method
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import (
     FAKES,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omniflow.config.schema import Unfolding
+from omniflow.config.unfolding import Unfolding
 from omniflow.errors import InputError
 from omniflow.events.sample import Events
 from omniflow.unfolding import combine as combination

@@ -1,0 +1,84 @@
+"""Configuration of the input events."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from omniflow.config.section import Positive, Section
+
+
+class PythiaSample(Section):
+    """High-Q2 DIS events generated with Pythia 8 and a parametrised detector."""
+
+    source: Literal["pythia"]
+    events: Positive = Field(description="Generated records (about half pass the detector cuts).")
+    seed: int = Field(ge=1, le=900_000_000, description="Seed of the generator and the detector.")
+    shower: Literal["simple", "vincia"] = Field("simple", description="Parton shower model.")
+    pdf: int = Field(13, ge=1, le=22, description="Pythia's PDF:pSet of the proton.")
+    factorisation_scale: float = Field(
+        1.0, gt=0, description="Pythia's SigmaProcess:factorMultFac, factor on the squared scale."
+    )
+    lepton: Literal["positron", "electron"] = Field("positron", description="Beam lepton.")
+    settings: tuple[str, ...] = Field(
+        (), description="Further Pythia settings, one `Key:name = value` each, applied last."
+    )
+
+    @field_validator("settings")
+    @classmethod
+    def _settings_are_assignments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for line in value:
+            if not re.fullmatch(r"[A-Za-z0-9:()]+ *= *\S.*", line):
+                raise ValueError(f"{line!r} is not of the form 'Key:name = value'")
+        return value
+
+
+class H1Sample(Section):
+    """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
+
+    source: Literal["h1"]
+    files: tuple[str, ...] = Field(
+        min_length=1, description="HDF5 files, read in this order as one sample."
+    )
+    events: Positive | None = Field(None, description="Use only the first so many records.")
+    skip: int = Field(0, ge=0, description="Leave out the first so many records.")
+
+
+Sample = Annotated[PythiaSample | H1Sample, Field(discriminator="source")]
+
+
+class Pretraining(Section):
+    """The two samples that a pre-trained classifier learns to separate at detector level."""
+
+    numerator: Sample = Field(description="Class A (label 1).")
+    denominator: Sample = Field(description="Class B (label 0).")
+    allow_overlap: bool = Field(
+        False,
+        description="Permit events that also stand in data or simulation, as in the paper; "
+        "pre-trained networks have then seen what they are trained on later.",
+    )
+
+
+class Samples(Section):
+    """Input events: data (or pseudo-data), simulation, and a pair for pre-training."""
+
+    data: Sample = Field(description="Data to unfold; pseudo-data keep their truth for the report.")
+    simulation: Sample = Field(description="Simulated events with both levels.")
+    pretraining: Pretraining | None = Field(
+        None, description="Needed by methods that start from a pre-trained network."
+    )
+
+
+def share_events(a: PythiaSample | H1Sample, b: PythiaSample | H1Sample) -> bool:
+    """Return whether two samples share events as far as their configuration tells."""
+    if isinstance(a, PythiaSample) and isinstance(b, PythiaSample):
+        return a.model_dump(exclude={"events"}) == b.model_dump(exclude={"events"})
+    if isinstance(a, H1Sample) and isinstance(b, H1Sample):
+        if a.files == b.files:  # records are counted over the files in order
+            ends = [s.skip + s.events if s.events else math.inf for s in (a, b)]
+            return a.skip < ends[1] and b.skip < ends[0]
+        return bool(set(a.files) & set(b.files))
+    return False

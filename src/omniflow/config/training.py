@@ -1,0 +1,121 @@
+"""Configuration of the networks and their training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omniflow.config.section import Positive, Rate, Section
+
+
+class Classifier(Section):
+    """Architecture of every network of the study."""
+
+    kind: Literal["pet", "deepsets", "mlp"] = Field(
+        "pet", description="Point-edge transformer, deep sets, or MLP on event features alone."
+    )
+    width: int = Field(64, ge=4, description="Width D of particle features and hidden layers.")
+    heads: Positive = Field(4, description="Attention heads (pet); must divide the width.")
+    blocks: Positive = Field(4, description="Transformer blocks (pet) or hidden layers.")
+    class_blocks: Positive = Field(2, description="Class-attention blocks (pet).")
+    neighbours: Positive = Field(5, description="Neighbours K of the local embedding (pet).")
+    layer_scale: float = Field(1e-3, gt=0, description="Initial LayerScale (pet).")
+    features: Literal["dis", "dis_sums", "plain"] = Field(
+        "dis",
+        description="`dis`: the 7 particle and 5 event features of DIS events; "
+        "`dis_sums`: also multiplicity and summed momentum of all particles; "
+        "`plain`: the columns of the event store as they are, standardised.",
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Classifier:
+        if self.kind == "pet" and self.width % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide width ({self.width})")
+        return self
+
+
+class ECD(Section):
+    """The energy-conserving optimiser (arXiv:2501.18419)."""
+
+    dt_hat: float = Field(
+        0.1, gt=0, description="Step in units of the typical distance from the minimum; 0.1 to 1."
+    )
+    eta: Literal["auto"] | Annotated[float, Field(gt=0)] = Field(
+        "auto",
+        description="Concentration near the minimum. `auto`: (updates x dt_hat)^2 over the summed "
+        "variance of newly drawn weights, with the updates of `epochs` epochs.",
+    )
+    f0: Literal["auto"] | float = Field(
+        "auto",
+        description="Offset of the loss, which no batch may reach. `auto`: one below the loss of "
+        "an uninformed network (ln 2 - 1 for `bce`, -1 for `mlc`).",
+    )
+    nu_hat: float = Field(
+        0.0, ge=0, description="Size of the random bounces of the direction; 0 to 1e-6."
+    )
+
+
+class Training(Section):
+    """Training of every network."""
+
+    loss: Literal[
+        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
+    ] = Field(
+        "bce_logistic",
+        description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
+        "or maximum-likelihood classifier, and how the network's output becomes f.",
+    )
+    optimizer: Literal["lion", "adamw", "adam", "sgd", "ecd"] = Field(
+        "lion",
+        description="Optimiser. `ecd` has its own section, and none of learning rate, momenta, "
+        "schedule, warm-up, weight decay and clipping acts on it.",
+    )
+    ecd: ECD = Field(ECD(), description="Settings of the optimiser `ecd`.")
+    learning_rate: Rate = Field(2e-5, description="Peak learning rate.")
+    weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (lion, adamw).")
+    beta_1: float = Field(0.95, ge=0, lt=1, description="First momentum of the optimiser.")
+    beta_2: float = Field(0.99, ge=0, lt=1, description="Second momentum of the optimiser.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine", description="Learning rate after the warm-up; cosine falls to 1% of the peak."
+    )
+    warmup_epochs: float = Field(
+        3.0, ge=0, description="Linear warm-up from 0 to the peak learning rate."
+    )
+    batch_size: Positive = Field(256, description="Events per update.")
+    scale_with_ranks: Literal["none", "sqrt", "linear"] = Field(
+        "none",
+        description="`none`: batches and learning rate are what they are, and the result does not "
+        "depend on `execution.ranks`. Otherwise `batch_size` is per rank, and the learning rate "
+        "grows with the square root of the number of ranks, or linearly.",
+    )
+    micro_batches: Positive = Field(
+        4,
+        description="Each batch is sorted by multiplicity, cut into so many parts padded to their "
+        "own maximum, and their gradients are summed; 1 pads the whole batch alike.",
+    )
+    epochs: Positive = Field(100, description="Maximum number of epochs.")
+    patience: Positive = Field(
+        10, description="Stop after so many epochs without a lower validation loss."
+    )
+    validation: float = Field(0.2, gt=0, lt=1, description="Fraction of events held out.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Bound of the gradient's global norm.")
+    ema: float = Field(
+        0.999, ge=0, lt=1, description="Momentum of the averaged weights that are used; 0: none."
+    )
+    divergence: float = Field(
+        3.0,
+        gt=1,
+        description="A held-out loss above this factor times ln 2, or times the loss before "
+        "training where that is larger, is divergence. (For `mlc` losses, whose uninformed value "
+        "is 0 and not ln 2, the first bound is lower by ln 2.)",
+    )
+    restarts: int = Field(
+        1,
+        ge=0,
+        description="A network that diverges, or whose loss is not finite, is trained anew with "
+        "other random numbers, at most so often; the report tells.",
+    )
+    logit_clip: float = Field(
+        15.0, gt=0, description="Logits are clipped at this magnitude before exp (counted)."
+    )

@@ -1,0 +1,75 @@
+"""Configuration of OmniFold and of the strategies to compare."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from omniflow.config.section import Combination, Positive, Rate, Section
+
+
+class Restart(Section):
+    """How iteration n + 1 starts from iteration n."""
+
+    network: Literal["warm", "cold"] = Field(
+        "warm",
+        description="`warm`: from the same network of the previous iteration; "
+        "`cold`: from the start policy again.",
+    )
+    rate_factor: Rate = Field(
+        1.0, description="Learning rate from the second iteration on, relative to the first."
+    )
+    split: Literal["fixed", "fresh"] = Field(
+        "fresh",
+        description="Training and validation events from iteration to iteration. With `fixed` the "
+        "same held-out events stop every iteration and pull the result to their own fluctuations.",
+    )
+
+
+class Unfolding(Section):
+    """OmniFold's iterations and its treatment of acceptance and normalisation."""
+
+    iterations: Positive = Field(5, description="OmniFold iterations.")
+    particle_level: Literal["all", "pass_gen"] = Field(
+        "all",
+        description="Unfold all generated records, or only those in the fiducial region "
+        "(the others are fakes where they pass at detector level).",
+    )
+    normalization: Literal["absolute", "shape"] = Field(
+        "absolute", description="Whether the result carries a yield or only a shape."
+    )
+    scale: Literal["detector"] | Annotated[float, Field(gt=0)] = Field(
+        "detector",
+        description="Factor s on the simulation: `detector` makes both detector-level sums "
+        "agree; a number is used as it is (the luminosity ratio).",
+    )
+    misses: Literal["unity", "conditional_mean"] = Field(
+        "unity",
+        description="Step-1 ratio of misses: 1, or the mean ratio of matched events with the same "
+        "particle level, learned by one more training per network and iteration.",
+    )
+    fakes: Literal["unity", "conditional_mean"] = Field(
+        "unity",
+        description="Push weight of fakes: 1, or the mean weight of matched events with the same "
+        "detector level, learned by one more training per network and iteration.",
+    )
+    restart: Restart = Field(Restart(), description="From iteration to iteration.")
+
+
+class Method(Section):
+    """An unfolding strategy: lanes x members and a start policy."""
+
+    lanes: Positive = Field(1, description="Complete OmniFold runs, combined at the end.")
+    members: Positive = Field(1, description="Networks per step, aggregated before the next step.")
+    aggregate: Combination = Field("mean", description="Aggregation of the members of a step.")
+    start: Literal["scratch", "pretrained", "backbone"] = Field(
+        "scratch",
+        description="`pretrained` loads backbone and head, `backbone` draws a new head.",
+    )
+
+    @model_validator(mode="after")
+    def _truncation_needs_members(self) -> Method:
+        if self.aggregate == "truncated_mean" and self.members < 3:
+            raise ValueError("aggregate: truncated_mean needs at least 3 members")
+        return self
