@@ -3,16 +3,18 @@
     python benchmarks/scaling.py [networks] [events] [particles] [ranks] [--rounds N] [--threads N]
 
 Every measurement is a real training job of step 1 (`omniflow.stages.training.train_block`) that
-reads its events from memory-mapped files. The points of a table take turns, round after round, and
-ratios are taken within a round; tables give their median, lowest and highest. See
-benchmarks/README.md.
+reads its events from memory-mapped files. The points of a table take turns, round after round (of
+`events`, they work beside a reference), and ratios are taken within a round; tables give their
+median, lowest and highest. See benchmarks/README.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import studies
@@ -24,6 +26,7 @@ NETWORKS = (1, 5)
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 PLAIN = {"features": "plain"}
+REFERENCE = 100_000
 FEW = 4  # particles per event where events are many
 RANKS = (1, 2)
 PARTICLES = (5, 10, 20, 40, 80, 132)
@@ -66,22 +69,29 @@ def networks(folder: Path, rounds: int, threads: int) -> None:
 
 
 def events(folder: Path, rounds: int, threads: int) -> None:
-    """Print the cost per event against the number of events."""
-    plans = {}
-    for count in EVENTS:
-        plans[count] = _synthetic(
-            folder / str(count), count, FEW, max(1, 200_000 // count), threads, PLAIN
-        )
-    jobs = measure(plans, rounds)
+    """Print the cost per event against the number of events, each beside REFERENCE events.
+
+    Long jobs and short ones would see another machine; those side by side see the same.
+    """
     print("\n| events | on disk, MB | epoch, s | relative cost per event | waiting for input |")
     print("|---|---|---|---|---|")
-    for count, found in jobs.items():
+    for count in EVENTS:
+        work = max(2 * count, 200_000)
+        plans = {
+            name: _synthetic(folder / f"{count}-{name}", n, FEW, work // n, threads, PLAIN)
+            for name, n in (("measured", count), ("reference", REFERENCE))
+        }
+        with ThreadPoolExecutor(len(plans)) as pool:
+            pairs = [list(pool.map(studies.job, plans.values())) for _ in range(rounds)]
+        found, reference = (list(jobs) for jobs in zip(*pairs, strict=True))
         print(
-            f"| {count:,} | {_megabytes(plans[count]):,.0f} | "
+            f"| {count:,} | {_megabytes(plans['measured']):,.0f} | "
             f"{spread([job.epoch for job in found], '{:.2f}')} | "
-            f"{ratios(found, jobs[100_000], _per_event)} | {waiting(found)} |",
+            f"{ratios(found, reference, _per_event)} | {waiting(found)} |",
             flush=True,
         )
+        for plan in plans.values():
+            shutil.rmtree(plan.root)
 
 
 def particles(folder: Path, rounds: int, threads: int) -> None:

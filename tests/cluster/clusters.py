@@ -177,6 +177,14 @@ def checkpoints(folder):
     return found
 
 
+def begun(folder):
+    """Epochs of the trainings that are past their first and not at their end."""
+    states = checkpoints(folder).items()
+    return {
+        key: state["epoch"] for key, state in states if state["epoch"] > 1 and not state["finished"]
+    }
+
+
 def summaries(folder):
     """What the histories of a study say of each network, by lane and step."""
     found = {}

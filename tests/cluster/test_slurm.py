@@ -59,6 +59,23 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
     assert finished == {key: found[key]["seconds"] for key in finished}
 
 
+def test_a_killed_training_goes_on_from_its_checkpoint(slurm, study, reference):
+    begun = {}
+    with clusters.started(study, STEP_1) as process:
+        while not begun and process.poll() is None:
+            if not clusters.wait_for(lambda: clusters.begun(study), process):
+                break
+            for pid in clusters.trainings(study):
+                clusters.kill(pid)
+            clusters.wait_for(lambda: not clusters.trainings(study), process)
+            begun = clusters.begun(study)
+    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+    assert begun, "no training was killed between its first epoch and its last"
+    found = clusters.summaries(study)
+    assert all(found[key]["resumed"] >= 1 for key in begun)
+    _assert_step_1(study, reference)
+
+
 def test_a_cancelled_job_is_submitted_again(slurm, study, reference):
     with clusters.started(study, STEP_1) as process:
         clusters.wait_for(lambda: clusters.trainings(study), process)
