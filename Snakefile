@@ -39,16 +39,16 @@ ENVIRONMENT = (
 
 
 wildcard_constraints:
-    role="data|simulation|pretraining-numerator|pretraining-denominator",
+    role="|".join(PLAN.samples),
     level="detector|particle",
     chain="[a-z0-9-]+",
     pass_=r"\d+",
-    group=r"lanes-\d+-\d+",
+    group=r"(?:[a-z0-9_-]+\.)?lanes-\d+-\d+",
     iteration=r"\d+",
     step="1|1b|2|2b",
     block=r"\d+",
     model=r"\d+",
-    method="[a-z0-9][a-z0-9_-]*",
+    method=r"(?:[a-z0-9_-]+\.)?[a-z0-9][a-z0-9_-]*",
 
 
 # A few seconds and 1 GB at millions of events: a queue would take longer.
@@ -61,6 +61,11 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/results.smk"
+
+
+if PLAN.uncertainty_tables:
+
+    include: "workflow/rules/uncertainties.smk"
 
 
 # What scripts read. It is no rule's output: a change of it must not rerun everything.

@@ -45,6 +45,11 @@ def forecast(plan: Plan, workers: int | None, rate: float | None) -> Iterator[Ta
         f"{_hours(plan, size.seconds)} of training, from {size.rates.source}: {_per_second(size)}. "
         "Patience may stop trainings earlier."
     )
+    if size.variants:
+        yield (
+            f"Of these networks {size.variants:,} are for uncertainties: "
+            f"{len(plan.variants.names) - 1:,} replicas, variations and toys."
+        )
     yield from _wall(plan, found, workers)
     yield from _disk(plan, found)
     for note in plan.notes:

@@ -84,19 +84,16 @@ def unfold(plan: Plan, **events: Events) -> None:
     samples.make_scaling(plan)
     for role in plan.samples:
         samples.make_features(plan, role, "detector")
-    samples.make_features(plan, "simulation", "particle")
+    for role in plan.simulations:
+        samples.make_features(plan, role, "particle")
     if plan.needs_pretraining:
         training.pretrain(plan, 0)
-    for chain in plan.chains:
-        for pass_ in plan.passes:
-            for group in plan.groups(chain, pass_):
-                for iteration in plan.iterations:
-                    for step in plan.steps:
-                        for block in plan.blocks(group, iteration, step):
-                            training.train_block(plan, block)
-                        weights.aggregate(plan, group, iteration, step)
-    for method in plan.config.methods:
-        weights.combine(plan, method)
+    for group, iteration, step in plan.stages():
+        for block in plan.blocks(group, iteration, step):
+            training.train_block(plan, block)
+        weights.aggregate(plan, group, iteration, step)
+    for result in plan.variants.results:
+        weights.combine(plan, result)
 
 
 def unfold_accepted(

@@ -9,6 +9,15 @@ PLANS = {
     "all strategies": lambda: make_plan(),
     "cut lanes": lambda: make_plan(per_job=2),
     "cold": lambda: make_plan(restart={"network": "cold"}),
+    "variants": lambda: make_plan(
+        {"parallel": {"lanes": 2}, "step": {"members": 3}},
+        uncertainties={
+            "methods": ["step", "parallel"],
+            "data_replicas": 2,
+            "toys": 1,
+            "variations": {"model": {"simulation": PYTHIA | {"seed": 5}}},
+        },
+    ),
     "real events": lambda: make_plan(
         {"none": {}}, samples={"data": {"source": "h1", "files": ["a.h5"]}, "simulation": PYTHIA}
     ),

@@ -66,6 +66,14 @@ def _config(folder: Path, data: Path) -> dict:
     }
 
 
+def _uncertainties(folder: Path) -> dict:
+    """Two replicas of the data and a variation, of the method `none`."""
+    with h5py.File(folder / "weights.h5", "w") as file:
+        file["up"] = np.linspace(0.5, 1.5, 1000)
+    weights = {"files": [str(folder / "weights.h5")], "dataset": "up"}
+    return {"data_replicas": 2, "variations": {"model": {"simulation_weights": weights}}}
+
+
 def _snakemake(folder: Path, config: dict, *options: str) -> subprocess.CompletedProcess:
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(config))
@@ -80,6 +88,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     shutil.copy(DATA / "h1_nature.h5", folder / "data.h5")
     config = _config(folder, folder / "data.h5")
+    config["uncertainties"] = _uncertainties(folder)
     result = _snakemake(folder, config)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder, config
@@ -116,7 +125,45 @@ def test_promised_files(study):
     for column in ("low", "high", "truth", "prior"):  # same bins, same inputs
         np.testing.assert_allclose(both[column], both[f"{column}_omnifold"])
     timing = pd.read_csv(root / "timing.csv")
-    assert len(timing) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
+    variants = timing.chain.str.contains(".", regex=False)
+    assert sum(~variants) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
+    assert sum(variants) == 3 * 2  # one pass of one lane, twice
+
+
+def test_uncertainties_of_the_study(study):
+    root = _results(study)
+
+    def q2(name):
+        with h5py.File(root / "histograms" / f"{name}.h5") as file:
+            return file["particle/none/q2/content"][-1]
+
+    covariance = pd.read_csv(root / "covariance.csv")
+    covariance = covariance[(covariance.method == "none") & (covariance.observable == "q2")]
+    nominal, replicas = q2("none"), np.concatenate([q2("data-1.none"), q2("data-2.none")])
+    shift = q2("model.none")[0] - nominal[0]
+    expected = {
+        "data": np.cov(replicas.T),
+        "training": np.cov(nominal.T) / 2,
+        "model": np.outer(shift, shift),
+    }
+    assert np.all(np.abs(shift).sum() > 0)
+    expected["total"] = sum(expected.values())
+    assert set(covariance.block) == set(expected)
+    for block, matrix in expected.items():
+        found = covariance[covariance.block == block].value.to_numpy().reshape(matrix.shape)
+        np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-12, err_msg=block)
+    # The yield of a replica is that of its data, which fluctuates with sqrt(n).
+    with h5py.File(study[0] / "data.h5") as file:
+        seen = file["reco_event_features"][:][:, -1].sum()
+    for name in ("none", "data-1.none", "data-2.none"):
+        with h5py.File(root / "unfolded" / name / "none" / "pass-1.h5") as file:
+            assert abs(file.attrs["sum_data"] - seen) < 5 * np.sqrt(seen)
+    tests = pd.read_csv(root / "chi2.csv")
+    assert set(tests.prediction) == {"truth", "simulation"}
+    assert set(pd.read_csv(root / "coverage.csv").kind) == {"pass"}
+    report = (root / "report.html").read_text(encoding="utf-8")
+    assert 'id="uncertainties"' in report
+    assert "Correlation of none: Q² (q2)" in report
 
 
 def test_files_are_those_that_the_plan_counts(study):
@@ -187,6 +234,15 @@ def test_more_passes_train_only_new_ones(study):
     wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
     assert wildcards
     assert all("pass_=3" in line for line in wildcards)
+
+
+def test_more_replicas_train_only_new_ones(study):
+    folder, config = study
+    changed = config | {"uncertainties": config["uncertainties"] | {"data_replicas": 3}}
+    planned = _snakemake(folder, changed, "--dry-run").stdout
+    wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
+    assert len(wildcards) == 2 * 2  # training and weights of two steps
+    assert all("group=data-3.lanes-0-0" in line for line in wildcards)
 
 
 def test_snakemake_report_carries_ours(study):

@@ -31,9 +31,7 @@ rule combine:
 
 rule histograms:
     input:
-        stores=[PLAN.store("data"), PLAN.store("simulation")],
-        observables=PLAN.observables("simulation"),
-        unfolded=PLAN.pattern("unfolded"),
+        files=lambda wildcards: PLAN.histogram_inputs(wildcards.method),
     output:
         PLAN.pattern("histograms"),
     log:
@@ -87,7 +85,7 @@ rule tables:
 
 rule report:
     input:
-        tables=PLAN.tables,
+        tables=PLAN.tables + PLAN.uncertainty_tables,
     output:
         report(
             PLAN.table("report.html"),

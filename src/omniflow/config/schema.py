@@ -11,6 +11,7 @@ from omniflow.config.observables import Observables
 from omniflow.config.samples import Samples, share_events
 from omniflow.config.section import Combination, Name, Positive, Section
 from omniflow.config.training import Classifier, Training
+from omniflow.config.uncertainties import Uncertainties
 from omniflow.config.unfolding import Method, Unfolding
 
 
@@ -42,6 +43,9 @@ class Config(Section):
         description="Combinations of lanes; the first is the headline. Changing it trains nothing.",
     )
     observables: Observables = Field(Observables(), description="What is compared.")
+    uncertainties: Uncertainties = Field(
+        Uncertainties(), description="Statistical uncertainties, systematic variations and toys."
+    )
     execution: Execution = Field(Execution(), description="Jobs.")
 
     @model_validator(mode="after")
@@ -74,6 +78,24 @@ class Config(Section):
                 raise ValueError(
                     f"samples.{one} and samples.{two} hold the same events; give another seed, "
                     "other files, or other records (skip, events)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _uncertainties_fit(self) -> Config:
+        settings, data = self.uncertainties, self.samples.data
+        for name in settings.methods:
+            if name not in self.methods:
+                raise ValueError(f"uncertainties.methods: there is no method {name!r}")
+        if settings.passes > self.study.passes:
+            raise ValueError("uncertainties.passes is more than study.passes")
+        if settings.toys and data.source != "pythia" and data.events is None:
+            raise ValueError("uncertainties.toys: needs samples.data.events, to take those after")
+        for name, variation in settings.variations.items():
+            pair = (variation.simulation or self.samples.simulation, variation.data or data)
+            if share_events(*pair):
+                raise ValueError(
+                    f"uncertainties.variations.{name}: data and simulation hold the same events"
                 )
         return self
 

@@ -304,6 +304,37 @@ def by_iteration(
 
 
 @_styled
+def uncertainty(
+    observable: ObservableRecord, frame: pd.DataFrame, looks: Mapping[str, Look]
+) -> Figure:
+    """Relative uncertainty per bin of each block of a covariance: columns of `frame` by name."""
+    figure, (axes,) = _panels(height=3.4)
+    edges = edges_of([frame])
+    shown = [100 * on_edges(frame, name, edges) for name in looks]
+    for values, look in zip(shown, looks.values(), strict=True):
+        _step(axes, values, edges, look, linewidth=1.2)
+    _scale(axes, shown, log=False)
+    _ylabel(axes, "Uncertainty [%]")
+    _finish(axes, edges, observable, label=True)
+    return figure
+
+
+@_styled
+def correlation(matrix: np.ndarray) -> Figure:
+    """Correlation of bins, (B, B): blue below 0, red above; NaN where a bin has no variance."""
+    figure, (axes,) = _panels(height=3.4, width=3.8)
+    edges = np.arange(len(matrix) + 1) - 0.5
+    mesh = axes.pcolormesh(edges, edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    figure.colorbar(mesh, ax=axes, ticks=[-1, -0.5, 0, 0.5, 1])
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.tick_params(which="minor", length=0)
+    axes.set_xlabel("Bin")
+    _ylabel(axes, "Bin")
+    return figure
+
+
+@_styled
 def detector(
     observable: ObservableRecord,
     frames: Mapping[str, Mapping[int, pd.DataFrame]],

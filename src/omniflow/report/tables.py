@@ -77,6 +77,7 @@ class Study(_Record):
     samples: tuple[SampleRecord, ...]
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
+    uncertain: tuple[str, ...] = ()
     headline_combine: dict[str, str]
     notes: tuple[str, ...]
 
@@ -131,9 +132,17 @@ COLUMNS: dict[str, dict[str, str]] = {
     | {"seconds": "f", "events_per_second": "f"},
     "weights": {"method": "s", "combine": "s", "pass": "i", "iteration": "i"}
     | dict.fromkeys(["sum", "minimum", "maximum", "mean", "ess", "scale"], "f"),
+    "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
+    | {"bin_i": "i", "bin_j": "i", "value": "f"},
+    "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
+    | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"},
+    "coverage": {"method": "s", "combine": "s", "observable": "s", "kind": "s", "entries": "i"}
+    | dict.fromkeys(["coverage", "coverage_error", "pull_mean", "pull_width"], "f"),
     "steps": {"chain": "s", "pass": "i", "lane": "i", "iteration": "i", "step": "s"}
     | dict.fromkeys(["sum_before", "sum_after", "minimum", "maximum", "ess", "clipped"], "f"),
 }
+# Only where a study has replicas, variations or toys.
+_OPTIONAL = ("covariance", "chi2", "coverage")
 _KEYS = {
     "metrics": [*_RESULT, "bin"],
     "summary": [*_RESULT],
@@ -164,6 +173,9 @@ class ReportTables:
     weights: pd.DataFrame
     steps: pd.DataFrame
     problems: tuple[str, ...] = field(default=())
+    covariance: pd.DataFrame | None = None
+    chi2: pd.DataFrame | None = None
+    coverage: pd.DataFrame | None = None
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportTables:
@@ -175,7 +187,8 @@ class ReportTables:
         """
         folder = Path(folder)
         study = _read_study(folder / "study.json")
-        frames = {name: _read_table(folder / f"{name}.csv", name) for name in COLUMNS}
+        names = [name for name in COLUMNS if study.uncertain or name not in _OPTIONAL]
+        frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
         _check_results(folder, study, frames)
         return cls(study=study, **frames, problems=tuple(_problems(study, frames)))
 

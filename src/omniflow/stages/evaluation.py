@@ -14,8 +14,9 @@ from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.stages import inputs
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import FAKES
+from omniflow.unfolding.coordinates import FAKES, parted
 from omniflow.unfolding.plan import Plan
 
 LEVELS = ("particle", "detector")
@@ -51,16 +52,21 @@ def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
 
 
 def make_histograms(plan: Plan, method: str) -> None:
-    """Write a method's histograms: level / combination / observable / (iteration, pass, bin)."""
-    common = setup(plan)
-    event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
+    """Write a method's histograms: level / combination / observable / (iteration, pass, bin).
+
+    The same of any other result, with the events and weights of its variant.
+    """
+    variant = parted(method)[0]
+    common = setup(plan, variant)
+    event_id = np.asarray(inputs.events(plan, "simulation", variant).event_id)
     position = np.argsort(event_id)
-    simulation = {level: counts(plan, "simulation", level) for level in LEVELS}
+    role = plan.variants.role("simulation", variant)
+    simulation = {level: counts(plan, role, level) for level in LEVELS}
     base = common.scale * common.weight
     with create_h5(plan.histograms(method)) as file:
         for how in plan.combinations(method):
             pieces: dict[tuple[str, str], list[Histogram]] = {}
-            for pass_ in plan.passes:
+            for pass_ in plan.passes_of(method):
                 ratio = _ratios(plan, method, how, pass_, event_id, position)
                 weights = base[:, None] * ratio.T
                 for level in LEVELS:

@@ -25,7 +25,7 @@ from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
-from omniflow.unfolding.coordinates import STEP_NAMES
+from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
 from omniflow.unfolding.plan import Plan
 
 # Below this many passing events in either sample the report says that it shows no physics.
@@ -129,7 +129,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
         for record in content["networks"]:
             network, summary = record["network"], record["summary"]
             keys = {
-                "chain": network["chain"],
+                "chain": prefixed(network.get("variant", NOMINAL), network["chain"]),
                 "pass": network["pass_"],
                 "lane": network["lane"],
                 "member": network["member"],
@@ -299,6 +299,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             for name in config.observables.names
         ],
         "methods": methods,
+        "uncertain": list(plan.variants.methods),
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
         "notes": [*plan.notes, *_poor(timing, uninformed), *_restarted(timing)],
     }

@@ -21,12 +21,13 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
+from omniflow.stages import inputs
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import FAKES, MISSES, Block, Network, level
+from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, Block, Network, level
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -203,6 +204,7 @@ class _Networks(ABC):
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
         roles = ("data", "simulation") if network.step else self.plan.pretraining_roles
+        roles = [self.plan.variants.role(role, network.variant) for role in roles]
         parts = [
             omniflow.__version__,
             self.plan.training_fingerprint((network,)),
@@ -243,8 +245,12 @@ class _Job(_Networks):
 
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
         self.block = block
-        self.simulation = store.open_store(plan.store("simulation"))
-        self.features = open_features(plan.features("simulation", level(block.step)))
+        variant = block.group.variant
+        self.data, self.simulation = (
+            inputs.events(plan, role, variant) for role in ("data", "simulation")
+        )
+        role = plan.variants.role("simulation", variant)
+        self.features = open_features(plan.features(role, level(block.step)))
         super().__init__(plan, self.features, interruption)
         # The weights nu that the iteration starts from, and those that a later step starts from.
         paths = [plan.previous_weights(block.group, block.iteration, s) for s in (1, block.step)]
@@ -269,11 +275,11 @@ class _Job(_Networks):
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
             return (Source(*simulation, (*base, target), base),)
-        data = store.open_store(self.plan.store("data"))
-        inputs = open_features(self.plan.features("data", "detector"))
+        data, role = self.data, self.plan.variants.role("data", self.block.group.variant)
+        features = open_features(self.plan.features(role, "detector"))
         pushed = base if self.push is None else (*base, self.push[row])
         return (
-            Source(inputs, data.event_id, data.pass_detector, (data.weight,), ()),
+            Source(features, data.event_id, data.pass_detector, (data.weight,), ()),
             Source(*simulation, (), pushed),
         )
 
@@ -282,9 +288,12 @@ class _Job(_Networks):
         return replace(self.sources(network)[-1], select=self.wanted)
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
-        """Return the lane's weights of earlier steps."""
+        """Return the lane's weights of earlier steps, and those of a variant's events."""
         row = self.block.group.lanes.index(network.lane)
-        return [ratio[row] for ratio in (self.push, self.reached) if ratio is not None]
+        earlier = [ratio[row] for ratio in (self.push, self.reached) if ratio is not None]
+        if network.variant == NOMINAL:  # stores' checksums tell
+            return earlier
+        return [*earlier, self.data.weight, self.simulation.weight]
 
     def finished(self, network: Network) -> Trained | None:
         """Return this network and its record if a job of another size has trained it already.

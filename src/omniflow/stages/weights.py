@@ -6,20 +6,18 @@ import json
 
 import numpy as np
 
-from omniflow.events import store
 from omniflow.files import create_h5, memory_map, replace_folder
+from omniflow.stages.inputs import events
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
-from omniflow.unfolding.coordinates import FAKES, MISSES, STEP_NAMES, Group
+from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
 from omniflow.unfolding.plan import NO_COMBINATION, Plan
 
 
-def setup(plan: Plan) -> steps.Setup:
-    """Return the selections and sums of the study from its event stores."""
+def setup(plan: Plan, variant: str = NOMINAL) -> steps.Setup:
+    """Return the selections and sums of a variant of the study from its event stores."""
     return steps.setup(
-        store.open_store(plan.store("data")),
-        store.open_store(plan.store("simulation")),
-        plan.config.unfolding,
+        events(plan, "data", variant), events(plan, "simulation", variant), plan.config.unfolding
     )
 
 
@@ -29,7 +27,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     Step 1 gives the pull weights nu * omega, completed for misses by step 1b, step 2 the push
     weights nu, completed for fakes by step 2b; all as ratios to the base weight.
     """
-    common = setup(plan)
+    common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
     logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
     networks = [network for block in blocks for network in block.networks]
@@ -64,19 +62,20 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
 
 
 def combine(plan: Plan, method: str) -> None:
-    """Write the final weights of a method: one file per combination and pass.
+    """Write the final weights of a method or other result: one file per combination and pass.
 
     Datasets, ordered by event id, for the events that are unfolded: `event_id` (n,) uint64,
     `weight` (n,) float64 of the last iteration, `ratio` (iterations, n) float32, the combined
     nu after each iteration. The same in the group `fakes` where they have learned weights, which
     histograms at detector level need. Attributes: scale s, both detector-level sums, normalisation.
     """
-    common = setup(plan)
+    variant = parted(method)[0]
+    common = setup(plan, variant)
     kinds = {"/": common.particle} | ({"fakes": common.fakes} if FAKES in plan.steps else {})
-    event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
+    event_id = np.asarray(events(plan, "simulation", variant).event_id)
     order = np.argsort(event_id)
     with replace_folder(plan.path("unfolded", method=method)) as folder:
-        for pass_ in plan.passes:
+        for pass_ in plan.passes_of(method):
             lanes = [_lanes(plan, method, pass_, i) for i in plan.iterations]
             for how in plan.combinations(method):
                 path = folder / plan.unfolded(method, how, pass_).relative_to(
@@ -107,7 +106,7 @@ def _lanes(plan: Plan, method: str, pass_: int, iteration: int) -> np.ndarray:
     """Return nu (lanes, n) of the lanes of a method after an iteration."""
     groups = plan.lane_groups(method, pass_)
     parts = [memory_map(plan.final_weights(group, iteration), "ratio") for group in groups]
-    return np.concatenate(parts)[: plan.config.methods[method].lanes]
+    return np.concatenate(parts)[: plan.variants.method(method).lanes]
 
 
 def _combined(nu: np.ndarray, how: str, base: np.ndarray) -> np.ndarray:

@@ -10,6 +10,21 @@ MISSES, FAKES = 3, 4
 STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"}
 
 
+# The inputs as they are; other variants of them are replicas, variations and toys.
+NOMINAL = "nominal"
+
+
+def prefixed(variant: str, name: str) -> str:
+    """Return a name in paths and tables that tells the variant, unless it is the nominal one."""
+    return name if variant == NOMINAL else f"{variant}.{name}"
+
+
+def parted(name: str) -> tuple[str, str]:
+    """Return the variant and the rest of a name that `prefixed` made; names have no dots."""
+    variant, _, rest = name.rpartition(".")
+    return variant or NOMINAL, rest
+
+
 def step_number(name: str) -> int:
     """Return the number of the step with this name."""
     return {known: number for number, known in STEP_NAMES.items()}[name]
@@ -45,7 +60,7 @@ class Network:
 
     `pass_` and `iteration` count from 1, `lane` and `member` from 0; `step` is a key of
     `STEP_NAMES`. Pre-training networks have pass, iteration and step 0 and chain `pretraining`;
-    their lane is the model's number.
+    their lane is the model's number. `variant` names the inputs.
     """
 
     chain: str
@@ -55,6 +70,7 @@ class Network:
     iteration: int
     step: int
     k: int
+    variant: str = NOMINAL
 
     @property
     def name(self) -> str:
@@ -62,23 +78,24 @@ class Network:
         if self.step == 0:
             return f"{self.chain} model {self.lane}"
         return (
-            f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
-            f"iteration {self.iteration} step {STEP_NAMES[self.step]}"
+            f"{prefixed(self.variant, self.chain)} pass {self.pass_} lane {self.lane} "
+            f"member {self.member} iteration {self.iteration} step {STEP_NAMES[self.step]}"
         )
 
 
 @dataclass(frozen=True)
 class Group:
-    """Lanes of one chain and pass whose weights move on together."""
+    """Lanes of one chain, pass and variant whose weights move on together."""
 
     chain: str
     pass_: int
     lanes: tuple[int, ...]
+    variant: str = NOMINAL
 
     @property
     def slug(self) -> str:
         """Name in paths."""
-        return f"lanes-{self.lanes[0]}-{self.lanes[-1]}"
+        return prefixed(self.variant, f"lanes-{self.lanes[0]}-{self.lanes[-1]}")
 
 
 @dataclass(frozen=True)

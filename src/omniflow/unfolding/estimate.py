@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omniflow.config.samples import Sample
 from omniflow.config.training import Classifier
-from omniflow.unfolding.coordinates import FAKES, MISSES
+from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL
 from omniflow.unfolding.plan import Plan
 
 # Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
@@ -63,6 +63,7 @@ class StudySize:
     Attributes:
         events: records per sample; None where the configuration does not say.
         methods: sizes by method.
+        variants: trainings of replicas, variations and toys.
         networks, jobs: trainings and training jobs of the whole study, pre-training included.
         seconds: estimated training time, one network after the other, if every epoch is run.
         rates: what the time rests on.
@@ -70,6 +71,7 @@ class StudySize:
 
     events: dict[str, int | None]
     methods: dict[str, MethodSize]
+    variants: int
     networks: int
     jobs: int
     seconds: float
@@ -111,10 +113,14 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         )
         seen |= lanes
     networks = sum(size.networks - size.shared for size in methods.values())
+    varied = [s for s in plan.stages() if s[0].variant != NOMINAL]
+    variants = sum(len(group.lanes) * plan.chains[group.chain].members for group, _, _ in varied)
+    networks += variants
     pretraining = len(plan.pretraining_networks)
     return StudySize(
         {role: records(sample) for role, sample in plan.samples.items()},
         methods,
+        variants,
         networks + pretraining,
         sum(1 for _ in plan.all_blocks()) + pretraining,
         networks * mean_seconds + pretraining * seconds[0],

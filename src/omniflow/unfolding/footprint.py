@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omniflow.unfolding.estimate import PARTICLES, PASSING, parameters, records
 from omniflow.unfolding.jobs import Job
-from omniflow.unfolding.plan import TABLES, Plan
+from omniflow.unfolding.plan import Plan
 
 # Bytes of a file beside its arrays: HDF5's own, layer by layer in those of networks, and what an
 # observable leaves empty of its last chunk.
@@ -58,19 +58,20 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
 
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
-    total, simulation = sum(events.values()), events["simulation"]
+    total, simulation = sum(events.values()), sum(events[role] for role in plan.simulations)
     # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
     particles = PARTICLES * (1 + PASSING)
     yield Kind("event stores", len(events), total * (16 * particles + 74))
     inputs = PARTICLES * (28 + 2 * plan.config.classifier.neighbours)
     size = PASSING * total * inputs + simulation * inputs + (total + simulation) * 28
     # One file per sample and level, and the scaling.
-    yield Kind("classifier inputs", len(events) + 2, size)
+    yield Kind("classifier inputs", len(events) + len(plan.simulations) + 1, size)
     names = plan.config.observables.names
     shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
     values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)
-    size = (events["data"] + simulation) * (values + 8 * len(names)) + 4 * len(names) * CHUNK
-    yield Kind("observables", 4, size)
+    files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
+    size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
+    yield Kind("observables", files, size)
 
 
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
@@ -97,12 +98,14 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
 
 def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     methods = plan.config.methods
-    results = len(plan.passes) * sum(len(plan.combinations(method)) for method in methods)
+    found = plan.variants.results
+    results = sum(len(plan.passes_of(r)) * len(plan.combinations(r)) for r in found)
     per_event = 16 + 4 * len(plan.iterations)
     yield Kind("final weights", results, results * (events["simulation"] * per_event + HDF5))
     # Contents, variances and covariances of about 20 bins, per observable and level.
     names = plan.config.observables.names
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
-    yield Kind("histograms", len(methods), size + len(methods) * len(names) * 6 * HDF5)
+    yield Kind("histograms", len(found), size + len(found) * len(names) * 6 * HDF5)
     # Tables, report and configuration.
-    yield Kind("tables and report", len(TABLES) + 2, len(methods) * len(names) * TABLE)
+    files = len(plan.tables) + len(plan.uncertainty_tables) + 2
+    yield Kind("tables and report", files, len(methods) * len(names) * TABLE)

@@ -72,10 +72,11 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
     scaled = CONVERT * events["simulation"]
     yield Job("scaling", (plan.store("simulation"),), (plan.scaling,), scaled)
     levels = [(role, "detector") for role in plan.samples]
-    for role, level in [*levels, ("simulation", "particle")]:
+    simulated = [(role, "particle") for role in plan.simulations]
+    for role, level in [*levels, *simulated]:
         inputs = (plan.store(role), plan.scaling)
         yield Job("features", inputs, (plan.features(role, level),), CONVERT * events[role])
-    for role in ("data", "simulation"):
+    for role in plan.evaluated:
         outputs = (plan.observables(role),)
         yield Job("observables", (plan.store(role),), outputs, CONVERT * events[role])
 
@@ -102,16 +103,20 @@ def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) ->
 
 
 def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
-    simulation = plan.store("simulation")
-    for method in plan.config.methods:
-        results = len(plan.passes) * len(plan.iterations) * len(plan.combinations(method))
+    for method in plan.variants.results:
+        passes = len(plan.passes_of(method))
+        results = passes * len(plan.iterations) * len(plan.combinations(method))
         work = HISTOGRAM * results * events["simulation"]
         unfolded = plan.path("unfolded", method=method)
         yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
-        inputs = (plan.store("data"), simulation, plan.observables("simulation"), unfolded)
+        inputs = tuple(plan.histogram_inputs(method))
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)
+    tables = (*plan.tables, *plan.uncertainty_tables)
+    if plan.uncertainty_tables:
+        inputs = tuple(plan.uncertainty_inputs())
+        yield Job("uncertainties", inputs, tuple(plan.uncertainty_tables), work)
     report = plan.table("report.html")
-    yield Job("report", tuple(plan.tables), (report,), 0.0)
+    yield Job("report", tables, (report,), 0.0)
     yield Job("all", (report,), (), 0.0)

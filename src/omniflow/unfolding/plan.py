@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,17 @@ from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import (
     FAKES,
     MISSES,
+    NOMINAL,
     STEP_NAMES,
     Block,
     Chain,
     Group,
     Network,
     level,
+    parted,
+    prefixed,
 )
+from omniflow.unfolding.variants import TOY, Variants
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
 
@@ -48,6 +53,8 @@ TABLES = (
     "steps.csv",
     "study.json",
 )
+# Only where a study has variants.
+UNCERTAINTY_TABLES = ("covariance.csv", "chi2.csv", "pulls.csv", "coverage.csv")
 
 # Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
 PATTERNS = {
@@ -77,6 +84,7 @@ class Plan:
     def __init__(self, config: Config) -> None:
         """Derive the plan of `config`; nothing is read or written."""
         self.config = config
+        self.variants = Variants(config)
         self.root = Path(config.study.output) / config.study.name
 
     # -- paths -----------------------------------------------------------------------------
@@ -102,7 +110,7 @@ class Plan:
         if pair is not None and self.needs_pretraining:
             found["pretraining-numerator"] = pair.numerator
             found["pretraining-denominator"] = pair.denominator
-        return found
+        return found | self.variants.samples
 
     @property
     def pretraining_roles(self) -> list[str]:
@@ -135,6 +143,16 @@ class Plan:
         """Folder of cached observables of a sample: detector.h5 and, with truth, particle.h5."""
         return self.path("observables", role=role)
 
+    @property
+    def evaluated(self) -> list[str]:
+        """Roles of the samples that observables are computed of: all data and simulations."""
+        return [role for role in self.samples if role not in self.pretraining_roles]
+
+    @property
+    def simulations(self) -> list[str]:
+        """Roles of the samples that are unfolded: the simulation, and those of variations."""
+        return [role for role in self.samples if parted(role)[1] == "simulation"]
+
     # -- methods and chains ----------------------------------------------------------------
 
     @staticmethod
@@ -160,7 +178,7 @@ class Plan:
 
         A truncated mean of fewer than three lanes does not exist and is left out (see `notes`).
         """
-        lanes = self.config.methods[method].lanes
+        lanes = self.variants.method(method).lanes
         if lanes == 1:
             return (NO_COMBINATION,)
         return tuple(c for c in self.config.combine if c != "truncated_mean" or lanes >= 3)
@@ -189,6 +207,10 @@ class Plan:
         """Passes, from 1."""
         return range(1, self.config.study.passes + 1)
 
+    def passes_of(self, result: str) -> range:
+        """Return the passes of a result, from 1."""
+        return self.variants.passes(parted(result)[0])
+
     @property
     def iterations(self) -> range:
         """Iterations, from 1."""
@@ -204,36 +226,46 @@ class Plan:
 
     # -- trainings -------------------------------------------------------------------------
 
-    def groups(self, chain: str, pass_: int) -> list[Group]:
-        """Return the groups of lanes of a chain in one pass."""
-        return list(self._groups[chain, pass_].values())
+    def groups(self, chain: str, pass_: int, variant: str = NOMINAL) -> list[Group]:
+        """Return the groups of lanes of a chain in one pass of a variant."""
+        return list(self._groups.get((chain, pass_, variant), {}).values())
 
     def group(self, chain: str, pass_: int, slug: str) -> Group:
         """Return the group with this slug."""
-        return self._groups[chain, pass_][slug]
+        return self._groups[chain, pass_, parted(slug)[0]][slug]
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, int], dict[str, Group]]:
-        """Groups by slug for every chain and pass; rules ask for them once per job."""
+    def _groups(self) -> dict[tuple[str, int, str], dict[str, Group]]:
+        """Groups by slug for every chain, pass and variant; rules ask for them once per job."""
         found = {}
-        for chain in self.chains.values():
+        for variant, chain in product(self.variants.names, self.chains.values()):
             size = max(1, self.config.execution.networks_per_job // chain.members)
-            lanes = range(chain.lanes)
+            lanes = range(self._lanes(chain, variant))
             parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
-            for pass_ in self.passes:
-                groups = [Group(chain.slug, pass_, part) for part in parts]
-                found[chain.slug, pass_] = {group.slug: group for group in groups}
+            for pass_ in self.variants.passes(variant):
+                groups = [Group(chain.slug, pass_, part, variant) for part in parts]
+                found[chain.slug, pass_, variant] = {group.slug: group for group in groups}
         return found
 
-    def group_of(self, chain: str, pass_: int, lane: int) -> Group:
+    def _lanes(self, chain: Chain, variant: str) -> int:
+        """Return the lanes of a chain that a variant runs."""
+        if variant == NOMINAL:
+            return chain.lanes
+        methods = [self.variants.method(name) for name in self.variants.methods]
+        return max((m.lanes for m in methods if self.chain_slug(m) == chain.slug), default=0)
+
+    def group_of(self, chain: str, pass_: int, lane: int, variant: str = NOMINAL) -> Group:
         """Return the group that holds a lane."""
-        return next(g for g in self.groups(chain, pass_) if lane in g.lanes)
+        return next(g for g in self.groups(chain, pass_, variant) if lane in g.lanes)
 
     def blocks(self, group: Group, iteration: int, step: int) -> list[Block]:
         """Return the jobs that train one step of a group of lanes."""
         members = self.chains[group.chain].members
         networks = [
-            Network(group.chain, group.pass_, lane, m, iteration, step, lane * members + m)
+            Network(
+                *(group.chain, group.pass_, lane, m, iteration, step, lane * members + m),
+                group.variant,
+            )
             for lane in group.lanes
             for m in range(members)
         ]
@@ -245,12 +277,11 @@ class Plan:
 
     def stages(self) -> Iterator[tuple[Group, int, int]]:
         """Yield every group, iteration and step, in an order that respects dependencies."""
-        for chain in self.chains:
-            for pass_ in self.passes:
-                for group in self.groups(chain, pass_):
-                    for iteration in self.iterations:
-                        for step in self.steps:
-                            yield group, iteration, step
+        for groups in self._groups.values():
+            for group in groups.values():
+                for iteration in self.iterations:
+                    for step in self.steps:
+                        yield group, iteration, step
 
     def all_blocks(self) -> Iterator[Block]:
         """Yield every training job, in an order that respects dependencies."""
@@ -266,8 +297,9 @@ class Plan:
         """Return the random numbers of a network for `initial`, `split` or `order`.
 
         The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
-        model, attempt); those not in use are 0. A fixed split leaves the iteration out, and a
-        network that is trained anew after divergence keeps its split.
+        model, attempt); those not in use are 0, and variation and replica always, so that they
+        share the random numbers of the nominal result. A fixed split leaves the iteration out, and
+        a network that is trained anew after divergence keeps its split.
         """
         iteration = network.iteration
         if purpose == "split" and self.config.unfolding.restart.split == "fixed":
@@ -275,7 +307,9 @@ class Plan:
         model = network.lane if network.step == 0 else 0
         attempt = 0 if purpose == "split" else attempt
         place = (network.pass_, network.k, iteration, network.step)
-        coordinates = (0, 0, *place, 0, 0, model, attempt)
+        variant = self.variants[network.variant]
+        toy = variant.number if variant.kind == TOY else 0
+        coordinates = (0, 0, *place, 0, toy, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
     # -- files of trainings ----------------------------------------------------------------
@@ -294,7 +328,8 @@ class Plan:
 
     def sibling_histories(self, block: Block) -> list[Path]:
         """Return the histories that exist of the same chain, pass, iteration and step."""
-        stage = _stage(block.group, block.iteration, block.step) | {"group": "*", "block": "*"}
+        stage = _stage(block.group, block.iteration, block.step)
+        stage |= {"group": prefixed(block.group.variant, "lanes-*"), "block": "*"}
         return sorted(self.root.glob(PATTERNS["history"].format(**stage)))
 
     def networks_folder(self, block: Block) -> Path:
@@ -312,7 +347,8 @@ class Plan:
 
     def checkpoint(self, network: Network, attempt: int = 0) -> Path:
         """State of a training that has not yet become a job's output."""
-        place = vars(network) | {"step": STEP_NAMES[network.step]}
+        chain = prefixed(network.variant, network.chain)
+        place = vars(network) | {"chain": chain, "step": STEP_NAMES[network.step]}
         return self.path("checkpoint", **place, attempt=attempt)
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
@@ -347,8 +383,10 @@ class Plan:
         Event stores are read too, but features are made from them: naming both would make the plan
         of a large study a third larger.
         """
-        roles = ["data", "simulation"] if block.step == 1 else ["simulation"]
-        files = [self.features(role, level(block.step)) for role in roles]
+        roles, variant = ["data", "simulation"][block.step != 1 :], block.group.variant
+        samples = [self.variants.role(role, variant) for role in roles]
+        files = [self.features(sample, level(block.step)) for sample in samples]
+        files += self.variants.weight_files(variant)
         files += self._weights_before(block.group, block.iteration, block.step, 1)
         previous = self.previous_block(block)
         if previous is not None:
@@ -367,28 +405,39 @@ class Plan:
     # -- results ---------------------------------------------------------------------------
 
     def unfolded(self, method: str, combine: str, pass_: int) -> Path:
-        """Final weights of one pass of a method."""
+        """Final weights of one pass of a method, or of another result."""
         return self.path("unfolded", method=method) / combine / f"pass-{pass_}.h5"
 
     def lane_groups(self, method: str, pass_: int) -> list[Group]:
-        """Return the groups that hold the lanes of a method."""
-        chain = self.chain_slug(self.config.methods[method])
-        lanes = range(self.config.methods[method].lanes)
-        groups = [self.group_of(chain, pass_, lane) for lane in lanes]
+        """Return the groups that hold the lanes of a method, or of another result."""
+        chain, variant = self.chain_slug(self.variants.method(method)), parted(method)[0]
+        lanes = range(self.variants.method(method).lanes)
+        groups = [self.group_of(chain, pass_, lane, variant) for lane in lanes]
         return list(dict.fromkeys(groups))
 
     def combine_inputs(self, method: str) -> list[Path]:
-        """Return the files that the combination of a method's lanes needs."""
-        return [self.store("data"), self.store("simulation")] + [
+        """Return the files that the combination of the lanes of a method or result needs."""
+        return self._stores(method) + [
             self.final_weights(group, iteration)
-            for pass_ in self.passes
+            for pass_ in self.passes_of(method)
             for group in self.lane_groups(method, pass_)
             for iteration in self.iterations
         ]
 
+    def _stores(self, result: str) -> list[Path]:
+        """Return the event stores of a result, and what else its events' weights are made from."""
+        variant = parted(result)[0]
+        stores = [self.store(self.variants.role(role, variant)) for role in ("data", "simulation")]
+        return [*stores, *self.variants.weight_files(variant)]
+
     def histograms(self, method: str) -> Path:
-        """Histograms of a method: all combinations, passes and iterations."""
+        """Histograms of a method or result: all combinations, passes and iterations."""
         return self.path("histograms", method=method)
+
+    def histogram_inputs(self, result: str) -> list[Path]:
+        """Return the files that the histograms of a result are made from."""
+        observables = self.observables(self.variants.role("simulation", parted(result)[0]))
+        return [*self._stores(result), observables, self.path("unfolded", method=result)]
 
     def table_inputs(self) -> list[Path]:
         """Return the files that the tables wait for; weights of all steps come with the results."""
@@ -400,6 +449,21 @@ class Plan:
             *(self.path("unfolded", method=method) for method in self.config.methods),
             *(self.histograms(method) for method in self.config.methods),
         ]
+
+    def uncertainty_inputs(self) -> list[Path]:
+        """Return the files that covariances, tests and pulls wait for."""
+        results, methods = self.variants.results, self.variants.methods
+        return [
+            *(self.store(role) for role in self.evaluated),
+            *(self.observables(role) for role in self.evaluated),
+            *(path for name in self.variants.names for path in self.variants.weight_files(name)),
+            *(self.histograms(result) for result in results if parted(result)[1] in methods),
+        ]
+
+    @property
+    def uncertainty_tables(self) -> list[Path]:
+        """Tables of uncertainties; none where there are no variants."""
+        return [self.table(name) for name in UNCERTAINTY_TABLES if self.variants.methods]
 
     @property
     def tables(self) -> list[Path]:
@@ -434,6 +498,8 @@ class Plan:
         The number of iterations is left out: more of them train only the new ones.
         """
         names = [network.name for network in networks]
+        weights = {n.variant: self.variants[n.variant].weights for n in networks}
+        names += [w.model_dump_json() for w in weights.values() if w is not None]
         return _hash([self._training_settings, names])
 
     @cached_property
@@ -449,7 +515,7 @@ class Plan:
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""
-        return _hash([self.combinations(method), len(self.passes), len(self.iterations)])
+        return _hash([self.combinations(method), len(self.passes_of(method)), len(self.iterations)])
 
     def histogram_fingerprint(self, method: str) -> str:
         """Return a hash of what determines a method's histograms, beside its weights."""

@@ -1,0 +1,88 @@
+"""Configuration of statistical uncertainties, systematic variations and toys."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from omniflow.config.samples import Sample
+from omniflow.config.section import Name, Positive, Section
+
+# Names of blocks of a covariance, and of the variants that numbers of replicas and toys make.
+RESERVED = re.compile(r"(nominal|truth|training|prediction|total|(data|simulation|toy)(-\d+)?)")
+Replicas = Annotated[int, Field(ge=0)]
+
+
+class EventWeights(Section):
+    """One factor per simulated event, which multiplies its weight."""
+
+    files: tuple[str, ...] = Field(
+        min_length=1,
+        description="HDF5 files, read in this order as one array; entry k belongs to the event "
+        "with event id k (record k of the sample's files in their order).",
+    )
+    dataset: str = Field(min_length=1, description="Dataset (n,) of the factors in every file.")
+
+
+class Variation(Section):
+    """A systematic variation: what takes the place of the nominal inputs."""
+
+    simulation: Sample | None = Field(
+        None, description="Simulation that takes the place of samples.simulation."
+    )
+    simulation_weights: EventWeights | None = Field(
+        None, description="Factors on the weights of the nominal simulation, at both levels."
+    )
+    data: Sample | None = Field(None, description="Data that take the place of samples.data.")
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> Variation:
+        if self.simulation is not None and self.simulation_weights is not None:
+            raise ValueError("give simulation or simulation_weights, not both")
+        if self.simulation is None and self.simulation_weights is None and self.data is None:
+            raise ValueError("give simulation, simulation_weights or data")
+        return self
+
+
+class Uncertainties(Section):
+    """Replicas, variations and toys: each is one more unfolding of the methods named here."""
+
+    methods: tuple[Name, ...] = Field(
+        (), description="Methods that get uncertainties; none named: the first of `methods`."
+    )
+    passes: Positive = Field(
+        1,
+        description="Passes of each replica, variation and toy, the first so many; averaged.",
+    )
+    data_replicas: Replicas = Field(
+        0, description="Poisson bootstrap replicas of the data: the block `data`."
+    )
+    simulation_replicas: Replicas = Field(
+        0, description="Poisson bootstrap replicas of the simulation: the block `simulation`."
+    )
+    variations: dict[Name, Variation] = Field(
+        {},
+        description="Systematic variations: one block each; `x_up` and `x_down` make the block x.",
+    )
+    toys: Replicas = Field(
+        0,
+        description="Further sets of pseudo-data of the same kind (next seeds of a generator, or "
+        "next records of files), on which pulls and coverage are measured.",
+    )
+
+    @field_validator("data_replicas", "simulation_replicas")
+    @classmethod
+    def _a_scatter_takes_two(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("a covariance takes at least 2 replicas")
+        return value
+
+    @field_validator("variations")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, Variation]) -> dict[str, Variation]:
+        for name in value:
+            if RESERVED.fullmatch(name):
+                raise ValueError(f"{name!r} is the name of something else; choose another")
+        return value

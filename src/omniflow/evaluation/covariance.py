@@ -1,0 +1,198 @@
+"""Covariance matrices in blocks, chi-square tests with them, pulls and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse, stats
+
+# Eigenvalues of a correlation matrix below so much of the largest are zero but for rounding.
+RANK = 1e-10
+
+
+@dataclass(frozen=True)
+class Block:
+    """One contribution to the covariance of B bins.
+
+    Attributes:
+        matrix: (B, B).
+        freedom: degrees of freedom of a matrix that is estimated from scatter; infinite otherwise.
+        origins: what the samples were made by that the block holds differences between. A test
+            against a prediction of the same origin would compare a difference with itself.
+    """
+
+    matrix: np.ndarray
+    freedom: float = np.inf
+    origins: frozenset[str] = frozenset()
+
+    def __mul__(self, factor: float) -> Block:
+        """Return the block times a number."""
+        return Block(factor * self.matrix, self.freedom, self.origins)
+
+
+@dataclass(frozen=True)
+class Chi2:
+    """A chi-square test; NaN where the covariance does not allow one.
+
+    Attributes:
+        chi2: d^T V^-1 d.
+        bins: degrees of freedom, the rank of V.
+        freedom: effective degrees of freedom of V itself, infinite where it is known exactly.
+        p_value: probability of a larger chi2.
+    """
+
+    chi2: float
+    bins: int
+    freedom: float
+    p_value: float
+
+
+def scatter(values: np.ndarray) -> Block:
+    """Return the sample covariance of rows (R, B), of one row.
+
+    Raises:
+        ValueError: fewer than two rows.
+    """
+    rows = len(values)
+    if rows < 2:
+        raise ValueError(f"a covariance takes at least 2 rows, got {rows}")
+    centred = values - values.mean(axis=0)
+    return Block(centred.T @ centred / (rows - 1), rows - 1)
+
+
+def shift(shifts: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
+    """Return the covariance of one fully correlated variation from its shifts (B,).
+
+    Two sides of a variation are averaged as outer products, so that shifts in the same direction
+    do not cancel; symmetric sides give the outer product of either.
+    """
+    return Block(np.mean([np.outer(each, each) for each in shifts], axis=0), np.inf, origins)
+
+
+def statistical(counts: sparse.csr_matrix, weights: np.ndarray) -> np.ndarray:
+    """Return the covariance (B, B) of a histogram with entries (n, B) of events of weights (n,)."""
+    weighted = counts.multiply(np.square(weights)[:, None]).tocsr()
+    return np.asarray((counts.T @ weighted).todense())
+
+
+def unit(content: np.ndarray) -> np.ndarray:
+    """Return contents (..., B) scaled to unit sum; those without content stay 0."""
+    total = content.sum(axis=-1, keepdims=True)
+    return content / np.where(total == 0, 1.0, total)
+
+
+def of_unit(content: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return the covariance (B, B) of `unit(content)` to first order, for that of content (B,)."""
+    total = content.sum()
+    if total == 0:
+        return np.zeros_like(covariance)
+    jacobian = (np.eye(len(content)) - unit(content)[:, None]) / total
+    return jacobian @ covariance @ jacobian.T
+
+
+def total(blocks: Iterable[Block]) -> np.ndarray:
+    """Return the sum of blocks, (B, B)."""
+    return np.sum([block.matrix for block in blocks], axis=0)
+
+
+def independent(blocks: Mapping[str, Block], origins: frozenset[str]) -> dict[str, Block]:
+    """Return the blocks that hold no difference to samples of these origins."""
+    return {name: block for name, block in blocks.items() if not block.origins & origins}
+
+
+def chi2_test(
+    difference: np.ndarray,
+    blocks: Mapping[str, Block],
+    origins: frozenset[str] = frozenset(),
+    normalised: bool = False,
+) -> Chi2:
+    """Test whether a difference (B,) is 0 within a covariance.
+
+    Bins without variance are left out. For a covariance of blocks that are estimated from scatter
+    chi2 follows Hotelling's distribution, with effective degrees of freedom of the sum after Nel
+    and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such blocks it follows
+    the chi-square distribution.
+
+    Args:
+        difference: what is tested; sums to 0 where `normalised`.
+        blocks: its covariance.
+        origins: what the prediction in the difference was made by.
+        normalised: contents have unit sum, so that V has one vanishing eigenvalue, whose direction
+            is left out.
+
+    Raises:
+        ValueError: no block, or a block contains the difference that is tested.
+    """
+    for name, block in blocks.items():
+        if block.origins & origins:
+            raise ValueError(
+                f"block {name!r} holds differences to {', '.join(sorted(block.origins & origins))}"
+                ", which made the prediction too: it contains the difference that is tested. Leave "
+                "it out (`independent`)."
+            )
+    if not blocks:
+        raise ValueError("no block of a covariance to test with")
+    variance = np.diagonal(total(blocks.values()))
+    keep = variance > 0
+    wanted = int(keep.sum()) - normalised
+    scale = 1 / np.sqrt(variance[keep])
+    scaled = [
+        Block(b.matrix[np.ix_(keep, keep)] * np.outer(scale, scale), b.freedom)
+        for b in blocks.values()
+    ]
+    freedom = _freedom(scaled)
+    if wanted < 1:
+        return Chi2(np.nan, 0, freedom, np.nan)
+    values, vectors = np.linalg.eigh(total(scaled))
+    good = values > RANK * values[-1]
+    if good.sum() < wanted:
+        return Chi2(np.nan, wanted, freedom, np.nan)
+    good[:-wanted] = False
+    along = vectors[:, good].T @ (scale * difference[keep])
+    chi2 = float(np.sum(along**2 / values[good]))
+    return Chi2(chi2, wanted, freedom, _p_value(chi2, wanted, freedom))
+
+
+def _freedom(blocks: Sequence[Block]) -> float:
+    def size(matrix: np.ndarray) -> float:
+        return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
+
+    lost = sum(size(block.matrix) / block.freedom for block in blocks)
+    return size(total(blocks)) / lost if lost > 0 else np.inf
+
+
+def _p_value(chi2: float, bins: int, freedom: float) -> float:
+    if np.isinf(freedom):
+        return float(stats.chi2.sf(chi2, bins))
+    if freedom < bins:
+        return np.nan
+    rest = freedom - bins + 1
+    return float(stats.f.sf(chi2 * rest / (freedom * bins), bins, rest))
+
+
+def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return differences (k, B) over the error of each bin; NaN in bins without variance."""
+    variance = np.diagonal(covariance)
+    error = np.sqrt(np.where(variance > 0, variance, np.nan))
+    return differences / error
+
+
+def coverage(pulls: np.ndarray) -> dict[str, float]:
+    """Return how often 68.3% intervals cover, with mean and width of the pulls (k, B).
+
+    The error comes from the scatter between rows: bins of one row are correlated. Bins that are
+    NaN do not count.
+    """
+    found = pulls[:, ~np.isnan(pulls).any(axis=0)]
+    if not found.size:
+        return dict.fromkeys(("coverage", "coverage_error", "pull_mean", "pull_width"), np.nan)
+    rows = (np.abs(found) <= 1).mean(axis=1)
+    error = rows.std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
+    return {
+        "coverage": float(rows.mean()),
+        "coverage_error": float(error),
+        "pull_mean": float(found.mean()),
+        "pull_width": float(np.sqrt(np.mean((found - found.mean()) ** 2))),
+    }

@@ -1,0 +1,119 @@
+"""Panel of the report on uncertainties: error bands by block, correlations, tests, coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from omniflow.report import figures, formats
+from omniflow.report.tables import ObservableRecord, ReportTables
+
+TOTAL = "total"
+Table = tuple[list[str], list[list[str]]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What the section on uncertainties shows.
+
+    Attributes:
+        looks: of the blocks, the total first.
+        figures: per observable, for each method its name and figures.
+        tests: header and rows of the tests against predictions.
+        coverage: header and rows of pulls and coverage; no rows without truth.
+        left_out: whether a test leaves a block out.
+    """
+
+    looks: dict[str, formats.Look]
+    figures: list[tuple[ObservableRecord, list[tuple[str, list[Markup]]]]]
+    tests: Table
+    coverage: Table
+    left_out: bool
+
+
+def panel(tables: ReportTables) -> Panel | None:
+    """Return the panel, or None for a study without covariances."""
+    if tables.covariance is None or tables.covariance.empty:
+        return None
+    blocks = [name for name in tables.covariance["block"].unique() if name != TOTAL]
+    looks = {TOTAL: formats.Look(figures.TRUTH, False, "")} | formats.looks(blocks)
+    return Panel(
+        looks,
+        [(o, _figures(tables, o, looks)) for o in tables.study.observables],
+        _tests(tables),
+        _coverage(tables),
+        bool((tables.chi2["left_out"] != "").any()),
+    )
+
+
+def _figures(
+    tables: ReportTables, observable: ObservableRecord, looks: dict[str, formats.Look]
+) -> list[tuple[str, list[Markup]]]:
+    study, drawn = tables.study, []
+    last = tables.headline("metrics", study.iterations)
+    for method in study.uncertain:
+        rows = tables.covariance[
+            (tables.covariance["method"] == method)
+            & (tables.covariance["observable"] == observable.name)
+        ]
+        frame = last[(last["method"] == method) & (last["observable"] == observable.name)]
+        if rows.empty or frame.empty:
+            continue
+        matrices = {name: _matrix(rows[rows["block"] == name]) for name in looks}
+        bins, mean = frame["bin"].to_numpy(), frame["mean"].to_numpy()
+        relative = {name: np.sqrt(np.diag(m)[bins]) / mean for name, m in matrices.items()}
+        shown = frame[["low", "high"]].assign(**relative)
+        error = np.sqrt(np.diag(matrices[TOTAL]))
+        error = np.where(error > 0, error, np.nan)
+        title = f"{method}: {observable.label} ({observable.name})"
+        one = figures.uncertainty(observable, shown, looks, title=f"Uncertainty of {title}")
+        two = figures.correlation(
+            matrices[TOTAL] / np.outer(error, error), title=f"Correlation of {title}"
+        )
+        drawn.append((method, [Markup(one), Markup(two)]))
+    return drawn
+
+
+def _matrix(rows: pd.DataFrame) -> np.ndarray:
+    size = int(rows["bin_i"].max()) + 1
+    matrix = np.zeros((size, size))
+    matrix[rows["bin_i"], rows["bin_j"]] = rows["value"]
+    return matrix
+
+
+def _tests(tables: ReportTables) -> Table:
+    header = ["observable", "method", "compared with", "χ² / bins", "p-value", "left out"]
+    labels = {o.name: o.label for o in tables.study.observables}
+    body = [
+        [
+            labels[row.observable],
+            row.method,
+            row.prediction,
+            f"{formats.number(row.chi2)} / {row.bins}",
+            formats.number(row.p_value, 2),
+            row.left_out or "–",
+        ]
+        for row in tables.chi2.itertuples()
+    ]
+    return header, body
+
+
+def _coverage(tables: ReportTables) -> Table:
+    header = ["observable", "method", "over", "coverage", "mean pull", "width of pulls"]
+    labels = {o.name: o.label for o in tables.study.observables}
+    plural = {"pass": "passes", "toy": "toys"}
+    body = [
+        [
+            labels[row.observable],
+            row.method,
+            f"{row.entries} {plural[row.kind]}",
+            formats.percent(row.coverage, row.coverage_error),
+            formats.number(row.pull_mean, 2),
+            formats.number(row.pull_width, 2),
+        ]
+        for row in tables.coverage.itertuples()
+    ]
+    return header, body

@@ -1,0 +1,55 @@
+"""Events of a variant: its samples, with its weights. Here, and nowhere else, weights vary."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from omniflow.config.uncertainties import EventWeights
+from omniflow.errors import InputError
+from omniflow.events import store
+from omniflow.events.sample import Events
+from omniflow.files import open_h5, read_dataset
+from omniflow.unfolding.coordinates import NOMINAL
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.variants import poisson
+
+
+def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
+    """Return the sample that is `data` or `simulation` in a variant, with its weights there.
+
+    Raises:
+        InputError: a weight file does not fit the events.
+    """
+    found = store.open_store(plan.store(plan.variants.role(role, variant)))
+    factor = _factor(plan, role, variant, np.asarray(found.event_id))
+    return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
+
+
+def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:
+    inputs = plan.variants[variant]
+    if inputs.kind == role:
+        return poisson(plan.config.study.seed, inputs, event_id)
+    if role == "simulation" and inputs.weights is not None:
+        return _read(inputs.weights, event_id)
+    return None
+
+
+def _read(weights: EventWeights, event_id: np.ndarray) -> np.ndarray:
+    """Return the factors (n,) of events from their files."""
+    parts = []
+    for path in weights.files:
+        with open_h5(path) as file:
+            parts.append(read_dataset(file, weights.dataset, (None,), "fiu"))
+    factors = np.concatenate(parts).astype(np.float64)
+    where = f"{', '.join(weights.files)}: {weights.dataset}"
+    if len(event_id) and int(event_id.max()) >= len(factors):
+        raise InputError(
+            f"{where}: has {len(factors)} factors, but the simulation has an event with id "
+            f"{event_id.max()}; give one factor per record of its files, in their order"
+        )
+    found = factors[event_id.astype(np.int64)]
+    if not np.isfinite(found).all():
+        raise InputError(f"{where}: has factors that are not finite; write the file again")
+    return found

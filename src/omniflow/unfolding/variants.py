@@ -1,0 +1,175 @@
+"""Variants of the inputs: the nominal ones, bootstrap replicas, systematic variations and toys.
+
+Each variant goes through the same steps as the nominal study. All but toys share its random numbers
+of training, so that differences to the nominal result hold little of the scatter of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import product
+from math import factorial
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.config.samples import H1Sample, PythiaSample, Sample
+from omniflow.config.schema import Config
+from omniflow.config.uncertainties import EventWeights
+from omniflow.config.unfolding import Method
+from omniflow.events.hashing import uniform
+from omniflow.unfolding import seeds
+from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
+
+ROLES = ("data", "simulation")
+VARIATION, TOY = "variation", "toy"
+# Sides of a two-sided variation, at the end of its name.
+SIDES = ("_up", "_down")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Inputs that may differ from the nominal ones.
+
+    Attributes:
+        name: name in paths, such as `data-3`.
+        kind: `nominal`, `data` or `simulation` (a bootstrap replica of it), `variation`, `toy`.
+        number: of a replica or toy, from 1.
+        roles: role of another sample by what it takes the place of, `data` or `simulation`.
+        weights: factors on the weights of the simulation, if any.
+    """
+
+    name: str
+    kind: str
+    number: int = 0
+    roles: Mapping[str, str] = field(default_factory=dict)
+    weights: EventWeights | None = None
+
+
+class Variants:
+    """The variants of a study, the results that they lead to, and the samples that they need."""
+
+    def __init__(self, config: Config) -> None:
+        """Enumerate the variants of `config`."""
+        self.config = config
+        settings = config.uncertainties
+        found = [Variant(NOMINAL, NOMINAL)]
+        numbers = (settings.data_replicas, settings.simulation_replicas)
+        for kind, count in zip(ROLES, numbers, strict=True):
+            found += [Variant(f"{kind}-{n}", kind, n) for n in range(1, count + 1)]
+        for name, variation in settings.variations.items():
+            roles = {r: f"{name}.{r}" for r in ROLES if getattr(variation, r) is not None}
+            found.append(Variant(name, VARIATION, 0, roles, variation.simulation_weights))
+        for n in range(1, settings.toys + 1):
+            found.append(Variant(f"{TOY}-{n}", TOY, n, {"data": f"{TOY}-{n}.data"}))
+        self._by_name = {variant.name: variant for variant in found}
+
+    def __getitem__(self, name: str) -> Variant:
+        """Return the variant with this name."""
+        return self._by_name[name]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all variants, the nominal one first."""
+        return list(self._by_name)
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Return the names of the variants of a kind."""
+        return [name for name, variant in self._by_name.items() if variant.kind == kind]
+
+    @cached_property
+    def samples(self) -> dict[str, Sample]:
+        """Samples that are needed beside the nominal ones, by role."""
+        settings = self.config.uncertainties
+        found = {
+            f"{name}.{role}": getattr(variation, role)
+            for (name, variation), role in product(settings.variations.items(), ROLES)
+            if getattr(variation, role) is not None
+        }
+        for n in range(1, settings.toys + 1):
+            found[f"{TOY}-{n}.data"] = next_sample(self.config.samples.data, n)
+        return found
+
+    def role(self, role: str, variant: str = NOMINAL) -> str:
+        """Return the role of the sample that is `data` or `simulation` in a variant."""
+        return self[variant].roles.get(role, role)
+
+    def weight_files(self, variant: str) -> list[Path]:
+        """Return the files of factors on the weights of a variant's simulation."""
+        weights = self[variant].weights
+        return [] if weights is None else [Path(file) for file in weights.files]
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Methods with uncertainties; none where there are no variants."""
+        named = self.config.uncertainties.methods or tuple(self.config.methods)[:1]
+        return named if len(self._by_name) > 1 else ()
+
+    @property
+    def results(self) -> list[str]:
+        """Names of all results: methods, then methods with uncertainties in every variant."""
+        others = [name for name in self._by_name if name != NOMINAL]
+        return [*self.config.methods, *(prefixed(v, m) for v in others for m in self.methods)]
+
+    def method(self, result: str) -> Method:
+        """Return the settings of the method of a result."""
+        return self.config.methods[parted(result)[1]]
+
+    def passes(self, variant: str) -> range:
+        """Return the passes that a variant runs, from 1."""
+        nominal = variant == NOMINAL
+        passes = self.config.study.passes if nominal else self.config.uncertainties.passes
+        return range(1, passes + 1)
+
+    def blocks(self) -> dict[str, tuple[str, ...]]:
+        """Return the variations of each systematic block: one, or the two sides of a pair."""
+        names = self.config.uncertainties.variations
+        pairs = {}
+        for name in names:
+            stem = name.removesuffix(SIDES[0])
+            pair = (name, stem + SIDES[1])
+            if stem != name and stem not in names and pair[1] in names:
+                pairs[stem] = pair
+        paired = {name for pair in pairs.values() for name in pair}
+        return pairs | {name: (name,) for name in names if name not in paired}
+
+
+def poisson(study_seed: int, variant: Variant, event_id: np.ndarray) -> np.ndarray:
+    """Return the Poisson(1) weights (n,) of events in a bootstrap replica.
+
+    A function of study seed, kind and number of the replica, and event id (n,) alone: the same for
+    any order of events, number of ranks, level or file.
+    """
+    sequence = seeds.sequence(study_seed, f"replica {variant.kind}", variant.number)
+    drawn = uniform(event_id, seeds.integer(sequence))
+    return np.searchsorted(_cumulative(), drawn, side="right").astype(np.float64)
+
+
+@cache
+def _cumulative() -> np.ndarray:
+    """P(k or less) of Poisson(1) for k = 0 ... 20; more has a probability below 1e-19."""
+    return np.cumsum([np.exp(-1.0) / factorial(k) for k in range(21)])
+
+
+def next_sample(sample: Sample, number: int) -> Sample:
+    """Return a sample of the same kind as this one without its events.
+
+    A generator gets another seed, files are read farther on; `number` counts from 1.
+    """
+    if isinstance(sample, PythiaSample):
+        seed = 1 + (sample.seed - 1 + 100_003 * number) % 900_000_000
+        return sample.model_copy(update={"seed": seed})
+    return sample.model_copy(update={"skip": sample.skip + number * (sample.events or 0)})
+
+
+def origins(sample: Sample) -> frozenset[str]:
+    """Return what a sample was made by, to tell whether two of them can be independent.
+
+    Generated samples with the same settings have the same origin whatever their seed; samples from
+    files have their files.
+    """
+    if isinstance(sample, H1Sample):
+        return frozenset(sample.files)
+    return frozenset([sample.model_copy(update={"seed": 1, "events": 1}).model_dump_json()])

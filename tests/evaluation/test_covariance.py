@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+from scipy import sparse, stats
+
+from omniflow.evaluation import covariance
+from omniflow.evaluation.covariance import Block
+from omniflow.unfolding.variants import Variant, poisson
+
+BINS = 6
+
+
+def gaussian(rng, bins=BINS):
+    root = rng.normal(size=(bins, bins)) * np.geomspace(1, 100, bins)[:, None]
+    return root @ root.T
+
+
+def uniform(p_values):
+    return stats.kstest(p_values, "uniform").pvalue
+
+
+# -- blocks --------------------------------------------------------------------------------------
+
+
+def test_scatter_is_the_sample_covariance():
+    values = np.random.default_rng(1).normal(size=(7, 4))
+    block = covariance.scatter(values)
+    np.testing.assert_allclose(block.matrix, np.cov(values.T))
+    assert block.freedom == 6
+    np.testing.assert_allclose((block * 0.5).matrix, np.cov(values.T) / 2)
+    with pytest.raises(ValueError, match="at least 2"):
+        covariance.scatter(values[:1])
+
+
+def test_sides_of_a_variation():
+    up, down = np.array([1.0, 2.0]), np.array([-1.0, -2.0])
+    np.testing.assert_array_equal(covariance.shift([up]).matrix, [[1, 2], [2, 4]])
+    np.testing.assert_array_equal(covariance.shift([up, down]).matrix, [[1, 2], [2, 4]])
+    # Both to the same side: nothing cancels.
+    np.testing.assert_array_equal(covariance.shift([up, up]).matrix, [[1, 2], [2, 4]])
+
+
+def test_replicas_of_a_histogram_scatter_by_the_squares_of_weights():
+    """Events with several entries: cov = sum_e w_e^2 n_ea n_eb, in a loop and by replicas."""
+    rng = np.random.default_rng(3)
+    events, replicas = 500, 4000
+    counts = rng.poisson(0.5, (events, 4))
+    weights = rng.uniform(0.5, 2, events)
+    loop = sum(w**2 * np.outer(n, n) for w, n in zip(weights, counts, strict=True))
+    found = covariance.statistical(sparse.csr_matrix(counts.astype(float)), weights)
+    np.testing.assert_allclose(found, loop)
+    ids = rng.permutation(10**6)[:events].astype(np.uint64)
+    drawn = [poisson(5, Variant("", "data", r), ids) for r in range(1, replicas + 1)]
+    block = covariance.scatter((np.array(drawn) * weights) @ counts)
+    error = np.sqrt((np.outer(np.diag(loop), np.diag(loop)) + loop**2) / replicas)
+    assert np.all(np.abs(block.matrix - loop) < 4.5 * error)
+
+
+def test_covariance_of_a_shape():
+    """Against replicas of a Poisson histogram, each normalised: the multinomial covariance."""
+    content = np.array([400.0, 900.0, 100.0, 600.0])
+    p = content / content.sum()
+    found = covariance.of_unit(content, np.diag(content))
+    expected = (np.diag(p) - np.outer(p, p)) / content.sum()
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert np.abs(found.sum(axis=0)).max() < 1e-15
+    toys = covariance.unit(np.random.default_rng(4).poisson(content, (20_000, 4)).astype(float))
+    np.testing.assert_allclose(covariance.scatter(toys).matrix, expected, rtol=0.06, atol=2e-7)
+
+
+# -- tests ---------------------------------------------------------------------------------------
+
+
+def test_chi2_of_a_known_covariance():
+    rng = np.random.default_rng(5)
+    parts = [gaussian(rng), gaussian(rng)]
+    blocks = {"a": Block(parts[0]), "b": Block(parts[1])}
+    difference = rng.normal(size=BINS) * 20
+    found = covariance.chi2_test(difference, blocks)
+    expected = difference @ np.linalg.inv(parts[0] + parts[1]) @ difference
+    assert found.chi2 == pytest.approx(expected)
+    assert found.bins == BINS
+    assert found.p_value == pytest.approx(stats.chi2.sf(expected, BINS))
+
+
+def test_p_values_of_a_known_covariance_are_uniform():
+    rng = np.random.default_rng(6)
+    matrix = gaussian(rng)
+    toys = rng.multivariate_normal(np.zeros(BINS), matrix, 2000)
+    found = [covariance.chi2_test(toy, {"a": Block(matrix)}).p_value for toy in toys]
+    assert uniform(found) > 0.01
+
+
+def test_p_values_allow_for_the_number_of_replicas():
+    """With a covariance from few replicas the plain chi-square distribution is far off."""
+    rng = np.random.default_rng(7)
+    matrix, replicas = gaussian(rng), 15
+    found, plain = [], []
+    for _ in range(1500):
+        rows = rng.multivariate_normal(np.zeros(BINS), matrix, replicas + 1)
+        result = covariance.chi2_test(rows[0], {"data": covariance.scatter(rows[1:])})
+        assert result.freedom == pytest.approx(replicas - 1)
+        found.append(result.p_value)
+        plain.append(stats.chi2.sf(result.chi2, BINS))
+    assert uniform(found) > 0.01
+    assert uniform(plain) < 1e-6
+
+
+def test_p_values_of_several_estimated_blocks():
+    rng = np.random.default_rng(8)
+    known, data, training = gaussian(rng), gaussian(rng), 0.3 * gaussian(rng)
+    found = []
+    for _ in range(1500):
+        draw = [rng.multivariate_normal(np.zeros(BINS), m, 41) for m in (data, training, known)]
+        blocks = {
+            "data": covariance.scatter(draw[0][1:]),
+            "training": covariance.scatter(draw[1][1:11]),
+            "known": Block(known),
+        }
+        found.append(covariance.chi2_test(sum(d[0] for d in draw), blocks).p_value)
+    # The distribution is approximate: the tail that decides tests is right within a quarter.
+    for level in (0.05, 0.32):
+        assert np.mean(np.array(found) < level) == pytest.approx(level, rel=0.25)
+
+
+def test_shapes_have_one_bin_less():
+    """Any bin may be dropped: chi2 is that of the others."""
+    rng = np.random.default_rng(9)
+    content = np.array([400.0, 900.0, 100.0, 600.0])
+    matrix = covariance.of_unit(content, np.diag(content))
+    toys = covariance.unit(rng.poisson(content, (2000, 4)).astype(float))
+    differences = toys - covariance.unit(content)
+    blocks = {"data": Block(matrix)}
+    results = [covariance.chi2_test(d, blocks, normalised=True) for d in differences]
+    for drop in range(4):
+        rest = [b for b in range(4) if b != drop]
+        inverse = np.linalg.inv(matrix[np.ix_(rest, rest)])
+        expected = differences[0, rest] @ inverse @ differences[0, rest]
+        assert results[0].chi2 == pytest.approx(expected)
+    assert {result.bins for result in results} == {3}
+    assert uniform([result.p_value for result in results]) > 0.01
+
+
+def test_bins_without_variance_are_left_out():
+    matrix = np.diag([1.0, 0.0, 4.0])
+    found = covariance.chi2_test(np.array([1.0, 7.0, 2.0]), {"a": Block(matrix)})
+    assert (found.chi2, found.bins) == (pytest.approx(2), 2)
+
+
+def test_too_few_replicas_give_no_p_value():
+    rng = np.random.default_rng(10)
+    few = covariance.scatter(rng.normal(size=(BINS, BINS)))
+    found = covariance.chi2_test(np.ones(BINS), {"data": few})
+    assert np.isnan(found.chi2)
+    assert np.isnan(found.p_value)
+    with_known = {"data": few, "known": Block(1e-3 * np.eye(BINS))}
+    found = covariance.chi2_test(np.ones(BINS), with_known)
+    assert np.isfinite(found.chi2)
+    assert np.isnan(found.p_value)
+
+
+def test_a_covariance_that_contains_the_difference_is_refused():
+    """A variation whose sample is the truth: its shift is the tested difference, chi2 below 1."""
+    rng = np.random.default_rng(11)
+    truth, unfolded = np.full(BINS, 100.0), np.full(BINS, 130.0)
+    data = covariance.scatter(rng.normal(0, 1, (50, BINS)))
+    model = covariance.shift([truth - unfolded], frozenset({"nature"}))
+    blocks = {"data": data, "model": model}
+    hidden = {"data": data, "model": Block(model.matrix)}
+    assert covariance.chi2_test(unfolded - truth, hidden).chi2 < 1
+    with pytest.raises(ValueError, match="contains the difference"):
+        covariance.chi2_test(unfolded - truth, blocks, frozenset({"nature", "other"}))
+    kept = covariance.independent(blocks, frozenset({"nature"}))
+    assert list(kept) == ["data"]
+    assert covariance.chi2_test(unfolded - truth, kept, frozenset({"nature"})).p_value < 1e-6
+    assert covariance.chi2_test(unfolded - truth, blocks, frozenset({"else"})).chi2 < 1
+
+
+# -- pulls ---------------------------------------------------------------------------------------
+
+
+def test_pulls_and_coverage():
+    rng = np.random.default_rng(12)
+    matrix = gaussian(rng)
+    toys = rng.multivariate_normal(np.zeros(BINS), matrix, 3000)
+    found = covariance.coverage(covariance.pulls(toys, matrix))
+    assert abs(found["coverage"] - 0.6827) < 4 * found["coverage_error"]
+    assert found["coverage_error"] < 0.01
+    assert abs(found["pull_mean"]) < 0.1
+    assert found["pull_width"] == pytest.approx(1, abs=0.03)
+    small = covariance.coverage(covariance.pulls(toys, matrix / 4))
+    assert small["coverage"] == pytest.approx(stats.norm.cdf(0.5) * 2 - 1, abs=0.03)
+    holed = matrix.copy()
+    holed[0] = holed[:, 0] = 0
+    pulls = covariance.pulls(toys, holed)
+    assert np.isnan(pulls[:, 0]).all()
+    assert np.isfinite(covariance.coverage(pulls)["coverage"])

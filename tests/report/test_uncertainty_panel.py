@@ -1,0 +1,82 @@
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from study_factory import OBSERVABLES, Model, Strategy, write_study
+
+from omniflow.errors import InputError
+from omniflow.report import page
+from omniflow.report.tables import ReportTables
+from omniflow.report.uncertainties import panel
+
+KEYS = {"method": "none", "combine": "none", "observable": "q2"}
+
+
+def _covariance():
+    """Errors of 300 (data) and 400 (training) in every bin, so 500 in all."""
+    bins = len(OBSERVABLES["q2"][5]) - 1
+    i, j = (index.ravel() for index in np.indices((bins, bins)))
+    frames = []
+    for block, error in (("data", 300.0), ("training", 400.0), ("total", 500.0)):
+        value = error**2 * (i == j)
+        frames.append(pd.DataFrame({"block": block, "bin_i": i, "bin_j": j, "value": value}))
+    return pd.concat(frames).assign(**KEYS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = Model(methods={"none": Strategy()}, observables=("q2",), passes=3)
+    folder = write_study(tmp_path / "study", model)
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    (folder / "study.json").write_text(json.dumps(study | {"uncertain": ["none"]}))
+    _covariance().to_csv(folder / "covariance.csv", index=False)
+    chi2 = {"bins": 15, "covariance_freedom": 40.0, "blocks": "data training"}
+    pd.DataFrame(
+        [
+            KEYS | chi2 | {"prediction": "truth", "chi2": 12.3, "p_value": 0.66, "left_out": "x"},
+            KEYS | chi2 | {"prediction": "simulation", "chi2": 80, "p_value": np.nan},
+        ]
+    ).to_csv(folder / "chi2.csv", index=False)
+    coverage = {"coverage": 0.7, "coverage_error": 0.05, "pull_mean": 0.1, "pull_width": 0.9}
+    pd.DataFrame([KEYS | coverage | {"kind": "toy", "entries": 8}]).to_csv(
+        folder / "coverage.csv", index=False
+    )
+    return folder
+
+
+def test_section_of_a_study_with_uncertainties(folder):
+    text = page.render(ReportTables.read(folder))
+    assert '<section id="uncertainties">' in text
+    assert '<a href="#uncertainties">' in text
+    assert 'aria-label="Uncertainty of none: Q² (q2)"' in text
+    assert 'aria-label="Correlation of none: Q² (q2)"' in text
+    section = text[text.index('id="uncertainties"') :]
+    cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", section)]
+    for row in (
+        ["Q²", "none", "truth", "12.3 / 15", "0.66", "x"],
+        ["Q²", "none", "simulation", "80.0 / 15", "–", "–"],
+        ["Q²", "none", "8 toys"],
+    ):
+        places = [i for i in range(len(cells)) if cells[i : i + len(row)] == row]
+        assert len(places) == 1, row
+    assert "contain the tested difference" in section
+
+
+def test_without_uncertainties_there_is_no_section(tmp_path):
+    tables = ReportTables.read(write_study(tmp_path / "study", Model(observables=("q2",))))
+    assert panel(tables) is None
+    assert "uncertainties" not in page.render(tables).lower()
+
+
+def test_tables_of_an_earlier_configuration_are_not_shown(folder):
+    study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    (folder / "study.json").write_text(json.dumps(study | {"uncertain": []}))
+    assert panel(ReportTables.read(folder)) is None
+
+
+def test_a_missing_table_is_named(folder):
+    (folder / "chi2.csv").unlink()
+    with pytest.raises(InputError, match=r"chi2\.csv: cannot be read"):
+        ReportTables.read(folder)

@@ -1,0 +1,214 @@
+"""Tables of uncertainties from made-up histograms, against NumPy on the event files."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from omniflow.config import validate
+from omniflow.files import create_h5
+from omniflow.stages import samples, uncertainties
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.variants import poisson
+
+DATA = Path(__file__).parents[1] / "data"
+EDGES = [150, 200, 300, 500, 5000]
+BINS, PASSES, REPLICAS = 4, 5, 9
+METHOD = "parallel"
+
+
+def make_plan(folder, normalization):
+    simulation = {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]}
+    raw = {
+        "study": {"name": "small", "passes": PASSES, "output": str(folder)},
+        "samples": {
+            "data": {"source": "h1", "files": [str(DATA / "h1_nature.h5")], "events": 300},
+            "simulation": simulation | {"events": 600},
+        },
+        "methods": {"none": {}, METHOD: {"lanes": 3}},
+        "combine": ["median", "mean"],
+        "unfolding": {"iterations": 2, "normalization": normalization},
+        "observables": {"names": ["q2", "log10_pt"], "binning": {"q2": EDGES}},
+        "uncertainties": {
+            "methods": [METHOD],
+            "passes": 2,
+            "data_replicas": REPLICAS,
+            "simulation_replicas": REPLICAS + 1,
+            "toys": 2,
+            "variations": {
+                "model": {"simulation": simulation | {"skip": 600}},
+                "nature": {"simulation": {"source": "h1", "files": [str(DATA / "h1_nature.h5")],
+                                         "skip": 300}},
+                "jes_up": {"simulation_weights": {"files": ["w.h5"], "dataset": "up"}},
+                "jes_down": {"simulation_weights": {"files": ["w.h5"], "dataset": "down"}},
+            },
+        },
+    }  # fmt: skip
+    return Plan(validate(raw))
+
+
+def histograms(plan):
+    """Write made-up results and return q2 of the last iteration, (passes, B) by variant."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for result in plan.variants.results:
+        variant = result.rpartition(".")[0] or "nominal"
+        if not result.endswith(METHOD):
+            continue
+        with create_h5(plan.histograms(result)) as file:
+            for level in ("particle", "detector"):
+                for how in plan.combinations(result):
+                    for name in ("q2", "log10_pt"):
+                        bins = BINS if name == "q2" else 22
+                        shape = (2, len(plan.passes_of(result)), bins)
+                        content = 50 + 5 * rng.normal(size=shape)
+                        for part in ("content", "variance", "sum_covariance"):
+                            file[f"{level}/{how}/{name}/{part}"] = content
+                        if (level, how, name) == ("particle", "median", "q2"):
+                            found[variant] = content[-1]
+    return found
+
+
+@pytest.fixture(scope="module", params=["absolute", "shape"])
+def study(request, tmp_path_factory):
+    plan = make_plan(tmp_path_factory.mktemp("study"), request.param)
+    for role in plan.samples:
+        samples.make_store(plan, role)
+        samples.make_observables(plan, role)
+    content = histograms(plan)
+    uncertainties.make_tables(plan)
+    scaled = {k: _unit(plan, v) for k, v in content.items()}
+    return plan, scaled, {n: pd.read_csv(plan.table(n)) for n in uncertainties.COLUMNS}
+
+
+def _unit(plan, content):
+    if plan.config.unfolding.normalization == "absolute":
+        return content
+    return content / content.sum(axis=-1, keepdims=True)
+
+
+def _records(name, first, last):
+    """Event ids, Q2, flags at particle and at detector level, weights of records of a file."""
+    with h5py.File(DATA / f"h1_{name}.h5") as file:
+        true, seen = file["gen_event_features"][first:last], file["reco_event_features"][first:last]
+    ids = np.arange(first, first + len(true)).astype(np.uint64)
+    return ids, true[:, 0], true[:, -1] == 1, seen[:, -1] == 1, seen[:, 5].astype(float)
+
+
+def _histogram(events, factor=1.0):
+    _, q2, inside, _, weight = events
+    return np.histogram(q2[inside], EDGES, weights=(weight * factor)[inside])[0]
+
+
+def _drawn(plan, kind, ids):
+    names = plan.variants.of_kind(kind)
+    return [poisson(plan.config.study.seed, plan.variants[name], ids) for name in names]
+
+
+def _seen(events, factor=1.0):
+    return np.sum((events[4] * factor)[events[3]])
+
+
+def _expected(plan, content):
+    """Blocks of differences to truth, and of differences to the simulation."""
+    data, simulation = _records("nature", 0, 300), _records("simulation", 0, 600)
+    mean = {name: found.mean(axis=0) for name, found in content.items()}
+    reference = content["nominal"][:2].mean(axis=0)
+    of = {k: np.array([mean[f"{k}-{n}"] for n in range(1, count + 1)])
+          for k, count in (("data", REPLICAS), ("simulation", REPLICAS + 1))}  # fmt: skip
+    drawn = {"data": _drawn(plan, "data", data[0])}
+    drawn["simulation"] = _drawn(plan, "simulation", simulation[0])
+    truths = _unit(plan, np.array([_histogram(data, w) for w in drawn["data"]]))
+    # The simulation is scaled to the data.
+    by_data = np.array(
+        [_histogram(simulation) * _seen(data, w) / _seen(simulation) for w in drawn["data"]]
+    )
+    by_simulation = np.array(
+        [
+            _histogram(simulation, w) * _seen(data) / _seen(simulation, w)
+            for w in drawn["simulation"]
+        ]
+    )
+    common = {"training": np.cov(content["nominal"].T) / PASSES}
+    for name in ("model", "nature"):
+        common[name] = np.outer(mean[name] - reference, mean[name] - reference)
+    sides = [mean[name] - reference for name in ("jes_up", "jes_down")]
+    common["jes"] = (np.outer(sides[0], sides[0]) + np.outer(sides[1], sides[1])) / 2
+    own = {kind: np.cov(rows.T) for kind, rows in of.items()}
+    to_truth = own | {"data": np.cov((of["data"] - truths).T)}
+    to_prior = {
+        "data": np.cov((of["data"] - _unit(plan, by_data)).T),
+        "simulation": np.cov((of["simulation"] - _unit(plan, by_simulation)).T),
+    }
+    return tuple(blocks | common for blocks in (own, to_truth, to_prior))
+
+
+def test_blocks_are_those_of_numpy(study):
+    plan, content, tables = study
+    own = _expected(plan, content)[0]
+    rows = tables["covariance.csv"]
+    assert set(rows.method) == {METHOD}
+    assert set(rows["combine"]) == {"median"}
+    rows = rows[rows.observable == "q2"]
+    assert list(rows.block.unique()) == [
+        *("data", "simulation", "training", "jes", "model", "nature", "total"),
+    ]
+    for block, matrix in (own | {"total": sum(own.values())}).items():
+        found = rows[rows.block == block].value.to_numpy().reshape(BINS, BINS)
+        np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-15, err_msg=block)
+
+
+def _chi2(plan, difference, covariance):
+    """With any one bin of a shape left out."""
+    keep = slice(0, BINS - (plan.config.unfolding.normalization == "shape"))
+    return difference[keep] @ np.linalg.inv(covariance[keep, keep]) @ difference[keep]
+
+
+def test_tests_leave_out_what_contains_the_difference(study):
+    plan, content, tables = study
+    _, to_truth, to_prior = _expected(plan, content)
+    rows = tables["chi2.csv"]
+    rows = rows[rows.observable == "q2"].set_index("prediction")
+    assert list(rows.index) == ["truth", "simulation", "model", "nature"]
+    mean = content["nominal"].mean(axis=0)
+    truth = _unit(plan, _histogram(_records("nature", 0, 300)))
+    simulation = _records("simulation", 0, 600)
+    scale = _seen(_records("nature", 0, 300)) / _seen(simulation)
+    prior = _unit(plan, scale * _histogram(simulation))
+    for name, target, blocks, out in (
+        ("truth", truth, to_truth, "nature"),
+        ("simulation", prior, to_prior, "model"),
+    ):
+        row = rows.loc[name]
+        used = sum(matrix for block, matrix in blocks.items() if block != out)
+        assert row.left_out == out
+        assert row.chi2 == pytest.approx(_chi2(plan, mean - target, used), rel=1e-6)
+        assert row.bins == BINS - (plan.config.unfolding.normalization == "shape")
+        assert stats.chi2.sf(row.chi2, row.bins) <= row.p_value or np.isnan(row.p_value)
+
+
+def test_pulls_are_those_of_numpy(study):
+    plan, content, tables = study
+    blocks = _expected(plan, content)[1]
+    known = sum(m for name, m in blocks.items() if name not in ("training", "nature"))
+    training = blocks["training"] * PASSES
+    truth = _unit(plan, _histogram(_records("nature", 0, 300)))
+    toys = [_unit(plan, _histogram(_records("nature", 300 * n, 300 * n + 300))) for n in (1, 2)]
+    expected = {
+        "pass": (content["nominal"] - truth) / np.sqrt(np.diag(known + training)),
+        "toy": (np.array([content[f"toy-{n}"].mean(axis=0) for n in (1, 2)]) - toys)
+        / np.sqrt(np.diag(known + training / 2)),
+    }
+    pulls, coverage = tables["pulls.csv"], tables["coverage.csv"]
+    for kind, wanted in expected.items():
+        rows = pulls[(pulls.observable == "q2") & (pulls.kind == kind)]
+        assert list(rows.number.unique()) == list(range(1, len(wanted) + 1))
+        np.testing.assert_allclose(rows.pull.to_numpy().reshape(wanted.shape), wanted, rtol=1e-6)
+        (row,) = coverage[(coverage.observable == "q2") & (coverage.kind == kind)].itertuples()
+        assert row.entries == len(wanted)
+        assert row.coverage == pytest.approx((np.abs(wanted) <= 1).mean())
+        assert row.pull_mean == pytest.approx(wanted.mean())
+        assert row.pull_width == pytest.approx(wanted.std())

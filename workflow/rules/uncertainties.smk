@@ -1,0 +1,28 @@
+"""Covariances, tests, pulls and coverage, from the histograms of all variants."""
+
+
+rule uncertainties:
+    input:
+        files=PLAN.uncertainty_inputs(),
+    output:
+        PLAN.uncertainty_tables,
+    log:
+        PLAN.path("log", job="uncertainties"),
+    benchmark:
+        PLAN.path("benchmark", job="uncertainties")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            2500, *PLAN.evaluated, attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
+    params:
+        config=PLAN.path("config"),
+        script=SCRIPTS / "uncertainties.py",
+        depends=PLAN.fingerprint(
+            "uncertainties", "observables", "combine", "study", "samples"
+        ),
+    shell:
+        "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
