@@ -82,11 +82,10 @@ def unfold(plan: Plan, **events: Events) -> None:
         else:
             samples.make_store(plan, role)
     samples.make_scaling(plan)
-    for role in plan.samples:
-        samples.make_features(plan, role, "detector")
-    samples.make_features(plan, "simulation", "particle")
-    if plan.needs_pretraining:
-        training.pretrain(plan, 0)
+    for role, level in plan.classifier_inputs:
+        samples.make_features(plan, role, level)
+    for network in plan.pretraining_networks:
+        training.pretrain(plan, network.lane)
     for chain in plan.chains:
         for pass_ in plan.passes:
             for group in plan.groups(chain, pass_):
