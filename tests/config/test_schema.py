@@ -171,6 +171,71 @@ def test_pretrained_methods_need_a_pretraining_sample(start):
     assert config.methods["pre"].start == start
 
 
+def _pretrained(method, **pretraining):
+    samples = _raw()["samples"] | {"pretraining": pretraining}
+    return {"samples": samples, "methods": {"pre": {"start": "backbone"} | method}}
+
+
+TWO = {"numerator": PYTHIA | {"seed": 8}, "denominator": PYTHIA | {"seed": 9}}
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "message"),
+    [
+        ({}, "give one of: numerator and denominator"),
+        ({"numerator": PYTHIA | {"seed": 8}}, "denominator is missing"),
+        (TWO | {"simulation": PYTHIA | {"seed": 7}}, "give one of"),
+        (TWO | {"weights": ["a.weights.h5"]}, "give one of"),
+        ({"weights": ["network.h5"]}, "pattern"),
+        ({"simulation": PYTHIA | {"seed": 4}}, "simulation hold the same events"),
+        ({"simulation": PYTHIA | {"showr": "simple"}}, r"simulation\.showr.*did you mean 'shower'"),
+    ],
+)
+def test_pretraining_is_of_one_kind(pretraining, message):
+    _refused(message, **_pretrained({}, **pretraining))
+
+
+@pytest.mark.parametrize(
+    "pretraining",
+    [
+        TWO,
+        {"simulation": PYTHIA | {"seed": 8}},
+        {"simulation": PYTHIA | {"seed": 4}, "allow_overlap": True},
+        {"weights": ["a.weights.h5", "b.weights.h5"]},
+    ],
+)
+def test_kinds_of_pretraining(pretraining):
+    config = validate(_raw(**_pretrained({}, **pretraining)))
+    assert validate(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"start": "scratch", "transfer": {"freeze_epochs": 2}}, "acts on pre-trained networks"),
+        ({"transfer": {"models": 0}}, r"transfer\.models"),
+        ({"transfer": {"freeze_epochs": -1}}, "freeze_epochs"),
+        ({"transfer": {"freeze_epochs": "never"}}, "freeze_epochs"),
+        ({"transfer": {"backbone_rate_factor": 0}}, "backbone_rate_factor"),
+    ],
+)
+def test_transfer_policies_are_checked(method, message):
+    _refused(message, **_pretrained(method, **TWO))
+
+
+def test_there_are_as_many_files_as_models():
+    files = {"weights": ["a.weights.h5", "b.weights.h5"]}
+    validate(_raw(**_pretrained({"transfer": {"models": 2}}, **files)))
+    _refused(r"models is 3 but .* 2 file", **_pretrained({"transfer": {"models": 3}}, **files))
+
+
+def test_ecd_has_no_transfer_policies():
+    for transfer in ({"freeze_epochs": "all"}, {"backbone_rate_factor": 0.5}):
+        changes = _pretrained({"transfer": transfer}, **TWO)
+        validate(_raw(**changes))
+        _refused("does not go with", training={"optimizer": "ecd"}, **changes)
+
+
 def test_a_configuration_cannot_be_changed():
     config = validate(_raw())
     with pytest.raises(ValueError, match="frozen"):

@@ -82,12 +82,10 @@ def unfold(plan: Plan, **events: Events) -> None:
         else:
             samples.make_store(plan, role)
     samples.make_scaling(plan)
-    for role in plan.samples:
-        samples.make_features(plan, role, "detector")
-    for role in plan.simulations:
-        samples.make_features(plan, role, "particle")
-    if plan.needs_pretraining:
-        training.pretrain(plan, 0)
+    for role, level in plan.classifier_inputs:
+        samples.make_features(plan, role, level)
+    for network in plan.pretraining_networks:
+        training.pretrain(plan, network.lane)
     for group, iteration, step in plan.stages():
         for block in plan.blocks(group, iteration, step):
             training.train_block(plan, block)

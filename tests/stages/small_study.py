@@ -19,6 +19,7 @@ SIZES = {
     "simulation": 500,
     "pretraining-numerator": 300,
     "pretraining-denominator": 300,
+    "pretraining-simulation": 300,
 }
 
 
@@ -82,9 +83,8 @@ def run(plan: Plan) -> Plan:
         events = sample(SIZES[role], mean, 100 + i, truth)
         store.write(events, plan.store(role), {}, 7 + i)
     samples.make_scaling(plan)
-    for role in plan.samples:
-        samples.make_features(plan, role, "detector")
-    samples.make_features(plan, "simulation", "particle")
+    for role, level in plan.classifier_inputs:
+        samples.make_features(plan, role, level)
     for model in range(len(plan.pretraining_networks)):
         training.pretrain(plan, model)
     return train(plan)

@@ -5,10 +5,7 @@ STAGE = "{chain}-pass-{pass_}-{group}-iteration-{iteration}-step-{step}"
 
 rule pretrain:
     input:
-        stores=expand(PLAN.pattern("store"), role=PLAN.pretraining_roles),
-        features=expand(
-            PLAN.pattern("features"), role=PLAN.pretraining_roles, level="detector"
-        ),
+        files=PLAN.pretraining_inputs,
     output:
         directory(PLAN.pattern("pretrained")),
     log:

@@ -110,8 +110,9 @@ def _values(field: dict[str, Any]) -> dict[str, Any]:
 
 def _references(field: dict[str, Any]) -> list[str]:
     """Return the names of the models that a field may be."""
-    options = field.get("anyOf") or field.get("oneOf") or [field]
-    return [option["$ref"].rpartition("/")[2] for option in options if "$ref" in option]
+    if options := field.get("anyOf") or field.get("oneOf"):
+        return [name for option in options for name in _references(option)]
+    return [field["$ref"].rpartition("/")[2]] if "$ref" in field else []
 
 
 def _title(name: str) -> str:

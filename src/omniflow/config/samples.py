@@ -6,7 +6,7 @@ import math
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.section import Positive, Section
 
@@ -48,22 +48,57 @@ class H1Sample(Section):
 
 
 Sample = Annotated[PythiaSample | H1Sample, Field(discriminator="source")]
+# Keras knows its files by this ending.
+WeightsFile = Annotated[str, Field(pattern=r"\.weights\.h5$")]
 
 
 class Pretraining(Section):
-    """The two samples that a pre-trained classifier learns to separate at detector level."""
+    """Where pre-trained networks come from: two simulations, one simulation, or files.
 
-    numerator: Sample = Field(description="Class A (label 1).")
-    denominator: Sample = Field(description="Class B (label 0).")
+    Two (`numerator` and `denominator`) are separated at detector level; of one (`simulation`) the
+    detector level is separated from the particle level; `weights` are trained already.
+    """
+
+    numerator: Sample | None = Field(None, description="Class A (label 1), with `denominator`.")
+    denominator: Sample | None = Field(None, description="Class B (label 0), with `numerator`.")
+    simulation: Sample | None = Field(
+        None,
+        description="Simulation alone: class A are its events as measured, class B the same "
+        "events before the detector, both of those that pass at both levels.",
+    )
+    weights: tuple[WeightsFile, ...] = Field(
+        (),
+        description="Networks of an earlier study, one file of its `pretraining` or `networks` "
+        "folders each. Classifier, features and their scaling must fit.",
+    )
     allow_overlap: bool = Field(
         False,
         description="Permit events that also stand in data or simulation, as in the paper; "
         "pre-trained networks have then seen what they are trained on later.",
     )
 
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Pretraining:
+        pair = self.numerator is not None, self.denominator is not None
+        if pair[0] != pair[1]:
+            missing = "denominator" if pair[0] else "numerator"
+            raise ValueError(f"{missing} is missing: the two samples come together")
+        if sum((all(pair), self.simulation is not None, bool(self.weights))) != 1:
+            raise ValueError(
+                "give one of: numerator and denominator (two simulations), simulation (one), "
+                "weights (files of networks)"
+            )
+        return self
+
+    @property
+    def samples(self) -> dict[str, Sample]:
+        """Samples by key."""
+        keys = ("numerator", "denominator", "simulation")
+        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+
 
 class Samples(Section):
-    """Input events: data (or pseudo-data), simulation, and a pair for pre-training."""
+    """Input events: data (or pseudo-data), simulation, and those of pre-training."""
 
     data: Sample = Field(description="Data to unfold; pseudo-data keep their truth for the report.")
     simulation: Sample = Field(description="Simulated events with both levels.")

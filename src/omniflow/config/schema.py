@@ -55,6 +55,12 @@ class Config(Section):
                 raise ValueError(
                     f"methods.{name}.start is {method.start!r} but samples.pretraining is missing"
                 )
+            files = self.samples.pretraining.weights if self.samples.pretraining else ()
+            if files and method.transfer.models > len(files):
+                raise ValueError(
+                    f"methods.{name}.transfer.models is {method.transfer.models} but "
+                    f"samples.pretraining.weights has {len(files)} file(s)"
+                )
         return self
 
     @model_validator(mode="after")
@@ -67,12 +73,22 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _transfer_of_the_optimizer(self) -> Config:
+        for name, method in self.methods.items():
+            if self.training.optimizer == "ecd" and method.transfer.acts:
+                raise ValueError(
+                    f"methods.{name}.transfer does not go with training.optimizer: ecd, which "
+                    "moves all parameters along one direction; choose another optimizer, or leave "
+                    "transfer out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _samples_are_disjoint(self) -> Config:
         samples = {"data": self.samples.data, "simulation": self.samples.simulation}
         pair = self.samples.pretraining
         if pair is not None and not pair.allow_overlap:
-            samples["pretraining.numerator"] = pair.numerator
-            samples["pretraining.denominator"] = pair.denominator
+            samples |= {f"pretraining.{key}": sample for key, sample in pair.samples.items()}
         for (one, a), (two, b) in combinations(samples.items(), 2):
             if share_events(a, b):
                 raise ValueError(

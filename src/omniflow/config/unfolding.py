@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from omniflow.config.section import Combination, Positive, Rate, Section
+from omniflow.config.transfer import PLAIN, Transfer
 
 
 class Restart(Section):
@@ -67,9 +68,19 @@ class Method(Section):
         "scratch",
         description="`pretrained` loads backbone and head, `backbone` draws a new head.",
     )
+    transfer: Transfer = Field(PLAIN, description="What networks take over from pre-trained ones.")
 
     @model_validator(mode="after")
     def _truncation_needs_members(self) -> Method:
         if self.aggregate == "truncated_mean" and self.members < 3:
             raise ValueError("aggregate: truncated_mean needs at least 3 members")
+        return self
+
+    @model_validator(mode="after")
+    def _transfer_needs_a_pretrained_network(self) -> Method:
+        if self.start == "scratch" and self.transfer != PLAIN:
+            raise ValueError(
+                "transfer acts on pre-trained networks; set start to pretrained or backbone, or "
+                "leave transfer out"
+            )
         return self

@@ -80,6 +80,14 @@ def with_new_head(
     ]
 
 
+def backbone_size(model: keras.Model) -> int:
+    """Return how many parameters come before those of the layer `head` in the flat vector."""
+    count = len(model.head.weights)
+    if [id(v) for v in model.weights[-count:]] != [id(v) for v in model.head.weights]:
+        raise AssertionError(f"the head of {model.name} is not its last layer")
+    return sum(math.prod(variable.shape) for variable in model.weights[:-count])
+
+
 def flatten(weights: list[np.ndarray]) -> np.ndarray:
     """Return all weights as one vector (d,)."""
     return np.concatenate([np.ravel(array) for array in weights])

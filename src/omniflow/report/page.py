@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from omniflow.errors import InputError
-from omniflow.report import cells, figures, formats, uncertainties
+from omniflow.report import cells, figures, formats, tradeoff, uncertainties
 from omniflow.report.tables import ObservableRecord, ReportTables
 from omniflow.report.verdict import judge
 
@@ -88,6 +88,7 @@ def _context(tables: ReportTables) -> dict:
         "unbinned": [o.label for o in study.observables if o.name not in tables.binned],
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
+        "tradeoff": tradeoff.panel(tables, looks),
         "combinations": [
             (title, found)
             for metric, title in (("sigma_rel", "Spread σ_rel"), ("rel_mse", "Relative MSE / 10⁻⁴"))
@@ -266,7 +267,7 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
     }
     before = histories[histories["purpose"] == "pretraining"]
     if len(before):
-        caption = "detector level, before the first iteration"
+        caption = "before the first iteration"
         groups["Pre-training", caption] = before.assign(iteration="1")
     drawn = []
     for (heading, caption), curves in groups.items():

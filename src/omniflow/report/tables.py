@@ -46,13 +46,20 @@ class ObservableRecord(_Record):
 
 
 class MethodRecord(_Record):
-    """A strategy: lanes x members, its chain and the combinations that exist for it."""
+    """A strategy: lanes x members, where networks start, its chain and its combinations.
+
+    Attributes:
+        models: pre-trained models that its networks start from.
+    """
 
     name: str
     lanes: int = Field(ge=1)
     members: int = Field(ge=1)
     aggregate: str | None
     start: str
+    models: int = 0
+    freeze_epochs: str = "0"
+    backbone_rate_factor: float = 1.0
     chain: str
     networks_per_pass: int = Field(ge=1)
     combine: tuple[str, ...] = Field(min_length=1)
@@ -74,6 +81,7 @@ class Study(_Record):
     passes: int = Field(ge=1)
     has_truth: bool
     uninformed_loss: float
+    pretrainings: int = Field(1, description="Pre-trained models of the study itself.")
     samples: tuple[SampleRecord, ...]
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
@@ -375,7 +383,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
                 f"{name}.csv lacks {len(missing)} of {len(expected)} networks: {shown}{more}."
             )
         starts = [m.name for m in study.methods if m.start != "scratch"]
-        if starts and not (table["purpose"] == "pretraining").any():
+        if starts and study.pretrainings and not (table["purpose"] == "pretraining").any():
             found.append(
                 f"{name}.csv has no pre-training network, but {', '.join(starts)} "
                 f"{'starts' if len(starts) == 1 else 'start'} from one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omniflow.errors import InputError
 from omniflow.evaluation import observables
 from omniflow.events import features, store
 from omniflow.events.ingest import ingest
@@ -26,11 +27,18 @@ def make_scaling(plan: Plan) -> None:
 
 
 def make_features(plan: Plan, role: str, level: str) -> None:
-    """Write the classifier inputs of a sample at one level."""
+    """Write the classifier inputs of a sample at one level.
+
+    Raises:
+        InputError: the sample does not have this level.
+    """
     scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    events = getattr(store.open_store(plan.store(role)), level)
+    if events is None:
+        raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
     features.write(
         plan.features(role, level),
-        getattr(store.open_store(plan.store(role)), level),
+        events,
         scaling,
         plan.config.classifier.features,
         plan.config.classifier.neighbours,

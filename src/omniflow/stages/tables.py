@@ -93,9 +93,10 @@ def make_tables(plan: Plan) -> None:
 def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
     """Return networks and seconds of training per pass of each method, from the timing table."""
     rows = []
-    pretraining = float(timing.loc[timing.purpose == "pretraining", "seconds"].sum())
+    pretraining = timing[timing.purpose == "pretraining"]
     for name, method in plan.config.methods.items():
         mine = timing[(timing.chain == plan.chain_slug(method)) & (timing.lane < method.lanes)]
+        models = pretraining[pretraining["lane"] < plan.pretrained_models(name)]
         seconds = mine.groupby("pass").seconds.sum()
         error = seconds.std(ddof=1) / np.sqrt(len(seconds)) if len(seconds) > 1 else np.nan
         rows.append(
@@ -105,7 +106,7 @@ def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
                 "seconds_per_pass": seconds.mean(),
                 "seconds_per_pass_error": error,
                 "passes": len(seconds),
-                "pretraining_seconds": pretraining if method.start != "scratch" else 0.0,
+                "pretraining_seconds": float(models["seconds"].sum()),
             }
         )
     return pd.DataFrame(rows)
@@ -270,6 +271,9 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             "members": method.members,
             "aggregate": method.aggregate,
             "start": method.start,
+            "models": plan.pretrained_models(name),
+            "freeze_epochs": method.transfer.freeze_epochs,
+            "backbone_rate_factor": method.transfer.backbone_rate_factor,
             "chain": plan.chain_slug(method),
             "networks_per_pass": plan.networks_per_pass(name),
             "combine": list(plan.combinations(name)),
@@ -293,6 +297,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "passes": config.study.passes,
         "has_truth": has_truth,
         "uninformed_loss": uninformed,
+        "pretrainings": len(plan.pretraining_networks),
         "samples": samples,
         "observables": [
             {field: getattr(observables.get(name), field) for field in fields}

@@ -9,18 +9,21 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import omniflow
+from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import InputError, TrainingError
 from omniflow.events import store
 from omniflow.events.batches import Source
-from omniflow.events.features import Features, open_features
+from omniflow.events.features import Features, Scaling, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
+from omniflow.models.signature import Signature
 from omniflow.stages import inputs
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
@@ -111,6 +114,11 @@ class _Networks(ABC):
         """Whether this process is the one that writes."""
         return self.ranks.rank == 0
 
+    @property
+    def transfer(self) -> Transfer:
+        """How backbone and head are trained."""
+        return PLAIN
+
     @abstractmethod
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training."""
@@ -167,6 +175,7 @@ class _Networks(ABC):
             ),
             restart.rate_factor if network.iteration > 1 else 1.0,
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
+            self.transfer,
         )
 
     def record(
@@ -203,7 +212,9 @@ class _Networks(ABC):
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
-        roles = ("data", "simulation") if network.step else self.plan.pretraining_roles
+        roles = ["data", "simulation"]
+        if network.step == 0:
+            roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
         roles = [self.plan.variants.role(role, network.variant) for role in roles]
         parts = [
             omniflow.__version__,
@@ -220,9 +231,16 @@ class _Networks(ABC):
         return []
 
     def save(self, weights: list[np.ndarray], path: Path) -> None:
-        """Write a network in Keras' format."""
+        """Write a network in Keras' format, with its signature."""
         self.model.set_weights(weights)
         self.model.save_weights(path)
+        self.signature.write(path)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What networks of this study read and mean."""
+        scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
+        return Signature(self.plan.config.classifier, self.plan.config.training.loss, scaling)
 
     def load(self, path: Path) -> list[np.ndarray]:
         """Return the weights that `save` wrote.
@@ -310,6 +328,12 @@ class _Job(_Networks):
                     return self.load(path), record
         return None
 
+    @property
+    def transfer(self) -> Transfer:
+        """The policy of the chain, less what ends with the pre-trained network's first training."""
+        policy = self.plan.chains[self.block.group.chain].transfer
+        return policy if self.plan.previous_block(self.block) is None else policy.continued()
+
     def start(self, network: Network, attempt: int = 0) -> Start:
         """Return initial weights by the restart and start policies, and a record of them."""
         previous = self.plan.previous_block(self.block)
@@ -320,17 +344,25 @@ class _Job(_Networks):
         policy = self.plan.chains[network.chain].start
         if policy == "scratch":
             return fresh, origin
-        loaded = self.load(self.plan.pretrained() / "network.weights.h5")
+        model = self.plan.pretrained_model(network)
+        path, origin = self.plan.pretrained_weights(model), {"policy": policy, "model": str(model)}
+        if self.plan.config.samples.pretraining.weights:
+            self.signature.require(path, head=policy == "pretrained")
+            origin["file"] = str(path)
+        loaded = self.load(path)
         if policy == "backbone":
             loaded = self.registry.with_new_head(self.model, loaded, fresh)
-        return loaded, {"policy": policy, "model": "0"}
+        return loaded, origin
 
 
 class _Pretraining(_Networks):
     """The inputs of pre-training."""
 
     def __init__(self, plan: Plan, interruption: Interrupt | None) -> None:
-        self._sources = tuple(_pretraining_source(plan, part) for part in _PAIR)
+        self._sources = tuple(
+            _pretraining_source(plan, role, level, name)
+            for name, (role, level) in zip(_CLASSES, plan.pretraining_classes, strict=True)
+        )
         super().__init__(plan, self._sources[0].features, interruption)
 
     def sources(self, network: Network) -> tuple[Source, ...]:
@@ -338,14 +370,18 @@ class _Pretraining(_Networks):
         return self._sources
 
 
-_PAIR = ("numerator", "denominator")
+_CLASSES = ("numerator", "denominator")
 
 
-def _pretraining_source(plan: Plan, part: str) -> Source:
-    events = store.open_store(plan.store(f"pretraining-{part}"))
-    features = open_features(plan.features(f"pretraining-{part}", "detector"))
-    weights = {name: (events.weight,) if name == part else () for name in _PAIR}
-    return Source(features, events.event_id, events.pass_detector, **weights)
+def _pretraining_source(plan: Plan, role: str, level: str, name: str) -> Source:
+    """Return the events of one class."""
+    events = store.open_store(plan.store(role))
+    features = open_features(plan.features(role, level))
+    select = events.pass_detector
+    if role == "pretraining-simulation":
+        select = select & _unfolded(plan, events)  # the same events at both levels
+    weights = {known: (events.weight,) if known == name else () for known in _CLASSES}
+    return Source(features, events.event_id, select, **weights)
 
 
 def digest(arrays: list[np.ndarray]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from omniflow.config.training import Training
+from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
 from omniflow.training.checkpoint import Checkpoint, State
@@ -48,6 +49,7 @@ class Task:
         seeds: random numbers.
         rate_factor: on the learning rate.
         checkpoint: where its state is kept; None: nowhere.
+        transfer: how backbone and head are trained.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Task:
     seeds: Seeds
     rate_factor: float = 1.0
     checkpoint: Checkpoint | None = None
+    transfer: Transfer = PLAIN
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,8 @@ class Progress:
         )
         # The average starts short and lengthens, so that early states do not linger.
         momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-        norm = self.learner.update(gradient, loss, now.rate, momentum)
+        backbone = self.task.transfer.backbone_factor(now.epoch)
+        norm = self.learner.update(gradient, loss, now.rate, momentum, backbone)
         self._finite(norm, f"gradient of epoch {now.epoch}")
         now.update += 1
         now.loss += loss
@@ -229,6 +233,9 @@ class Progress:
                 "waiting": now.waited / now.seconds,
             }
         )
+        transfer = self.task.transfer
+        if transfer.acts:
+            now.history[-1]["backbone_rate"] = now.rate * transfer.backbone_factor(now.epoch)
         now.total_seconds += now.seconds + seconds
         above, start = settings.divergence - 1, now.history[0]["val_loss"]
         bound = max(
@@ -239,9 +246,10 @@ class Progress:
                 f"{self.task.name}: held-out loss of epoch {now.epoch} is {loss:.4g}, above "
                 f"{bound:.4g}: the training diverges. {self._advice}"
             )
-        now.finished = (
-            now.epoch >= settings.epochs or now.epoch - now.best_epoch >= settings.patience
-        )
+        # Epochs before the backbone is let go do not use up the patience.
+        frozen = 0 if transfer.freeze_epochs == "all" else transfer.freeze_epochs
+        waited = now.epoch - max(now.best_epoch, frozen)
+        now.finished = now.epoch >= settings.epochs or waited >= settings.patience
         now.epoch, now.update = now.epoch + 1, 0
         now.loss = now.norm = now.norm_max = now.seconds = now.waited = 0.0
 

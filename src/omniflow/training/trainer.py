@@ -63,13 +63,18 @@ class Trainer:
         self._loss = LOSSES[settings.loss]
         self._variance = registry.initial_variance(model)
         self._size, self._kind = model.count_params(), model.dtype_policy.variable_dtype
-        self._learners: list[Learner] = []
+        self._backbone = registry.backbone_size(model)
+        self._learners: dict[tuple[int, bool], Learner] = {}
 
-    def learner(self, index: int = 0) -> Learner:
-        """Return the learner of the network `index` of those trained together."""
-        while len(self._learners) <= index:
-            self._learners.append(Learner(self.settings, self._size, self._kind))
-        return self._learners[index]
+    def learner(self, index: int = 0, apart: bool = False) -> Learner:
+        """Return the learner of the network `index` of those trained together.
+
+        `apart`: its backbone and head have rates of their own.
+        """
+        if (index, apart) not in self._learners:
+            backbone = self._backbone if apart else 0
+            self._learners[index, apart] = Learner(self.settings, self._size, self._kind, backbone)
+        return self._learners[index, apart]
 
     # -- training --------------------------------------------------------------------------
 
@@ -93,7 +98,7 @@ class Trainer:
         networks = []
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
-            learner = self.learner(index)
+            learner = self.learner(index, task.transfer.acts)
             networks.append(Progress(task, self.settings, learner, self.ranks.size, self._variance))
         self._saved = time.monotonic()
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omniflow.config.transfer import Transfer
+
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4
@@ -45,6 +47,7 @@ class Chain:
         members: networks per step.
         aggregate: how they are aggregated.
         lanes: lanes to run, the most that any method asks for.
+        transfer: what networks take over from pre-trained ones.
     """
 
     slug: str
@@ -52,6 +55,7 @@ class Chain:
     members: int
     aggregate: str
     lanes: int
+    transfer: Transfer
 
 
 @dataclass(frozen=True)

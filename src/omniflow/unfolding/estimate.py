@@ -179,7 +179,7 @@ def missing_files(sample: Sample) -> list[str]:
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     """Return the events of one epoch by step; step 0 is pre-training."""
     return {
-        0: PASSING * sum(events[role] for role in plan.pretraining_roles),
+        0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
         1: PASSING * (events["data"] + events["simulation"]),
         2: float(events["simulation"]),
         MISSES: PASSING * events["simulation"],

@@ -58,14 +58,15 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
 
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
-    total, simulation = sum(events.values()), sum(events[role] for role in plan.simulations)
+    total = sum(events.values())
     # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
     particles = PARTICLES * (1 + PASSING)
     yield Kind("event stores", len(events), total * (16 * particles + 74))
     inputs = PARTICLES * (28 + 2 * plan.config.classifier.neighbours)
-    size = PASSING * total * inputs + simulation * inputs + (total + simulation) * 28
+    share = {"detector": PASSING, "particle": 1.0}
+    size = sum(events[r] * (share[level] * inputs + 28) for r, level in plan.classifier_inputs)
     # One file per sample and level, and the scaling.
-    yield Kind("classifier inputs", len(events) + len(plan.simulations) + 1, size)
+    yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
     names = plan.config.observables.names
     shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
     values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)

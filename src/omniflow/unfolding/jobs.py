@@ -71,9 +71,7 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
         yield Job("event_store", files, (plan.store(role),), per_event * events[role])
     scaled = CONVERT * events["simulation"]
     yield Job("scaling", (plan.store("simulation"),), (plan.scaling,), scaled)
-    levels = [(role, "detector") for role in plan.samples]
-    simulated = [(role, "particle") for role in plan.simulations]
-    for role, level in [*levels, *simulated]:
+    for role, level in plan.classifier_inputs:
         inputs = (plan.store(role), plan.scaling)
         yield Job("features", inputs, (plan.features(role, level),), CONVERT * events[role])
     for role in plan.evaluated:
@@ -83,10 +81,8 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
 
 def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
     for network in plan.pretraining_networks:
-        roles = plan.pretraining_roles
-        inputs = [plan.store(role) for role in roles]
-        inputs += [plan.features(role, "detector") for role in roles]
-        yield Job("pretrain", tuple(inputs), (plan.pretrained(network.lane),), seconds[0])
+        inputs = tuple(plan.pretraining_inputs)
+        yield Job("pretrain", inputs, (plan.pretrained(network.lane),), seconds[0])
     for group, iteration, step in plan.stages():
         blocks = plan.blocks(group, iteration, step)
         for block in blocks:

@@ -108,14 +108,29 @@ class Plan:
         }
         pair = self.config.samples.pretraining
         if pair is not None and self.needs_pretraining:
-            found["pretraining-numerator"] = pair.numerator
-            found["pretraining-denominator"] = pair.denominator
+            found |= {f"pretraining-{key}": sample for key, sample in pair.samples.items()}
         return found | self.variants.samples
 
     @property
     def pretraining_roles(self) -> list[str]:
-        """Roles of the pre-training pair, class A first."""
-        return [role for role in self.samples if role.startswith("pretraining")]
+        """Roles of the samples of pre-training, class A first."""
+        nominal = [role for role in self.samples if parted(role)[0] == NOMINAL]
+        return [role for role in nominal if role.startswith("pretraining-")]
+
+    @property
+    def pretraining_classes(self) -> list[tuple[str, str]]:
+        """Role and level of the events in either class of pre-training, class A first."""
+        roles = self.pretraining_roles
+        if len(roles) == 1:
+            return [(roles[0], level) for level in ("detector", "particle")]
+        return [(role, "detector") for role in roles]
+
+    @property
+    def classifier_inputs(self) -> list[tuple[str, str]]:
+        """Role and level of all samples that networks read."""
+        found = [(role, "detector") for role in self.samples]
+        found += [(role, "particle") for role in self.simulations]
+        return list(dict.fromkeys([*found, *self.pretraining_classes]))
 
     @property
     def needs_pretraining(self) -> bool:
@@ -161,6 +176,8 @@ class Plan:
         parts = [method.start, str(method.members)]
         if method.members > 1:
             parts.append(method.aggregate.replace("_", "-"))
+        if method.transfer.slug:
+            parts.append(method.transfer.slug)
         return "-".join(parts)
 
     @cached_property
@@ -170,7 +187,9 @@ class Plan:
         for method in self.config.methods.values():
             slug = self.chain_slug(method)
             lanes = max(method.lanes, found[slug].lanes if slug in found else 0)
-            found[slug] = Chain(slug, method.start, method.members, method.aggregate, lanes)
+            found[slug] = Chain(
+                slug, method.start, method.members, method.aggregate, lanes, method.transfer
+            )
         return found
 
     def combinations(self, method: str) -> tuple[str, ...]:
@@ -190,6 +209,12 @@ class Plan:
         if self.config.unfolding.fakes == "conditional_mean" and FAKES not in self.steps:
             notes.append("With particle_level: all there are no fakes, and fakes changes nothing.")
         for name, method in self.config.methods.items():
+            used = self.pretrained_models(name)
+            if method.start != "scratch" and used < method.transfer.models:
+                notes.append(
+                    f"{name}: {method.transfer.models} pre-trained models for {used} network(s) "
+                    f"per step; {used} are used."
+                )
             if method.aggregate == "truncated_mean" and method.members in (3, 4):
                 notes.append(
                     f"{name}: the truncated mean of {method.members} members is their median."
@@ -290,8 +315,22 @@ class Plan:
 
     @property
     def pretraining_networks(self) -> tuple[Network, ...]:
-        """Pre-trained models."""
-        return (Network("pretraining", 0, 0, 0, 0, 0, 0),) if self.needs_pretraining else ()
+        """Pre-trained models that the study trains: those that its methods start from."""
+        if not self.pretraining_classes:
+            return ()
+        models = max(map(self.pretrained_models, self.config.methods))
+        return tuple(Network("pretraining", 0, model, 0, 0, 0, 0) for model in range(models))
+
+    def pretrained_models(self, method: str) -> int:
+        """Return from how many pre-trained models the networks of a method start."""
+        settings = self.config.methods[method]
+        if settings.start == "scratch":
+            return 0
+        return min(settings.transfer.models, settings.lanes * settings.members)
+
+    def pretrained_model(self, network: Network) -> int:
+        """Return the number of the pre-trained model that a network starts from."""
+        return network.k % self.chains[network.chain].transfer.models
 
     def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
         """Return the random numbers of a network for `initial`, `split` or `order`.
@@ -317,6 +356,11 @@ class Plan:
     def pretrained(self, model: int = 0) -> Path:
         """Folder of a pre-trained model."""
         return self.path("pretrained", model=model)
+
+    def pretrained_weights(self, model: int) -> Path:
+        """File of a pre-trained model."""
+        files = self.config.samples.pretraining.weights
+        return Path(files[model]) if files else self.pretrained(model) / "network.weights.h5"
 
     def logits(self, block: Block) -> Path:
         """Logits of a block's networks, (network, event)."""
@@ -392,8 +436,17 @@ class Plan:
         if previous is not None:
             files.append(self.networks_folder(previous))
         elif self.chains[block.group.chain].start != "scratch":
-            files.append(self.pretrained())
+            models = sorted({self.pretrained_model(network) for network in block.networks})
+            given = self.config.samples.pretraining.weights
+            files += [self.pretrained_weights(m) if given else self.pretrained(m) for m in models]
         return files
+
+    @property
+    def pretraining_inputs(self) -> list[Path]:
+        """Files that pre-training waits for."""
+        classes = self.pretraining_classes
+        stores = dict.fromkeys(self.store(role) for role, _ in classes)
+        return [*stores, *(self.features(role, level) for role, level in classes)]
 
     def aggregate_inputs(self, group: Group, iteration: int, step: int) -> list[Path]:
         """Return what the weights of a group of lanes after a step are made from."""

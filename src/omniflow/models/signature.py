@@ -1,0 +1,125 @@
+"""Signature: what a network reads and what its output means, kept in the file of its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from pydantic import ValidationError
+
+from omniflow.config.training import Classifier
+from omniflow.errors import InputError
+from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES, Scaling
+from omniflow.files import open_h5, to_json
+
+ATTRIBUTE = "omniflow"
+# Inputs that differ by more in mean or width, in standard deviations, are not what a network knows.
+# Simulations of the same process that are worth a reweighting differ by a few hundredths.
+TOLERANCE = 0.2
+
+_UNUSED = {"pet": {"layer_scale"}}
+_UNUSED_ELSE = {"layer_scale", "heads", "class_blocks", "neighbours"}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What networks of one study have in common.
+
+    Attributes:
+        classifier: architecture and features.
+        loss: as `training.loss`, which says how the output becomes a ratio.
+        scaling: of the features.
+    """
+
+    classifier: Classifier
+    loss: str
+    scaling: Scaling
+
+    def write(self, path: Path) -> None:
+        """Add the signature to a file of weights, as an attribute that Keras does not read."""
+        text = {
+            "classifier": self.classifier.model_dump(mode="json"),
+            "loss": self.loss,
+            "scaling": json.loads(self.scaling.to_json()),
+        }
+        with h5py.File(path, "r+", locking=False) as file:
+            file.attrs[ATTRIBUTE] = to_json(text)
+
+    @classmethod
+    def read(cls, path: Path) -> Signature:
+        """Return the signature of a file.
+
+        Raises:
+            InputError: missing or damaged, or not written by a study of this version.
+        """
+        with open_h5(path) as file:
+            text = file.attrs.get(ATTRIBUTE)
+        try:
+            found = json.loads(text)
+            scaling = Scaling.from_json(json.dumps(found["scaling"]))
+            return cls(Classifier.model_validate(found["classifier"]), found["loss"], scaling)
+        except (TypeError, ValueError, KeyError, ValidationError) as error:
+            raise InputError(
+                f"{path}: does not say for what inputs the network was trained, so that it cannot "
+                "be checked. Give a file that a study of this version of omniflow has written "
+                "(pretraining/model-<n>/network.weights.h5 in its folder)."
+            ) from error
+
+    def require(self, path: Path, head: bool) -> None:
+        """Refuse a file whose network would not mean here what it meant where it was trained.
+
+        Args:
+            path: of the weights.
+            head: whether the last layer is used as well.
+
+        Raises:
+            InputError: as `read`, or another classifier, loss or scaling; the message names all.
+        """
+        other = self.read(path)
+        wrong = [*self._classifier(other), *self._scales(other)]
+        if head and other.loss != self.loss:
+            wrong.append(
+                f"training.loss is {other.loss} there and {self.loss} here (start: backbone would "
+                "draw a new last layer)"
+            )
+        if wrong:
+            raise InputError(
+                f"{path}: this network does not fit the study: {'; '.join(wrong)}. Use the "
+                "settings it was trained with, or pre-train a network here."
+            )
+
+    def _classifier(self, other: Signature) -> list[str]:
+        ours, theirs = self.classifier, other.classifier
+        unused = _UNUSED.get(ours.kind, _UNUSED_ELSE) if ours.kind == theirs.kind else set()
+        return [
+            f"classifier.{key} is {getattr(theirs, key)} there and {getattr(ours, key)} here"
+            for key in type(ours).model_fields
+            if key not in unused and getattr(theirs, key) != getattr(ours, key)
+        ]
+
+    def _scales(self, other: Signature) -> list[str]:
+        wrong = []
+        for part in ("event",) if self.classifier.kind == "mlp" else ("particle", "event"):
+            mean, std = (getattr(self.scaling, f"{part}_{what}") for what in ("mean", "std"))
+            there, width = (getattr(other.scaling, f"{part}_{what}") for what in ("mean", "std"))
+            if mean.shape != there.shape:
+                wrong.append(f"{len(there)} {part} features there, {len(mean)} here")
+                continue
+            far = (np.abs(mean - there) > TOLERANCE * std) | (
+                np.abs(np.log(width / std)) > np.log1p(TOLERANCE)
+            )
+            wrong += [
+                f"{part} feature {self._name(part, i)} is {there[i]:.3g} with standard deviation "
+                f"{width[i]:.3g} there, {mean[i]:.3g} with {std[i]:.3g} here"
+                for i in np.flatnonzero(far)
+            ]
+        return wrong
+
+    def _name(self, part: str, i: int) -> str:
+        kind = self.classifier.features
+        if kind == "plain":
+            return f"number {i}"
+        return repr((DIS_PARTICLE_FEATURES if part == "particle" else EVENT_FEATURES[kind])[i])

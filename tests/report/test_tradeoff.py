@@ -1,0 +1,89 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from study_factory import Model, Strategy, write_study
+
+from omniflow.report import formats, tradeoff
+from omniflow.report.page import render
+from omniflow.report.tables import MethodRecord, ReportTables
+
+
+@pytest.fixture
+def tables(written):
+    return ReportTables.read(written)
+
+
+def test_points_are_averages_of_the_tables(tables):
+    """`parallel` has half of the spread and bias of `none`, `pretrained` 0.9 and 2 times them."""
+    found = {point.method: point for point in tradeoff.points(tables)}
+    rows = tables.summary[tables.summary["iteration"] == 2].set_index("method")
+    none = rows.loc["none"]
+    assert found["none"].spread == pytest.approx(sum(none["sigma_rel"]) / 2)
+    assert found["none"].bias == pytest.approx(sum(none["bias_rel"]) / 2)
+    assert found["parallel"].spread == pytest.approx(0.5 * found["none"].spread)
+    assert found["pretrained"].spread == pytest.approx(0.9 * found["none"].spread)
+    assert found["pretrained"].bias > 1.5 * found["none"].bias
+    for point in found.values():  # the model's errors are 10% of every average
+        assert point.spread_error == pytest.approx(0.1 * point.spread)
+        assert point.bias_error == pytest.approx(0.1 * point.bias)
+
+
+def test_what_passes_alone_give_a_method_without_bias():
+    rng = np.random.default_rng(1)
+    for passes in (3, 10):
+        u = rng.normal(size=(20_000, passes))
+        seen = np.abs(u.mean(axis=1)).mean()
+        assert tradeoff.unbiased(passes) == pytest.approx(seen, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"start": "scratch"}, "new networks"),
+        ({"start": "pretrained", "models": 1}, "pre-trained backbone and head"),
+        (
+            {"start": "backbone", "models": 3, "freeze_epochs": 5, "backbone_rate_factor": 0.2},
+            "pre-trained backbone, new head, 3 pre-trained models, backbone frozen for 5 epochs, "
+            "backbone at 0.2 times the rate",
+        ),
+        (
+            {"start": "backbone", "models": 1, "freeze_epochs": "all", "backbone_rate_factor": 0.2},
+            "pre-trained backbone, new head, backbone frozen",
+        ),
+    ],
+)
+def test_policies_in_words(changes, words):
+    record = {"name": "m", "lanes": 1, "members": 1, "aggregate": None, "chain": "c"}
+    record |= {"networks_per_pass": 2, "combine": ["none"]}
+    assert tradeoff.policy(MethodRecord.model_validate(record | changes)) == words
+
+
+def test_the_page_shows_every_method(tables):
+    text = render(tables)
+    assert 'id="tradeoff"' in text
+    assert 'href="#tradeoff"' in text
+    section = text.split('id="tradeoff"')[1].split("</section>")[0]
+    assert 'aria-label="Bias against spread"' in section
+    for name in ("none", "parallel", "pretrained"):
+        assert f">{name}</th>" in section
+    assert "pre-trained backbone and head" in section
+
+
+@pytest.mark.parametrize("changes", [{"has_truth": False}, {"passes": 1}])
+def test_without_truth_or_spread_there_is_no_trade_off(tmp_path, changes, model):
+    tables = ReportTables.read(write_study(tmp_path / "study", replace(model, **changes)))
+    assert tradeoff.panel(tables, formats.looks([m.name for m in tables.study.methods])) is None
+    assert "tradeoff" not in render(tables)
+
+
+def test_points_beyond_measure_are_drawn(tmp_path):
+    """One method, no spread at all and no error: still a figure."""
+    model = Model({"none": Strategy(spread=0.0)}, ("q2",), passes=2, iterations=1, error=0.0)
+    tables = ReportTables.read(write_study(tmp_path / "study", model))
+    (point,) = tradeoff.points(tables)
+    assert point.spread == 0
+    panel = tradeoff.panel(tables, formats.looks(["none"]))
+    assert math.isfinite(point.bias)
+    assert "<svg" in panel.figure
