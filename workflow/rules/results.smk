@@ -34,6 +34,7 @@ rule histograms:
         stores=[PLAN.store("data"), PLAN.store("simulation")],
         observables=PLAN.observables("simulation"),
         unfolded=PLAN.pattern("unfolded"),
+        lanes=lambda wildcards: PLAN.subset_inputs(wildcards.method),
     output:
         PLAN.pattern("histograms"),
     log:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omniflow.config.section import Combination, Positive, Rate, Section
+from omniflow.config.section import Aggregation, Positive, Rate, Section
 
 
 class Restart(Section):
@@ -62,14 +62,25 @@ class Method(Section):
 
     lanes: Positive = Field(1, description="Complete OmniFold runs, combined at the end.")
     members: Positive = Field(1, description="Networks per step, aggregated before the next step.")
-    aggregate: Combination = Field("mean", description="Aggregation of the members of a step.")
+    aggregate: Aggregation = Field(
+        "mean",
+        description="Aggregation of the members of a step. `stacking`: the weighted mean with the "
+        "lowest loss on held-out events, which the members of a lane then share.",
+    )
     start: Literal["scratch", "pretrained", "backbone"] = Field(
         "scratch",
         description="`pretrained` loads backbone and head, `backbone` draws a new head.",
     )
+    diversity: Literal["seeds", "bootstrap"] = Field(
+        "seeds",
+        description="What networks differ by. `seeds`: initial weights, held-out events and order; "
+        "`bootstrap`: also the training events, each drawn a Poisson(1) number of times.",
+    )
 
     @model_validator(mode="after")
-    def _truncation_needs_members(self) -> Method:
+    def _aggregation_needs_members(self) -> Method:
         if self.aggregate == "truncated_mean" and self.members < 3:
             raise ValueError("aggregate: truncated_mean needs at least 3 members")
+        if self.aggregate == "stacking" and self.members < 2:
+            raise ValueError("aggregate: stacking needs at least 2 members")
         return self

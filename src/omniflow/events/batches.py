@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from omniflow.events.features import Features
+from omniflow.events.hashing import uniform
 
 # Events are stored in random order, so slices of this many may be shuffled as units;
 # a buffer of BUFFER slices is permuted event by event.
@@ -143,17 +144,10 @@ class Source:
 def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
     """Return which events ((n,) uint64 ids) the network with this split seed holds out, (n,) bool.
 
-    A function of id and seed alone (SplitMix64, Steele et al. 2014), so that both roles of an
-    event in step 2 fall on the same side and the split is the same for any order or rank.
+    A function of id and seed alone, so that both roles of an event in step 2 fall on the same side
+    and the split is the same for any order or rank.
     """
-    with np.errstate(over="ignore"):
-        x = event_id.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
-        for _ in range(2):
-            x = x + np.uint64(0x9E3779B97F4A7C15)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53 < fraction
+    return uniform(event_id, seed) < fraction
 
 
 @dataclass(frozen=True)

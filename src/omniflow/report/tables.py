@@ -58,6 +58,20 @@ class MethodRecord(_Record):
     combine: tuple[str, ...] = Field(min_length=1)
 
 
+class StackRecord(_Record):
+    """Stacked members of one chain, iteration and step: means over passes and lanes."""
+
+    chain: str
+    iteration: int
+    step: str
+    effective: float
+    largest: float
+    loss_best: float
+    loss_mean: float
+    loss_stacked: float
+    events: float
+
+
 class Study(_Record):
     """Content of study.json: everything in the report that is not a number per bin."""
 
@@ -77,6 +91,7 @@ class Study(_Record):
     samples: tuple[SampleRecord, ...]
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
+    stacking: tuple[StackRecord, ...] = ()
     headline_combine: dict[str, str]
     notes: tuple[str, ...]
 
@@ -119,6 +134,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     | _BIN
     | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
     "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
+    "networks": {"method": "s", "combine": "s", "observable": "s"}
+    | dict.fromkeys(["lanes", "networks", "subsets", "passes"], "i")
+    | dict.fromkeys(["sigma_rel", "expected", "ratio", "floor_squared"], "f")
+    | dict.fromkeys(["sigma_rel_error", "ratio_error", "floor_squared_error"], "f"),
     "timing": _NETWORK
     | {"start": "s"}
     | dict.fromkeys(["events", "epochs", "best_epoch", "seconds", "events_per_second"], "f")
@@ -141,6 +160,7 @@ _KEYS = {
     "detector_summary": [*_RESULT],
     "bayes": ["observable", "iteration", "bin"],
     "bayes_summary": ["observable", "iteration"],
+    "networks": ["method", "observable", "lanes"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],
     "timing": list(_NETWORK),
@@ -158,6 +178,7 @@ class ReportTables:
     detector_summary: pd.DataFrame
     bayes: pd.DataFrame
     bayes_summary: pd.DataFrame
+    networks: pd.DataFrame
     timing: pd.DataFrame
     cost: pd.DataFrame
     histories: pd.DataFrame

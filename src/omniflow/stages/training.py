@@ -21,6 +21,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
+from omniflow.stages import stacking
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
@@ -48,6 +49,7 @@ def train_block(plan: Plan, block: Block) -> None:
         job = _Job(plan, block, interruption)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
+        held_out = job.held_out(parameters)
         logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
         if not job.writes:
             for _ in logits:
@@ -63,6 +65,8 @@ def train_block(plan: Plan, block: Block) -> None:
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for where, found in logits:
                 dataset[:, where] = found
+            for network, arrays in held_out.items():
+                stacking.write(file, network, arrays)
         job.write_history([record for _, record in trained], plan.history(block))
 
 
@@ -163,10 +167,17 @@ class _Networks(ABC):
             Seeds(
                 seeds.integer(self.plan.seed("split", network)),
                 self.plan.seed("order", network, attempt),
+                self._resample(network),
             ),
             restart.rate_factor if network.iteration > 1 else 1.0,
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
         )
+
+    def _resample(self, network: Network) -> int | None:
+        chain = self.plan.chains.get(network.chain)
+        if chain is None or chain.diversity == "seeds":
+            return None
+        return seeds.integer(self.plan.seed("resample", network))
 
     def record(
         self, network: Network, start: Start, fit: Fit, failures: list[str]
@@ -280,6 +291,22 @@ class _Job(_Networks):
     def applied_to(self, network: Network) -> Source:
         """Return the events that logits are wanted for."""
         return replace(self.sources(network)[-1], select=self.wanted)
+
+    def held_out(self, parameters: list[np.ndarray]) -> dict[Network, tuple[np.ndarray, ...]]:
+        """Return what decides the weights of stacked members; nothing for other aggregations."""
+        if self.plan.chains[self.block.group.chain].aggregate != "stacking":
+            return {}
+        fraction = self.plan.config.training.validation
+        return {
+            network: stacking.held_out(
+                self.trainer,
+                trained,
+                self.sources(network),
+                seeds.integer(self.plan.seed("split", network)),
+                fraction,
+            )
+            for network, trained in zip(self.block.networks, parameters, strict=True)
+        }
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from omniflow.events import store
 from omniflow.files import create_h5, memory_map, replace_folder
+from omniflow.stages import stacking
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, STEP_NAMES, Group
@@ -42,11 +43,15 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         return memory_map(path, "ratio")[row].astype(float)
 
     how, clip = plan.chains[group.chain].aggregate, plan.config.training.logit_clip
-    rows, checks = [], []
+    rows, checks, stacks = [], [], []
     for row, lane in enumerate(group.lanes):
         members = [i for i, network in enumerate(networks) if network.lane == lane]
         where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
-        options = (logits[members], how, clip, f"{where} step {STEP_NAMES[step]}")
+        if how == "stacking":
+            stack, events = stacking.stack(plan, blocks, lane)
+            stacks.append(stacking.record(lane, stack, events))
+        options = (logits[members], stack.weights if stacks else how, clip)
+        options = (*options, f"{where} step {STEP_NAMES[step]}")
         before = start(step, row)
         if step == MISSES:
             omega = before / start(1, row)
@@ -61,6 +66,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     with create_h5(plan.weights(group, iteration, step)) as file:
         file.create_dataset("ratio", data=np.asarray(rows, np.float32))
         file.attrs["checks"] = json.dumps(checks)
+        if stacks:
+            file.attrs["stacking"] = json.dumps(stacks)
 
 
 def combine(plan: Plan, method: str) -> None:

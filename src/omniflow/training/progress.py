@@ -12,6 +12,7 @@ import numpy as np
 from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
+from omniflow.events.resample import resampled
 from omniflow.training.checkpoint import Checkpoint, State
 from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
@@ -29,10 +30,12 @@ class Seeds:
     Attributes:
         split: integer that decides which events are held out.
         order: sequence of the batch order.
+        resample: integer that decides how often events are drawn for training; None: all once.
     """
 
     split: int
     order: np.random.SeedSequence
+    resample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,12 @@ class Progress:
             TrainingError: no events or weights to train on or to hold out.
         """
         self.task, self.settings, self.learner = task, settings, learner
+        drawn, seed = task.sources, task.seeds.resample
+        if seed is not None:
+            drawn = resampled(drawn, seed)
         training, self.held_out = (
-            [Part(s, task.seeds.split, settings.validation, held) for s in task.sources]
-            for held in (False, True)
+            [Part(s, task.seeds.split, settings.validation, held) for s in sources]
+            for sources, held in ((drawn, False), (task.sources, True))
         )
         counts, sums = _totals(training, f"{task.name}: nothing to train on")
         held_counts, self.held_sums = _totals(self.held_out, f"{task.name}: nothing to hold out")

@@ -30,6 +30,7 @@ class Chain:
         members: networks per step.
         aggregate: how they are aggregated.
         lanes: lanes to run, the most that any method asks for.
+        diversity: what its networks differ by.
     """
 
     slug: str
@@ -37,6 +38,7 @@ class Chain:
     members: int
     aggregate: str
     lanes: int
+    diversity: str = "seeds"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omniflow.unfolding.estimate import PARTICLES, PASSING, parameters, records
 from omniflow.unfolding.jobs import Job
-from omniflow.unfolding.plan import TABLES, Plan
+from omniflow.unfolding.plan import Plan
 
 # Bytes of a file beside its arrays: HDF5's own, layer by layer in those of networks, and what an
 # observable leaves empty of its last chunk.
@@ -103,6 +103,7 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     # Contents, variances and covariances of about 20 bins, per observable and level.
     names = plan.config.observables.names
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
+    size += 8 * 20 * len(names) * len(plan.passes) * sum(len(plan.subsets(m)) for m in methods)
     yield Kind("histograms", len(methods), size + len(methods) * len(names) * 6 * HDF5)
     # Tables, report and configuration.
-    yield Kind("tables and report", len(TABLES) + 2, len(methods) * len(names) * TABLE)
+    yield Kind("tables and report", len(plan.tables) + 2, len(methods) * len(names) * TABLE)

@@ -109,6 +109,7 @@ def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
         unfolded = plan.path("unfolded", method=method)
         yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
         inputs = (plan.store("data"), simulation, plan.observables("simulation"), unfolded)
+        inputs = (*inputs, *plan.subset_inputs(method))
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)

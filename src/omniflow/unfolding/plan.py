@@ -28,6 +28,7 @@ from omniflow.unfolding.coordinates import (
     Network,
     level,
 )
+from omniflow.unfolding.subsets import subsets
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
 
@@ -41,6 +42,7 @@ TABLES = (
     "detector_summary.csv",
     "bayes.csv",
     "bayes_summary.csv",
+    "networks.csv",
     "timing.csv",
     "histories.csv",
     "cost.csv",
@@ -143,6 +145,8 @@ class Plan:
         parts = [method.start, str(method.members)]
         if method.members > 1:
             parts.append(method.aggregate.replace("_", "-"))
+        if method.diversity != "seeds":
+            parts.append(method.diversity)
         return "-".join(parts)
 
     @cached_property
@@ -152,7 +156,9 @@ class Plan:
         for method in self.config.methods.values():
             slug = self.chain_slug(method)
             lanes = max(method.lanes, found[slug].lanes if slug in found else 0)
-            found[slug] = Chain(slug, method.start, method.members, method.aggregate, lanes)
+            found[slug] = Chain(
+                slug, method.start, method.members, method.aggregate, lanes, method.diversity
+            )
         return found
 
     def combinations(self, method: str) -> tuple[str, ...]:
@@ -164,6 +170,12 @@ class Plan:
         if lanes == 1:
             return (NO_COMBINATION,)
         return tuple(c for c in self.config.combine if c != "truncated_mean" or lanes >= 3)
+
+    def subsets(self, method: str) -> list[tuple[int, ...]]:
+        """Return the subsets of a method's lanes whose spread over passes is compared."""
+        lanes = self.config.methods[method].lanes
+        several = lanes > 1 and len(self.passes) > 1
+        return subsets(lanes, self.combinations(method)[0]) if several else []
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -263,18 +275,25 @@ class Plan:
         return (Network("pretraining", 0, 0, 0, 0, 0, 0),) if self.needs_pretraining else ()
 
     def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
-        """Return the random numbers of a network for `initial`, `split` or `order`.
+        """Return the random numbers of a network for `initial`, `split`, `order` or `resample`.
 
         The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
-        model, attempt); those not in use are 0. A fixed split leaves the iteration out, and a
-        network that is trained anew after divergence keeps its split.
+        model, attempt); those not in use are 0. A fixed split leaves the iteration out, stacked members
+        of a lane share the split of the first, so that all hold the same events out, and a
+        network that is trained anew after divergence keeps its split. Iteration and step are left
+        out of `resample`, so that a network sees the same drawn events in all of them.
         """
         iteration = network.iteration
         if purpose == "split" and self.config.unfolding.restart.split == "fixed":
             iteration = min(iteration, 1)
+        chain, k = self.chains.get(network.chain), network.k
+        if purpose == "split" and chain is not None and chain.aggregate == "stacking":
+            k -= network.member
         model = network.lane if network.step == 0 else 0
-        attempt = 0 if purpose == "split" else attempt
-        place = (network.pass_, network.k, iteration, network.step)
+        attempt = 0 if purpose in ("split", "resample") else attempt
+        place = (network.pass_, k, iteration, network.step)
+        if purpose == "resample":
+            place = (network.pass_, k, 0, 0)
         coordinates = (0, 0, *place, 0, 0, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
@@ -386,6 +405,13 @@ class Plan:
             for iteration in self.iterations
         ]
 
+    def subset_inputs(self, method: str, *passes: int) -> list[Path]:
+        """Return the lanes' final weights that subsets are combined from; of all passes if none."""
+        if not self.subsets(method):
+            return []
+        groups = [g for p in passes or self.passes for g in self.lane_groups(method, p)]
+        return [self.final_weights(group, self.iterations[-1]) for group in groups]
+
     def histograms(self, method: str) -> Path:
         """Histograms of a method: all combinations, passes and iterations."""
         return self.path("histograms", method=method)
@@ -404,7 +430,8 @@ class Plan:
     @property
     def tables(self) -> list[Path]:
         """Tables of the study, which the report and other tools read."""
-        return [self.table(name) for name in TABLES]
+        stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
+        return [self.table(name) for name in (*TABLES, *(["stacking.csv"] if stacked else []))]
 
     def table(self, name: str) -> Path:
         """Table, or other result for the reader, in the study's folder."""

@@ -1,0 +1,20 @@
+"""Random numbers of events: functions of an event's id and a seed, and of nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def uniform(event_id: np.ndarray, seed: int) -> np.ndarray:
+    """Return uniform numbers in [0, 1), (n,), of events with ids (n,) uint64 (53 bits each).
+
+    SplitMix64 (Steele et al. 2014) of id and seed: the same for any order of events or rank.
+    """
+    with np.errstate(over="ignore"):
+        x = event_id.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
+        for _ in range(2):
+            x = x + np.uint64(0x9E3779B97F4A7C15)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            x = x ^ (x >> np.uint64(31))
+    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
