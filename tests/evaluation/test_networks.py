@@ -67,7 +67,9 @@ def test_values_by_hand():
 
 def test_errors_are_those_of_repeated_studies():
     rng = np.random.default_rng(5)
-    studies = [curve(_means(_lanes(20, 4, 5, 0, seed)), SIZES) for seed in rng.integers(1e6, size=80)]
+    studies = [
+        curve(_means(_lanes(20, 4, 5, 0, seed)), SIZES) for seed in rng.integers(1e6, size=80)
+    ]
     for name in ("sigma_rel", "ratio"):
         values, errors = np.array([getattr(s, name) for s in studies]).swapaxes(0, 1)
         np.testing.assert_allclose(errors.mean(axis=0)[:-1], values.std(axis=0)[:-1], rtol=0.35)

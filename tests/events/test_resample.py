@@ -61,8 +61,6 @@ def test_simulation_is_drawn_alike_in_every_step_and_apart_from_data():
     (second,) = resampled([_source(3000, (weight,), (weight,))], 99)
     assert first[0].denominator == first[1].numerator == ()  # still in one class each
     np.testing.assert_array_equal(first[1].select, second.select)
-    np.testing.assert_array_equal(
-        first[1].weights(slice(None))[1], second.weights(slice(None))[1]
-    )
+    np.testing.assert_array_equal(first[1].weights(slice(None))[1], second.weights(slice(None))[1])
     drawn = first[0].weights(slice(None))[0]  # the same ids as in the simulation
     assert abs(np.corrcoef(drawn, second.weights(slice(None))[0])[0, 1]) < 4 / np.sqrt(3000)

@@ -71,8 +71,6 @@ def test_ensembles_are_combined_from_the_final_weights(tmp_path, how):
             np.testing.assert_allclose(found.contents["q2"][row, pass_], content, rtol=1e-6)
     # All lanes are the method's own result, whose ratios are stored in float32.
     (*_, last) = evaluation.read_histograms(plan, "parallel", "particle")
-    np.testing.assert_allclose(
-        found.contents["q2"][-1], last.histograms["q2"].content, rtol=1e-6
-    )
+    np.testing.assert_allclose(found.contents["q2"][-1], last.histograms["q2"].content, rtol=1e-6)
     with h5py.File(plan.histograms("none")) as file:
         assert "networks" not in file

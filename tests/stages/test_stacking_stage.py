@@ -70,7 +70,12 @@ def test_no_member_is_trained_on_the_events_that_decide(plan, records):
         group = plan.group_of(CHAIN, 1, lane)
         _, found = _stack(plan, group, 2, 2, lane)
         for network, record in records.items():
-            if (network.chain, network.lane, network.iteration, network.step) == (CHAIN, lane, 2, 2):
+            if (network.chain, network.lane, network.iteration, network.step) == (
+                CHAIN,
+                lane,
+                2,
+                2,
+            ):
                 split = seeds.integer(plan.seed("split", network))
                 assert found["events"] == np.sum(held_out(ids, split, 0.2) & fiducial)
                 assert found["events"] == record["summary"]["held_out_events"]

@@ -28,11 +28,11 @@ def test_training_weighs_drawn_events_and_validation_does_not():
     z = mlp(registry.flatten(initial_weights(trainer)), source.features.event.astype(float))
 
     def loss(a, b):
-        return (
-            a @ np.log1p(np.exp(-z)) / a.sum() + b @ np.log1p(np.exp(z)) / b.sum()
-        ) / 2
+        return (a @ np.log1p(np.exp(-z)) / a.sum() + b @ np.log1p(np.exp(z)) / b.sum()) / 2
 
-    assert found.history[1]["loss"] == pytest.approx(loss(a * times * ~out, b * times * ~out), rel=1e-5)
+    assert found.history[1]["loss"] == pytest.approx(
+        loss(a * times * ~out, b * times * ~out), rel=1e-5
+    )
     assert plain.history[1]["loss"] == pytest.approx(loss(a * ~out, b * ~out), rel=1e-5)
     assert found.history[1]["loss"] != pytest.approx(plain.history[1]["loss"], rel=1e-4)
     for fit in (found, plain):

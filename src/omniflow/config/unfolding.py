@@ -71,11 +71,24 @@ class Method(Section):
         "scratch",
         description="`pretrained` loads backbone and head, `backbone` draws a new head.",
     )
-    diversity: Literal["seeds", "bootstrap"] = Field(
+    diversity: Literal["seeds", "bootstrap", "dropout"] = Field(
         "seeds",
         description="What networks differ by. `seeds`: initial weights, held-out events and order; "
-        "`bootstrap`: also the training events, each drawn a Poisson(1) number of times.",
+        "`bootstrap`: also the training events, each drawn a Poisson(1) number of times; "
+        "`dropout`: members are one trained network with other units dropped, at the rate "
+        "`classifier.dropout`.",
     )
+
+    @model_validator(mode="after")
+    def _dropout_makes_members(self) -> Method:
+        if self.diversity == "dropout" and self.members < 2:
+            raise ValueError("diversity: dropout needs at least 2 members")
+        if self.diversity == "dropout" and self.aggregate == "stacking":
+            raise ValueError(
+                "aggregate: stacking needs members that are trained one by one, which those of "
+                "diversity: dropout are not"
+            )
+        return self
 
     @model_validator(mode="after")
     def _aggregation_needs_members(self) -> Method:

@@ -2,12 +2,13 @@
 
 With v_b(n) the variance over passes of the content of bin b, averaged over the ensembles of n lanes
 and divided by the squared mean content of all lanes, sigma_rel(n) is the mean over bins of
-sqrt(v_b(n)). Lanes of independent scatter give sigma_rel(1) / sqrt(n). What the lanes of a pass have
-in common does not average away; then v_b(n) = f_b + (v_b(1) - f_b) / n, exactly so for the mean.
+sqrt(v_b(n)). Lanes of independent scatter give sigma_rel(1) / sqrt(n). What the lanes of one pass
+share does not average away; then v_b(n) = f_b + (v_b(1) - f_b) / n, exactly so for the mean.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,7 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
         mean, sigma = (statistics[name].reshape(shape) for name in ("mean", "sigma_rel"))
         variance = average @ (sigma * mean) ** 2 / mean[:, -1:] ** 2
         spreads = np.sqrt(variance).mean(axis=2)
-        with np.errstate(divide="ignore", invalid="ignore"):  # replicas of one pass alone
+        with np.errstate(divide="ignore", invalid="ignore"):
             ratio = spreads[:, -1:] / spreads
         return {
             "sigma_rel": spreads,
@@ -90,12 +91,12 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
         }
 
     values, replicas = numbers(found.values), numbers(found.replicas)
+    with warnings.catch_warnings():
+        # Of nothing but passes that agree; replicas of one pass alone have no ratio.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        errors = {name: np.nanstd(value, axis=0, ddof=1) for name, value in replicas.items()}
     return Curve(
-        several,
-        **{
-            name: np.stack([value[0], np.nanstd(replicas[name], axis=0, ddof=1)])
-            for name, value in values.items()
-        },
+        several, **{name: np.stack([value[0], errors[name]]) for name, value in values.items()}
     )
 
 

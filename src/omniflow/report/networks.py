@@ -17,6 +17,8 @@ from omniflow.report.verdict import CONFIDENCE
 
 HEADER = ("observable", "σ_rel of one", "of all", "falls by", "expected", "part that stays")
 _FOUND, _EXPECTED, _BIAS = "σ_rel", "1/√n", "|bias_rel|"
+_NUMBERS = ["sigma_rel", "sigma_rel_error", "expected", "ratio", "ratio_error"]
+_NUMBERS += ["floor_squared", "floor_squared_error", "passes"]
 _LOOKS = {
     _EXPECTED: Look("#767676", True, ""),
     _BIAS: Look("#111111", True, ""),
@@ -59,11 +61,9 @@ def members_only(tables: ReportTables) -> str:
     return listing([m.name for m in tables.study.methods if m.lanes == 1 and m.members > 1])
 
 
-def _panel(
-    tables: ReportTables, method: MethodRecord, frame: pd.DataFrame, look: Look
-) -> Panel:
+def _panel(tables: ReportTables, method: MethodRecord, frame: pd.DataFrame, look: Look) -> Panel:
     # The mean of errors, because all observables are of the same passes.
-    mean = frame.groupby("lanes")[_numbers(frame)].mean()
+    mean = frame.groupby("lanes")[_NUMBERS].mean()
     bias = _bias(tables, method)
     sizes = mean.index.to_numpy(dtype=float)
     nothing = np.zeros(len(sizes))
@@ -85,15 +85,11 @@ def _panel(
     )
     labels = {o.name: o.label for o in tables.study.observables}
     rows = [
-        _row(labels[name], rows.set_index("lanes")) for name, rows in frame.groupby("observable",
-                                                                                  sort=False)
+        _row(labels[name], rows.set_index("lanes"))
+        for name, rows in frame.groupby("observable", sort=False)
     ]
     passes = int(frame["passes"].min())
     return Panel(method.name, shown, Markup(svg), _sentences(method, mean, bias, passes), rows)
-
-
-def _numbers(frame: pd.DataFrame) -> list[str]:
-    return [c for c in frame if c not in ("method", "combine", "observable", "lanes")]
 
 
 def _bias(tables: ReportTables, method: MethodRecord) -> float:
@@ -136,9 +132,7 @@ def _significant(row: pd.Series, passes: int) -> bool:
     return row["floor_squared"] > stdtrit(passes - 1, CONFIDENCE) * row["floor_squared_error"]
 
 
-def _sentences(
-    method: MethodRecord, curve: pd.DataFrame, bias: float, passes: int
-) -> list[str]:
+def _sentences(method: MethodRecord, curve: pd.DataFrame, bias: float, passes: int) -> list[str]:
     half, lanes, last = _half(curve), int(curve.index[-1]), curve.iloc[-1]
     unit = "networks" if method.members == 1 else f"lanes of {method.members} networks"
     fall, expected = _fall(curve)

@@ -1,4 +1,4 @@
-"""Stacking: how far the weights of members are from equal, and what they gain on held-out events."""
+"""Stacking: how unequal the weights of members are, and what they gain on held-out events."""
 
 from __future__ import annotations
 

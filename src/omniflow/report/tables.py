@@ -51,6 +51,7 @@ class MethodRecord(_Record):
     name: str
     lanes: int = Field(ge=1)
     members: int = Field(ge=1)
+    networks: int | None = None  # trained per lane and step; None: one per member
     aggregate: str | None
     start: str
     chain: str
@@ -358,7 +359,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
     chains: dict[str, tuple[int, int]] = {}
     for method in study.methods:
         lanes = max(method.lanes, chains.get(method.chain, (0, 0))[0])
-        chains[method.chain] = (lanes, method.members)
+        chains[method.chain] = (lanes, method.networks or method.members)
     expected = [
         (chain, str(p), str(lane), str(member), str(iteration), step)
         for chain, (lanes, members) in chains.items()

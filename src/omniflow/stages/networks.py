@@ -76,4 +76,5 @@ def read_ensembles(plan: Plan) -> Iterator[Ensembles]:
                 for name in plan.config.observables.names
             }
         how = plan.combinations(method)[0]
-        yield Ensembles(method, how, settings.members, subsets, contents)
+        trained = plan.chains[plan.chain_slug(settings)].networks
+        yield Ensembles(method, how, trained, subsets, contents)

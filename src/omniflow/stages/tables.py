@@ -274,6 +274,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             "name": name,
             "lanes": method.lanes,
             "members": method.members,
+            "networks": plan.chains[plan.chain_slug(method)].networks,
             "aggregate": method.aggregate,
             "start": method.start,
             "chain": plan.chain_slug(method),

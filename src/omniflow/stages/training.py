@@ -31,6 +31,7 @@ from omniflow.unfolding.coordinates import FAKES, MISSES, Block, Network, level
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
+    from omniflow.training.dropout import Dropout
     from omniflow.training.progress import Fit, Task
 
 _STARTED = time.time()
@@ -50,7 +51,8 @@ def train_block(plan: Plan, block: Block) -> None:
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
         held_out = job.held_out(parameters)
-        logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
+        members = job.members(parameters)
+        logits = job.trainer.predict(members, job.applied_to(block.networks[0]))
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -61,7 +63,7 @@ def train_block(plan: Plan, block: Block) -> None:
         ):
             for network, (weights, _) in zip(block.networks, trained, strict=True):
                 job.save(weights, folder / plan.network_file(network))
-            shape = (len(block.networks), len(job.simulation))
+            shape = (len(members), len(job.simulation))
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for where, found in logits:
                 dataset[:, where] = found
@@ -171,7 +173,17 @@ class _Networks(ABC):
             ),
             restart.rate_factor if network.iteration > 1 else 1.0,
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
+            dropout=self._dropout("dropout", network, attempt),
         )
+
+    def _dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
+        rate = self.plan.config.classifier.dropout
+        if rate == 0:
+            return None
+        from omniflow.training.dropout import Dropout, units
+
+        seed = seeds.integer(self.plan.seed(purpose, network, attempt))
+        return Dropout(units(self.model), rate, seed)
 
     def _resample(self, network: Network) -> int | None:
         chain = self.plan.chains.get(network.chain)
@@ -291,6 +303,17 @@ class _Job(_Networks):
     def applied_to(self, network: Network) -> Source:
         """Return the events that logits are wanted for."""
         return replace(self.sources(network)[-1], select=self.wanted)
+
+    def members(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the parameters of all members: those of every network, or its thinned copies."""
+        chain = self.plan.chains[self.block.group.chain]
+        if chain.diversity != "dropout":
+            return parameters
+        return [
+            trained * self._dropout("thinned", network).mask(draw)
+            for network, trained in zip(self.block.networks, parameters, strict=True)
+            for draw in range(chain.members)
+        ]
 
     def held_out(self, parameters: list[np.ndarray]) -> dict[Network, tuple[np.ndarray, ...]]:
         """Return what decides the weights of stacked members; nothing for other aggregations."""

@@ -33,7 +33,9 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     common = setup(plan)
     blocks = plan.blocks(group, iteration, step)
     logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
-    networks = [network for block in blocks for network in block.networks]
+    chain = plan.chains[group.chain]
+    copies = chain.members // chain.networks
+    lanes = [n.lane for block in blocks for n in block.networks for _ in range(copies)]
 
     def start(step: int, row: int) -> np.ndarray:
         """Return the weights of a lane that a step of this iteration starts from."""
@@ -42,10 +44,10 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
             return np.ones(len(common.weight))
         return memory_map(path, "ratio")[row].astype(float)
 
-    how, clip = plan.chains[group.chain].aggregate, plan.config.training.logit_clip
+    how, clip = chain.aggregate, plan.config.training.logit_clip
     rows, checks, stacks = [], [], []
     for row, lane in enumerate(group.lanes):
-        members = [i for i, network in enumerate(networks) if network.lane == lane]
+        members = [i for i, owner in enumerate(lanes) if owner == lane]
         where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
         if how == "stacking":
             stack, events = stacking.stack(plan, blocks, lane)

@@ -14,6 +14,7 @@ from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
 from omniflow.events.resample import resampled
 from omniflow.training.checkpoint import Checkpoint, State
+from omniflow.training.dropout import Dropout
 from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
@@ -51,6 +52,7 @@ class Task:
         seeds: random numbers.
         rate_factor: on the learning rate.
         checkpoint: where its state is kept; None: nowhere.
+        dropout: masks of its updates; None: no unit is dropped.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Task:
     seeds: Seeds
     rate_factor: float = 1.0
     checkpoint: Checkpoint | None = None
+    dropout: Dropout | None = None
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,12 @@ class Progress:
         yield from itertools.islice(
             map(list, zip(*streams, strict=True)), self.numbers.update, self.updates
         )
+
+    def mask(self) -> np.ndarray | None:
+        """Return the factors on the parameters (d,) in the next update; None: all are 1."""
+        if self.task.dropout is None:
+            return None
+        return self.task.dropout.mask((self.numbers.epoch - 1) * self.updates + self.numbers.update)
 
     # -- events of a training ----------------------------------------------------------------
 

@@ -16,7 +16,7 @@ def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> n
     Args:
         ratios: (K, n) positive ratios; one row is returned as it is.
         how: `mean`, `median`, `truncated_mean` (lowest and highest dropped; for 3 and 4 rows that
-            is the median) or `log_mean` (geometric mean) (arXiv:2503.20753, section 4.1); or the (K,)
+            is the median) or `log_mean` (geometric mean) (arXiv:2503.20753, section 4.1); or (K,)
             weights, of sum 1, of a weighted mean, whose yield is the weighted mean of the K yields.
         weights: (n,) base weights that the yields are computed with.
 
@@ -25,11 +25,11 @@ def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> n
     """
     if len(ratios) == 1:
         return np.array(ratios[0], np.float64)
+    if not isinstance(how, str):
+        return how @ np.asarray(ratios, np.float64)
     if how == "truncated_mean" and len(ratios) < 3:
         raise WeightError(f"a truncated mean needs at least 3 ratios per event, got {len(ratios)}")
     ratios = np.asarray(ratios, np.float64)
-    if not isinstance(how, str):
-        return how @ ratios
     combined = FUNCTIONS[how](ratios)
     wanted = float(np.mean(ratios @ weights))
     found = float(combined @ weights)

@@ -27,7 +27,7 @@ class Chain:
     Attributes:
         slug: name in paths, such as `scratch-1` or `pretrained-5-mean`.
         start: start policy.
-        members: networks per step.
+        members: ratios that are aggregated in a step.
         aggregate: how they are aggregated.
         lanes: lanes to run, the most that any method asks for.
         diversity: what its networks differ by.
@@ -39,6 +39,11 @@ class Chain:
     aggregate: str
     lanes: int
     diversity: str = "seeds"
+
+    @property
+    def networks(self) -> int:
+        """Networks that are trained per lane and step; one where its copies are the members."""
+        return 1 if self.diversity == "dropout" else self.members
 
 
 @dataclass(frozen=True)

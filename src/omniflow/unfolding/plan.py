@@ -229,7 +229,7 @@ class Plan:
         """Groups by slug for every chain and pass; rules ask for them once per job."""
         found = {}
         for chain in self.chains.values():
-            size = max(1, self.config.execution.networks_per_job // chain.members)
+            size = max(1, self.config.execution.networks_per_job // chain.networks)
             lanes = range(chain.lanes)
             parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
             for pass_ in self.passes:
@@ -243,7 +243,7 @@ class Plan:
 
     def blocks(self, group: Group, iteration: int, step: int) -> list[Block]:
         """Return the jobs that train one step of a group of lanes."""
-        members = self.chains[group.chain].members
+        members = self.chains[group.chain].networks
         networks = [
             Network(group.chain, group.pass_, lane, m, iteration, step, lane * members + m)
             for lane in group.lanes
@@ -275,11 +275,11 @@ class Plan:
         return (Network("pretraining", 0, 0, 0, 0, 0, 0),) if self.needs_pretraining else ()
 
     def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
-        """Return the random numbers of a network for `initial`, `split`, `order` or `resample`.
+        """Return the random numbers of a network for `initial`, `split`, `order` and so on.
 
         The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
-        model, attempt); those not in use are 0. A fixed split leaves the iteration out, stacked members
-        of a lane share the split of the first, so that all hold the same events out, and a
+        model, attempt); those not in use are 0. A fixed split leaves the iteration out, stacked
+        members of a lane have the split of the first, so that all hold the same events out, and a
         network that is trained anew after divergence keeps its split. Iteration and step are left
         out of `resample`, so that a network sees the same drawn events in all of them.
         """
@@ -468,6 +468,9 @@ class Plan:
         whole = self.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        # Studies without it are older than the key.
+        if not whole["classifier"]["dropout"]:
+            del whole["classifier"]["dropout"]
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
@@ -487,7 +490,8 @@ class Plan:
     def networks_per_pass(self, method: str) -> int:
         """Return the number of trainings of one pass of a method."""
         settings = self.config.methods[method]
-        return len(self.steps) * len(self.iterations) * settings.lanes * settings.members
+        trained = self.chains[self.chain_slug(settings)].networks
+        return len(self.steps) * len(self.iterations) * settings.lanes * trained
 
 
 def _part(whole: dict, section: str) -> object:

@@ -6,6 +6,7 @@ that are not negative.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,19 +63,22 @@ def stack(
     starts = [equal, 0.9 * single[losses.argmin()] + 0.1 * equal]
     candidates = [equal, *single]
     for start in starts:
-        found = minimize(
-            loss,
-            start,
-            jac=True,
-            method="SLSQP",
-            bounds=[(0, 1)] * members,
-            constraints={
-                "type": "eq",
-                "fun": lambda w: w.sum() - 1,
-                "jac": lambda w: np.ones(members),
-            },
-            options={"ftol": 1e-12, "maxiter": 200},
-        )
+        with warnings.catch_warnings():
+            # Of steps that leave the bounds, which it then cuts off.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = minimize(
+                loss,
+                start,
+                jac=True,
+                method="SLSQP",
+                bounds=[(0, 1)] * members,
+                constraints={
+                    "type": "eq",
+                    "fun": lambda w: w.sum() - 1,
+                    "jac": lambda w: np.ones(members),
+                },
+                options={"ftol": 1e-12, "maxiter": 200},
+            )
         weights = np.clip(found.x, 0, None)
         candidates.append(weights / weights.sum())
     best = min(candidates, key=lambda weights: loss(weights)[0])

@@ -122,7 +122,12 @@ def pull(
 
 
 def push(
-    setup: Setup, pull: np.ndarray, logits: np.ndarray, aggregate: str | np.ndarray, clip: float, where: str
+    setup: Setup,
+    pull: np.ndarray,
+    logits: np.ndarray,
+    aggregate: str | np.ndarray,
+    clip: float,
+    where: str,
 ) -> tuple[np.ndarray, weights.Check]:
     """Return the push weights nu after step 2; 1 for events outside the unfolded phase space.
 
