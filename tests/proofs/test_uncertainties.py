@@ -7,7 +7,7 @@ from proof_chain import make_plan, plain_events, read, unfold
 from scipy import stats
 
 from omniflow.evaluation import covariance
-from omniflow.unfolding.variants import Variant, poisson
+from omniflow.unfolding.variants import Variant, replica_weights
 
 SMEARING = 0.5
 TRUTH = (0.3, 0.9)
@@ -39,11 +39,11 @@ def analytic():
     bins = bin_of(measured(rng, EVENTS), EDGES)
     ids = rng.permutation(10**6)[:EVENTS].astype(np.uint64)
     replicas = [
-        np.bincount(bins, poisson(1, Variant("", "data", r), ids), len(EDGES) - 1)
+        np.bincount(bins, replica_weights(1, Variant("", "data", r), ids), len(EDGES) - 1)
         for r in range(1, REPLICAS + 1)
     ]
     block = covariance.scatter(unfolded(replicas))
-    toys = unfolded(rng.poisson(expected, (TOYS, len(expected))).astype(float))
+    toys = unfolded(rng.replica_weights(expected, (TOYS, len(expected))).astype(float))
     return block, toys - unfolded([expected])
 
 
@@ -120,7 +120,7 @@ def test_replicas_move_the_result_as_they_move_the_exact_iteration(tmp_path):
         assert np.array_equal(result.event_id, np.arange(SIMULATION))
         variant = plan.variants[name]
         weight, data_weight = (
-            poisson(plan.config.study.seed, variant, np.arange(n, dtype=np.uint64))
+            replica_weights(plan.config.study.seed, variant, np.arange(n, dtype=np.uint64))
             if variant.kind == kind
             else np.ones(n)
             for kind, n in (("simulation", SIMULATION), ("data", DATA))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from omniflow.evaluation.networks import NETWORKS_COLUMNS
+
 OBSERVABLES = {
     "q2": ("Q²", "Q^2", "GeV^2", "event", True, np.geomspace(150, 5000, 16)),
     "jet_tau21": ("jet τ₂₁", r"\tau_{21}^{jet}", "", "jet", False, np.linspace(0, 1, 21)),
@@ -77,6 +79,7 @@ def write_study(folder: Path, model: Model) -> Path:
             for observable in model.observables:
                 _results(tables, model, rng, method, strategy, combine, observable)
     tables |= _networks(model, rng) | _bayes(model)
+    tables["networks"] = pd.DataFrame(_lanes(model), columns=NETWORKS_COLUMNS)
     tables["weights"] = [
         {"method": m, "combine": c, "pass": p, "iteration": i, "sum": 60000 + 40 * p - 300 / i,
          "minimum": 0.05, "maximum": 4.0 + i + s.spread * (p % 3), "mean": 1.01,
@@ -168,6 +171,20 @@ def _bayes(model):
         for row in bins if row["bin"] == 0
     ]  # fmt: skip
     return {"bayes": bins, "bayes_summary": summary}
+
+
+def _lanes(model):
+    """Spreads that fall exactly with the square root of the number of lanes, to 0.4%."""
+    return [
+        {"method": m, "combine": combinations(s)[0], "observable": name, "lanes": n,
+         "networks": n * s.members, "subsets": 3, "sigma_rel": 0.004 * np.sqrt(s.lanes / n),
+         "sigma_rel_error": 0.0003, "expected": 0.004 * np.sqrt(s.lanes / n),
+         "expected_error": 0.0003, "ratio": np.sqrt(n / s.lanes), "ratio_error": 0.06,
+         "floor_squared": 0.0, "floor_squared_error": 1e-6, "passes": model.passes}
+        for m, s in model.methods.items() if s.lanes > 1 and model.passes > 1
+        for name in model.observables
+        for n in range(1, s.lanes + 1)
+    ]  # fmt: skip
 
 
 def _results(tables, model, rng, method, strategy, combine, observable):

@@ -9,7 +9,7 @@ from omniflow.events import store
 from omniflow.stages import inputs
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.variants import poisson
+from omniflow.unfolding.variants import replica_weights
 
 RECORDS = 10 * SIZES["simulation"]  # event ids are below
 
@@ -51,7 +51,7 @@ def test_replicas_multiply_the_weights_of_their_sample_alone(plan):
         for number in (1, 2):
             name = f"{kind}-{number}"
             stored, same = (store.open_store(plan.store(role)) for role in (kind, other))
-            drawn = poisson(plan.config.study.seed, plan.variants[name], stored.event_id)
+            drawn = replica_weights(plan.config.study.seed, plan.variants[name], stored.event_id)
             found = inputs.events(plan, kind, name)
             assert np.array_equal(found.weight, stored.weight * drawn)
             assert np.array_equal(inputs.events(plan, other, name).weight, same.weight)

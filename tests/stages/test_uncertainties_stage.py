@@ -12,7 +12,7 @@ from omniflow.config import validate
 from omniflow.files import create_h5
 from omniflow.stages import samples, uncertainties
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.variants import poisson
+from omniflow.unfolding.variants import replica_weights
 
 DATA = Path(__file__).parents[1] / "data"
 EDGES = [150, 200, 300, 500, 5000]
@@ -105,7 +105,7 @@ def _histogram(events, factor=1.0):
 
 def _drawn(plan, kind, ids):
     names = plan.variants.of_kind(kind)
-    return [poisson(plan.config.study.seed, plan.variants[name], ids) for name in names]
+    return [replica_weights(plan.config.study.seed, plan.variants[name], ids) for name in names]
 
 
 def _seen(events, factor=1.0):

@@ -17,8 +17,8 @@ from omniflow.training.trainer import Trainer
 SPLIT = 17
 
 
-def seeds(split: int = SPLIT, order: int = 3) -> Seeds:
-    return Seeds(split, np.random.SeedSequence(order))
+def seeds(split: int = SPLIT, order: int = 3, resample: int | None = None) -> Seeds:
+    return Seeds(split, np.random.SeedSequence(order), resample)
 
 
 def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:

@@ -98,3 +98,8 @@ def test_without_positive_yield_it_is_refused():
         combine(FIVE, "mean", np.array([-1.0, 1.0]))
     with pytest.raises(WeightError, match="yield"):
         combine(FIVE * np.nan, "mean", np.ones(2))
+
+
+def test_weights_of_rows_make_a_weighted_mean_that_keeps_its_yield():
+    combined = combine(FIVE, np.array([0.1, 0.2, 0.3, 0.4, 0.0]), np.array([7.0, 1]))
+    np.testing.assert_allclose(combined, [0.1 + 2 + 0.9 + 0.8, 1])

@@ -307,3 +307,27 @@ def test_combination_binning_and_jobs_retrain_nothing():
     others = [fingerprint(**changes) for changes in related]
     assert same not in others
     assert len(set(others)) == len(others)
+
+
+# -- dropout -------------------------------------------------------------------------------------
+
+
+def test_thinned_members_are_one_network_of_a_lane():
+    thinned = {"lanes": 3, "members": 4, "diversity": "dropout"}
+    plan = make_plan({"thinned": thinned, "none": {}}, classifier={"dropout": 0.1}, per_job=2)
+    chain = plan.chains["scratch-4-mean-dropout"]
+    assert (chain.members, chain.networks, chain.lanes) == (4, 1, 3)
+    assert plan.networks_per_pass("thinned") == 2 * 3 * 3
+    networks = [n for n in all_networks(plan) if n.chain == chain.slug]
+    assert {(n.lane, n.member, n.k) for n in networks} == {(i, 0, i) for i in range(3)}
+    assert len(networks) == 2 * 2 * 3 * 3  # passes, steps, iterations, lanes
+    assert [g.lanes for g in plan.groups(chain.slug, 1)] == [(0, 1), (2,)]
+
+
+def test_dropout_that_is_off_changes_no_fingerprint():
+    block = _block(make_plan(), 2, 1)
+    before, off, on = (
+        make_plan(classifier=classifier).training_fingerprint(block.networks)
+        for classifier in ({}, {"dropout": 0.0}, {"dropout": 0.1})
+    )
+    assert before == off != on

@@ -158,3 +158,40 @@ def test_promised_paths():
     )
     assert str(plan.table("report.html")) == "out/s/report.html"
     assert plan.combinations("none") == (NO_COMBINATION,) == ("none",)
+
+
+def test_stacked_members_of_a_lane_hold_the_same_events_out():
+    """And share nothing else, with each other or with members of other lanes."""
+    methods = {"stack": {"lanes": 2, "members": 3, "aggregate": "stacking"}, "step": {"members": 3}}
+    plan = make_plan(methods, passes=1, iterations=2)
+    networks = [n for n in all_networks(plan) if n.chain == "scratch-3-stacking"]
+    found = {n: state(plan, n) for n in networks}
+    splits = {}
+    for network, (initial, split, order) in found.items():
+        key = (network.lane, network.iteration, network.step)
+        assert splits.setdefault(key, split) == split
+        others = [f for n, f in found.items() if n != network]
+        assert all(initial != other[0] and order != other[2] for other in others)
+    assert len(set(splits.values())) == len(splits) == 2 * 2 * 2
+    # The first member of the first lane is that of any other aggregation.
+    mean = {coordinates(n)[1:]: n for n in all_networks(plan) if n.chain == "scratch-3-mean"}
+    first = next(n for n in networks if n.k == 0)
+    assert found[first] == state(plan, mean[coordinates(first)[1:]])
+
+
+def test_a_network_draws_the_same_events_in_all_steps():
+    bagged = {"members": 2, "diversity": "bootstrap"}
+    plan = make_plan({"bagged": bagged | {"lanes": 2}, "step": {"members": 2}}, iterations=2)
+    assert set(plan.chains) == {"scratch-2-mean-bootstrap", "scratch-2-mean"}
+    draws = {}
+    for network in all_networks(plan):
+        place = (network.pass_, network.k)
+        drawn = tuple(plan.seed("resample", network).generate_state(4))
+        assert draws.setdefault(place, drawn) == drawn
+        assert drawn not in state(plan, network)
+    assert len(set(draws.values())) == len(draws) == 2 * 4
+    # All else is that of networks that see every event once.
+    found = {coordinates(n): state(plan, n) for n in all_networks(plan)}
+    for key, values in found.items():
+        if key[0] == "scratch-2-mean":
+            assert found["scratch-2-mean-bootstrap", *key[1:]] == values

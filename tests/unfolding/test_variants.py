@@ -8,7 +8,7 @@ from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.estimate import Rates, estimate
 from omniflow.unfolding.jobs import jobs
-from omniflow.unfolding.variants import Variant, next_sample, origins, poisson
+from omniflow.unfolding.variants import Variant, next_sample, origins, replica_weights
 
 METHODS = {"parallel": {"lanes": 3}, "step": {"members": 2}}
 WEIGHTS = {"files": ["weights.h5"], "dataset": "factor"}
@@ -32,27 +32,29 @@ def with_variants(**changes):
 
 
 def test_replicas_are_poisson_distributed():
-    found = poisson(11, Variant("data-3", "data", 3), EVENTS)
+    found = replica_weights(11, Variant("data-3", "data", 3), EVENTS)
     n = len(EVENTS)
     assert abs(found.mean() - 1) < 4 / np.sqrt(n)
     assert abs(found.var() - 1) < 4 * np.sqrt(3 / n)  # the fourth central moment is 4
     counts = np.bincount(found.astype(int), minlength=7)[:7]
-    expected = n * stats.poisson.pmf(np.arange(7), 1)
+    expected = n * stats.replica_weights.pmf(np.arange(7), 1)
     assert np.all(np.abs(counts - expected) < 4.5 * np.sqrt(expected))
 
 
 def test_an_event_has_its_weight_whatever_the_order():
     replica = Variant("simulation-1", "simulation", 1)
     order = np.random.default_rng(1).permutation(len(EVENTS))
-    whole = poisson(11, replica, EVENTS)
-    assert np.array_equal(poisson(11, replica, EVENTS[order]), whole[order])
-    parts = [poisson(11, replica, part) for part in np.array_split(EVENTS, 7)]
+    whole = replica_weights(11, replica, EVENTS)
+    assert np.array_equal(replica_weights(11, replica, EVENTS[order]), whole[order])
+    parts = [replica_weights(11, replica, part) for part in np.array_split(EVENTS, 7)]
     assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_replicas_are_independent():
     places = [(11, "data", 1), (11, "data", 2), (11, "simulation", 1), (12, "data", 1)]
-    rows = np.array([poisson(seed, Variant("", kind, n), EVENTS) for seed, kind, n in places])
+    rows = np.array(
+        [replica_weights(seed, Variant("", kind, n), EVENTS) for seed, kind, n in places]
+    )
     correlation = np.corrcoef(rows) - np.eye(len(rows))
     assert np.abs(correlation).max() < 4.5 / np.sqrt(len(EVENTS))
     # Nor are neighbouring events of one replica related.

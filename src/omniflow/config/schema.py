@@ -64,6 +64,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _members_differ(self) -> Config:
+        for name, method in self.methods.items():
+            if method.diversity == "dropout" and self.classifier.dropout == 0:
+                raise ValueError(
+                    f"methods.{name}.diversity is 'dropout' but classifier.dropout is 0: all "
+                    "members would be the same"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _rate_factor_of_the_optimizer(self) -> Config:
         if self.training.optimizer == "ecd" and self.unfolding.restart.rate_factor != 1:
             raise ValueError(

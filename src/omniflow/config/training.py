@@ -21,6 +21,13 @@ class Classifier(Section):
     class_blocks: Positive = Field(2, description="Class-attention blocks (pet).")
     neighbours: Positive = Field(5, description="Neighbours K of the local embedding (pet).")
     layer_scale: float = Field(1e-3, gt=0, description="Initial LayerScale (pet).")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Probability that a hidden unit is dropped in an update; 0: none is. With "
+        "`diversity: dropout` also in the predictions that make the members.",
+    )
     features: Literal["dis", "dis_sums", "plain"] = Field(
         "dis",
         description="`dis`: the 7 particle and 5 event features of DIS events; "

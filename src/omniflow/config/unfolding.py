@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omniflow.config.section import Combination, Positive, Rate, Section
+from omniflow.config.section import Aggregation, Positive, Rate, Section
 from omniflow.config.transfer import PLAIN, Transfer
 
 
@@ -63,17 +63,41 @@ class Method(Section):
 
     lanes: Positive = Field(1, description="Complete OmniFold runs, combined at the end.")
     members: Positive = Field(1, description="Networks per step, aggregated before the next step.")
-    aggregate: Combination = Field("mean", description="Aggregation of the members of a step.")
+    aggregate: Aggregation = Field(
+        "mean",
+        description="Aggregation of the members of a step. `stacking`: the weighted mean with the "
+        "lowest loss on held-out events, which the members of a lane then share.",
+    )
     start: Literal["scratch", "pretrained", "backbone"] = Field(
         "scratch",
         description="`pretrained` loads backbone and head, `backbone` draws a new head.",
     )
     transfer: Transfer = Field(PLAIN, description="What networks take over from pre-trained ones.")
+    diversity: Literal["seeds", "bootstrap", "dropout"] = Field(
+        "seeds",
+        description="What networks differ by. `seeds`: initial weights, held-out events and order; "
+        "`bootstrap`: also the training events, each drawn a Poisson(1) number of times; "
+        "`dropout`: members are one trained network with other units dropped, at the rate "
+        "`classifier.dropout`.",
+    )
 
     @model_validator(mode="after")
-    def _truncation_needs_members(self) -> Method:
+    def _dropout_makes_members(self) -> Method:
+        if self.diversity == "dropout" and self.members < 2:
+            raise ValueError("diversity: dropout needs at least 2 members")
+        if self.diversity == "dropout" and self.aggregate == "stacking":
+            raise ValueError(
+                "aggregate: stacking needs members that are trained one by one, which those of "
+                "diversity: dropout are not"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _aggregation_needs_members(self) -> Method:
         if self.aggregate == "truncated_mean" and self.members < 3:
             raise ValueError("aggregate: truncated_mean needs at least 3 members")
+        if self.aggregate == "stacking" and self.members < 2:
+            raise ValueError("aggregate: stacking needs at least 2 members")
         return self
 
     @model_validator(mode="after")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from math import exp, factorial
+
 import numpy as np
 
 
@@ -18,3 +21,14 @@ def uniform(event_id: np.ndarray, seed: int) -> np.ndarray:
             x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             x = x ^ (x >> np.uint64(31))
     return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def poisson(event_id: np.ndarray, seed: int) -> np.ndarray:
+    """Return numbers (n,) uint8 that follow a Poisson distribution of mean 1, of events (n,)."""
+    return np.searchsorted(_cumulative(), uniform(event_id, seed), side="right").astype(np.uint8)
+
+
+@cache
+def _cumulative() -> np.ndarray:
+    """P(k or less) for k = 0 ... 20; more has a probability below 1e-19."""
+    return np.cumsum([exp(-1) / factorial(k) for k in range(21)])

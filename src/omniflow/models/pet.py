@@ -120,6 +120,13 @@ class PET(keras.Model):
         self.token.build(rows)
         self.built = True
 
+    @property
+    def dropped(self) -> list[keras.Variable]:
+        """Kernels that read hidden units: of the feed-forward and edge layers, and of the head."""
+        inside = [block.hidden for block in (*self.transformer, *self.class_blocks)]
+        hidden = [layer.second.kernel for layer in (self.embedding, *inside)]
+        return [self.local_1.dense.kernel, self.local_2.dense.kernel, *hidden, self.head.kernel]
+
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Return the outputs (B,)."""
         mask, event = inputs["mask"], inputs["event"]

@@ -33,6 +33,12 @@ class DeepSets(keras.Model):
         self.head.build((None, self.width))
         self.built = True
 
+    @property
+    def dropped(self) -> list[keras.Variable]:
+        """Kernels that read hidden units; the mean over particles is left whole."""
+        layers = [*self.per_particle[1:], *self.per_event[1:], self.head]
+        return [layer.kernel for layer in layers]
+
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Return the outputs (B,)."""
         mask, event = inputs["mask"], inputs["event"]
@@ -64,6 +70,11 @@ class MLP(keras.Model):
         _build_chain(self.per_event, event_features, self.width)
         self.head.build((None, self.width))
         self.built = True
+
+    @property
+    def dropped(self) -> list[keras.Variable]:
+        """Kernels that read hidden units."""
+        return [layer.kernel for layer in (*self.per_event[1:], self.head)]
 
     def call(self, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
         """Return the outputs (B,)."""

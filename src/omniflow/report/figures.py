@@ -280,14 +280,17 @@ def by_iteration(
     floor: float = np.nan,
     height: float = 3.0,
     log: bool | None = None,
+    axis: str = "Iteration",
+    apart: float = 0.28,
 ) -> Figure:
     """A number per iteration (values, errors or ranges of shape (n,) or (2, n)) per method.
 
-    `floor` is drawn as a grey band from 0: values in it cannot be told from agreement.
+    `floor` is drawn as a grey band from 0: values in it cannot be told from agreement. `axis` names
+    another axis of whole numbers; `apart` is how far first and last series are moved along it.
     """
     figure, (axes,) = _panels(height=height)
     for i, (name, (iterations, values, errors)) in enumerate(series.items()):
-        shift = 0.0 if len(series) < 2 else 0.28 * (i / (len(series) - 1) - 0.5)
+        shift = 0.0 if len(series) < 2 else apart * (i / (len(series) - 1) - 0.5)
         style = {"linestyle": _line(looks[name]), "lw": 1}
         _points(axes, iterations + shift, values, errors, looks[name], **style)
     _scale(axes, [values for _, values, _ in series.values()] + [np.array([floor])], log)
@@ -298,7 +301,7 @@ def by_iteration(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_minor_locator(MaxNLocator(1))
     axes.tick_params(axis="x", which="minor", length=0)
-    axes.set_xlabel("Iteration")
+    axes.set_xlabel(axis)
     _ylabel(axes, label)
     return figure
 

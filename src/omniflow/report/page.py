@@ -14,7 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from omniflow.errors import InputError
-from omniflow.report import cells, figures, formats, tradeoff, uncertainties
+from omniflow.report import (
+    cells,
+    figures,
+    formats,
+    networks,
+    stacking,
+    tradeoff,
+    uncertainties,
+)
 from omniflow.report.tables import ObservableRecord, ReportTables
 from omniflow.report.verdict import judge
 
@@ -71,16 +79,21 @@ def render(tables: ReportTables) -> str:
 def _context(tables: ReportTables) -> dict:
     study = tables.study
     looks = formats.looks([m.name for m in study.methods])
-    networks = tables.timing["purpose"].value_counts()
+    trained = tables.timing["purpose"].value_counts()
     return {
         "study": study,
         "problems": tables.problems,
         "verdict": judge(tables),
         "looks": looks,
-        "networks": int(networks.get("unfolding", 0)),
+        "networks": int(trained.get("unfolding", 0)),
         "measurable": tables.measurable(),
         "lanes_combined": any(len(m.combine) > 1 for m in study.methods),
-        "pretrainings": int(networks.get("pretraining", 0)),
+        "pretrainings": int(trained.get("pretraining", 0)),
+        "network_panels": networks.panels(tables, looks),
+        "network_header": networks.HEADER,
+        "stack_header": stacking.HEADER,
+        "stacks": stacking.rows(tables),
+        "members_only": networks.members_only(tables),
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),

@@ -55,6 +55,7 @@ class MethodRecord(_Record):
     name: str
     lanes: int = Field(ge=1)
     members: int = Field(ge=1)
+    networks: int | None = None  # trained per lane and step; None: one per member
     aggregate: str | None
     start: str
     models: int = 0
@@ -63,6 +64,20 @@ class MethodRecord(_Record):
     chain: str
     networks_per_pass: int = Field(ge=1)
     combine: tuple[str, ...] = Field(min_length=1)
+
+
+class StackRecord(_Record):
+    """Stacked members of one chain, iteration and step: means over passes and lanes."""
+
+    chain: str
+    iteration: int
+    step: str
+    effective: float
+    largest: float
+    loss_best: float
+    loss_mean: float
+    loss_stacked: float
+    events: float
 
 
 class Study(_Record):
@@ -86,6 +101,7 @@ class Study(_Record):
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
     uncertain: tuple[str, ...] = ()
+    stacking: tuple[StackRecord, ...] = ()
     headline_combine: dict[str, str]
     notes: tuple[str, ...]
 
@@ -128,6 +144,10 @@ COLUMNS: dict[str, dict[str, str]] = {
     | _BIN
     | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
     "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
+    "networks": {"method": "s", "combine": "s", "observable": "s"}
+    | dict.fromkeys(["lanes", "networks", "subsets", "passes"], "i")
+    | dict.fromkeys(["sigma_rel", "expected", "ratio", "floor_squared"], "f")
+    | dict.fromkeys(["sigma_rel_error", "ratio_error", "floor_squared_error"], "f"),
     "timing": _NETWORK
     | {"start": "s"}
     | dict.fromkeys(["events", "epochs", "best_epoch", "seconds", "events_per_second"], "f")
@@ -158,6 +178,7 @@ _KEYS = {
     "detector_summary": [*_RESULT],
     "bayes": ["observable", "iteration", "bin"],
     "bayes_summary": ["observable", "iteration"],
+    "networks": ["method", "observable", "lanes"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],
     "timing": list(_NETWORK),
@@ -175,6 +196,7 @@ class ReportTables:
     detector_summary: pd.DataFrame
     bayes: pd.DataFrame
     bayes_summary: pd.DataFrame
+    networks: pd.DataFrame
     timing: pd.DataFrame
     cost: pd.DataFrame
     histories: pd.DataFrame
@@ -358,7 +380,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
     chains: dict[str, tuple[int, int]] = {}
     for method in study.methods:
         lanes = max(method.lanes, chains.get(method.chain, (0, 0))[0])
-        chains[method.chain] = (lanes, method.members)
+        chains[method.chain] = (lanes, method.networks or method.members)
     expected = [
         (chain, str(p), str(lane), str(member), str(iteration), step)
         for chain, (lanes, members) in chains.items()

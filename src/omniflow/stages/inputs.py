@@ -13,7 +13,7 @@ from omniflow.events.sample import Events
 from omniflow.files import open_h5, read_dataset
 from omniflow.unfolding.coordinates import NOMINAL
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.variants import poisson
+from omniflow.unfolding.variants import replica_weights
 
 
 def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
@@ -30,7 +30,7 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
 def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:
     inputs = plan.variants[variant]
     if inputs.kind == role:
-        return poisson(plan.config.study.seed, inputs, event_id)
+        return replica_weights(plan.config.study.seed, inputs, event_id)
     if role == "simulation" and inputs.weights is not None:
         return _read(inputs.weights, event_id)
     return None

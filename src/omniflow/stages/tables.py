@@ -14,6 +14,7 @@ import omniflow
 from omniflow.config import dump
 from omniflow.evaluation import observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.networks import networks_table
 from omniflow.evaluation.tables import (
     Unfolded,
     bayes_tables,
@@ -22,7 +23,7 @@ from omniflow.evaluation.tables import (
 )
 from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import evaluation
+from omniflow.stages import evaluation, networks, stacking
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -76,17 +77,22 @@ def make_tables(plan: Plan) -> None:
         "detector_summary": detector_summary,
         "bayes": bayes,
         "bayes_summary": bayes_summary,
+        "networks": networks_table(networks.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),
         "weights": _weights(plan),
         "steps": _steps(plan),
     }
+    stacks = stacking.table(plan)
+    if len(stacks):
+        frames["stacking"] = stacks
     for name, frame in frames.items():
         write_csv(frame, plan.table(f"{name}.csv"))
     with atomic_path(plan.table("metrics.parquet")) as temporary:
         metrics.to_parquet(temporary, index=False)
     study = _study(plan, common.scale, truth is not None, timing)
+    study["stacking"] = stacking.summary(stacks)
     write_json(study, plan.table("study.json"))
 
 
@@ -269,6 +275,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             "name": name,
             "lanes": method.lanes,
             "members": method.members,
+            "networks": plan.chains[plan.chain_slug(method)].networks,
             "aggregate": method.aggregate,
             "start": method.start,
             "models": plan.pretrained_models(name),

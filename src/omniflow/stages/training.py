@@ -24,7 +24,7 @@ from omniflow.events.features import Features, Scaling, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
 from omniflow.models.signature import Signature
-from omniflow.stages import inputs
+from omniflow.stages import inputs, stacking
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
@@ -34,6 +34,7 @@ from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, Block, Networ
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
+    from omniflow.training.dropout import Dropout
     from omniflow.training.progress import Fit, Task
 
 _STARTED = time.time()
@@ -52,7 +53,9 @@ def train_block(plan: Plan, block: Block) -> None:
         job = _Job(plan, block, interruption)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
-        logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
+        held_out = job.held_out(parameters)
+        members = job.members(parameters)
+        logits = job.trainer.predict(members, job.applied_to(block.networks[0]))
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -63,10 +66,12 @@ def train_block(plan: Plan, block: Block) -> None:
         ):
             for network, (weights, _) in zip(block.networks, trained, strict=True):
                 job.save(weights, folder / plan.network_file(network))
-            shape = (len(block.networks), len(job.simulation))
+            shape = (len(members), len(job.simulation))
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for where, found in logits:
                 dataset[:, where] = found
+            for network, arrays in held_out.items():
+                stacking.write(file, network, arrays)
         job.write_history([record for _, record in trained], plan.history(block))
 
 
@@ -172,11 +177,28 @@ class _Networks(ABC):
             Seeds(
                 seeds.integer(self.plan.seed("split", network)),
                 self.plan.seed("order", network, attempt),
+                self._resample(network),
             ),
             restart.rate_factor if network.iteration > 1 else 1.0,
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
             self.transfer,
+            self._dropout("dropout", network, attempt),
         )
+
+    def _dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
+        rate = self.plan.config.classifier.dropout
+        if rate == 0:
+            return None
+        from omniflow.training.dropout import Dropout, units
+
+        seed = seeds.integer(self.plan.seed(purpose, network, attempt))
+        return Dropout(units(self.model), rate, seed)
+
+    def _resample(self, network: Network) -> int | None:
+        chain = self.plan.chains.get(network.chain)
+        if chain is None or chain.diversity == "seeds":
+            return None
+        return seeds.integer(self.plan.seed("resample", network))
 
     def record(
         self, network: Network, start: Start, fit: Fit, failures: list[str]
@@ -304,6 +326,33 @@ class _Job(_Networks):
     def applied_to(self, network: Network) -> Source:
         """Return the events that logits are wanted for."""
         return replace(self.sources(network)[-1], select=self.wanted)
+
+    def members(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
+        """Return the parameters of all members: those of every network, or its thinned copies."""
+        chain = self.plan.chains[self.block.group.chain]
+        if chain.diversity != "dropout":
+            return parameters
+        return [
+            trained * self._dropout("thinned", network).mask(draw)
+            for network, trained in zip(self.block.networks, parameters, strict=True)
+            for draw in range(chain.members)
+        ]
+
+    def held_out(self, parameters: list[np.ndarray]) -> dict[Network, tuple[np.ndarray, ...]]:
+        """Return what decides the weights of stacked members; nothing for other aggregations."""
+        if self.plan.chains[self.block.group.chain].aggregate != "stacking":
+            return {}
+        fraction = self.plan.config.training.validation
+        return {
+            network: stacking.held_out(
+                self.trainer,
+                trained,
+                self.sources(network),
+                seeds.integer(self.plan.seed("split", network)),
+                fraction,
+            )
+            for network, trained in zip(self.block.networks, parameters, strict=True)
+        }
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps, and those of a variant's events."""

@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from omniflow.files import create_h5, memory_map, replace_folder
+from omniflow.stages import stacking
 from omniflow.stages.inputs import events
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
@@ -30,7 +31,9 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
     logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
-    networks = [network for block in blocks for network in block.networks]
+    chain = plan.chains[group.chain]
+    copies = chain.members // chain.networks
+    lanes = [n.lane for block in blocks for n in block.networks for _ in range(copies)]
 
     def start(step: int, row: int) -> np.ndarray:
         """Return the weights of a lane that a step of this iteration starts from."""
@@ -39,12 +42,16 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
             return np.ones(len(common.weight))
         return memory_map(path, "ratio")[row].astype(float)
 
-    how, clip = plan.chains[group.chain].aggregate, plan.config.training.logit_clip
-    rows, checks = [], []
+    how, clip = chain.aggregate, plan.config.training.logit_clip
+    rows, checks, stacks = [], [], []
     for row, lane in enumerate(group.lanes):
-        members = [i for i, network in enumerate(networks) if network.lane == lane]
+        members = [i for i, owner in enumerate(lanes) if owner == lane]
         where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
-        options = (logits[members], how, clip, f"{where} step {STEP_NAMES[step]}")
+        if how == "stacking":
+            stack, events = stacking.stack(plan, blocks, lane)
+            stacks.append(stacking.record(lane, stack, events))
+        options = (logits[members], stack.weights if stacks else how, clip)
+        options = (*options, f"{where} step {STEP_NAMES[step]}")
         before = start(step, row)
         if step == MISSES:
             omega = before / start(1, row)
@@ -59,6 +66,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     with create_h5(plan.weights(group, iteration, step)) as file:
         file.create_dataset("ratio", data=np.asarray(rows, np.float32))
         file.attrs["checks"] = json.dumps(checks)
+        if stacks:
+            file.attrs["stacking"] = json.dumps(stacks)
 
 
 def combine(plan: Plan, method: str) -> None:

@@ -13,7 +13,9 @@ from omniflow.config.training import Training
 from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Part, Source
+from omniflow.events.resample import resampled
 from omniflow.training.checkpoint import Checkpoint, State
+from omniflow.training.dropout import Dropout
 from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
@@ -30,10 +32,12 @@ class Seeds:
     Attributes:
         split: integer that decides which events are held out.
         order: sequence of the batch order.
+        resample: integer that decides how often events are drawn for training; None: all once.
     """
 
     split: int
     order: np.random.SeedSequence
+    resample: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Task:
         rate_factor: on the learning rate.
         checkpoint: where its state is kept; None: nowhere.
         transfer: how backbone and head are trained.
+        dropout: masks of its updates; None: no unit is dropped.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Task:
     rate_factor: float = 1.0
     checkpoint: Checkpoint | None = None
     transfer: Transfer = PLAIN
+    dropout: Dropout | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,12 @@ class Progress:
             TrainingError: no events or weights to train on or to hold out.
         """
         self.task, self.settings, self.learner = task, settings, learner
+        drawn, seed = task.sources, task.seeds.resample
+        if seed is not None:
+            drawn = resampled(drawn, seed)
         training, self.held_out = (
-            [Part(s, task.seeds.split, settings.validation, held) for s in task.sources]
-            for held in (False, True)
+            [Part(s, task.seeds.split, settings.validation, held) for s in sources]
+            for sources, held in ((drawn, False), (task.sources, True))
         )
         counts, sums = _totals(training, f"{task.name}: nothing to train on")
         held_counts, self.held_sums = _totals(self.held_out, f"{task.name}: nothing to hold out")
@@ -176,6 +185,12 @@ class Progress:
         yield from itertools.islice(
             map(list, zip(*streams, strict=True)), self.numbers.update, self.updates
         )
+
+    def mask(self) -> np.ndarray | None:
+        """Return the factors on the parameters (d,) in the next update; None: all are 1."""
+        if self.task.dropout is None:
+            return None
+        return self.task.dropout.mask((self.numbers.epoch - 1) * self.updates + self.numbers.update)
 
     # -- events of a training ----------------------------------------------------------------
 

@@ -120,10 +120,14 @@ class Trainer:
         for rows, batch in prefetch(self._batches(active)):
             waited = time.perf_counter() - mark
             running = [active[row] for row in rows]
-            losses, gradients = self.engine.gradient([r.learner.parameters for r in running], batch)
+            masks = [one.mask() for one in running]
+            vectors = [one.learner.parameters for one in running]
+            vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
+            losses, gradients = self.engine.gradient(vectors, batch)
             *gradients, losses, stop = self.ranks.sum(
                 [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
             )
+            gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
             for one, loss, gradient in zip(running, losses, gradients, strict=True):
                 # A failed network's share of the batches prepared ahead is ignored.
                 if not one.ended:
@@ -216,6 +220,11 @@ class Trainer:
             raise Interrupted(_KEPT)
         if len(index):
             yield from self.engine.outputs(parameters, source, index)
+
+
+def _thinned(vector: Any, mask: np.ndarray | None) -> Any:
+    """Return parameters or gradient (d,) of a thinned network; both have the mask's factors."""
+    return vector if mask is None else np.asarray(vector) * mask
 
 
 def _going_on(networks: list[Progress]) -> list[Progress]:

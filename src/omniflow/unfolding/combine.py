@@ -7,7 +7,7 @@ import numpy as np
 from omniflow.errors import WeightError
 
 
-def combine(ratios: np.ndarray, how: str, weights: np.ndarray) -> np.ndarray:
+def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one ratio per event from those of K networks or lanes.
 
     After combining, the yield is restored to the mean of the K yields (a median of weights does not
@@ -16,7 +16,8 @@ def combine(ratios: np.ndarray, how: str, weights: np.ndarray) -> np.ndarray:
     Args:
         ratios: (K, n) positive ratios; one row is returned as it is.
         how: `mean`, `median`, `truncated_mean` (lowest and highest dropped; for 3 and 4 rows that
-            is the median) or `log_mean` (geometric mean) (arXiv:2503.20753, section 4.1).
+            is the median) or `log_mean` (geometric mean) (arXiv:2503.20753, section 4.1); or (K,)
+            weights, of sum 1, of a weighted mean, whose yield is the weighted mean of the K yields.
         weights: (n,) base weights that the yields are computed with.
 
     Raises:
@@ -24,6 +25,8 @@ def combine(ratios: np.ndarray, how: str, weights: np.ndarray) -> np.ndarray:
     """
     if len(ratios) == 1:
         return np.array(ratios[0], np.float64)
+    if not isinstance(how, str):
+        return how @ np.asarray(ratios, np.float64)
     if how == "truncated_mean" and len(ratios) < 3:
         raise WeightError(f"a truncated mean needs at least 3 ratios per event, got {len(ratios)}")
     ratios = np.asarray(ratios, np.float64)

@@ -44,10 +44,11 @@ class Chain:
     Attributes:
         slug: name in paths, such as `scratch-1` or `pretrained-5-mean`.
         start: start policy.
-        members: networks per step.
+        members: ratios that are aggregated in a step.
         aggregate: how they are aggregated.
         lanes: lanes to run, the most that any method asks for.
         transfer: what networks take over from pre-trained ones.
+        diversity: what its networks differ by.
     """
 
     slug: str
@@ -56,6 +57,12 @@ class Chain:
     aggregate: str
     lanes: int
     transfer: Transfer
+    diversity: str = "seeds"
+
+    @property
+    def networks(self) -> int:
+        """Networks that are trained per lane and step; one where its copies are the members."""
+        return 1 if self.diversity == "dropout" else self.members
 
 
 @dataclass(frozen=True)

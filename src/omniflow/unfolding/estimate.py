@@ -103,7 +103,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
     for name, method in config.methods.items():
         chain = plan.chain_slug(method)
         lanes = {(chain, lane) for lane in range(method.lanes)}
-        repeat = config.study.passes * stages * method.members
+        repeat = config.study.passes * stages * plan.chains[chain].networks
         groups = {g for p in plan.passes for g in plan.lane_groups(name, p)}
         methods[name] = MethodSize(
             networks=repeat * len(lanes),

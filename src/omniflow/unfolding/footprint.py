@@ -80,7 +80,7 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     weights, overhead = sum(parameters(classifier)), NETWORK[classifier.kind]
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
-    sizes = [len(group.lanes) * plan.chains[group.chain].members for group, _, _ in stages]
+    sizes = [len(group.lanes) * plan.chains[group.chain].networks for group, _, _ in stages]
     pretrained = len(plan.pretraining_networks)
     networks = sum(sizes) + pretrained
     yield Kind("networks", networks, networks * (4 * weights + overhead))
@@ -106,6 +106,7 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     # Contents, variances and covariances of about 20 bins, per observable and level.
     names = plan.config.observables.names
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
+    size += 8 * 20 * len(names) * len(plan.passes) * sum(len(plan.subsets(m)) for m in methods)
     yield Kind("histograms", len(found), size + len(found) * len(names) * 6 * HDF5)
     # Tables, report and configuration.
     files = len(plan.tables) + len(plan.uncertainty_tables) + 2

@@ -32,6 +32,7 @@ from omniflow.unfolding.coordinates import (
     parted,
     prefixed,
 )
+from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
@@ -46,6 +47,7 @@ TABLES = (
     "detector_summary.csv",
     "bayes.csv",
     "bayes_summary.csv",
+    "networks.csv",
     "timing.csv",
     "histories.csv",
     "cost.csv",
@@ -178,6 +180,8 @@ class Plan:
             parts.append(method.aggregate.replace("_", "-"))
         if method.transfer.slug:
             parts.append(method.transfer.slug)
+        if method.diversity != "seeds":
+            parts.append(method.diversity)
         return "-".join(parts)
 
     @cached_property
@@ -188,7 +192,8 @@ class Plan:
             slug = self.chain_slug(method)
             lanes = max(method.lanes, found[slug].lanes if slug in found else 0)
             found[slug] = Chain(
-                slug, method.start, method.members, method.aggregate, lanes, method.transfer
+                *(slug, method.start, method.members, method.aggregate, lanes),
+                *(method.transfer, method.diversity),
             )
         return found
 
@@ -201,6 +206,14 @@ class Plan:
         if lanes == 1:
             return (NO_COMBINATION,)
         return tuple(c for c in self.config.combine if c != "truncated_mean" or lanes >= 3)
+
+    def subsets(self, method: str) -> list[tuple[int, ...]]:
+        """Return the subsets of a method's lanes whose spread over passes is compared."""
+        if parted(method)[0] != NOMINAL:
+            return []
+        lanes = self.config.methods[method].lanes
+        several = lanes > 1 and len(self.passes) > 1
+        return subsets(lanes, self.combinations(method)[0]) if several else []
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -264,7 +277,7 @@ class Plan:
         """Groups by slug for every chain, pass and variant; rules ask for them once per job."""
         found = {}
         for variant, chain in product(self.variants.names, self.chains.values()):
-            size = max(1, self.config.execution.networks_per_job // chain.members)
+            size = max(1, self.config.execution.networks_per_job // chain.networks)
             lanes = range(self._lanes(chain, variant))
             parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
             for pass_ in self.variants.passes(variant):
@@ -285,7 +298,7 @@ class Plan:
 
     def blocks(self, group: Group, iteration: int, step: int) -> list[Block]:
         """Return the jobs that train one step of a group of lanes."""
-        members = self.chains[group.chain].members
+        members = self.chains[group.chain].networks
         networks = [
             Network(
                 *(group.chain, group.pass_, lane, m, iteration, step, lane * members + m),
@@ -333,19 +346,26 @@ class Plan:
         return network.k % self.chains[network.chain].transfer.models
 
     def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
-        """Return the random numbers of a network for `initial`, `split` or `order`.
+        """Return the random numbers of a network for `initial`, `split`, `order` and so on.
 
         The coordinates are (variation, replica, pass, k, iteration, step, fold, toy, pre-training
         model, attempt); those not in use are 0, and variation and replica always, so that they
-        share the random numbers of the nominal result. A fixed split leaves the iteration out, and
-        a network that is trained anew after divergence keeps its split.
+        share the random numbers of the nominal result. A fixed split leaves the iteration out,
+        stacked members of a lane have the split of the first, so that all hold the same events out,
+        and a network that is trained anew after divergence keeps its split. Iteration and step are
+        left out of `resample`, so that a network sees the same drawn events in all of them.
         """
         iteration = network.iteration
         if purpose == "split" and self.config.unfolding.restart.split == "fixed":
             iteration = min(iteration, 1)
+        chain, k = self.chains.get(network.chain), network.k
+        if purpose == "split" and chain is not None and chain.aggregate == "stacking":
+            k -= network.member
         model = network.lane if network.step == 0 else 0
-        attempt = 0 if purpose == "split" else attempt
-        place = (network.pass_, network.k, iteration, network.step)
+        attempt = 0 if purpose in ("split", "resample") else attempt
+        place = (network.pass_, k, iteration, network.step)
+        if purpose == "resample":
+            place = (network.pass_, k, 0, 0)
         variant = self.variants[network.variant]
         toy = variant.number if variant.kind == TOY else 0
         coordinates = (0, 0, *place, 0, toy, model, attempt)
@@ -483,6 +503,13 @@ class Plan:
         stores = [self.store(self.variants.role(role, variant)) for role in ("data", "simulation")]
         return [*stores, *self.variants.weight_files(variant)]
 
+    def subset_inputs(self, method: str, *passes: int) -> list[Path]:
+        """Return the lanes' final weights that subsets are combined from; of all passes if none."""
+        if not self.subsets(method):
+            return []
+        groups = [g for p in passes or self.passes for g in self.lane_groups(method, p)]
+        return [self.final_weights(group, self.iterations[-1]) for group in groups]
+
     def histograms(self, method: str) -> Path:
         """Histograms of a method or result: all combinations, passes and iterations."""
         return self.path("histograms", method=method)
@@ -490,7 +517,8 @@ class Plan:
     def histogram_inputs(self, result: str) -> list[Path]:
         """Return the files that the histograms of a result are made from."""
         observables = self.observables(self.variants.role("simulation", parted(result)[0]))
-        return [*self._stores(result), observables, self.path("unfolded", method=result)]
+        unfolded = self.path("unfolded", method=result)
+        return [*self._stores(result), observables, unfolded, *self.subset_inputs(result)]
 
     def table_inputs(self) -> list[Path]:
         """Return the files that the tables wait for; weights of all steps come with the results."""
@@ -521,7 +549,8 @@ class Plan:
     @property
     def tables(self) -> list[Path]:
         """Tables of the study, which the report and other tools read."""
-        return [self.table(name) for name in TABLES]
+        stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
+        return [self.table(name) for name in (*TABLES, *(["stacking.csv"] if stacked else []))]
 
     def table(self, name: str) -> Path:
         """Table, or other result for the reader, in the study's folder."""
@@ -560,6 +589,9 @@ class Plan:
         whole = self.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        # Studies without it are older than the key.
+        if not whole["classifier"]["dropout"]:
+            del whole["classifier"]["dropout"]
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
@@ -579,7 +611,8 @@ class Plan:
     def networks_per_pass(self, method: str) -> int:
         """Return the number of trainings of one pass of a method."""
         settings = self.config.methods[method]
-        return len(self.steps) * len(self.iterations) * settings.lanes * settings.members
+        trained = self.chains[self.chain_slug(settings)].networks
+        return len(self.steps) * len(self.iterations) * settings.lanes * trained
 
 
 def _part(whole: dict, section: str) -> object:

@@ -96,7 +96,7 @@ def pull(
     setup: Setup,
     push: np.ndarray,
     logits: np.ndarray,
-    aggregate: str,
+    aggregate: str | np.ndarray,
     clip: float,
     where: str,
 ) -> tuple[np.ndarray, weights.Check]:
@@ -109,7 +109,7 @@ def pull(
         setup: selections and sums.
         push: (n,) ratios nu of the previous iteration.
         logits: (members, n) logits of data against simulation; read where events pass.
-        aggregate: how members are combined.
+        aggregate: how members are combined (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
     """
@@ -122,7 +122,12 @@ def pull(
 
 
 def push(
-    setup: Setup, pull: np.ndarray, logits: np.ndarray, aggregate: str, clip: float, where: str
+    setup: Setup,
+    pull: np.ndarray,
+    logits: np.ndarray,
+    aggregate: str | np.ndarray,
+    clip: float,
+    where: str,
 ) -> tuple[np.ndarray, weights.Check]:
     """Return the push weights nu after step 2; 1 for events outside the unfolded phase space.
 
@@ -130,7 +135,7 @@ def push(
         setup: selections and sums.
         pull: (n,) pull weights of step 1.
         logits: (members, n) logits of pulled against original simulation.
-        aggregate: how members are combined.
+        aggregate: how members are combined (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
     """
@@ -148,7 +153,7 @@ def conditional_mean(
     learned: np.ndarray,
     chosen: np.ndarray,
     logits: np.ndarray,
-    aggregate: str,
+    aggregate: str | np.ndarray,
     clip: float,
     where: str,
 ) -> tuple[np.ndarray, weights.Check]:
@@ -163,7 +168,7 @@ def conditional_mean(
         learned: (n,) the ratio r, read where events are matched.
         chosen: (n,) bool, the events to multiply.
         logits: (members, n) logits of class A against class B; read where `chosen`.
-        aggregate: how members are combined.
+        aggregate: how members are combined (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
 
@@ -195,7 +200,7 @@ def _ratios(
     logits: np.ndarray,
     yields: float,
     base: np.ndarray,
-    aggregate: str,
+    aggregate: str | np.ndarray,
     clip: float,
 ) -> tuple[np.ndarray, int]:
     """Return the combined ratio of the chosen events, 1 for all others, and the clip count."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
-from math import factorial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from omniflow.config.samples import H1Sample, PythiaSample, Sample
 from omniflow.config.schema import Config
 from omniflow.config.uncertainties import EventWeights
 from omniflow.config.unfolding import Method
-from omniflow.events.hashing import uniform
+from omniflow.events.hashing import poisson
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 
@@ -136,21 +135,14 @@ class Variants:
         return pairs | {name: (name,) for name in names if name not in paired}
 
 
-def poisson(study_seed: int, variant: Variant, event_id: np.ndarray) -> np.ndarray:
+def replica_weights(study_seed: int, variant: Variant, event_id: np.ndarray) -> np.ndarray:
     """Return the Poisson(1) weights (n,) of events in a bootstrap replica.
 
     A function of study seed, kind and number of the replica, and event id (n,) alone: the same for
     any order of events, number of ranks, level or file.
     """
     sequence = seeds.sequence(study_seed, f"replica {variant.kind}", variant.number)
-    drawn = uniform(event_id, seeds.integer(sequence))
-    return np.searchsorted(_cumulative(), drawn, side="right").astype(np.float64)
-
-
-@cache
-def _cumulative() -> np.ndarray:
-    """P(k or less) of Poisson(1) for k = 0 ... 20; more has a probability below 1e-19."""
-    return np.cumsum([np.exp(-1.0) / factorial(k) for k in range(21)])
+    return poisson(event_id, seeds.integer(sequence)).astype(np.float64)
 
 
 def next_sample(sample: Sample, number: int) -> Sample:

@@ -1,0 +1,85 @@
+"""Stacking: the weighted mean of members' ratios that has the lowest loss on held-out events.
+
+D. H. Wolpert, Neural Networks 5 (1992) 241; L. Breiman, Machine Learning 24 (1996) 49 for weights
+that are not negative.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Weights of M members and held-out losses.
+
+    Attributes:
+        weights: (M,) not negative, of sum 1.
+        loss: of the mean with these weights.
+        loss_mean: of the mean with equal weights.
+        losses: (M,) of each member alone.
+    """
+
+    weights: np.ndarray
+    loss: float
+    loss_mean: float
+    losses: np.ndarray
+
+
+def stack(
+    ratios: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, likelihood: bool
+) -> Stack:
+    """Return the weights of members whose mean ratio r has the lowest loss on held-out events.
+
+    The loss is that of training with both classes normalised (`training.losses`), as a function of
+    r: binary cross-entropy 1/2 (<ln(1 + 1/r)>_A + <ln(1 + r)>_B), or that of the maximum-likelihood
+    classifier 1/2 (<-ln r>_A + <r - 1>_B). Sequential quadratic programming from equal weights and
+    from the best member, because the first is not convex everywhere; the result is never worse than
+    either.
+
+    Args:
+        ratios: (M, k) ratios p_A / p_B of events that no member was trained on.
+        numerator: (k,) weights of the events in class A, 0 for those that are not in it.
+        denominator: (k,) weights in class B.
+        likelihood: whether the loss is that of the maximum-likelihood classifier.
+    """
+    members = len(ratios)
+    a, b = numerator / (2 * numerator.sum()), denominator / (2 * denominator.sum())
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the loss and its gradient (M,)."""
+        r = weights @ ratios
+        if likelihood:
+            return float(b @ (r - 1) - a @ np.log(r)), ratios @ (b - a / r)
+        value = float(a @ np.log1p(1 / r) + b @ np.log1p(r))
+        return value, ratios @ ((b - a / r) / (1 + r))
+
+    equal, single = np.full(members, 1 / members), np.eye(members)
+    losses = np.array([loss(one)[0] for one in single])
+    starts = [equal, 0.9 * single[losses.argmin()] + 0.1 * equal]
+    candidates = [equal, *single]
+    for start in starts:
+        with warnings.catch_warnings():
+            # Of steps that leave the bounds, which it then cuts off.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = minimize(
+                loss,
+                start,
+                jac=True,
+                method="SLSQP",
+                bounds=[(0, 1)] * members,
+                constraints={
+                    "type": "eq",
+                    "fun": lambda w: w.sum() - 1,
+                    "jac": lambda w: np.ones(members),
+                },
+                options={"ftol": 1e-12, "maxiter": 200},
+            )
+        weights = np.clip(found.x, 0, None)
+        candidates.append(weights / weights.sum())
+    best = min(candidates, key=lambda weights: loss(weights)[0])
+    return Stack(best, loss(best)[0], loss(equal)[0], losses)

@@ -1,0 +1,29 @@
+import dataclasses
+
+from study_factory import Model, Strategy, write_study
+
+from omniflow.report import page, stacking
+from omniflow.report.tables import ReportTables, StackRecord
+
+
+def test_stacked_members_are_shown(tmp_path):
+    model = Model({"step": Strategy(members=3)}, ("q2",), 2, 1, epochs=2)
+    tables = ReportTables.read(write_study(tmp_path, model))
+    assert stacking.rows(tables) == []
+    assert "Stacked members" not in page.render(tables)
+    record = StackRecord(
+        chain="scratch-3-mean",
+        iteration=1,
+        step="2",
+        effective=2.5,
+        largest=0.5,
+        loss_best=0.69,
+        loss_mean=0.68,
+        loss_stacked=0.6795,
+        events=12345,
+    )
+    study = tables.study.model_copy(update={"stacking": (record,)})
+    tables = dataclasses.replace(tables, study=study)
+    expected = ["step", "1", "2", "2.50 of 3", "0.500", "12\u202f345", "0.69000", "0.68000"]
+    assert stacking.rows(tables) == [[*expected, "0.67950", "5.00"]]
+    assert "Stacked members" in page.render(tables)
