@@ -43,7 +43,7 @@ def test_replicas_of_a_histogram_scatter_by_the_squares_of_weights():
     """Events with several entries: cov = sum_e w_e^2 n_ea n_eb, in a loop and by replicas."""
     rng = np.random.default_rng(3)
     events, replicas = 500, 4000
-    counts = rng.replica_weights(0.5, (events, 4))
+    counts = rng.poisson(0.5, (events, 4))
     weights = rng.uniform(0.5, 2, events)
     loop = sum(w**2 * np.outer(n, n) for w, n in zip(weights, counts, strict=True))
     found = covariance.statistical(sparse.csr_matrix(counts.astype(float)), weights)
@@ -63,9 +63,7 @@ def test_covariance_of_a_shape():
     expected = (np.diag(p) - np.outer(p, p)) / content.sum()
     np.testing.assert_allclose(found, expected, atol=1e-12)
     assert np.abs(found.sum(axis=0)).max() < 1e-15
-    toys = covariance.unit(
-        np.random.default_rng(4).replica_weights(content, (20_000, 4)).astype(float)
-    )
+    toys = covariance.unit(np.random.default_rng(4).poisson(content, (20_000, 4)).astype(float))
     np.testing.assert_allclose(covariance.scatter(toys).matrix, expected, rtol=0.06, atol=2e-7)
 
 
@@ -129,7 +127,7 @@ def test_shapes_have_one_bin_less():
     rng = np.random.default_rng(9)
     content = np.array([400.0, 900.0, 100.0, 600.0])
     matrix = covariance.of_unit(content, np.diag(content))
-    toys = covariance.unit(rng.replica_weights(content, (2000, 4)).astype(float))
+    toys = covariance.unit(rng.poisson(content, (2000, 4)).astype(float))
     differences = toys - covariance.unit(content)
     blocks = {"data": Block(matrix)}
     results = [covariance.chi2_test(d, blocks, normalised=True) for d in differences]

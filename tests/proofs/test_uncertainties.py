@@ -43,7 +43,7 @@ def analytic():
         for r in range(1, REPLICAS + 1)
     ]
     block = covariance.scatter(unfolded(replicas))
-    toys = unfolded(rng.replica_weights(expected, (TOYS, len(expected))).astype(float))
+    toys = unfolded(rng.poisson(expected, (TOYS, len(expected))).astype(float))
     return block, toys - unfolded([expected])
 
 
