@@ -1,5 +1,6 @@
 """Tables of uncertainties from made-up histograms, against NumPy on the event files."""
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -170,6 +171,22 @@ def _training(plan, content, kind):
     common = sum(halves) / len(halves)
     left = sum(np.outer(half - common, half - common) for half in halves)
     return left / (len(rows) - 1)
+
+
+def test_a_study_may_have_variations_alone(study, tmp_path):
+    plan, content, _ = study
+    shutil.copytree(plan.root, tmp_path / "small", dirs_exist_ok=True)
+    config = plan.config.model_dump(mode="json")
+    config["study"]["output"] = str(tmp_path)
+    config["uncertainties"] |= {"data_replicas": 0, "simulation_replicas": 0, "toys": 0}
+    alone = Plan(validate(config))
+    uncertainties.make_tables(alone)
+    rows = pd.read_csv(alone.table("covariance.csv"))
+    assert list(rows.block.unique()) == ["training", "jes", "model", "nature", "total"]
+    found = rows[(rows.observable == "q2") & (rows.block == "model")].value.to_numpy()
+    expected = _expected(plan, content)[0]["model"]
+    np.testing.assert_allclose(found.reshape(BINS, BINS), expected, rtol=1e-9)
+    assert set(pd.read_csv(alone.table("coverage.csv")).kind) == {"pass"}
 
 
 def _chi2(plan, difference, covariance):

@@ -73,7 +73,8 @@ class Result:
     def replicas(self, kind: str) -> np.ndarray:
         """Return the contents (R, P, B) of the variants of a kind."""
         found = [self.variants[name] for name in self.plan.variants.of_kind(kind)]
-        return np.array(found).reshape(len(found), -1, self.passes.shape[1])
+        passes = self.plan.config.uncertainties.passes
+        return np.array(found).reshape(len(found), passes, self.passes.shape[1])
 
     def blocks(self, passes: int, prediction: Prediction | None = None) -> dict[str, Block]:
         """Return the covariance of the mean of so many passes, or of its difference to something.
