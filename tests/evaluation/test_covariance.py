@@ -31,6 +31,33 @@ def test_scatter_is_the_sample_covariance():
         covariance.scatter(values[:1])
 
 
+def test_scatter_of_training_is_taken_out_of_replicas():
+    """Shifts by the replica, by the pass, and by neither, of known covariances."""
+    rng = np.random.default_rng(2)
+    statistical, training = gaussian(rng, 3), 3 * gaussian(rng, 3)
+    replicas, passes = 2000, 3
+
+    def draw(matrix, *shape):
+        return rng.multivariate_normal(np.zeros(3), matrix, shape)
+
+    values = draw(statistical, replicas, 1) + draw(100 * training, 1, passes)
+    values = values + draw(training, replicas, passes)
+    found = covariance.of_replicas(values)
+    left = statistical + training / passes  # of the means over passes
+    diagonal = np.diag(left)
+    error = np.sqrt((np.outer(diagonal, diagonal) + left**2) / replicas)
+    assert np.all(np.abs(found.matrix - statistical) < 5 * error)
+    assert np.any(np.abs(covariance.scatter(values.mean(axis=1)).matrix - statistical) > 9 * error)
+    one = values[:, :1]
+    assert np.array_equal(covariance.of_replicas(one).matrix, covariance.scatter(one[:, 0]).matrix)
+
+
+def test_no_variance_becomes_negative():
+    found = covariance.of_replicas(np.random.default_rng(3).normal(size=(5, 2, 4)))
+    assert np.linalg.eigvalsh(found.matrix).min() > -1e-12
+    np.testing.assert_allclose(found.matrix, found.matrix.T)
+
+
 def test_sides_of_a_variation():
     up, down = np.array([1.0, 2.0]), np.array([-1.0, -2.0])
     np.testing.assert_array_equal(covariance.shift([up]).matrix, [[1, 2], [2, 4]])

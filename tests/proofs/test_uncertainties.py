@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from binned_reference import Simulation, bin_of, gaussian_joint, iterate, summary
+from binned_reference import Simulation, bin_of, count_pairs, gaussian_joint, iterate, summary
 from proof_chain import make_plan, plain_events, read, unfold
 from scipy import stats
 
@@ -78,24 +78,23 @@ def test_p_values_of_the_chain_are_uniform(analytic):
 # -- the chain with networks ----------------------------------------------------------------------
 
 FINE = np.concatenate([[-10], np.linspace(-3, 3, 31), [10]])
-DATA, SIMULATION, EACH, STEPS = 6_000, 9_000, 6, 1
+DATA, SIMULATION, EACH = 6_000, 9_000, 12
 
 
-def exact(z, x, data, weight, data_weight):
-    """Return yield, mean and width after the binned iteration of weighted events."""
-    n = len(FINE) - 1
-    flat = bin_of(z, FINE) * n + bin_of(x, FINE)
-    joint = np.bincount(flat, weight, n * n).reshape(n, n) * data_weight.sum() / weight.sum()
-    nu = iterate(Simulation(joint, np.zeros(n), np.zeros(n)),
-                 np.bincount(bin_of(data, FINE), data_weight, n), STEPS)[-1]  # fmt: skip
-    return summary(z, (weight * nu[bin_of(z, FINE)])[None] * data_weight.sum() / weight.sum())
+def exact_mean(z, x, data, data_weight):
+    """Return the mean of z after one binned iteration from weighted data."""
+    simulation = Simulation(count_pairs(z, x, FINE), np.zeros(32), np.zeros(32))
+    nu = iterate(simulation, np.bincount(bin_of(data, FINE), data_weight, 32), 1)[0]
+    return summary(z, nu[bin_of(z, FINE)][None])[1, 0]
 
 
 @pytest.mark.usefixtures("tensorflow_runtime")
-def test_replicas_move_the_result_as_they_move_the_exact_iteration(tmp_path):
+def test_replicas_of_the_chain_scatter_as_new_pseudo_data(tmp_path):
     rng = np.random.default_rng(4)
     z = rng.normal(0, 1, SIMULATION).astype(np.float32).astype(float)
     x, data = z + rng.normal(0, SMEARING, SIMULATION), measured(rng, DATA)
+    new = {f"new-{n}": rng.poisson(DATA) for n in range(EACH)}
+    source = {"source": "h1", "files": ["unused"]}
     plan = make_plan(
         tmp_path,
         classifier={"kind": "mlp", "features": "plain", "width": 16, "blocks": 2},
@@ -105,31 +104,33 @@ def test_replicas_move_the_result_as_they_move_the_exact_iteration(tmp_path):
             "beta_1": 0.9,
             "beta_2": 0.999,
             "warmup_epochs": 0.2,
-            "batch_size": 250,
+            "ema": 0.99,
+            "batch_size": 1000,
             "micro_batches": 1,
-            "epochs": 6,
+            "epochs": 10,
         },
-        unfolding={"iterations": STEPS},
-        uncertainties={"data_replicas": EACH, "simulation_replicas": EACH},
+        unfolding={"iterations": 1},
+        uncertainties={
+            "data_replicas": EACH,
+            "variations": {name: {"data": source} for name in new},
+        },
     )
-    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))
-    found, expected = {}, {}
-    for name in plan.variants.names:
-        prefix = "" if name == "nominal" else f"{name}."
-        result = read(plan.unfolded(f"{prefix}none", "none", 1))
-        assert np.array_equal(result.event_id, np.arange(SIMULATION))
-        variant = plan.variants[name]
-        weight, data_weight = (
-            replica_weights(plan.config.study.seed, variant, np.arange(n, dtype=np.uint64))
-            if variant.kind == kind
-            else np.ones(n)
-            for kind, n in (("simulation", SIMULATION), ("data", DATA))
-        )
-        found[name] = summary(z, result.weight[None])[:, 0]
-        expected[name] = exact(z, x, data, weight, data_weight)[:, 0]
-    for kind in ("data", "simulation"):
-        moved, wanted = (
-            np.array([of[n] - of["nominal"] for n in plan.variants.of_kind(kind)])
-            for of in (found, expected)
-        )
-        print(kind, moved, wanted)
+    sets = {f"{name}.data": plain_events(None, measured(rng, n)) for name, n in new.items()}
+    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x), **sets)
+
+    def result(variant):
+        """Yield and mean."""
+        found = read(plan.unfolded(f"{variant}.none", "none", 1))
+        return summary(z, found.weight[None])[:2, 0]
+
+    replicas = np.array([result(name) for name in plan.variants.of_kind("data")])
+    others = np.array([result(name) for name in new])
+    ratio = replicas.var(axis=0, ddof=1) / others.var(axis=0, ddof=1)
+    low, high = stats.f.ppf([0.001, 0.999], EACH - 1, EACH - 1)
+    assert np.all((low < ratio) & (ratio < high))
+    # The same replicas of the exact iteration; without Poisson weights nothing would move.
+    ids = np.arange(DATA, dtype=np.uint64)
+    drawn = [replica_weights(1, plan.variants[name], ids) for name in plan.variants.of_kind("data")]
+    expected = [exact_mean(z, x, data, weight) for weight in drawn]
+    assert np.corrcoef(replicas[:, 1], expected)[0, 1] > 0.8
+    assert np.corrcoef(replicas[:, 0], np.sum(drawn, axis=1))[0, 1] > 0.8

@@ -1,5 +1,6 @@
 """Tables of uncertainties from made-up histograms, against NumPy on the event files."""
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -64,7 +65,7 @@ def histograms(plan):
                     for name in ("q2", "log10_pt"):
                         bins = BINS if name == "q2" else 22
                         shape = (2, len(plan.passes_of(result)), bins)
-                        content = 50 + 5 * rng.normal(size=shape)
+                        content = 50 + 5 * rng.normal(size=bins) + 0.5 * rng.normal(size=shape)
                         for part in ("content", "variance", "sum_covariance"):
                             file[f"{level}/{how}/{name}/{part}"] = content
                         if (level, how, name) == ("particle", "median", "q2"):
@@ -137,11 +138,13 @@ def _expected(plan, content):
         common[name] = np.outer(mean[name] - reference, mean[name] - reference)
     sides = [mean[name] - reference for name in ("jes_up", "jes_down")]
     common["jes"] = (np.outer(sides[0], sides[0]) + np.outer(sides[1], sides[1])) / 2
-    own = {kind: np.cov(rows.T) for kind, rows in of.items()}
-    to_truth = own | {"data": np.cov((of["data"] - truths).T)}
+    noise = {kind: _training(plan, content, kind) for kind in of}
+    own = {kind: np.cov(rows.T) - noise[kind] for kind, rows in of.items()}
+    to_truth = own | {"data": np.cov((of["data"] - truths).T) - noise["data"]}
     to_prior = {
-        "data": np.cov((of["data"] - _unit(plan, by_data)).T),
-        "simulation": np.cov((of["simulation"] - _unit(plan, by_simulation)).T),
+        "data": np.cov((of["data"] - _unit(plan, by_data)).T) - noise["data"],
+        "simulation": np.cov((of["simulation"] - _unit(plan, by_simulation)).T)
+        - noise["simulation"],
     }
     return tuple(blocks | common for blocks in (own, to_truth, to_prior))
 
@@ -159,6 +162,31 @@ def test_blocks_are_those_of_numpy(study):
     for block, matrix in (own | {"total": sum(own.values())}).items():
         found = rows[rows.block == block].value.to_numpy().reshape(BINS, BINS)
         np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-15, err_msg=block)
+
+
+def _training(plan, content, kind):
+    """What differs from pass to pass within replicas, more than between passes: in a loop."""
+    rows = [content[name] for name in plan.variants.of_kind(kind)]
+    halves = [(one - two) / 2 for one, two in rows]  # of two passes
+    common = sum(halves) / len(halves)
+    left = sum(np.outer(half - common, half - common) for half in halves)
+    return left / (len(rows) - 1)
+
+
+def test_a_study_may_have_variations_alone(study, tmp_path):
+    plan, content, _ = study
+    shutil.copytree(plan.root, tmp_path / "small", dirs_exist_ok=True)
+    config = plan.config.model_dump(mode="json")
+    config["study"]["output"] = str(tmp_path)
+    config["uncertainties"] |= {"data_replicas": 0, "simulation_replicas": 0, "toys": 0}
+    alone = Plan(validate(config))
+    uncertainties.make_tables(alone)
+    rows = pd.read_csv(alone.table("covariance.csv"))
+    assert list(rows.block.unique()) == ["training", "jes", "model", "nature", "total"]
+    found = rows[(rows.observable == "q2") & (rows.block == "model")].value.to_numpy()
+    expected = _expected(plan, content)[0]["model"]
+    np.testing.assert_allclose(found.reshape(BINS, BINS), expected, rtol=1e-9)
+    assert set(pd.read_csv(alone.table("coverage.csv")).kind) == {"pass"}
 
 
 def _chi2(plan, difference, covariance):

@@ -62,6 +62,29 @@ def scatter(values: np.ndarray) -> Block:
     return Block(centred.T @ centred / (rows - 1), rows - 1)
 
 
+def of_replicas(values: np.ndarray) -> Block:
+    """Return the covariance that replicas (R, P, B), each run in P passes, have of one another.
+
+    With several passes the scatter of training that is left in the means over passes is measured
+    and subtracted: what remains of values after the mean of each replica and the mean of each pass
+    are taken away (two-way analysis of variance, without bias). Eigenvalues that become negative
+    are set to 0.
+    """
+    replicas, passes, bins = values.shape
+    block = scatter(values.mean(axis=1))
+    if passes == 1:
+        return block
+    rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean((0, 1))
+    rest = rest.reshape(-1, bins)
+    noise = rest.T @ rest / ((replicas - 1) * (passes - 1) * passes)
+    error = np.sqrt(np.diagonal(block.matrix))
+    scale = np.outer(error, error)
+    scaled = np.divide(block.matrix - noise, scale, out=np.zeros_like(scale), where=scale > 0)
+    eigenvalues, vectors = np.linalg.eigh(scaled)
+    matrix = (vectors * np.maximum(eigenvalues, 0)) @ vectors.T
+    return Block(matrix * scale, block.freedom)
+
+
 def shift(shifts: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
     """Return the covariance of one fully correlated variation from its shifts (B,).
 

@@ -62,7 +62,7 @@ class Result:
 
     Attributes:
         passes: (N, B) nominal content of each pass.
-        variants: content (B,) by variant, the mean over the passes that variants run.
+        variants: content (P, B) by variant, of each pass that variants run.
     """
 
     def __init__(self, plan: Plan, passes: np.ndarray, variants: dict[str, np.ndarray]) -> None:
@@ -71,26 +71,27 @@ class Result:
         self.reference = passes[: plan.config.uncertainties.passes].mean(axis=0)
 
     def replicas(self, kind: str) -> np.ndarray:
-        """Return the contents (R, B) of the variants of a kind."""
+        """Return the contents (R, P, B) of the variants of a kind."""
         found = [self.variants[name] for name in self.plan.variants.of_kind(kind)]
-        return np.array(found).reshape(-1, self.passes.shape[1])
+        passes = self.plan.config.uncertainties.passes
+        return np.array(found).reshape(len(found), passes, self.passes.shape[1])
 
     def blocks(self, passes: int, prediction: Prediction | None = None) -> dict[str, Block]:
         """Return the covariance of the mean of so many passes, or of its difference to something.
 
-        Replicas and variations have the random numbers of the nominal result, so that the scatter
-        of training stays in its own block.
+        Replicas and variations have the random numbers of the nominal result, and what they still
+        scatter by training is subtracted where several passes measure it: it has its own block.
         """
         blocks = {}
         for kind in ROLES:
             found = self.replicas(kind)
             if len(found):
-                moved = 0 if prediction is None else prediction.replicas[kind]
-                blocks[kind] = covariance.scatter(found - moved)
+                moved = 0 if prediction is None else prediction.replicas[kind][:, None]
+                blocks[kind] = covariance.of_replicas(found - moved)
         if len(self.passes) > 1:
             blocks["training"] = covariance.scatter(self.passes) * (1 / passes)
         for name, sides in self.plan.variants.blocks().items():
-            shifts = [self.variants[side] - self.reference for side in sides]
+            shifts = [self.variants[side].mean(axis=0) - self.reference for side in sides]
             blocks[name] = covariance.shift(shifts, _origins(self.plan, sides))
         return blocks | (prediction.blocks if prediction is not None else {})
 
@@ -152,7 +153,8 @@ def _pulls(
     """Return pulls (k, B) against truth of every pass, and of every toy against its own truth."""
     found = {"pass": (1, result.passes - truth.content)}
     if len(toys):
-        found[TOY] = (plan.config.uncertainties.passes, result.replicas(TOY) - toys)
+        contents = result.replicas(TOY).mean(axis=1)
+        found[TOY] = (plan.config.uncertainties.passes, contents - toys)
     pulls = {}
     for kind, (passes, differences) in found.items():
         blocks = covariance.independent(result.blocks(passes, truth), truth.origins)
@@ -168,7 +170,7 @@ def _results(plan: Plan, method: str) -> dict[str, Result]:
         name: Result(
             plan,
             contents[NOMINAL][name],
-            {variant: found[name].mean(axis=0) for variant, found in contents.items()},
+            {variant: found[name] for variant, found in contents.items()},
         )
         for name in plan.config.observables.names
     }
