@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import yaml
 
 from omniflow.config import validate
@@ -17,17 +18,14 @@ DATA = ROOT / "tests" / "data"
 SAMPLE = {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]}
 
 
-def _config():
-    """Every strategy, lanes cut into several jobs, and a pre-trained model."""
+def _config(**pretraining):
+    """Every strategy, lanes cut into several jobs, and pre-trained models."""
     return {
         "study": {"name": "small", "passes": 2},
         "samples": {
             "data": {"source": "h1", "files": [str(DATA / "h1_nature.h5")], "events": 600},
             "simulation": SAMPLE | {"events": 600},
-            "pretraining": {
-                "numerator": SAMPLE | {"skip": 600, "events": 200},
-                "denominator": SAMPLE | {"skip": 800},
-            },
+            "pretraining": pretraining,
         },
         "classifier": {"kind": "deepsets", "width": 8, "blocks": 1},
         "unfolding": {"iterations": 2},
@@ -35,15 +33,27 @@ def _config():
             "none": {},
             "parallel": {"lanes": 3},
             "pretrained-step": {"members": 3, "start": "pretrained"},
+            "two-models": {"lanes": 2, "start": "backbone", "transfer": {"models": 2}},
         },
         "observables": {"names": ["q2", "log10_pt"]},
         "execution": {"networks_per_job": 2},
     }
 
 
-def test_jobs_are_those_of_the_workflow(tmp_path):
+@pytest.mark.parametrize(
+    "pretraining",
+    [
+        {
+            "numerator": SAMPLE | {"skip": 600, "events": 200},
+            "denominator": SAMPLE | {"skip": 800},
+        },
+        {"simulation": SAMPLE | {"skip": 600}},
+    ],
+)
+def test_jobs_are_those_of_the_workflow(tmp_path, pretraining):
+    config = _config(**pretraining)
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(_config()))
+    path.write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(path)]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     command += ["--dry-run", "--quiet", "rules"]
@@ -51,6 +61,6 @@ def test_jobs_are_those_of_the_workflow(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
     planned = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
-    plan = Plan(validate(_config()))
+    plan = Plan(validate(config))
     found = Counter(job.rule for job in jobs(plan, rates(plan)))
     assert planned == {**found, "total": sum(found.values())}
