@@ -14,7 +14,9 @@ METHODS = {"thinned": {"lanes": 2, "members": 3, "diversity": "dropout"}, "none"
 
 @pytest.fixture(scope="module")
 def plan(folder):
-    raw = small_study.make_plan(folder, "thinned", {"none": {}}, {}, 2).config.model_dump("json")
+    raw = small_study.make_plan(folder, "thinned", {"none": {}}, {}, 2).config.model_dump(
+        mode="json"
+    )
     raw["classifier"] |= {"dropout": 0.3, "width": 16}
     return small_study.run(Plan(validate(raw | {"methods": METHODS})))
 

@@ -196,7 +196,7 @@ class _Networks(ABC):
 
     def _resample(self, network: Network) -> int | None:
         chain = self.plan.chains.get(network.chain)
-        if chain is None or chain.diversity == "seeds":
+        if chain is None or chain.diversity != "bootstrap":
             return None
         return seeds.integer(self.plan.seed("resample", network))
 
