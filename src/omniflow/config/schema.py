@@ -6,6 +6,7 @@ from itertools import combinations
 
 from pydantic import Field, field_validator, model_validator
 
+from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import Observables
 from omniflow.config.samples import Samples, share_events
@@ -42,6 +43,7 @@ class Config(Section):
         description="Combinations of lanes; the first is the headline. Changing it trains nothing.",
     )
     observables: Observables = Field(Observables(), description="What is compared.")
+    diagnostics: Diagnostics = Field(Diagnostics(), description="How far results can be trusted.")
     execution: Execution = Field(Execution(), description="Jobs.")
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from omniflow.errors import InputError
-from omniflow.report import cells, figures, formats
+from omniflow.report import cells, figures, formats, trust
 from omniflow.report.tables import ObservableRecord, ReportTables
 from omniflow.report.verdict import judge
 
@@ -106,6 +106,7 @@ def _context(tables: ReportTables) -> dict:
         "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.observables],
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),
+        "trust": trust.context(tables, looks),
     }
 
 

@@ -22,7 +22,7 @@ from omniflow.evaluation.tables import (
 )
 from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import evaluation
+from omniflow.stages import diagnostics, evaluation
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import STEP_NAMES
@@ -81,6 +81,7 @@ def make_tables(plan: Plan) -> None:
         "cost": cost(plan, timing),
         "weights": _weights(plan),
         "steps": _steps(plan),
+        **diagnostics.tables(plan, prior, detector, detector_summary),
     }
     for name, frame in frames.items():
         write_csv(frame, plan.table(f"{name}.csv"))

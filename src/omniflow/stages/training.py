@@ -21,6 +21,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
+from omniflow.stages import scores
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
@@ -49,6 +50,12 @@ def train_block(plan: Plan, block: Block) -> None:
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
         logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
+        recorder = job.recorder(block)
+        if recorder:
+            logits = recorder.follow(logits, -1)
+            for stratum, source in enumerate(job.sources(block.networks[0])[:-1]):
+                for _ in recorder.follow(job.trainer.predict(parameters, source), stratum):
+                    pass
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -63,6 +70,8 @@ def train_block(plan: Plan, block: Block) -> None:
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for where, found in logits:
                 dataset[:, where] = found
+            if recorder:
+                scores.write(folder / scores.NAME, recorder.scores)
         job.write_history([record for _, record in trained], plan.history(block))
 
 
@@ -77,10 +86,11 @@ def pretrain(plan: Plan, model: int) -> None:
                 job.write_history([record], folder / "history.json")
 
 
-class _Networks(ABC):
+class Networks(ABC):
     """One architecture, its trainer, and where networks start."""
 
     def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
+        """Build the network for `features` and its trainer, which heeds the interruption."""
         execution, self.plan = plan.config.execution, plan
         self.ranks = distributed.start(execution.ranks, plan.root)
         runtime.configure(execution.threads, self.ranks.local)
@@ -238,7 +248,7 @@ class _Networks(ABC):
         return self.model.get_weights()
 
 
-class _Job(_Networks):
+class _Job(Networks):
     """The inputs of a block."""
 
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
@@ -281,6 +291,17 @@ class _Job(_Networks):
         """Return the events that logits are wanted for."""
         return replace(self.sources(network)[-1], select=self.wanted)
 
+    def recorder(self, block: Block) -> scores.Recorder | None:
+        """Return what records scores; steps 1b and 2b ask for other events than they train on."""
+        if block.step in (MISSES, FAKES):
+            return None
+        return scores.Recorder(
+            [self.sources(network) for network in block.networks],
+            [seeds.integer(self.plan.seed("split", network)) for network in block.networks],
+            self.plan.config.training.validation,
+            self.plan.config.training.logit_clip,
+        )
+
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps."""
         row = self.block.group.lanes.index(network.lane)
@@ -317,7 +338,7 @@ class _Job(_Networks):
         return loaded, {"policy": policy, "model": "0"}
 
 
-class _Pretraining(_Networks):
+class _Pretraining(Networks):
     """The inputs of pre-training."""
 
     def __init__(self, plan: Plan, interruption: Interrupt | None) -> None:

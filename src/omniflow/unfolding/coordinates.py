@@ -7,7 +7,11 @@ from dataclasses import dataclass
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4
-STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"}
+# Second classifiers, which belong to no step, by their level.
+SECOND = {"detector": 5, "particle": 6}
+STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"} | {
+    number: f"second-{level}" for level, number in SECOND.items()
+}
 
 
 def step_number(name: str) -> int:
