@@ -49,6 +49,7 @@ wildcard_constraints:
     block=r"\d+",
     model=r"\d+",
     method=r"(?:[a-z0-9_-]+\.)?[a-z0-9][a-z0-9_-]*",
+    subject="_?[a-z0-9][a-z0-9_-]*",
 
 
 # A few seconds and 1 GB at millions of events: a queue would take longer.
@@ -60,6 +61,7 @@ localrules:
 include: "workflow/rules/common.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/results.smk"
 
 

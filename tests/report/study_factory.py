@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import trust_factory
 
 from omniflow.evaluation.networks import NETWORKS_COLUMNS
 
@@ -96,6 +97,7 @@ def write_study(folder: Path, model: Model) -> Path:
          "pretraining_seconds": 210.0 if s.start != "scratch" else 0.0}
         for m, s in model.methods.items()
     ]  # fmt: skip
+    tables |= trust_factory.tables(model, {o: OBSERVABLES[o][5] for o in model.observables})
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
     (folder / "study.json").write_text(json.dumps(_study(model)), encoding="utf-8")

@@ -27,6 +27,7 @@ def _plan(tmp_path, acceptance=None, **execution):
                 "unfolding": {"iterations": 3} | (acceptance or {}),
                 "methods": {"none": {}, "parallel": {"lanes": 4}, "step": {"members": 2}},
                 "execution": execution,
+                "diagnostics": {"second_classifier": False},
             }
         )
     )

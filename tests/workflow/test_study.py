@@ -37,6 +37,8 @@ FOLDERS = {
     "checkpoints": "checkpoints/**/*.h5",
     "final weights": "unfolded/**/*.h5",
     "histograms": "histograms/*",
+    "scores": "**/scores.h5",
+    "second classifiers": "second_classifier/*",
     "tables and report": "*.*",
     "time stamps of folders": "**/.snakemake_timestamp",
 }

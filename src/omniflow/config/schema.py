@@ -6,6 +6,7 @@ from itertools import combinations
 
 from pydantic import Field, field_validator, model_validator
 
+from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import Observables
 from omniflow.config.samples import Samples, share_events
@@ -46,6 +47,7 @@ class Config(Section):
     uncertainties: Uncertainties = Field(
         Uncertainties(), description="Statistical uncertainties, systematic variations and toys."
     )
+    diagnostics: Diagnostics = Field(Diagnostics(), description="How far results can be trusted.")
     execution: Execution = Field(Execution(), description="Jobs.")
 
     @model_validator(mode="after")

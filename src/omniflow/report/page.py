@@ -21,6 +21,7 @@ from omniflow.report import (
     networks,
     stacking,
     tradeoff,
+    trust,
     uncertainties,
 )
 from omniflow.report.tables import ObservableRecord, ReportTables
@@ -121,6 +122,7 @@ def _context(tables: ReportTables) -> dict:
         "uncertainties": uncertainties.panel(tables),
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),
+        "trust": trust.context(tables, looks),
     }
 
 

@@ -171,6 +171,29 @@ COLUMNS: dict[str, dict[str, str]] = {
 }
 # Only where a study has replicas, variations or toys.
 _OPTIONAL = ("covariance", "chi2", "coverage")
+# Tables of how far the result can be trusted.
+TRUST: dict[str, dict[str, str]] = {
+    "classifiers": {"chain": "s"}
+    | dict.fromkeys(["pass", "lane", "member", "iteration"], "i")
+    | {"step": "s", "part": "s", "events": "i"}
+    | dict.fromkeys(["auc", "auc_error", "chi2", "bins"], "f"),
+    "reliability": {"chain": "s", "iteration": "i", "step": "s", "part": "s"}
+    | dict.fromkeys(["predicted", "observed", "observed_error"], "f"),
+    "roc": {"chain": "s", "iteration": "i", "step": "s", "part": "s"}
+    | {"class_b": "f", "class_a": "f"},
+    "second_classifier": {"subject": "s", "level": "s", "failure": "s"}
+    | dict.fromkeys(["events", "auc", "auc_error", "best_epoch"], "f"),
+    "tails": {"method": "s", "pass": "i", "iteration": "i"}
+    | dict.fromkeys(["change", "minimum", "quantile_0_001", "median", "quantile_0_999"], "f")
+    | dict.fromkeys(["maximum", "share_of_largest", "ess"], "f"),
+    "weight_distributions": {"method": "s", "low": "f", "high": "f", "fraction": "f"},
+    "effective_sizes": {"method": "s", "observable": "s"} | _BIN | {"ess": "f", "ess_prior": "f"},
+    "overtraining": {"chain": "s", "lane": "i", "member": "i", "observable": "s"}
+    | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
+    "convergence": _RESULT | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
+    "stopping": {"method": "s", "observable": "s"}
+    | dict.fromkeys(["iteration", "fall", "uncertainty", "last"], "f"),
+}
 _KEYS = {
     "metrics": [*_RESULT, "bin"],
     "summary": [*_RESULT],
@@ -202,6 +225,7 @@ class ReportTables:
     histories: pd.DataFrame
     weights: pd.DataFrame
     steps: pd.DataFrame
+    trust: dict[str, pd.DataFrame]
     problems: tuple[str, ...] = field(default=())
     covariance: pd.DataFrame | None = None
     chi2: pd.DataFrame | None = None
@@ -220,7 +244,8 @@ class ReportTables:
         names = [name for name in COLUMNS if study.uncertain or name not in _OPTIONAL]
         frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
         _check_results(folder, study, frames)
-        return cls(study=study, **frames, problems=tuple(_problems(study, frames)))
+        trust = {name: _read_table(folder / f"{name}.csv", name) for name in TRUST}
+        return cls(study=study, **frames, trust=trust, problems=tuple(_problems(study, frames)))
 
     def headline(self, name: str, iteration: int | None = None) -> pd.DataFrame:
         """Rows of table `name` at each method's headline combination (and one iteration)."""
@@ -284,7 +309,7 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table ({error})") from None
-    kinds = COLUMNS[name]
+    kinds = (COLUMNS | TRUST)[name]
     missing = [column for column in kinds if column not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing")

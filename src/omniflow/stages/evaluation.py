@@ -68,7 +68,7 @@ def make_histograms(plan: Plan, method: str) -> None:
         for how in plan.combinations(method):
             pieces: dict[tuple[str, str], list[Histogram]] = {}
             for pass_ in plan.passes_of(method):
-                ratio = _ratios(plan, method, how, pass_, event_id, position)
+                ratio = ratios(plan, method, how, pass_, event_id, position)
                 weights = base[:, None] * ratio.T
                 for level in LEVELS:
                     for name, matrix in simulation[level].items():
@@ -143,7 +143,7 @@ def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
     return result
 
 
-def _ratios(
+def ratios(
     plan: Plan, method: str, how: str, pass_: int, event_id: np.ndarray, position: np.ndarray
 ) -> np.ndarray:
     """Return nu (iterations, n) in the order of the store, 1 for events without learned weights."""

@@ -23,7 +23,7 @@ from omniflow.evaluation.tables import (
 )
 from omniflow.events import store
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import evaluation, networks, stacking
+from omniflow.stages import diagnostics, evaluation, networks, stacking
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -83,6 +83,7 @@ def make_tables(plan: Plan) -> None:
         "cost": cost(plan, timing),
         "weights": _weights(plan),
         "steps": _steps(plan),
+        **diagnostics.tables(plan, prior, detector, detector_summary),
     }
     stacks = stacking.table(plan)
     if len(stacks):

@@ -24,7 +24,7 @@ from omniflow.events.features import Features, Scaling, open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder, write_json
 from omniflow.models.signature import Signature
-from omniflow.stages import inputs, stacking
+from omniflow.stages import inputs, scores, stacking
 from omniflow.training import checkpoint, distributed, interrupt, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
@@ -56,6 +56,12 @@ def train_block(plan: Plan, block: Block) -> None:
         held_out = job.held_out(parameters)
         members = job.members(parameters)
         logits = job.trainer.predict(members, job.applied_to(block.networks[0]))
+        recorder = job.recorder(block)
+        if recorder:
+            logits = recorder.follow(logits, -1)
+            for stratum, source in enumerate(job.sources(block.networks[0])[:-1]):
+                for _ in recorder.follow(job.trainer.predict(parameters, source), stratum):
+                    pass
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -72,6 +78,8 @@ def train_block(plan: Plan, block: Block) -> None:
                 dataset[:, where] = found
             for network, arrays in held_out.items():
                 stacking.write(file, network, arrays)
+            if recorder:
+                scores.write(folder / scores.NAME, recorder.scores)
         job.write_history([record for _, record in trained], plan.history(block))
 
 
@@ -86,10 +94,11 @@ def pretrain(plan: Plan, model: int) -> None:
                 job.write_history([record], folder / "history.json")
 
 
-class _Networks(ABC):
+class Networks(ABC):
     """One architecture, its trainer, and where networks start."""
 
     def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
+        """Build the network for `features` and its trainer, which heeds the interruption."""
         execution, self.plan = plan.config.execution, plan
         self.ranks = distributed.start(execution.ranks, plan.root)
         runtime.configure(execution.threads, self.ranks.local)
@@ -280,7 +289,7 @@ class _Networks(ABC):
         return self.model.get_weights()
 
 
-class _Job(_Networks):
+class _Job(Networks):
     """The inputs of a block."""
 
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
@@ -354,6 +363,18 @@ class _Job(_Networks):
             for network, trained in zip(self.block.networks, parameters, strict=True)
         }
 
+    def recorder(self, block: Block) -> scores.Recorder | None:
+        """Return what records scores: in steps 1 and 2, which ask for the events they train on."""
+        copies = self.plan.chains[block.group.chain].diversity == "dropout"
+        if block.step in (MISSES, FAKES) or block.group.variant != NOMINAL or copies:
+            return None
+        return scores.Recorder(
+            [self.sources(network) for network in block.networks],
+            [seeds.integer(self.plan.seed("split", network)) for network in block.networks],
+            self.plan.config.training.validation,
+            self.plan.config.training.logit_clip,
+        )
+
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps, and those of a variant's events."""
         row = self.block.group.lanes.index(network.lane)
@@ -404,7 +425,7 @@ class _Job(_Networks):
         return loaded, origin
 
 
-class _Pretraining(_Networks):
+class _Pretraining(Networks):
     """The inputs of pre-training."""
 
     def __init__(self, plan: Plan, interruption: Interrupt | None) -> None:

@@ -9,7 +9,11 @@ from omniflow.config.transfer import Transfer
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4
-STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"}
+# Second classifiers, which belong to no step, by their level.
+SECOND = {"detector": 5, "particle": 6}
+STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"} | {
+    number: f"second-{level}" for level, number in SECOND.items()
+}
 
 
 # The inputs as they are; other variants of them are replicas, variations and toys.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from omniflow.config.samples import Sample
 from omniflow.config.training import Classifier
-from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL
-from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
+from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
 
 # Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
 # for estimates, and only until event stores exist.
@@ -114,16 +114,16 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         seen |= lanes
     networks = sum(size.networks - size.shared for size in methods.values())
     varied = [s for s in plan.stages() if s[0].variant != NOMINAL]
-    variants = sum(len(group.lanes) * plan.chains[group.chain].members for group, _, _ in varied)
+    variants = sum(len(group.lanes) * plan.chains[group.chain].networks for group, _, _ in varied)
     networks += variants
-    pretraining = len(plan.pretraining_networks)
+    pretraining, second = len(plan.pretraining_networks), len(plan.second_subjects)
     return StudySize(
         {role: records(sample) for role, sample in plan.samples.items()},
         methods,
         variants,
-        networks + pretraining,
-        sum(1 for _ in plan.all_blocks()) + pretraining,
-        networks * mean_seconds + pretraining * seconds[0],
+        networks + pretraining + 2 * second,
+        sum(1 for _ in plan.all_blocks()) + pretraining + second,
+        networks * mean_seconds + pretraining * seconds[0] + second * second_seconds(seconds),
         found,
     )
 
@@ -155,6 +155,11 @@ def network_seconds(plan: Plan, rates: Rates) -> dict[int, float]:
     }
 
 
+def second_seconds(seconds: dict[int, float]) -> float:
+    """Return seconds of the two second classifiers of a subject, from those of networks by step."""
+    return sum(seconds[step] for step in SECOND.values())
+
+
 def records(sample: Sample) -> int | None:
     """Return the number of events of a sample; None where its files are not there to be asked."""
     if sample.events is not None or sample.source != "h1":
@@ -177,13 +182,19 @@ def missing_files(sample: Sample) -> list[str]:
 
 
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
-    """Return the events of one epoch by step; step 0 is pre-training."""
+    """Return the events of one epoch by step; step 0 is pre-training.
+
+    Second classifiers at particle level are counted, though real data have none.
+    """
+    judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
     return {
         0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
         1: PASSING * (events["data"] + events["simulation"]),
         2: float(events["simulation"]),
         MISSES: PASSING * events["simulation"],
         FAKES: PASSING * events["simulation"],
+        SECOND["detector"]: PASSING * judged,
+        SECOND["particle"]: float(judged),
     }
 
 

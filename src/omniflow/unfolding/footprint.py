@@ -16,6 +16,8 @@ NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
 # per method and observable, of what Snakemake notes about an output.
 HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 170_000, 4_000
+# Scores of a network: sums per bin of held-out and trained events.
+SCORES = 18_000
 # What a checkpoint holds of every parameter: live, averaged and best value, two momenta.
 STATE = 5
 
@@ -86,6 +88,9 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     yield Kind("networks", networks, networks * (4 * weights + overhead))
     size = networks * (HISTORY + EPOCH * plan.config.training.epochs)
     yield Kind("histories", sum(blocks) + pretrained, size)
+    scored = [i for i, (*_, step) in enumerate(stages) if step in (1, 2)]
+    files = sum(blocks[i] for i in scored)
+    yield Kind("scores", files, SCORES * sum(sizes[i] for i in scored) + HDF5 * files)
     lanes = sum(len(group.lanes) for group, _, _ in stages)
     size = 4 * lanes * events["simulation"] + len(stages) * HDF5
     yield Kind("weights of steps", len(stages), size)
@@ -108,6 +113,9 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
     size += 8 * 20 * len(names) * len(plan.passes) * sum(len(plan.subsets(m)) for m in methods)
     yield Kind("histograms", len(found), size + len(found) * len(names) * 6 * HDF5)
+    second = len(plan.second_subjects)
+    size = 2 * second * (HISTORY + EPOCH * plan.config.training.epochs)
+    yield Kind("second classifiers", second, size)
     # Tables, report and configuration.
     files = len(plan.tables) + len(plan.uncertainty_tables) + 2
     yield Kind("tables and report", files, len(methods) * len(names) * TABLE)

@@ -41,14 +41,18 @@ class Job:
     @property
     def pool(self) -> str:
         """Where it runs: on the workers that train, or elsewhere."""
-        return TRAINING if self.rule in ("pretrain", "train") else OTHER
+        return TRAINING if self.rule in ("pretrain", "train", "second_classifier") else OTHER
 
 
 def jobs(plan: Plan, rates: estimate.Rates) -> list[Job]:
     """Return every job of the study, those first that others wait for."""
     events = {role: estimate.records(sample) or 0 for role, sample in plan.samples.items()}
     seconds = estimate.network_seconds(plan, rates)
-    return [*_samples(plan, events), *_trainings(plan, events, seconds), *_results(plan, events)]
+    return [
+        *_samples(plan, events),
+        *_trainings(plan, events, seconds),
+        *_results(plan, events, seconds),
+    ]
 
 
 def tasks(found: list[Job]) -> list[Task]:
@@ -98,7 +102,8 @@ def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) ->
         )
 
 
-def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
+def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
+    second = estimate.second_seconds(seconds)
     for method in plan.variants.results:
         passes = len(plan.passes_of(method))
         results = passes * len(plan.iterations) * len(plan.combinations(method))
@@ -107,6 +112,9 @@ def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
         yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
         inputs = tuple(plan.histogram_inputs(method))
         yield Job("histograms", inputs, (plan.histograms(method),), work)
+    for subject in plan.second_subjects:
+        inputs = tuple(plan.second_inputs(subject))
+        yield Job("second_classifier", inputs, (plan.second(subject),), second)
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)
     tables = (*plan.tables, *plan.uncertainty_tables)

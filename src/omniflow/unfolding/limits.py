@@ -59,6 +59,11 @@ class Limits:
         """Return the time limit of the job of a block."""
         return self.training_minutes(len(block.networks), block.step, attempt)
 
+    def second_minutes(self, attempt: int = 1) -> int:
+        """Return the time limit of a job that trains the second classifiers of a subject."""
+        fixed = self.plan.config.execution.runtime
+        return fixed or attempt * _minutes(estimate.second_seconds(self._seconds))
+
     def training_memory(self, attempt: int = 1) -> int:
         """Return the memory of a training job, in MB."""
         execution = self.plan.config.execution

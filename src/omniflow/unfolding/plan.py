@@ -36,6 +36,10 @@ from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
+PRIOR = "_prior"  # in place of a method: the simulation before unfolding
+# Second classifiers take at most so many simulated events per event of data: more would cost much
+# and tell little, because the data limit what can be told.
+SECOND_SIMULATION = 2
 
 _STAGE = "training/{chain}/pass-{pass_}/{group}/iteration-{iteration}/step-{step}"
 
@@ -53,6 +57,16 @@ TABLES = (
     "cost.csv",
     "weights.csv",
     "steps.csv",
+    "classifiers.csv",
+    "reliability.csv",
+    "roc.csv",
+    "tails.csv",
+    "weight_distributions.csv",
+    "effective_sizes.csv",
+    "overtraining.csv",
+    "second_classifier.csv",
+    "convergence.csv",
+    "stopping.csv",
     "study.json",
 )
 # Only where a study has variants.
@@ -75,6 +89,7 @@ PATTERNS = {
     "-lane-{lane}-member-{member}-attempt-{attempt}.h5",
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
+    "second": "second_classifier/{subject}.json",
     "log": "logs/{job}.log",
     "benchmark": "benchmarks/{job}.tsv",
 }
@@ -529,6 +544,7 @@ class Plan:
             *(self.history(block) for block in self.all_blocks()),
             *(self.path("unfolded", method=method) for method in self.config.methods),
             *(self.histograms(method) for method in self.config.methods),
+            *(self.second(subject) for subject in self.second_subjects),
         ]
 
     def uncertainty_inputs(self) -> list[Path]:
@@ -545,6 +561,22 @@ class Plan:
     def uncertainty_tables(self) -> list[Path]:
         """Tables of uncertainties; none where there are no variants."""
         return [self.table(name) for name in UNCERTAINTY_TABLES if self.variants.methods]
+
+    @property
+    def second_subjects(self) -> tuple[str, ...]:
+        """What second classifiers judge: every method, and the simulation before unfolding."""
+        wanted = self.config.diagnostics.second_classifier
+        return (PRIOR, *self.config.methods) if wanted else ()
+
+    def second(self, subject: str) -> Path:
+        """History and verdict of the second classifiers of a subject."""
+        return self.path("second", subject=subject)
+
+    def second_inputs(self, subject: str) -> list[Path]:
+        """Return the files that the second classifiers of a subject wait for."""
+        inputs = [self.features(role, "detector") for role in ("data", "simulation")]
+        inputs.append(self.features("simulation", "particle"))
+        return inputs if subject == PRIOR else [*inputs, self.path("unfolded", method=subject)]
 
     @property
     def tables(self) -> list[Path]:

@@ -1,0 +1,282 @@
+"""Trust: the report's section on how far classifiers and weights can be relied on."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from omniflow.report import curves, figures, formats
+from omniflow.report.formats import Look
+from omniflow.report.tables import ReportTables
+
+_PARTS = {"held-out": Look("#0072B2", False, "o"), "trained": Look("#D55E00", True, "s")}
+_PRIOR = Look(figures.PRIOR, True, "")
+_LEVELS = {"detector": "data against simulation", "particle": "truth against unfolded"}
+Table = tuple[list[str], list[list[str]]]
+
+
+def context(tables: ReportTables, looks: dict[str, Look]) -> dict[str, Any]:
+    """Return what the template of the section shows."""
+    return {
+        "stopping": _stopping(tables),
+        "second": _second(tables),
+        "failures": _failures(tables),
+        "absent": _absent(tables),
+        "summary": _summary(tables),
+        "parts": _PARTS,
+        "classifiers": _classifiers(tables, looks),
+        "overtraining": _overtraining(tables),
+        "tails": _tails(tables),
+        "weights": _weights(tables, looks),
+        "sizes": _sizes(tables, looks),
+        "falls": _falls(tables),
+    }
+
+
+def _labels(tables: ReportTables) -> dict[str, str]:
+    return {observable.name: observable.label for observable in tables.study.observables}
+
+
+# -- convergence ---------------------------------------------------------------------------------
+
+
+def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
+    """One sentence per method on where its iterations could stop, and why."""
+    labels, found = _labels(tables), []
+    for row in tables.trust["stopping"].itertuples():
+        last = int(row.last)
+        fall = f"{formats.number(row.fall, 2)} (uncertainty {formats.number(row.uncertainty, 2)})"
+        label = labels.get(row.observable, row.observable)
+        if last == 1:
+            text = "With one iteration nothing can be said."
+        elif math.isnan(row.iteration):
+            text = (
+                f"None yet: from iteration {last - 1} to {last} the distance in {label} still fell "
+                f"by {fall}. More iterations may bring the simulation closer to data."
+            )
+        elif not row.observable:
+            text = (
+                "Iteration 1. After it, the distance falls in no observable by more than its "
+                "statistical uncertainty."
+            )
+        else:
+            stop = int(row.iteration)
+            text = (
+                f"Iteration {stop}. The last fall beyond its statistical uncertainty is that of "
+                f"{label} from iteration {stop - 1} to {stop}, by {fall}."
+            )
+        found.append((row.method, text))
+    return found
+
+
+def _falls(tables: ReportTables) -> Table:
+    """Fall of the distance to data per method, observable and iteration."""
+    labels, rows = _labels(tables), tables.trust["convergence"]
+    steps = range(tables.study.iterations)
+    body = []
+    for (method, observable), own in rows.groupby(["method", "observable"], sort=False):
+        own = own.set_index("iteration")
+        falls = [formats.pair(own.at[n, "fall"], own.at[n, "uncertainty"]) for n in steps]
+        body.append([method, labels.get(observable, observable), *falls])
+    return ["method", "observable", *(f"{n} → {n + 1}" for n in steps)], body
+
+
+# -- classifiers ---------------------------------------------------------------------------------
+
+
+def _second(tables: ReportTables) -> Table | None:
+    """Areas under the ROC curves of second classifiers; None where there are none."""
+    rows = tables.trust["second_classifier"]
+    if rows.empty:
+        return None
+    levels = [level for level in _LEVELS if level in set(rows["level"])]
+    by_place = rows.set_index(["subject", "level"])
+    header = ["simulation"]
+    for level in levels:
+        header += [f"{_LEVELS[level]}: AUC", "(AUC − ½) / error", "left of AUC − ½ before"]
+    body = []
+    methods = [m.name for m in tables.study.methods]
+    for subject in [s for s in ("_prior", *methods) if s in set(rows["subject"])]:
+        line = [_called(subject)]
+        for level in levels:
+            auc, error = by_place.loc[(subject, level), ["auc", "auc_error"]].astype(float)
+            left = "–"
+            if subject != "_prior" and ("_prior", level) in by_place.index:
+                before = float(by_place.at[("_prior", level), "auc"]) - 0.5
+                spread = float(by_place.at[("_prior", level), "auc_error"])
+                if before > 2 * spread:
+                    left = formats.percent((auc - 0.5) / before, error / before)
+            sigmas = formats.number((auc - 0.5) / error, 2) if error > 0 else "–"
+            line += [formats.pair(auc, error), sigmas, left]
+        body.append(line)
+    return header, body
+
+
+def _failures(tables: ReportTables) -> list[str]:
+    """Second classifiers that could not be trained."""
+    rows = tables.trust["second_classifier"]
+    return [
+        f"{_called(row.subject)}, {row.level} level: {row.failure}"
+        for row in rows.itertuples()
+        if row.failure
+    ]
+
+
+def _called(subject: str) -> str:
+    return "before unfolding" if subject == "_prior" else subject
+
+
+def _absent(tables: ReportTables) -> int:
+    """Return how many networks of steps 1 and 2 have no scores."""
+    timing = tables.timing
+    wanted = timing[(timing["purpose"] == "unfolding") & timing["step"].isin(["1", "2"])]
+    return max(0, len(wanted) - len(tables.trust["classifiers"]) // 2)
+
+
+def _summary(tables: ReportTables) -> Table:
+    """Areas and reliability of the networks of each chain and step in the last iteration."""
+    header = ["chain", "step", "networks", "AUC, held-out", "AUC, trained", "trained − held-out"]
+    header.append("reliability, held-out: χ² / bins")
+    rows, body = tables.trust["classifiers"], []
+    rows = rows[rows["iteration"] == tables.study.iterations]
+    keys = ["pass", "lane", "member"]
+    for (chain, step), own in rows.groupby(["chain", "step"], sort=False):
+        held, trained = (own[own["part"] == part].set_index(keys) for part in _PARTS)
+        difference = (trained["auc"] - held["auc"]).mean()
+        # Networks share their events: the error of one is that of the mean.
+        errors = [float(frame["auc_error"].mean()) for frame in (held, trained)]
+        areas = [
+            formats.pair(float(frame["auc"].mean()), error)
+            for frame, error in zip((held, trained), errors, strict=True)
+        ]
+        reliability = held["chi2"].sum() / held["bins"].sum()
+        line = [chain, step, formats.count(len(held)), *areas]
+        line += [formats.pair(float(difference), math.hypot(*errors))]
+        body.append([*line, formats.number(float(reliability), 2)])
+    return header, body
+
+
+def _classifiers(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
+    """Reliability, ROC and area by iteration of each chain and step, with who uses the chain."""
+    networks = tables.trust["classifiers"]
+    users: dict[str, list[str]] = {}
+    for method in tables.study.methods:
+        users.setdefault(method.chain, []).append(method.name)
+    drawn = []
+    for chain, names in users.items():
+        for step in ("1", "2"):
+            own = {
+                name: frame[(frame["chain"] == chain) & (frame["step"] == step)]
+                for name, frame in (
+                    ("areas", networks),
+                    ("reliability", tables.trust["reliability"]),
+                    ("roc", tables.trust["roc"]),
+                )
+            }
+            if own["areas"].empty:
+                continue
+            title, colour = f"{chain}, step {step}", looks[names[0]].colour
+            held = own["reliability"][own["reliability"]["part"] == "held-out"]
+            areas = figures.by_iteration(
+                _areas(own["areas"]), _PARTS, "AUC − ½", height=3.6, title=f"AUC of {title}"
+            )
+            found = [
+                curves.reliability(held, colour, title=f"Reliability of {title}"),
+                curves.roc(own["roc"], colour, title=f"ROC of {title}"),
+                areas,
+            ]
+            drawn.append((title, formats.listing(names), [Markup(svg) for svg in found]))
+    return drawn
+
+
+def _areas(rows: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Area above one half by iteration: mean over networks, and the error of one of them."""
+    found = {}
+    for part in _PARTS:
+        means = rows[rows["part"] == part].groupby("iteration")[["auc", "auc_error"]].mean()
+        iterations = means.index.to_numpy(dtype=float)
+        found[part] = iterations, means["auc"].to_numpy() - 0.5, means["auc_error"].to_numpy()
+    return found
+
+
+def _overtraining(tables: ReportTables) -> Table:
+    """Weights of events that trained against those of held-out events: chi2 over bins."""
+    rows = tables.trust["overtraining"]
+    names = [o for o in tables.study.observables if o.name in set(rows["observable"])]
+    header = ["chain", "networks", "mean weight, trained over held-out, − 1"]
+    header += [f"{observable.label}: χ² / bins" for observable in names]
+    body = []
+    for chain, own in rows.groupby("chain", sort=False):
+        by_observable = own.groupby("observable")[["chi2", "bins"]].sum()
+        networks = len(own.drop_duplicates(["lane", "member"]))
+        line = [chain, formats.count(networks), formats.percent(float(own["difference"].mean()))]
+        for observable in names:
+            chi2, bins = by_observable.loc[observable.name]
+            line.append(formats.number(chi2 / bins, 2) if bins else "–")
+        body.append(line)
+    return header, body
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+
+def _tails(tables: ReportTables) -> Table:
+    """Extremes, quantiles and shares of the weights after the last iteration."""
+    header = ["method", "smallest ν", "0.1% below", "median", "0.1% above", "largest ν"]
+    header += ["share of the largest 1%", "effective sample size"]
+    rows, body = tables.trust["tails"], []
+    for method in tables.study.methods:
+        own = rows[rows["method"] == method.name]
+        own = own[own["iteration"] == tables.study.iterations]
+        values = [own["minimum"].min()]
+        values += [own[q].mean() for q in ("quantile_0_001", "median", "quantile_0_999")]
+        values.append(own["maximum"].max())
+        line = [method.name, *(formats.number(float(value)) for value in values)]
+        line += [formats.percent(float(own["share_of_largest"].mean()))]
+        body.append([*line, formats.count(float(own["ess"].mean()))])
+    return header, body
+
+
+def _weights(tables: ReportTables, looks: dict[str, Look]) -> list[Markup]:
+    """Distribution of the weights, and their change by iteration."""
+    methods = [m.name for m in tables.study.methods]
+    distribution, rows = tables.trust["weight_distributions"], tables.trust["tails"]
+    frames = {name: distribution[distribution["method"] == name] for name in methods}
+    series = {}
+    for name in methods:
+        found = rows[rows["method"] == name].groupby("iteration")["change"].agg(["mean", "std"])
+        series[name] = (
+            found.index.to_numpy(dtype=float),
+            found["mean"].to_numpy(),
+            found["std"].fillna(0).to_numpy(),
+        )
+    change = figures.by_iteration(
+        series, looks, "Change of the weights", title="Change of event weights"
+    )
+    drawn = [curves.weights(frames, looks, title="Event weights"), change]
+    return [Markup(svg) for svg in drawn]
+
+
+def _sizes(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
+    """Effective sample size per bin and method, with that before unfolding."""
+    rows, drawn = tables.trust["effective_sizes"], []
+    for observable in tables.study.observables:
+        own = rows[rows["observable"] == observable.name].assign(ess_error=0.0)
+        frames = {m.name: own[own["method"] == m.name] for m in tables.study.methods}
+        before = next(iter(frames.values()))
+        frames = {"_prior": before.assign(ess=before["ess_prior"])} | frames
+        svg = figures.per_bin(
+            observable,
+            frames,
+            looks | {"_prior": _PRIOR},
+            "ess",
+            "Effective sample size",
+            height=3.0,
+            title=f"Effective sample size of {observable.label} ({observable.name})",
+        )
+        drawn.append((observable, [Markup(svg)]))
+    return drawn

@@ -1,0 +1,212 @@
+"""Tables of diagnostics: what tells how far classifiers and weights can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from omniflow.evaluation import convergence, overtraining, tails
+from omniflow.evaluation import scores as evaluation
+from omniflow.evaluation.histograms import Histogram
+from omniflow.evaluation.scores import PARTS, Scores
+from omniflow.events import store
+from omniflow.events.batches import held_out
+from omniflow.files import memory_map, open_h5
+from omniflow.stages import scores, second
+from omniflow.stages.evaluation import counts, edges, read_histograms
+from omniflow.stages.weights import setup
+from omniflow.unfolding import seeds
+from omniflow.unfolding.coordinates import STEP_NAMES, Network
+from omniflow.unfolding.plan import Plan
+
+_NETWORK = ("chain", "pass", "lane", "member", "iteration", "step")
+_CURVE = ("chain", "iteration", "step", "part")
+
+
+def tables(
+    plan: Plan,
+    prior: Mapping[str, Histogram],
+    detector: pd.DataFrame,
+    detector_summary: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of diagnostics by name.
+
+    Args:
+        plan: of the study.
+        prior: observable -> simulation at particle level before unfolding, (B,).
+        detector, detector_summary: the tables of these names.
+    """
+    falls = convergence.falls(_headline(plan, detector), _headline(plan, detector_summary))
+    weights, distributions = _weights(plan)
+    return {
+        **_classifiers(plan),
+        "tails": weights,
+        "weight_distributions": distributions,
+        "effective_sizes": _effective_sizes(plan, prior),
+        "overtraining": _overtraining(plan),
+        "second_classifier": second.table(plan),
+        "convergence": falls,
+        "stopping": _stopping(falls),
+    }
+
+
+def _headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of each method's first combination."""
+    first = {method: plan.combinations(method)[0] for method in plan.config.methods}
+    return table[table["combine"] == table["method"].map(first)]
+
+
+# -- classifiers ---------------------------------------------------------------------------------
+
+
+def _classifiers(plan: Plan) -> dict[str, pd.DataFrame]:
+    """Return one row per network and part, and the curves of each chain, iteration and step."""
+    networks, reliability, roc = [], [], []
+    for group in _blocks(plan):
+        found: dict[Network, dict[str, Scores]] = {}
+        for block in group:
+            found |= scores.of_block(plan.networks_folder(block), block)
+        if not found:
+            continue
+        networks += [row for network, own in found.items() for row in _network(network, own)]
+        first = group[0]
+        keys = (first.group.chain, first.iteration, STEP_NAMES[first.step])
+        starts = None
+        for part in PARTS:
+            pooled = evaluation.pooled([own[part] for own in found.values()])
+            starts = evaluation.coarse(pooled) if starts is None else starts
+            columns = evaluation.reliability(pooled, starts)
+            reliability += [(*keys, part, *row) for row in zip(*columns, strict=True)]
+            roc += [(*keys, part, *row) for row in zip(*evaluation.roc(pooled), strict=True)]
+    return {
+        "classifiers": pd.DataFrame(
+            networks, columns=[*_NETWORK, "part", "events", "auc", "auc_error", "chi2", "bins"]
+        ),
+        "reliability": pd.DataFrame(
+            reliability, columns=[*_CURVE, "predicted", "observed", "observed_error"]
+        ).dropna(),
+        "roc": pd.DataFrame(roc, columns=[*_CURVE, "class_b", "class_a"]).drop_duplicates(),
+    }
+
+
+def _blocks(plan: Plan) -> Iterator[list]:
+    """Yield the blocks of each chain, iteration and step 1 and 2, over all passes and lanes."""
+    for chain in plan.chains:
+        groups = [group for pass_ in plan.passes for group in plan.groups(chain, pass_)]
+        for iteration in plan.iterations:
+            for step in (1, 2):
+                yield [b for group in groups for b in plan.blocks(group, iteration, step)]
+
+
+def _network(network: Network, own: dict[str, Scores]) -> Iterator[tuple]:
+    place = (network.chain, network.pass_, network.lane, network.member)
+    starts = evaluation.coarse(own[PARTS[0]])
+    for part, found in own.items():
+        measured = (*evaluation.auc(found), *evaluation.chi2(found, starts))
+        stage = (network.iteration, STEP_NAMES[network.step])
+        yield (*place, *stage, part, found.events, *measured)
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+
+def _weights(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the tails per pass and iteration, and the distribution after the last iteration."""
+    rows, parts = [], []
+    for method in plan.config.methods:
+        how = plan.combinations(method)[0]
+        for pass_ in plan.passes:
+            with open_h5(plan.unfolded(method, how, pass_)) as file:
+                weight = file["weight"][:]
+                ratios = file["ratio"]
+                base = weight / ratios[-1]
+                before = np.ones(len(base))
+                for i, iteration in enumerate(plan.iterations):
+                    ratio = ratios[i].astype(float)
+                    keys = {"method": method, "pass": pass_, "iteration": iteration}
+                    rows.append(keys | tails.tails(base, ratio, before))
+                    before = ratio
+            low, events = tails.distribution(before)
+            parts.append(pd.DataFrame({"low": low.round(4), "fraction": events / len(base)}))
+            parts[-1].insert(0, "method", method)
+    # A bin that a pass has no event in counts with 0.
+    total = pd.concat(parts).groupby(["method", "low"], sort=False)["fraction"].sum()
+    distribution = (total / len(plan.passes)).reset_index()
+    distribution.insert(2, "high", (distribution["low"] + tails.WIDTH).round(4))
+    order = {method: i for i, method in enumerate(plan.config.methods)}
+    distribution = distribution.sort_values(
+        ["method", "low"], key=lambda c: c.map(order) if c.name == "method" else c
+    )
+    return pd.DataFrame(rows), distribution
+
+
+def _effective_sizes(plan: Plan, prior: Mapping[str, Histogram]) -> pd.DataFrame:
+    """Return (sum w)^2 / sum w^2 per bin after the last iteration, and before unfolding."""
+    found = []
+    for method in plan.config.methods:
+        how = plan.combinations(method)[0]
+        for result in read_histograms(plan, method, "particle"):
+            if result.combine != how or result.iteration != plan.iterations[-1]:
+                continue
+            for name, edge in edges(plan).items():
+                sizes = _effective(result.histograms[name])
+                found.append(
+                    pd.DataFrame(
+                        {
+                            "method": method,
+                            "observable": name,
+                            "bin": np.arange(len(edge) - 1),
+                            "low": edge[:-1],
+                            "high": edge[1:],
+                            "ess": sizes.mean(axis=0),
+                            "ess_prior": _effective(prior[name]),
+                        }
+                    )
+                )
+    table = pd.concat(found, ignore_index=True)
+    return table[table["ess"] > 0]
+
+
+def _effective(histogram: Histogram) -> np.ndarray:
+    """Return the effective number of events per bin; 0 where there are none."""
+    variance = histogram.variance
+    return np.where(variance > 0, histogram.content**2 / np.where(variance > 0, variance, 1), 0)
+
+
+def _overtraining(plan: Plan) -> pd.DataFrame:
+    """Compare events that trained with events that did not, for step 2 of the last iteration.
+
+    Only the networks of pass 1: the passes are alike, and every network takes a pass over the
+    events of every observable.
+    """
+    common = setup(plan)
+    event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
+    matrices = counts(plan, "simulation", "particle")
+    base = common.scale * np.where(common.particle, common.weight, 0.0)
+    last, rows = plan.iterations[-1], []
+    for chain in plan.chains:
+        for group in plan.groups(chain, plan.passes[0]):
+            ratios = memory_map(plan.final_weights(group, last), "ratio")
+            for block in plan.blocks(group, last, 2):
+                for network in block.networks:
+                    split = seeds.integer(plan.seed("split", network))
+                    out = held_out(event_id, split, plan.config.training.validation)
+                    ratio = ratios[group.lanes.index(network.lane)].astype(float)
+                    keys = {"chain": chain, "lane": network.lane, "member": network.member}
+                    rows += [
+                        keys | {"observable": name} | overtraining.compare(m, base, ratio, out)
+                        for name, m in matrices.items()
+                    ]
+    return pd.DataFrame(rows)
+
+
+# -- convergence ---------------------------------------------------------------------------------
+
+
+def _stopping(falls: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for method, own in falls.groupby("method", sort=False):
+        rows.append({"method": method} | vars(convergence.suggest(own)))
+    return pd.DataFrame(rows).astype({"iteration": "Int64"})

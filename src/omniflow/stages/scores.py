@@ -1,0 +1,80 @@
+"""Scores of networks: filled while a training job predicts logits, and read back for the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.evaluation.scores import PARTS, SUMS, Scores
+from omniflow.events.batches import Source, held_out
+from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.unfolding.coordinates import Block, Network
+
+NAME = "scores.h5"
+
+
+class Recorder:
+    """Fills the scores of networks, held-out and trained events apart, as logits come by."""
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[Source, ...]],
+        splits: Sequence[int],
+        fraction: float,
+        clip: float,
+    ) -> None:
+        """Start with empty scores.
+
+        Args:
+            sources: per network, the strata that it was trained on.
+            splits: per network, the seed of its split.
+            fraction: of the events that is held out.
+            clip: largest magnitude of a logit.
+        """
+        self._sources, self._splits, self._fraction = sources, splits, fraction
+        self.scores = [{part: Scores.empty(clip) for part in PARTS} for _ in sources]
+
+    def follow(
+        self, logits: Iterator[tuple[slice, np.ndarray]], stratum: int
+    ) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield the logits of a stratum's events, as `Trainer.predict` does, and record them."""
+        for where, found in logits:
+            for network, (sources, seed) in enumerate(
+                zip(self._sources, self._splits, strict=True)
+            ):
+                source = sources[stratum]
+                a, b = source.weights(where)
+                held = held_out(source.event_id[where], seed, self._fraction)
+                for part, chosen in zip(PARTS, (held, ~held), strict=True):
+                    rows = chosen & source.select[where]
+                    scores = self.scores[network]
+                    scores[part] = scores[part].plus(found[network, rows], a[rows], b[rows])
+            yield where, found
+
+
+def write(path: Path, scores: Sequence[dict[str, Scores]]) -> None:
+    """Write the scores of networks, in their order."""
+    with create_h5(path) as file:
+        file.create_dataset("sums", data=[[s[part].sums for part in PARTS] for s in scores])
+        file.create_dataset("events", data=[[s[part].events for part in PARTS] for s in scores])
+        file.attrs.update(clip=scores[0][PARTS[0]].clip, sums=SUMS, parts=PARTS)
+
+
+def read(path: Path) -> list[dict[str, Scores]]:
+    """Return the scores that `write` wrote."""
+    with open_h5(path) as file:
+        sums = read_dataset(file, "sums", (None, len(PARTS), len(SUMS), None), "f")
+        events = read_dataset(file, "events", (len(sums), len(PARTS)), "i")
+        clip = float(file.attrs["clip"])
+    return [
+        {part: Scores(clip, *pair) for part, *pair in zip(PARTS, own, counts.tolist(), strict=True)}
+        for own, counts in zip(sums, events, strict=True)
+    ]
+
+
+def of_block(folder: Path, block: Block) -> dict[Network, dict[str, Scores]]:
+    """Return the scores of a block's networks; empty where an earlier version trained them."""
+    path = folder / NAME
+    return dict(zip(block.networks, read(path), strict=True)) if path.is_file() else {}

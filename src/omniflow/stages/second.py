@@ -1,0 +1,156 @@
+"""Second classifiers: can a new network tell the reweighted simulation from its target?"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from omniflow.errors import TrainingError
+from omniflow.evaluation.scores import Scores, auc
+from omniflow.events import features, store
+from omniflow.events.batches import Source, held_out
+from omniflow.events.sample import Events
+from omniflow.stages import evaluation
+from omniflow.stages.training import Networks
+from omniflow.training import interrupt
+from omniflow.training.interrupt import Interrupt
+from omniflow.unfolding import seeds
+from omniflow.unfolding.coordinates import SECOND, Network
+from omniflow.unfolding.plan import PRIOR, SECOND_SIMULATION, Plan
+
+COLUMNS = ("subject", "level", "events", "auc", "auc_error", "best_epoch", "failure")
+
+
+def train(plan: Plan, subject: str) -> None:
+    """Train and judge the second classifiers of a method, or of the simulation before unfolding.
+
+    At detector level data stand against simulation, at particle level truth, where there is one,
+    against the unfolded result: pass 1, last iteration, first combination. A classifier that cannot
+    be trained is noted, because the study's result does not depend on it.
+    """
+    data, simulation = (store.open_store(plan.store(role)) for role in ("data", "simulation"))
+    ratio = _ratio(plan, subject, np.asarray(simulation.event_id))
+    records = []
+    with interrupt.noted() as interruption, tempfile.TemporaryDirectory() as folder:
+        for level in SECOND:
+            if getattr(data, level) is None:
+                continue
+            inputs = _inputs(plan, level, Path(folder))
+            target = _source(plan, data, level, inputs, numerator=(data.weight,))
+            inputs, weights = plan.features("simulation", level), (simulation.weight, ratio)
+            other = _source(plan, simulation, level, inputs, denominator=weights)
+            network = Network(f"second-{subject}", 1, 0, 0, 0, SECOND[level], 0)
+            job = _Second(plan, network, (target, other), interruption)
+            try:
+                ((trained, record),) = job.train([network])
+            except TrainingError as error:
+                attempts = plan.config.training.restarts
+                record = {"network": vars(network), "attempt": attempts, "failure": str(error)}
+            else:
+                record["judged"] = job.judge(job.registry.flatten(trained))
+            records.append(record)
+    if job.writes:
+        job.write_history(records, plan.second(subject))
+
+
+def table(plan: Plan) -> pd.DataFrame:
+    """Return the areas under the ROC curves of all second classifiers."""
+    levels = {step: level for level, step in SECOND.items()}
+    rows = []
+    for subject in plan.second_subjects:
+        content = json.loads(plan.second(subject).read_text(encoding="utf-8"))
+        for record in content["networks"]:
+            found = record.get("judged", {}) | {key: record.get(key) for key in COLUMNS[-2:]}
+            rows.append({"subject": subject, "level": levels[record["network"]["step"]]} | found)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+class _Second(Networks):
+    """One second classifier; a part of the events takes no part in its training."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        network: Network,
+        sources: tuple[Source, Source],
+        interruption: Interrupt | None,
+    ) -> None:
+        seed = seeds.integer(plan.seed("judge", network))
+        sources = (sources[0], _thinned(sources[1], sources[0], plan, network))
+        kept = [held_out(s.event_id, seed, plan.config.training.validation) for s in sources]
+        self._judged, self._trained = (
+            tuple(
+                replace(source, select=source.select & (mask == wanted))
+                for source, mask in zip(sources, kept, strict=True)
+            )
+            for wanted in (True, False)
+        )
+        super().__init__(plan, sources[1].features, interruption)
+
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata of the training."""
+        return self._trained
+
+    def event_weights(self, network: Network) -> list[np.ndarray]:
+        """Return the weights that are judged."""
+        return [self._trained[1].denominator[-1]]
+
+    def judge(self, parameters: np.ndarray) -> dict[str, float]:
+        """Return the area under the ROC curve of events that nothing was decided with."""
+        scores = Scores.empty(self.plan.config.training.logit_clip)
+        for source in self._judged:
+            for where, logits in self.trainer.predict([parameters], source):
+                rows = source.select[where]
+                a, b = source.weights(where)
+                scores = scores.plus(logits[0, rows], a[rows], b[rows])
+        area, error = auc(scores)
+        return {"events": scores.events, "auc": area, "auc_error": error}
+
+
+def _thinned(source: Source, target: Source, plan: Plan, network: Network) -> Source:
+    """Return a random part of the simulation, in proportion to its target."""
+    wanted = SECOND_SIMULATION * np.count_nonzero(target.select)
+    fraction = wanted / max(1, np.count_nonzero(source.select))
+    if fraction >= 1:
+        return source
+    seed = seeds.integer(plan.seed("thin", network))
+    return replace(source, select=source.select & held_out(source.event_id, seed, fraction))
+
+
+def _inputs(plan: Plan, level: str, folder: Path) -> Path:
+    """Return the file of the data's inputs; those of truth are made for this alone."""
+    if level == "detector":
+        return plan.features("data", level)
+    path = folder / "data-particle.h5"
+    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    settings = plan.config.classifier
+    truth = store.open_store(plan.store("data")).particle
+    features.write(path, truth, scaling, settings.features, settings.neighbours)
+    return path
+
+
+def _source(
+    plan: Plan,
+    events: Events,
+    level: str,
+    inputs: Path,
+    numerator: tuple[np.ndarray, ...] = (),
+    denominator: tuple[np.ndarray, ...] = (),
+) -> Source:
+    select = evaluation.region(plan, events, level)
+    opened = features.open_features(inputs)
+    return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
+
+
+def _ratio(plan: Plan, subject: str, event_id: np.ndarray) -> np.ndarray:
+    """Return the ratios nu (n,) that are judged, in the order of the store."""
+    if subject == PRIOR:
+        return np.ones(len(event_id))
+    how = plan.combinations(subject)[0]
+    first, order = plan.passes[0], np.argsort(event_id)
+    return evaluation.ratios(plan, subject, how, first, event_id, order)[-1]

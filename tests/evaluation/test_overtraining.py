@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from omniflow.evaluation.histograms import CountMatrix
+from omniflow.evaluation.observables import Entries
+from omniflow.evaluation.overtraining import compare
+
+EDGES = np.linspace(0, 1, 11)
+
+
+def _sample(n, seed):
+    rng = np.random.default_rng(seed)
+    value = rng.uniform(0, 1, n).astype(np.float32)
+    matrix = CountMatrix(Entries(np.arange(n), value), EDGES, np.ones(n, bool))
+    base, ratio = rng.uniform(0.5, 1.5, n), np.exp(rng.normal(0, 0.3, n))
+    return matrix, base, ratio, rng.uniform(size=n) < 0.2, value
+
+
+def test_chi2_in_numpy():
+    matrix, base, ratio, out, value = _sample(3000, 1)
+    expected = 0.0
+    place = np.digitize(value, EDGES) - 1
+    for b in range(10):
+        means, variances = [], []
+        for chosen in (~out & (place == b), out & (place == b)):
+            w, nu = base[chosen], ratio[chosen]
+            mean = (w * nu).sum() / w.sum()
+            means.append(mean)
+            variances.append((w**2 * (nu - mean) ** 2).sum() / w.sum() ** 2)
+        expected += (means[0] - means[1]) ** 2 / sum(variances)
+    found = compare(matrix, base, ratio, out)
+    assert found["bins"] == 10
+    assert found["chi2"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_chi2_of_equal_sets_averages_to_the_number_of_bins():
+    values = [compare(*_sample(2000, seed)[:4]) for seed in range(200)]
+    chi2 = np.array([found["chi2"] for found in values])
+    # Mean 10 and variance 20 of a chi2 of 10 degrees: the mean of 200 is known to 0.32.
+    assert chi2.mean() == pytest.approx(10, abs=1.3)
+    assert np.mean([found["p_value"] < 0.1 for found in values]) == pytest.approx(0.1, abs=0.07)
+
+
+def test_weights_learned_by_heart_are_found():
+    matrix, base, ratio, out, _ = _sample(5000, 3)
+    found = compare(matrix, base, np.where(out, ratio, 1.1 * ratio), out)
+    assert found["difference"] == pytest.approx(0.1, abs=0.03)
+    assert found["p_value"] < 1e-6
+    assert compare(matrix, base, ratio, out)["p_value"] > 1e-3
+
+
+def test_empty_bins_do_not_count():
+    matrix, base, ratio, out, value = _sample(500, 4)
+    base = np.where((value > 0.5) & out, 0.0, base)  # held-out events in half of the bins alone
+    assert compare(matrix, base, ratio, out)["bins"] == 5

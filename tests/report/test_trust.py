@@ -1,0 +1,125 @@
+import numpy as np
+import pandas as pd
+import pytest
+from study_factory import Model, Strategy, write_study
+from test_page import Reader
+
+from omniflow.errors import InputError
+from omniflow.report import trust
+from omniflow.report.tables import ReportTables
+
+
+def _change(folder, name, **columns):
+    path = folder / f"{name}.csv"
+    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+    return ReportTables.read(folder)
+
+
+def _lines(table):
+    """Rows of a table as text, without unbreakable and thin spaces."""
+    return [" | ".join(row).replace("\xa0", " ").replace("\u202f", " ") for row in table[1]]
+
+
+def test_section_is_there_with_its_figures(rendered):
+    reader = Reader(rendered[1])
+    assert "Trust in the classifier" in reader.headings
+    # Two chains (none and parallel share one) and two steps.
+    for kind in ("Reliability", "ROC", "AUC"):
+        assert sum(label.startswith(f"{kind} of") for label in reader.figures) == 4
+    assert sum(label.startswith("Effective sample size of") for label in reader.figures) == 1
+    assert {"Event weights", "Change of event weights"} <= set(reader.figures)
+    text = " ".join(reader.text.split())
+    for part in ("Can a new classifier tell", "Where to stop", "before unfolding"):
+        assert part in text
+
+
+def test_second_classifiers_are_compared_with_before(written):
+    lines = _lines(trust._second(ReportTables.read(written)))
+    half = "0.580 ± 0.004 | 20 | –"
+    assert lines[0] == f"before unfolding | {half} | {half}"
+    # 0.008 of 0.08 is left, with an error of 0.004 / 0.08.
+    half = "0.508 ± 0.004 | 2.0 | (10 ± 5) %"
+    assert lines[2] == f"parallel | {half} | {half}"
+
+
+def test_a_prior_like_data_has_no_scale(study):
+    tables = _change(study, "second_classifier", auc=0.503)
+    half = "0.503 ± 0.004 | 0.75 | –"
+    assert _lines(trust._second(tables))[2] == f"parallel | {half} | {half}"
+
+
+def test_failed_second_classifiers_are_told(study):
+    failed = {"auc": np.nan, "auc_error": np.nan, "failure": "it diverges"}
+    tables = _change(study, "second_classifier", **failed)
+    assert trust._failures(tables)[0] == "before unfolding, detector level: it diverges"
+    assert _lines(trust._second(tables))[2] == "parallel" + 6 * " | –"
+
+
+def test_switched_off_second_classifiers(study):
+    path = study / "second_classifier.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert trust._second(ReportTables.read(study)) is None
+
+
+def test_suggested_iterations_have_a_reason(study):
+    sentences = dict(trust._stopping(ReportTables.read(study)))
+    expected = "None yet: from iteration 1 to 2 the distance in jet τ₂₁ still fell by 0.84 (unc"
+    assert sentences["none"].startswith(expected)
+    assert sentences["parallel"].startswith("Iteration 1. After it, the distance falls in no")
+    columns = {"iteration": 2, "observable": "q2", "fall": 1.234, "uncertainty": 0.5, "last": 3}
+    sentences = dict(trust._stopping(_change(study, "stopping", **columns)))
+    assert sentences["none"] == (
+        "Iteration 2. The last fall beyond its statistical uncertainty is that of Q² from "
+        "iteration 1 to 2, by 1.2 (uncertainty 0.50)."
+    )
+    tables = _change(study, "stopping", iteration=np.nan, observable="", last=1)
+    assert dict(trust._stopping(tables))["none"] == "With one iteration nothing can be said."
+
+
+def test_falls_of_the_distance(written):
+    lines = _lines(trust._falls(ReportTables.read(written)))
+    # 2.8 and 2.8 x 0.3, of three methods and two observables.
+    assert lines[0] == "none | jet τ₂₁ | 2.80 ± 0.20 | 0.84 ± 0.20"
+    assert len(lines) == 6
+
+
+def test_overtraining_and_tails_are_tabulated(written):
+    tables = ReportTables.read(written)
+    assert _lines(trust._overtraining(tables))[0] == "scratch-1 | 3 | 0.400 % | 1.2 | 1.2"
+    expected = "none | 0.0200 | 0.110 | 0.930 | 4.10 | 12.5 | 4.30 % | 51 234"
+    assert _lines(trust._tails(tables))[0] == expected
+
+
+def test_areas_of_trained_and_held_out_events(written):
+    # AUC 0.5 + 0.08 x 0.4^2, and 0.004 more for events that trained; errors 0.005 each.
+    expected = "scratch-1 | 1 | 30 | 0.513 ± 0.005 | 0.517 ± 0.005 | 0.004 ± 0.007 | 1.1"
+    assert _lines(trust._summary(ReportTables.read(written)))[0] == expected
+
+
+def test_networks_without_scores_are_counted(study):
+    assert trust._absent(ReportTables.read(study)) == 0
+    path = study / "classifiers.csv"
+    table = pd.read_csv(path)
+    table[table["pass"] > 1].to_csv(path, index=False)
+    # Of ten passes one: 3 lanes and 2 members, 2 iterations, 2 steps.
+    assert trust._absent(ReportTables.read(study)) == 20
+    for name in ("classifiers", "reliability", "roc"):
+        columns = (study / f"{name}.csv").read_text().splitlines()[0]
+        (study / f"{name}.csv").write_text(columns + "\n")
+    tables = ReportTables.read(study)
+    assert trust._absent(tables) == 200
+    assert trust._summary(tables)[1] == trust._classifiers(tables, {}) == []
+
+
+def test_missing_tables_are_refused(study):
+    (study / "tails.csv").unlink()
+    with pytest.raises(InputError, match=r"tails\.csv: cannot be read"):
+        ReportTables.read(study)
+
+
+def test_real_data_have_the_detector_level_alone(tmp_path):
+    model = Model({"none": Strategy()}, ("q2",), passes=1, iterations=1, has_truth=False)
+    tables = ReportTables.read(write_study(tmp_path / "study", model))
+    header, _ = trust._second(tables)
+    assert "data against simulation: AUC" in header
+    assert not any("truth" in column for column in header)

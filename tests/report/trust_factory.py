@@ -1,0 +1,82 @@
+"""Tables of diagnostics of a made-up study, with known numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def tables(model, observables):
+    """Tables of `trust` for a model of study_factory: lists of rows by name."""
+    methods, iterations = list(model.methods), range(1, model.iterations + 1)
+    chains = {}
+    for strategy in model.methods.values():
+        lanes = max(strategy.lanes, chains.get(strategy.chain, (0, 0))[0])
+        chains[strategy.chain] = (lanes, strategy.members)
+    found = {name: [] for name in ("classifiers", "reliability", "roc", "overtraining")}
+    for chain, (lanes, members) in chains.items():
+        for i in iterations:
+            for step in (1, 2):
+                for part in ("held-out", "trained"):
+                    _classifiers(found, model, chain, lanes, members, i, step, part)
+        found["overtraining"] += [
+            {"chain": chain, "lane": lane, "member": member, "observable": o, "chi2": 18.0,
+             "bins": 15, "p_value": 0.26, "difference": 0.004}
+            for lane in range(lanes) for member in range(members) for o in observables
+        ]  # fmt: skip
+    levels = ["detector"] + ["particle"] * model.has_truth
+    found["second_classifier"] = [
+        {"subject": s, "level": level, "events": 4000, "auc": 0.58 if s == "_prior" else 0.508,
+         "auc_error": 0.004, "best_epoch": 3, "failure": ""}
+        for s in ("_prior", *methods) for level in levels
+    ]  # fmt: skip
+    found["tails"] = [
+        {"method": m, "pass": p, "iteration": i, "change": 0.2 * 0.4**i, "minimum": 0.02,
+         "quantile_0_001": 0.11, "median": 0.93, "quantile_0_999": 4.1, "maximum": 12.5,
+         "share_of_largest": 0.043, "ess": 51234}
+        for m in methods for p in range(1, model.passes + 1) for i in iterations
+    ]  # fmt: skip
+    low = np.round(np.arange(-40, 40) * 0.02, 4)
+    found["weight_distributions"] = [
+        {"method": m, "low": x, "high": round(x + 0.02, 4), "fraction": np.exp(-20 * x * x) / 20}
+        for m in methods for x in low
+    ]  # fmt: skip
+    found["effective_sizes"] = [
+        {"method": m, "observable": o, "bin": b, "low": e[b], "high": e[b + 1],
+         "ess": 900.0 - 20 * b, "ess_prior": 1000.0 - 20 * b}
+        for m in methods for o, e in observables.items() for b in range(len(e) - 1)
+    ]  # fmt: skip
+    last = model.iterations
+    found["convergence"] = [
+        {"method": m, "combine": "none", "observable": o, "iteration": i, "td": 4 * 0.3**i,
+         "td_floor": 0.12, "fall": 2.8 * 0.3**i if i < last else np.nan,
+         "uncertainty": 0.2 if i < last else np.nan}
+        for m in methods for o in observables for i in range(last + 1)
+    ]  # fmt: skip
+    found["stopping"] = [
+        {"method": m, "iteration": np.nan if n == 0 else 1, "fall": 0.84 if n == 0 else np.nan,
+         "observable": next(iter(observables)) if n == 0 else "", "last": last,
+         "uncertainty": 0.2 if n == 0 else np.nan}
+        for n, m in enumerate(methods)
+    ]  # fmt: skip
+    return found
+
+
+def _classifiers(found, model, chain, lanes, members, iteration, step, part):
+    area = 0.5 + 0.08 * (0.4**iteration if step == 1 else 1) + 0.004 * (part == "trained")
+    keys = {"chain": chain, "iteration": iteration, "step": step, "part": part}
+    found["classifiers"] += [
+        keys | {"pass": p, "lane": lane, "member": m, "events": 10000, "auc": area,
+                "auc_error": 0.005, "chi2": 13.0, "bins": 12}
+        for p in range(1, model.passes + 1) for lane in range(lanes) for m in range(members)
+    ]  # fmt: skip
+    x = np.linspace(0, 1, 30)
+    found["roc"] += [
+        keys | {"class_b": b, "class_a": a}
+        for b, a in zip(x, x + 6 * (area - 0.5) * x * (1 - x), strict=True)
+    ]
+    p = np.linspace(0.5 - 2 * (area - 0.5), 0.5 + 2 * (area - 0.5), 12)
+    found["reliability"] += [
+        keys | {"predicted": q, "observed": q + 0.004 * np.sin(9 * q * iteration),
+                "observed_error": 0.01}
+        for q in p
+    ]  # fmt: skip
