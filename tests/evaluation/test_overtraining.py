@@ -21,23 +21,28 @@ def test_chi2_in_numpy():
     expected = 0.0
     place = np.digitize(value, EDGES) - 1
     for b in range(10):
-        means, variances = [], []
+        w, nu = base[place == b], ratio[place == b]
+        mean, size = (w * nu).sum() / w.sum(), w.sum() ** 2 / (w**2).sum()
+        scatter = (w**2 * (nu - mean) ** 2).sum() / (w**2).sum() * size / (size - 1)
+        means, shares = [], []
         for chosen in (~out & (place == b), out & (place == b)):
             w, nu = base[chosen], ratio[chosen]
-            mean = (w * nu).sum() / w.sum()
-            means.append(mean)
-            variances.append((w**2 * (nu - mean) ** 2).sum() / w.sum() ** 2)
-        expected += (means[0] - means[1]) ** 2 / sum(variances)
+            means.append((w * nu).sum() / w.sum())
+            shares.append((w**2).sum() / w.sum() ** 2)
+        expected += (means[0] - means[1]) ** 2 / (scatter * sum(shares))
     found = compare(matrix, base, ratio, out)
     assert found["bins"] == 10
     assert found["chi2"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_chi2_of_equal_sets_averages_to_the_number_of_bins():
-    values = [compare(*_sample(2000, seed)[:4]) for seed in range(200)]
+@pytest.mark.parametrize("events", [120, 2000])
+def test_chi2_of_equal_sets_averages_to_the_number_of_bins(events):
+    """Also with two or three held-out events per bin."""
+    values = [compare(*_sample(events, seed)[:4]) for seed in range(200)]
     chi2 = np.array([found["chi2"] for found in values])
-    # Mean 10 and variance 20 of a chi2 of 10 degrees: the mean of 200 is known to 0.32.
-    assert chi2.mean() == pytest.approx(10, abs=1.3)
+    bins = np.mean([found["bins"] for found in values])
+    # A chi2 of 10 degrees has the variance 20: the mean of 200 is known to 0.32.
+    assert chi2.mean() == pytest.approx(bins, abs=1.3)
     assert np.mean([found["p_value"] < 0.1 for found in values]) == pytest.approx(0.1, abs=0.07)
 
 

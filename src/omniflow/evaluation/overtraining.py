@@ -15,8 +15,9 @@ def compare(
 
     Which events are held out is random, so the means agree within statistics unless the network
     has learned its training events by heart. Comparing means of the ratio, and not contents, takes
-    the fluctuations of the events themselves out. With m = sum base nu / sum base per bin, the
-    variance is sum base^2 (nu - m)^2 / (sum base)^2, the entries of one event counted together.
+    the fluctuations of the events themselves out. The variance of a set's mean is that of nu among
+    all events of the bin times sum base^2 / (sum base)^2 of the set, the entries of one event
+    counted together; so a bin with one held-out event has an error too.
 
     Args:
         matrix: entries per event and bin.
@@ -30,20 +31,24 @@ def compare(
         `difference`, the mean ratio of all entries that trained over that of those that did not,
         less 1.
     """
-    means, variances, totals = [], [], []
+    means, shares, totals = [], [], []
+    square = upper = mixed = norm = content = 0.0
     for chosen in (~held_out, held_out):
         weights = np.where(chosen, base, 0.0)
         columns = np.stack([weights, weights * ratio, weights * np.sqrt(ratio)], axis=1)
         filled = matrix.fill(columns)
-        norm, content, _ = filled.content
+        own_norm, own_content, _ = filled.content
+        own_square, own_upper, own_mixed = filled.variance
+        norm, content = norm + own_norm, content + own_content
+        square, upper, mixed = square + own_square, upper + own_upper, mixed + own_mixed
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean = content / norm
-            square, upper, mixed = filled.variance
-            variance = (upper - 2 * mean * mixed + mean**2 * square) / norm**2
-        means.append(np.where(norm > 0, mean, np.nan))
-        variances.append(variance)
-        totals.append(content.sum() / norm.sum())
-    variance = variances[0] + variances[1]
+            means.append(np.where(own_norm > 0, own_content / own_norm, np.nan))
+            shares.append(own_square / own_norm**2)
+        totals.append(own_content.sum() / own_norm.sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, size = content / norm, norm**2 / square
+        scatter = (upper - 2 * mean * mixed + mean**2 * square) / square * size / (size - 1)
+        variance = np.where(size > 1, scatter * (shares[0] + shares[1]), np.nan)
     used = variance > 0  # False where it is NaN
     chi2 = float(((means[0] - means[1])[used] ** 2 / variance[used]).sum())
     bins = int(used.sum())
