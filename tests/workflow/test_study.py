@@ -212,6 +212,44 @@ def test_yield_of_parallel_is_the_mean_of_its_lanes(study):
         assert file["weight"][:].sum() == pytest.approx(lanes.mean(), rel=1e-6)
 
 
+def test_diagnostics_are_those_of_weights_and_histograms(study):
+    root, config = _results(study), study[1]
+    passes, last = config["study"]["passes"], config["unfolding"]["iterations"]
+    read = {path.stem: pd.read_csv(path) for path in root.glob("*.csv")}
+    first = read["weights"][read["weights"]["combine"].isin(["none", "mean"])]
+    both = read["tails"].merge(first, on=["method", "pass", "iteration"])
+    assert len(both) == 2 * passes * last
+    for name in ("ess", "minimum", "maximum"):
+        np.testing.assert_allclose(both[f"{name}_x"], both[f"{name}_y"], rtol=1e-6)
+    with h5py.File(root / "unfolded" / "parallel" / "mean" / "pass-1.h5") as file:
+        weight, nu = file["weight"][:], file["ratio"][:].astype(float)
+    base = weight / nu[-1]
+    before = nu[-2] if last > 1 else 1
+    row = read["tails"].query(f"method == 'parallel' and `pass` == 1 and iteration == {last}")
+    change = (base * abs(nu[-1] - before)).sum() / weight.sum()
+    assert row.change.item() == pytest.approx(change)
+    largest = np.sort(weight)[-10:].sum() / weight.sum()
+    assert row.share_of_largest.item() == pytest.approx(largest)
+    with h5py.File(root / "histograms" / "none.h5") as file:
+        content, variance = (file[f"particle/none/q2/{n}"][-1] for n in ("content", "variance"))
+    sizes = read["effective_sizes"].query("method == 'none' and observable == 'q2'")
+    expected = (content[:, sizes.bin] ** 2 / variance[:, sizes.bin]).mean(axis=0)
+    np.testing.assert_allclose(sizes.ess, expected)
+    fractions = read["weight_distributions"].groupby("method").fraction.sum()
+    np.testing.assert_allclose(fractions, 1)
+    distances = read["convergence"].merge(
+        read["detector_summary"], on=["method", "combine", "observable", "iteration"]
+    )
+    assert len(distances) == len(read["convergence"])
+    np.testing.assert_array_equal(distances.td_x, distances.td_y)
+    # Passes, iterations, steps, lanes and parts; both levels of two methods and the prior.
+    assert len(read["classifiers"]) == passes * last * 2 * 3 * 2
+    assert len(read["second_classifier"]) == 2 * 3
+    assert read["second_classifier"].failure.isna().all()
+    assert read["second_classifier"].auc.between(0.3, 0.7).all()
+    assert set(read["stopping"]["last"]) == {last}
+
+
 def test_nothing_is_left_to_do(study):
     result = _snakemake(*study, "--dry-run")
     assert result.returncode == 0, result.stderr
