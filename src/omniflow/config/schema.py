@@ -41,7 +41,8 @@ class Config(Section):
     combine: tuple[Combination, ...] = Field(
         ("mean", "median", "truncated_mean", "log_mean"),
         min_length=1,
-        description="Combinations of lanes; the first is the headline. Changing it trains nothing.",
+        description="Combinations of lanes; the first is the headline. Changing it trains "
+        "nothing but second classifiers.",
     )
     observables: Observables = Field(Observables(), description="What is compared.")
     uncertainties: Uncertainties = Field(
