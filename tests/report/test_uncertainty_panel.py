@@ -8,7 +8,7 @@ from study_factory import OBSERVABLES, Model, Strategy, write_study
 
 from omniflow.errors import InputError
 from omniflow.report import page
-from omniflow.report.tables import ReportTables
+from omniflow.report.tables import UNCERTAINTIES, ReportTables
 from omniflow.report.uncertainties import panel
 
 KEYS = {"method": "none", "combine": "none", "observable": "q2"}
@@ -79,4 +79,13 @@ def test_tables_of_an_earlier_configuration_are_not_shown(folder):
 def test_a_missing_table_is_named(folder):
     (folder / "chi2.csv").unlink()
     with pytest.raises(InputError, match=r"chi2\.csv: cannot be read"):
+        ReportTables.read(folder)
+
+
+@pytest.mark.parametrize("name", UNCERTAINTIES)
+def test_a_missing_column_is_named(folder, name):
+    column = list(UNCERTAINTIES[name])[-1]
+    table = pd.read_csv(folder / f"{name}.csv").drop(columns=column)
+    table.to_csv(folder / f"{name}.csv", index=False)
+    with pytest.raises(InputError, match=rf"{name}\.csv: column {column} is missing"):
         ReportTables.read(folder)

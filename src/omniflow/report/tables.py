@@ -160,17 +160,18 @@ COLUMNS: dict[str, dict[str, str]] = {
     | {"seconds": "f", "events_per_second": "f"},
     "weights": {"method": "s", "combine": "s", "pass": "i", "iteration": "i"}
     | dict.fromkeys(["sum", "minimum", "maximum", "mean", "ess", "scale"], "f"),
+    "steps": {"chain": "s", "pass": "i", "lane": "i", "iteration": "i", "step": "s"}
+    | dict.fromkeys(["sum_before", "sum_after", "minimum", "maximum", "ess", "clipped"], "f"),
+}
+# Only where a study has replicas, variations or toys.
+UNCERTAINTIES: dict[str, dict[str, str]] = {
     "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
     | {"bin_i": "i", "bin_j": "i", "value": "f"},
     "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
     | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"},
     "coverage": {"method": "s", "combine": "s", "observable": "s", "kind": "s", "entries": "i"}
     | dict.fromkeys(["coverage", "coverage_error", "pull_mean", "pull_width"], "f"),
-    "steps": {"chain": "s", "pass": "i", "lane": "i", "iteration": "i", "step": "s"}
-    | dict.fromkeys(["sum_before", "sum_after", "minimum", "maximum", "ess", "clipped"], "f"),
 }
-# Only where a study has replicas, variations or toys.
-_OPTIONAL = ("covariance", "chi2", "coverage")
 # Tables of how far the result can be trusted.
 TRUST: dict[str, dict[str, str]] = {
     "classifiers": {"chain": "s"}
@@ -241,7 +242,7 @@ class ReportTables:
         """
         folder = Path(folder)
         study = _read_study(folder / "study.json")
-        names = [name for name in COLUMNS if study.uncertain or name not in _OPTIONAL]
+        names = [*COLUMNS, *(UNCERTAINTIES if study.uncertain else ())]
         frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
         _check_results(folder, study, frames)
         trust = {name: _read_table(folder / f"{name}.csv", name) for name in TRUST}
@@ -309,7 +310,7 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table ({error})") from None
-    kinds = (COLUMNS | TRUST)[name]
+    kinds = (COLUMNS | UNCERTAINTIES | TRUST)[name]
     missing = [column for column in kinds if column not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing")

@@ -18,6 +18,8 @@ NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
 HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 170_000, 4_000
 # Scores of a network: sums per bin of held-out and trained events.
 SCORES = 18_000
+# Endings of outputs that are files and not folders, whose names may have dots.
+FILES = {".h5", ".json", ".csv", ".parquet", ".html"}
 # What a checkpoint holds of every parameter: live, averaged and best value, two momenta.
 STATE = 5
 
@@ -50,7 +52,7 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
     parts = (_inputs, _trainings, _outputs)
     logs = sum(job.rule != "all" for job in jobs)
     outputs = [path for job in jobs for path in job.outputs]
-    folders = sum(not path.suffix for path in outputs)
+    folders = sum(path.suffix not in FILES for path in outputs)
     return [
         *(kind for part in parts for kind in part(plan, events)),
         Kind("logs and benchmarks", 2 * logs, logs * LOG),
