@@ -39,7 +39,7 @@ ENVIRONMENT = (
 
 
 wildcard_constraints:
-    role="data|simulation|pretraining-numerator|pretraining-denominator",
+    role="|".join(PLAN.samples),
     level="detector|particle",
     chain="[a-z0-9-]+",
     pass_=r"\d+",

@@ -31,7 +31,7 @@ rule combine:
 
 rule histograms:
     input:
-        stores=[PLAN.store("data"), PLAN.store("simulation")],
+        stores=[PLAN.store(role) for role in PLAN.roles],
         observables=PLAN.observables("simulation"),
         unfolded=PLAN.pattern("unfolded"),
     output:
@@ -73,7 +73,7 @@ rule tables:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            2500, "simulation", attempt=attempt
+            2500, "simulation", *PLAN.backgrounds, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

@@ -65,6 +65,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _samples_are_disjoint(self) -> Config:
         samples = {"data": self.samples.data, "simulation": self.samples.simulation}
+        samples |= {
+            f"backgrounds.{name}": background.sample
+            for name, background in self.samples.backgrounds.items()
+        }
         pair = self.samples.pretraining
         if pair is not None and not pair.allow_overlap:
             samples["pretraining.numerator"] = pair.numerator

@@ -202,7 +202,7 @@ class _Networks(ABC):
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
-        roles = ("data", "simulation") if network.step else self.plan.pretraining_roles
+        roles = self.plan.roles if network.step else self.plan.pretraining_roles
         parts = [
             omniflow.__version__,
             self.plan.training_fingerprint((network,)),
@@ -269,13 +269,19 @@ class _Job(_Networks):
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
             return (Source(*simulation, (*base, target), base),)
-        data = store.open_store(self.plan.store("data"))
-        inputs = open_features(self.plan.features("data", "detector"))
         pushed = base if self.push is None else (*base, self.push[row])
-        return (
-            Source(inputs, data.event_id, data.pass_detector, (data.weight,), ()),
-            Source(*simulation, (), pushed),
-        )
+        backgrounds = [
+            self._measured(role, -self.plan.background_factor(role))
+            for role in self.plan.backgrounds
+        ]
+        return (self._measured("data"), *backgrounds, Source(*simulation, (), pushed))
+
+    def _measured(self, role: str, *factors: float) -> Source:
+        """Return the detector level of a sample, for class A; `factors` on its weights."""
+        events = store.open_store(self.plan.store(role))
+        features = open_features(self.plan.features(role, "detector"))
+        weights = (events.weight, *(np.broadcast_to(f, len(events)) for f in factors))
+        return Source(features, events.event_id, events.pass_detector, weights, ())
 
     def applied_to(self, network: Network) -> Source:
         """Return the events that logits are wanted for."""

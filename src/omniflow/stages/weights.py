@@ -20,6 +20,10 @@ def setup(plan: Plan) -> steps.Setup:
         store.open_store(plan.store("data")),
         store.open_store(plan.store("simulation")),
         plan.config.unfolding,
+        [
+            (store.open_store(plan.store(role)), plan.background_factor(role))
+            for role in plan.backgrounds
+        ],
     )
 
 

@@ -174,7 +174,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     """Return the events of one epoch by step; step 0 is pre-training."""
     return {
         0: PASSING * sum(events[role] for role in plan.pretraining_roles),
-        1: PASSING * (events["data"] + events["simulation"]),
+        1: PASSING * sum(events[role] for role in plan.roles),
         2: float(events["simulation"]),
         MISSES: PASSING * events["simulation"],
         FAKES: PASSING * events["simulation"],

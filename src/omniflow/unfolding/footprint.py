@@ -69,8 +69,9 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     names = plan.config.observables.names
     shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
     values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)
-    size = (events["data"] + simulation) * (values + 8 * len(names)) + 4 * len(names) * CHUNK
-    yield Kind("observables", 4, size)
+    files = 2 * len(plan.roles)
+    size = sum(events[role] for role in plan.roles) * (values + 8 * len(names))
+    yield Kind("observables", files, size + files * len(names) * CHUNK)
 
 
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:

@@ -75,7 +75,7 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
     for role, level in [*levels, ("simulation", "particle")]:
         inputs = (plan.store(role), plan.scaling)
         yield Job("features", inputs, (plan.features(role, level),), CONVERT * events[role])
-    for role in ("data", "simulation"):
+    for role in plan.roles:
         outputs = (plan.observables(role),)
         yield Job("observables", (plan.store(role),), outputs, CONVERT * events[role])
 
@@ -102,13 +102,13 @@ def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) ->
 
 
 def _results(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
-    simulation = plan.store("simulation")
     for method in plan.config.methods:
         results = len(plan.passes) * len(plan.iterations) * len(plan.combinations(method))
         work = HISTOGRAM * results * events["simulation"]
         unfolded = plan.path("unfolded", method=method)
         yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
-        inputs = (plan.store("data"), simulation, plan.observables("simulation"), unfolded)
+        stores = (plan.store(role) for role in plan.roles)
+        inputs = (*stores, plan.observables("simulation"), unfolded)
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.samples import Sample
+from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
 from omniflow.config.unfolding import Method
 from omniflow.unfolding import seeds
@@ -98,11 +98,28 @@ class Plan:
             "data": self.config.samples.data,
             "simulation": self.config.samples.simulation,
         }
+        found |= {role: background.sample for role, background in self.backgrounds.items()}
         pair = self.config.samples.pretraining
         if pair is not None and self.needs_pretraining:
             found["pretraining-numerator"] = pair.numerator
             found["pretraining-denominator"] = pair.denominator
         return found
+
+    @cached_property
+    def backgrounds(self) -> dict[str, Background]:
+        """Backgrounds by role."""
+        named = self.config.samples.backgrounds.items()
+        return {f"background-{name}": background for name, background in named}
+
+    def background_factor(self, role: str, shift: float = 0.0) -> float:
+        """Return the factor on a background's weights; `shift` in units of its uncertainty."""
+        background = self.backgrounds[role]
+        return background.factor * (1 + shift * background.uncertainty)
+
+    @property
+    def roles(self) -> list[str]:
+        """Roles that are unfolded: data, what is subtracted from them, simulation."""
+        return ["data", *self.backgrounds, "simulation"]
 
     @property
     def pretraining_roles(self) -> list[str]:
@@ -347,7 +364,7 @@ class Plan:
         Event stores are read too, but features are made from them: naming both would make the plan
         of a large study a third larger.
         """
-        roles = ["data", "simulation"] if block.step == 1 else ["simulation"]
+        roles = self.roles if block.step == 1 else ["simulation"]
         files = [self.features(role, level(block.step)) for role in roles]
         files += self._weights_before(block.group, block.iteration, block.step, 1)
         previous = self.previous_block(block)
@@ -379,7 +396,7 @@ class Plan:
 
     def combine_inputs(self, method: str) -> list[Path]:
         """Return the files that the combination of a method's lanes needs."""
-        return [self.store("data"), self.store("simulation")] + [
+        return [self.store(role) for role in self.roles] + [
             self.final_weights(group, iteration)
             for pass_ in self.passes
             for group in self.lane_groups(method, pass_)
@@ -394,7 +411,7 @@ class Plan:
         """Return the files that the tables wait for; weights of all steps come with the results."""
         return [
             *(self.store(role) for role in self.samples),
-            *(self.observables(role) for role in ("data", "simulation")),
+            *(self.observables(role) for role in self.roles),
             *(self.pretrained(network.lane) for network in self.pretraining_networks),
             *(self.history(block) for block in self.all_blocks()),
             *(self.path("unfolded", method=method) for method in self.config.methods),
@@ -445,7 +462,9 @@ class Plan:
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
         engine = [whole["execution"][name] for name in ("engine", "precision")]
-        return _hash([whole["study"]["seed"], *sections, engine, ranks])
+        factors = {role: self.background_factor(role) for role in self.backgrounds}
+        subtracted = [factors] if factors else []
+        return _hash([whole["study"]["seed"], *sections, engine, ranks, *subtracted])
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""
