@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from omniflow.errors import InputError, WeightError
-from omniflow.evaluation.histograms import CountMatrix, Histogram, normalise, stack, to_hist
+from omniflow.evaluation.histograms import (
+    CountMatrix,
+    Histogram,
+    normalise,
+    stack,
+    subtract,
+    to_hist,
+)
 from omniflow.evaluation.observables import Entries, binning
 
 EDGES = np.array([0.0, 1.0, 2.0, 4.0])
@@ -128,3 +135,30 @@ def test_bad_input_is_refused():
     weights[3, 1] = np.nan
     with pytest.raises(WeightError, match="event 3"):
         matrix.fill(weights)
+
+
+def test_subtracted_backgrounds_with_an_uncertain_normalisation():
+    """Against the full covariance matrix, also after scaling to unit sum."""
+    rng = np.random.default_rng(3)
+    data, background = rng.integers(50, 90, 5).astype(float), rng.integers(5, 20, 5).astype(float)
+    factor, uncertainty = 0.7, 0.4
+    parts = [Histogram(n, n, n) for n in (data, background)]
+    found = subtract(*parts, factor, uncertainty)
+    shift = factor * uncertainty * background
+    covariance = np.diag(data + factor**2 * background) + np.outer(shift, shift)
+    np.testing.assert_allclose(found.content, data - factor * background)
+    np.testing.assert_allclose(found.variance, np.diag(covariance))
+    np.testing.assert_allclose(found.sum_covariance, covariance.sum(axis=1))
+    total = found.content.sum()
+    p = found.content / total
+    jacobian = (np.eye(5) - p[:, None]) / total
+    expected = np.diag(jacobian @ covariance @ jacobian.T)
+    np.testing.assert_allclose(normalise(found).variance, expected)
+
+
+def test_signed_weights_add_their_squares():
+    entries = Entries(np.arange(4), np.full(4, 0.5, np.float32))
+    matrix = CountMatrix(entries, np.array([0.0, 1.0]), np.ones(4, bool))
+    found = matrix.fill(np.array([2.0, -1, 3, -0.5]))
+    assert found.content == [3.5]
+    assert found.variance == [14.25]

@@ -1,29 +1,13 @@
 """Proof (b): a classifier learns a known likelihood ratio."""
 
-from dataclasses import replace
-
+import known_densities
 import numpy as np
 import pytest
-from proof_chain import column
-
-from omniflow.config.training import Classifier, Training
-from omniflow.events.batches import Source
-from omniflow.events.features import build, fit_scaling
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 EVENTS = 100_000  # per class
 SHIFT = 0.3
-TRAINING = Training(
-    optimizer="adam",
-    learning_rate=3e-3,
-    beta_1=0.9,
-    beta_2=0.999,
-    warmup_epochs=0.2,
-    batch_size=1000,
-    micro_batches=2,
-    epochs=3,
-)
 
 
 def log_ratio(x):
@@ -33,33 +17,11 @@ def log_ratio(x):
 
 def learned(seed, precision=None):
     """Return x (200,000) of both classes and the logits of one network trained on them."""
-    from omniflow.models import registry
-    from omniflow.training.graph import Graph
-    from omniflow.training.progress import Seeds, Task
-    from omniflow.training.trainer import Trainer
-
     rng = np.random.default_rng(seed)
-    x = np.concatenate([rng.normal(SHIFT, 1, EVENTS), rng.normal(0, 1, EVENTS)])
-    level = column(x)
-    scaling = fit_scaling(level, np.arange(len(x)) >= EVENTS, "plain")
-    features = build(level, scaling, "plain", 1)
-    in_numerator = np.arange(len(x)) < EVENTS
-    ids = np.arange(len(x), dtype=np.uint64)
+    one, other = rng.normal(SHIFT, 1, EVENTS), rng.normal(0, 1, EVENTS)
     # Classes of very different sums of weights: the ratio of the densities must not see them.
-    weight = np.where(in_numerator, 0.01, 7.0)
-    sources = (
-        Source(features, ids, in_numerator, (weight,), ()),
-        Source(features, ids, ~in_numerator, (), (weight,)),
-    )
-    classifier = Classifier(kind="mlp", width=32, blocks=2, features="plain")
-    model = registry.build(classifier, 0, 1, precision)
-    trainer = Trainer(model, TRAINING, Graph(model, features, 2))
-    initial = registry.initial_weights(model, np.random.SeedSequence(seed))
-    seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
-    (fit,) = trainer.fit([Task("ratio", sources, registry.flatten(initial), seeds)])
-    everything = replace(sources[0], select=np.ones(len(x), bool))
-    logits = [found[0] for _, found in trainer.predict([fit.parameters], everything)]
-    return x, np.concatenate(logits).astype(float)
+    parts = [(one, 0.01, True), (other, 7.0, False)]
+    return np.concatenate([one, other]), known_densities.learned(seed, parts, precision)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])

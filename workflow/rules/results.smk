@@ -71,7 +71,7 @@ rule tables:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            2500, "simulation", attempt=attempt
+            2500, "simulation", *PLAN.backgrounds, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from omniflow.config.section import Positive, Section
+from omniflow.config.section import Name, Positive, Section
 
 
 class PythiaSample(Section):
@@ -97,11 +97,31 @@ class Pretraining(Section):
         return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
 
 
+class Background(Section):
+    """A process that the data contain and that is not unfolded: subtracted at detector level."""
+
+    sample: Sample = Field(description="Its events; only their detector level is used.")
+    factor: float = Field(
+        1.0, gt=0, description="Factor on their weights: normalises them to the data's luminosity."
+    )
+    uncertainty: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Relative uncertainty of that factor. It enters the errors of the data at "
+        "detector level and, through its covariance, those of the binned reference; the unfolded "
+        "result needs a variation (`uncertainties.variations.<name>.backgrounds`).",
+    )
+
+
 class Samples(Section):
     """Input events: data (or pseudo-data), simulation, and those of pre-training."""
 
     data: Sample = Field(description="Data to unfold; pseudo-data keep their truth for the report.")
     simulation: Sample = Field(description="Simulated events with both levels.")
+    backgrounds: dict[Name, Background] = Field(
+        {}, description="What is subtracted from the data, by negative weights in class A."
+    )
     pretraining: Pretraining | None = Field(
         None, description="Needed by methods that start from a pre-trained network."
     )

@@ -99,6 +99,10 @@ class Config(Section):
     @model_validator(mode="after")
     def _samples_are_disjoint(self) -> Config:
         samples = {"data": self.samples.data, "simulation": self.samples.simulation}
+        samples |= {
+            f"backgrounds.{name}": background.sample
+            for name, background in self.samples.backgrounds.items()
+        }
         pair = self.samples.pretraining
         if pair is not None and not pair.allow_overlap:
             samples |= {f"pretraining.{key}": sample for key, sample in pair.samples.items()}
@@ -121,6 +125,13 @@ class Config(Section):
         if settings.toys and data.source != "pythia" and data.events is None:
             raise ValueError("uncertainties.toys: needs samples.data.events, to take those after")
         for name, variation in settings.variations.items():
+            for key in variation.backgrounds:
+                known = self.samples.backgrounds.get(key)
+                if known is None or known.uncertainty == 0:
+                    raise ValueError(
+                        f"uncertainties.variations.{name}.backgrounds: samples.backgrounds has no "
+                        f"{key!r} with an uncertainty"
+                    )
             pair = (variation.simulation or self.samples.simulation, variation.data or data)
             if share_events(*pair):
                 raise ValueError(

@@ -36,13 +36,18 @@ class Variation(Section):
         None, description="Factors on the weights of the nominal simulation, at both levels."
     )
     data: Sample | None = Field(None, description="Data that take the place of samples.data.")
+    backgrounds: dict[Name, float] = Field(
+        {},
+        description="Shifts of the normalisation of samples.backgrounds, in units of their "
+        "uncertainty: 1 in a variation `x_up` and -1 in `x_down`.",
+    )
 
     @model_validator(mode="after")
     def _something_varies(self) -> Variation:
         if self.simulation is not None and self.simulation_weights is not None:
             raise ValueError("give simulation or simulation_weights, not both")
-        if self.simulation is None and self.simulation_weights is None and self.data is None:
-            raise ValueError("give simulation, simulation_weights or data")
+        if not (self.simulation or self.simulation_weights or self.data or self.backgrounds):
+            raise ValueError("give simulation, simulation_weights, data or backgrounds")
         return self
 
 

@@ -127,6 +127,25 @@ def stack(histograms: Iterable[Histogram]) -> Histogram:
     )
 
 
+def subtract(
+    histogram: Histogram, background: Histogram, factor: float, uncertainty: float
+) -> Histogram:
+    """Return `histogram` less `factor` times `background`.
+
+    Events are independent. The factor's relative `uncertainty` u moves all bins b_b together: it
+    adds (u f b_b)^2 to the variance of a bin, and u^2 f^2 b_b sum_b b_b to its covariance with
+    the sum of all bins.
+    """
+    shift = uncertainty * factor * background.content
+    return Histogram(
+        histogram.content - factor * background.content,
+        histogram.variance + factor**2 * background.variance + shift**2,
+        histogram.sum_covariance
+        + factor**2 * background.sum_covariance
+        + shift * shift.sum(axis=-1, keepdims=True),
+    )
+
+
 def normalise(histogram: Histogram) -> Histogram:
     """Scale to unit sum over the bins, p_b = c_b / S, and propagate the variance.
 

@@ -174,6 +174,14 @@ class Part:
             sums += [weights.sum() for weights in self.source.weights(index)]
         return count, float(sums[0]), float(sums[1])
 
+    def magnitude(self) -> float:
+        """Return the sum of the magnitudes of all weights."""
+        found = 0.0
+        for where in self.source.slices():
+            weights = self.source.weights(self.chosen(where))
+            found += sum(float(np.abs(each).sum()) for each in weights)
+        return found
+
     def shuffled(self, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
         """Yield positions (size,) for ever: random order, every event once per round."""
         slices = list(self.source.slices())

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 
 from omniflow.events import h1, store
+from omniflow.events.checks import negative_fraction
 from omniflow.events.sample import Events, Level
 from omniflow.files import open_h5
 
@@ -136,6 +137,8 @@ def _selections(events: Events) -> tuple[Selection, ...]:
             "misses (particle level only)": particle & ~detector,
             "fakes (detector level only)": detector & ~particle,
         }
+    if negative_fraction(events.weight):
+        masks["have a negative weight"] = np.asarray(events.weight) < 0
     return tuple(
         Selection(name, int(mask.sum()), float(mask.mean()), float(events.weight[mask].sum()))
         for name, mask in masks.items()

@@ -8,7 +8,7 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.evaluation import bayes, observables
-from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
 from omniflow.evaluation.observables import Entries
 from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
@@ -49,6 +49,23 @@ def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
     entries = observables.read(plan.observables(role) / f"{level}.h5", names, len(events))
     mask = region(plan, events, level)
     return {name: CountMatrix(entries[name], edge, mask) for name, edge in edges(plan).items()}
+
+
+def measured(plan: Plan) -> dict[str, Histogram]:
+    """Return the data at detector level, less backgrounds, per observable."""
+
+    def fill(role: str) -> dict[str, Histogram]:
+        weight = np.asarray(store.open_store(plan.store(role)).weight)
+        return {name: m.fill(weight) for name, m in counts(plan, role, "detector").items()}
+
+    found = fill("data")
+    for role, background in plan.backgrounds.items():
+        factor = plan.background_factor(role)
+        found = {
+            name: subtract(found[name], each, factor, background.uncertainty)
+            for name, each in fill(role).items()
+        }
+    return found
 
 
 def make_histograms(plan: Plan, method: str) -> None:
@@ -116,13 +133,31 @@ def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
 
     particle = read("simulation", "particle", len(common.weight))
     detector = read("simulation", "detector", len(common.weight))
-    measured = read("data", "detector", len(common.data_weight))
+    samples = {"data": (common.data_weight, common.data)}
+    for role in plan.backgrounds:
+        events = store.open_store(plan.store(role))
+        samples[role] = (np.asarray(events.weight), np.asarray(events.pass_detector))
+    entries = {role: read(role, "detector", len(weight)) for role, (weight, _) in samples.items()}
+
+    def in_cells(name: str, edge: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return data less backgrounds in cells (D,), and their covariance (D, D)."""
+        found = {}
+        for role, (weight, passes) in samples.items():
+            cell = bayes.cells(entries[role][name], edge, len(weight))
+            found[role] = bayes.histogram(weight, np.where(passes, cell, bayes.NOWHERE), size)
+        content, covariance = found.pop("data")
+        for role, (subtracted, variance) in found.items():
+            factor = plan.background_factor(role)
+            shift = plan.backgrounds[role].uncertainty * factor * subtracted
+            content = content - factor * subtracted
+            covariance = covariance + factor**2 * variance + np.outer(shift, shift)
+        return content, covariance
+
     result = {}
     for name, edge in ((n, e) for n, e in edges(plan).items() if n in names):
         size = len(edge) - 1 + bayes.FLOW
         true = bayes.cells(particle[name], edge, len(inside)) + np.where(inside, 0, size)
         seen = bayes.cells(detector[name], edge, len(inside))
-        found = bayes.cells(measured[name], edge, len(common.data))
         response = bayes.response(
             common.weight,
             np.where(common.particle, true, bayes.NOWHERE),
@@ -131,7 +166,7 @@ def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
         )
         content, covariance = bayes.unfold(
             response,
-            *bayes.histogram(common.data_weight, np.where(common.data, found, bayes.NOWHERE), size),
+            *in_cells(name, edge, size),
             plan.config.unfolding.iterations,
             None if by_sums else common.scale,
         )

@@ -41,11 +41,13 @@ def train(plan: Plan, subject: str) -> None:
             if getattr(data, level) is None:
                 continue
             inputs = _inputs(plan, level, Path(folder))
-            target = _source(plan, data, level, inputs, numerator=(data.weight,))
+            target = [_source(plan, data, level, inputs, numerator=(data.weight,))]
+            if level == "detector":
+                target += [_background(plan, role) for role in plan.backgrounds]
             inputs, weights = plan.features("simulation", level), (simulation.weight, ratio)
             other = _source(plan, simulation, level, inputs, denominator=weights)
             network = Network(f"second-{subject}", 1, 0, 0, 0, SECOND[level], 0)
-            job = _Second(plan, network, (target, other), interruption)
+            job = _Second(plan, network, (*target, other), interruption)
             try:
                 ((trained, record),) = job.train([network])
             except TrainingError as error:
@@ -77,11 +79,12 @@ class _Second(Networks):
         self,
         plan: Plan,
         network: Network,
-        sources: tuple[Source, Source],
+        sources: tuple[Source, ...],
         interruption: Interrupt | None,
     ) -> None:
         seed = seeds.integer(plan.seed("judge", network))
-        sources = (sources[0], _thinned(sources[1], sources[0], plan, network))
+        *target, other = sources
+        sources = (*target, _thinned(other, target[0], plan, network))
         kept = [held_out(s.event_id, seed, plan.config.training.validation) for s in sources]
         self._judged, self._trained = (
             tuple(
@@ -90,7 +93,7 @@ class _Second(Networks):
             )
             for wanted in (True, False)
         )
-        super().__init__(plan, sources[1].features, interruption)
+        super().__init__(plan, sources[-1].features, interruption)
 
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training."""
@@ -98,7 +101,7 @@ class _Second(Networks):
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the weights that are judged."""
-        return [self._trained[1].denominator[-1]]
+        return [self._trained[-1].denominator[-1]]
 
     def judge(self, parameters: np.ndarray) -> dict[str, float]:
         """Return the area under the ROC curve of events that nothing was decided with."""
@@ -145,6 +148,14 @@ def _source(
     select = evaluation.region(plan, events, level)
     opened = features.open_features(inputs)
     return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
+
+
+def _background(plan: Plan, role: str) -> Source:
+    """Return what is subtracted from the data."""
+    events = store.open_store(plan.store(role))
+    factor = np.broadcast_to(-plan.background_factor(role), len(events))
+    weights = (events.weight, factor)
+    return _source(plan, events, "detector", plan.features(role, "detector"), numerator=weights)
 
 
 def _ratio(plan: Plan, subject: str, event_id: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from omniflow.evaluation.tables import (
     unfolding_tables,
 )
 from omniflow.events import store
+from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import diagnostics, evaluation, networks, stacking
 from omniflow.stages.weights import setup
@@ -66,7 +67,7 @@ def make_tables(plan: Plan) -> None:
     detector, detector_summary = detector_tables(
         [*priors, *_results(plan, "detector")],
         edges,
-        fill("data", "detector", data.weight),
+        evaluation.measured(plan),
         normalization,
     )
     timing, histories = _histories(plan)
@@ -218,6 +219,18 @@ def _steps(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _negative(plan: Plan) -> list[str]:
+    """Return a note on every sample in which some weights are negative."""
+    found = {
+        role: negative_fraction(store.open_store(plan.store(role)).weight) for role in plan.roles
+    }
+    return [
+        f"{role}: {fraction:.2%} of the events have negative weights."
+        for role, fraction in found.items()
+        if fraction
+    ]
+
+
 def _poor(timing: pd.DataFrame, uninformed: float) -> list[str]:
     """Return a note on networks that know less than a ratio of 1 everywhere."""
     poor = timing[timing.val_loss > uninformed + 0.01 * np.log(2)]
@@ -314,7 +327,12 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "methods": methods,
         "uncertain": list(plan.variants.methods),
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
-        "notes": [*plan.notes, *_poor(timing, uninformed), *_restarted(timing)],
+        "notes": [
+            *plan.notes,
+            *_negative(plan),
+            *_poor(timing, uninformed),
+            *_restarted(timing),
+        ],
     }
 
 

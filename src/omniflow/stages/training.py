@@ -243,7 +243,7 @@ class Networks(ABC):
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
-        roles = ["data", "simulation"]
+        roles = self.plan.roles
         if network.step == 0:
             roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
         roles = [self.plan.variants.role(role, network.variant) for role in roles]
@@ -295,9 +295,13 @@ class _Job(Networks):
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
         self.block = block
         variant = block.group.variant
-        self.data, self.simulation = (
-            inputs.events(plan, role, variant) for role in ("data", "simulation")
-        )
+        self.simulation = inputs.events(plan, "simulation", variant)
+        # Class A of step 1: data, and backgrounds with what their weights are multiplied with.
+        factors = {role: -plan.background_factor(role, variant) for role in plan.backgrounds}
+        self.measured = [
+            (role, inputs.events(plan, role, variant), factors.get(role))
+            for role in ("data", *plan.backgrounds)
+        ]
         role = plan.variants.role("simulation", variant)
         self.features = open_features(plan.features(role, level(block.step)))
         super().__init__(plan, self.features, interruption)
@@ -324,12 +328,17 @@ class _Job(Networks):
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
             return (Source(*simulation, (*base, target), base),)
-        data, role = self.data, self.plan.variants.role("data", self.block.group.variant)
-        features = open_features(self.plan.features(role, "detector"))
         pushed = base if self.push is None else (*base, self.push[row])
-        return (
-            Source(features, data.event_id, data.pass_detector, (data.weight,), ()),
-            Source(*simulation, (), pushed),
+        measured = [self._measured(role, events, factor) for role, events, factor in self.measured]
+        return (*measured, Source(*simulation, (), pushed))
+
+    def _measured(self, role: str, events: Events, factor: float | None) -> Source:
+        """Return the detector level of a sample, for class A, with a factor on its weights."""
+        role = self.plan.variants.role(role, self.block.group.variant)
+        features = open_features(self.plan.features(role, "detector"))
+        factors = () if factor is None else (np.broadcast_to(factor, len(events)),)
+        return Source(
+            features, events.event_id, events.pass_detector, (events.weight, *factors), ()
         )
 
     def applied_to(self, network: Network) -> Source:
@@ -381,7 +390,9 @@ class _Job(Networks):
         earlier = [ratio[row] for ratio in (self.push, self.reached) if ratio is not None]
         if network.variant == NOMINAL:  # stores' checksums tell
             return earlier
-        return [*earlier, self.data.weight, self.simulation.weight]
+        measured = [events.weight for _, events, _ in self.measured]
+        factors = np.array([factor for _, _, factor in self.measured[1:]])
+        return [*earlier, *measured, factors, self.simulation.weight]
 
     def finished(self, network: Network) -> Trained | None:
         """Return this network and its record if a job of another size has trained it already.

@@ -18,7 +18,13 @@ from omniflow.unfolding.plan import NO_COMBINATION, Plan
 def setup(plan: Plan, variant: str = NOMINAL) -> steps.Setup:
     """Return the selections and sums of a variant of the study from its event stores."""
     return steps.setup(
-        events(plan, "data", variant), events(plan, "simulation", variant), plan.config.unfolding
+        events(plan, "data", variant),
+        events(plan, "simulation", variant),
+        plan.config.unfolding,
+        [
+            (events(plan, role, variant), plan.background_factor(role, variant))
+            for role in plan.backgrounds
+        ],
     )
 
 

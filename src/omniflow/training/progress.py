@@ -20,6 +20,7 @@ from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
 from omniflow.training.schedule import learning_rate
+from omniflow.training.strata import batch_sizes
 
 _ADVICE = "Lower training.learning_rate or training.clip_norm."
 _ADVICE_ECD = "Lower training.ecd.dt_hat or training.ecd.eta."
@@ -46,9 +47,9 @@ class Task:
 
     Attributes:
         name: what messages call it.
-        sources: one stratum of the batches each: (data, simulation) in step 1, so that half of
-            every batch comes from either class, and the simulation alone in step 2, where its
-            events stand in both classes.
+        sources: one stratum of the batches each: data, backgrounds and simulation in step 1, where
+            half of every batch comes from either class, and the simulation alone in step 2, where
+            its events stand in both classes.
         initial: parameters (d,) to start from.
         seeds: random numbers.
         rate_factor: on the learning rate.
@@ -136,20 +137,22 @@ class Progress:
         )
         counts, sums = _totals(training, f"{task.name}: nothing to train on")
         held_counts, self.held_sums = _totals(self.held_out, f"{task.name}: nothing to hold out")
+        # A background may be too small to have events in either part.
+        training = [part for part, count in zip(training, counts, strict=True) if count]
+        counts = [count for count in counts if count]
         scaled = ranks if settings.scale_with_ranks != "none" else 1
-        strata = len(task.sources)
-        # Events per stratum and update, and updates per epoch.
-        self.size = max(1, min(settings.batch_size * scaled, sum(counts)) // strata)
-        self.updates = max(1, sum(counts) // (self.size * strata))
+        # Events of each part per update, and updates per epoch.
+        self.sizes = batch_sizes(training, min(settings.batch_size * scaled, sum(counts)))
+        self.updates = max(1, sum(counts) // sum(self.sizes))
         self.rate_factor = task.rate_factor * rate_scale(settings, ranks)
-        if self.size < ranks:
+        if max(self.sizes) < ranks:
             raise TrainingError(
-                f"{task.name}: {self.size} events per class and update are fewer than the {ranks} "
-                "ranks. Raise training.batch_size or lower execution.ranks."
+                f"{task.name}: {max(self.sizes)} events per class and update are fewer than the "
+                f"{ranks} ranks. Raise training.batch_size or lower execution.ranks."
             )
         self.parts = [
-            replace(part, source=_normalised(part.source, count / self.size, sums))
-            for part, count in zip(training, counts, strict=True)
+            replace(part, source=_normalised(part.source, count / size, sums))
+            for part, count, size in zip(training, counts, self.sizes, strict=True)
         ]
         self.totals = {
             "train_events": sum(counts),
@@ -179,8 +182,8 @@ class Progress:
         # Own numbers per epoch, so that an epoch does not depend on how the last one ended.
         words = [int(word) for word in self.task.seeds.order.generate_state(4)]
         streams = [
-            part.shuffled(np.random.default_rng([self.numbers.epoch, i, *words]), self.size)
-            for i, part in enumerate(self.parts)
+            part.shuffled(np.random.default_rng([self.numbers.epoch, i, *words]), size)
+            for i, (part, size) in enumerate(zip(self.parts, self.sizes, strict=True))
         ]
         yield from itertools.islice(
             map(list, zip(*streams, strict=True)), self.numbers.update, self.updates
@@ -244,7 +247,7 @@ class Progress:
                 "learning_rate": now.rate,
                 "grad_norm": now.norm / self.updates,
                 "grad_norm_max": now.norm_max,
-                "events_per_second": self.updates * self.size * len(self.parts) / now.seconds,
+                "events_per_second": self.updates * sum(self.sizes) / now.seconds,
                 "waiting": now.waited / now.seconds,
             }
         )
@@ -323,7 +326,7 @@ def _totals(parts: list[Part], what: str) -> tuple[list[int], tuple[float, float
     totals = [part.totals() for part in parts]
     counts = [count for count, _, _ in totals]
     sums = (sum(t[1] for t in totals), sum(t[2] for t in totals))
-    if min(counts) == 0 or not min(sums) > 0:
+    if not min(sums) > 0:
         raise TrainingError(
             f"{what}: {counts} events, sums of weights {sums} in the two classes. "
             "Give more events, or another training.validation."

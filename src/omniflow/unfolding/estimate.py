@@ -189,7 +189,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
     return {
         0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
-        1: PASSING * (events["data"] + events["simulation"]),
+        1: PASSING * sum(events[role] for role in plan.roles),
         2: float(events["simulation"]),
         MISSES: PASSING * events["simulation"],
         FAKES: PASSING * events["simulation"],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.samples import Sample
+from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
 from omniflow.config.unfolding import Method
 from omniflow.unfolding import seeds
@@ -123,10 +123,28 @@ class Plan:
             "data": self.config.samples.data,
             "simulation": self.config.samples.simulation,
         }
+        found |= {role: background.sample for role, background in self.backgrounds.items()}
         pair = self.config.samples.pretraining
         if pair is not None and self.needs_pretraining:
             found |= {f"pretraining-{key}": sample for key, sample in pair.samples.items()}
         return found | self.variants.samples
+
+    @cached_property
+    def backgrounds(self) -> dict[str, Background]:
+        """Backgrounds by role."""
+        named = self.config.samples.backgrounds.items()
+        return {f"background-{name}": background for name, background in named}
+
+    def background_factor(self, role: str, variant: str = NOMINAL) -> float:
+        """Return the factor on a background's weights in a variant."""
+        background = self.backgrounds[role]
+        shift = self.variants[variant].shifts.get(role, 0.0)
+        return background.factor * (1 + shift * background.uncertainty)
+
+    @property
+    def roles(self) -> list[str]:
+        """Roles that are unfolded: data, what is subtracted from them, simulation."""
+        return ["data", *self.backgrounds, "simulation"]
 
     @property
     def pretraining_roles(self) -> list[str]:
@@ -462,7 +480,8 @@ class Plan:
         Event stores are read too, but features are made from them: naming both would make the plan
         of a large study a third larger.
         """
-        roles, variant = ["data", "simulation"][block.step != 1 :], block.group.variant
+        variant = block.group.variant
+        roles = self.roles if block.step == 1 else ["simulation"]
         samples = [self.variants.role(role, variant) for role in roles]
         files = [self.features(sample, level(block.step)) for sample in samples]
         files += self.variants.weight_files(variant)
@@ -515,7 +534,7 @@ class Plan:
     def _stores(self, result: str) -> list[Path]:
         """Return the event stores of a result, and what else its events' weights are made from."""
         variant = parted(result)[0]
-        stores = [self.store(self.variants.role(role, variant)) for role in ("data", "simulation")]
+        stores = [self.store(self.variants.role(role, variant)) for role in self.roles]
         return [*stores, *self.variants.weight_files(variant)]
 
     def subset_inputs(self, method: str, *passes: int) -> list[Path]:
@@ -539,7 +558,7 @@ class Plan:
         """Return the files that the tables wait for; weights of all steps come with the results."""
         return [
             *(self.store(role) for role in self.samples),
-            *(self.observables(role) for role in ("data", "simulation")),
+            *(self.observables(role) for role in self.roles),
             *(self.pretrained(network.lane) for network in self.pretraining_networks),
             *(self.history(block) for block in self.all_blocks()),
             *(self.path("unfolded", method=method) for method in self.config.methods),
@@ -574,7 +593,7 @@ class Plan:
 
     def second_inputs(self, subject: str) -> list[Path]:
         """Return the files that the second classifiers of a subject wait for."""
-        inputs = [self.features(role, "detector") for role in ("data", "simulation")]
+        inputs = [self.features(role, "detector") for role in self.roles]
         inputs.append(self.features("simulation", "particle"))
         return inputs if subject == PRIOR else [*inputs, self.path("unfolded", method=subject)]
 
@@ -614,6 +633,11 @@ class Plan:
         names = [network.name for network in networks]
         weights = {n.variant: self.variants[n.variant].weights for n in networks}
         names += [w.model_dump_json() for w in weights.values() if w is not None]
+        names += [
+            f"{role} {self.background_factor(role, variant)}"
+            for variant in weights
+            for role in self.variants[variant].shifts
+        ]
         return _hash([self._training_settings, names])
 
     @cached_property
@@ -628,7 +652,9 @@ class Plan:
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
         engine = [whole["execution"][name] for name in ("engine", "precision")]
-        return _hash([whole["study"]["seed"], *sections, engine, ranks])
+        factors = {role: self.background_factor(role) for role in self.backgrounds}
+        subtracted = [factors] if factors else []
+        return _hash([whole["study"]["seed"], *sections, engine, ranks, *subtracted])
 
     def combine_fingerprint(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""

@@ -6,6 +6,7 @@ Matched events, misses and fakes are told apart by the two selection flags.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,8 @@ class Setup:
         data: (m,) bool, data that pass at detector level.
         data_weight: (m,) weights of the data.
         scale: factor s on the simulation.
-        sum_data, sum_simulation: detector-level sums, the latter before scaling.
+        sum_data, sum_simulation: detector-level sums, of data without backgrounds and of the
+            simulation before scaling.
         absolute: whether ratios carry the yield.
     """
 
@@ -53,11 +55,23 @@ class Setup:
         return self.detector & ~self.particle
 
 
-def setup(data: Events, simulation: Events, settings: Unfolding) -> Setup:
+def setup(
+    data: Events,
+    simulation: Events,
+    settings: Unfolding,
+    backgrounds: Sequence[tuple[Events, float]] = (),
+) -> Setup:
     """Return the selections and sums of a study.
 
+    Args:
+        data: what is unfolded.
+        simulation: what is reweighted.
+        settings: of the configuration.
+        backgrounds: samples to subtract from the data, with factors on their weights.
+
     Raises:
-        InputError: no simulated event is in both selections, or no data passes.
+        InputError: no simulated event is in both selections, no data passes, or a sum of weights
+            that ratios rest on is not positive.
     """
     detector = np.asarray(simulation.pass_detector)
     particle = np.ones(len(simulation), bool)
@@ -72,11 +86,21 @@ def setup(data: Events, simulation: Events, settings: Unfolding) -> Setup:
         )
     chosen = np.asarray(data.pass_detector)
     sum_data = float(np.asarray(data.weight)[chosen].sum())
+    for events, factor in backgrounds:
+        passing = np.asarray(events.weight)[np.asarray(events.pass_detector)]
+        sum_data -= factor * float(passing.sum())
     sum_simulation = float(np.asarray(simulation.weight)[detector].sum())
     if not (sum_data > 0 and sum_simulation > 0):
+        less = " less backgrounds" if backgrounds else ""
         raise InputError(
-            f"detector-level sums of weights must be positive: data {sum_data}, "
+            f"detector-level sums of weights must be positive: data{less} {sum_data}, "
             f"simulation {sum_simulation}."
+        )
+    sum_unfolded = float(np.asarray(simulation.weight)[particle].sum())
+    if not sum_unfolded > 0:
+        raise InputError(
+            f"the weights of the unfolded simulation add up to {sum_unfolded}; their sum must be "
+            "positive: check the negative weights, and unfolding.particle_level."
         )
     scale = sum_data / sum_simulation if settings.scale == "detector" else float(settings.scale)
     return Setup(

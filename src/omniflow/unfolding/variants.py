@@ -38,6 +38,7 @@ class Variant:
         number: of a replica or toy, from 1.
         roles: role of another sample by what it takes the place of, `data` or `simulation`.
         weights: factors on the weights of the simulation, if any.
+        shifts: normalisations of backgrounds by role, in units of their uncertainty from nominal.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Variant:
     number: int = 0
     roles: Mapping[str, str] = field(default_factory=dict)
     weights: EventWeights | None = None
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Variants:
@@ -60,7 +62,8 @@ class Variants:
             found += [Variant(f"{kind}-{n}", kind, n) for n in range(1, count + 1)]
         for name, variation in settings.variations.items():
             roles = {r: f"{name}.{r}" for r in ROLES if getattr(variation, r) is not None}
-            found.append(Variant(name, VARIATION, 0, roles, variation.simulation_weights))
+            shifts = {f"background-{key}": shift for key, shift in variation.backgrounds.items()}
+            found.append(Variant(name, VARIATION, 0, roles, variation.simulation_weights, shifts))
         for n in range(1, settings.toys + 1):
             found.append(Variant(f"{TOY}-{n}", TOY, n, {"data": f"{TOY}-{n}.data"}))
         self._by_name = {variant.name: variant for variant in found}
