@@ -284,7 +284,7 @@ def test_combination_binning_and_jobs_retrain_nothing():
     def fingerprint(**changes):
         plan = make_plan(**changes)
         block = _block(plan, 2, 1)
-        return plan.training_fingerprint(block.networks)
+        return plan.fingerprints.training(block.networks)
 
     same = fingerprint()
     unrelated = [
@@ -327,7 +327,7 @@ def test_thinned_members_are_one_network_of_a_lane():
 def test_dropout_that_is_off_changes_no_fingerprint():
     block = _block(make_plan(), 2, 1)
     before, off, on = (
-        make_plan(classifier=classifier).training_fingerprint(block.networks)
+        make_plan(classifier=classifier).fingerprints.training(block.networks)
         for classifier in ({}, {"dropout": 0.0}, {"dropout": 0.1})
     )
     assert before == off != on

@@ -52,7 +52,7 @@ def test_an_uncertainty_retrains_its_variations_alone():
     def fingerprints(uncertainty):
         plan = _plan(variations=VARIATIONS, uncertainty=uncertainty)
         blocks = [b for b in plan.all_blocks() if b.iteration == 1 and b.step == 1]
-        return {b.group.variant: plan.training_fingerprint(b.networks) for b in blocks}
+        return {b.group.variant: plan.fingerprints.training(b.networks) for b in blocks}
 
     one, other = fingerprints(0.1), fingerprints(0.2)
     assert {variant for variant in one if one[variant] != other[variant]} == set(VARIATIONS)
@@ -79,7 +79,7 @@ def test_every_input_of_a_job_is_made_by_another():
 
 def test_only_what_trainings_see_trains_them_again():
     def fingerprint(plan):
-        return plan.training_fingerprint(next(plan.all_blocks()).networks)
+        return plan.fingerprints.training(next(plan.all_blocks()).networks)
 
     same = fingerprint(_plan())
     assert fingerprint(_plan(uncertainty=0.1)) == same

@@ -109,7 +109,7 @@ def test_policies_have_chains_of_their_own():
     plan = _plan(methods, PAIR)
     assert list(plan.chains) == list(SLUGS)
     blocks = [b for b in plan.all_blocks() if (b.iteration, b.step, b.group.pass_) == (1, 1, 1)]
-    assert len({plan.training_fingerprint(block.networks) for block in blocks}) == len(SLUGS)
+    assert len({plan.fingerprints.training(block.networks) for block in blocks}) == len(SLUGS)
     # They share their random numbers: the policy is all that differs.
     (state,) = {tuple(plan.seed("order", b.networks[0]).generate_state(4)) for b in blocks}
     assert state

@@ -39,4 +39,4 @@ def test_switched_off_nothing_is_trained_more():
 def test_the_switch_leaves_trainings_as_they_are():
     on, off = make_plan(METHODS), make_plan(METHODS, **OFF)
     for one, other in zip(on.all_blocks(), off.all_blocks(), strict=True):
-        assert on.training_fingerprint(one.networks) == off.training_fingerprint(other.networks)
+        assert on.fingerprints.training(one.networks) == off.fingerprints.training(other.networks)

@@ -120,7 +120,7 @@ def test_networks_of_variants_have_names_and_places_of_their_own():
     for found in (
         {n.name for n in networks},
         {plan.checkpoint(n) for n in networks},
-        {plan.training_fingerprint((n,)) for n in networks},
+        {plan.fingerprints.training((n,)) for n in networks},
         {(plan.networks_folder(b), plan.network_file(n)) for n, b in networks.items()},
     ):
         assert len(found) == len(networks)
@@ -134,7 +134,7 @@ def test_nominal_networks_do_not_know_of_variants():
         assert all_networks(with_them)[network] == block
         for plan_of in (with_them, without):
             assert "nominal" not in str(plan_of.networks_folder(block))
-        assert with_them.training_fingerprint((network,)) == without.training_fingerprint(
+        assert with_them.fingerprints.training((network,)) == without.fingerprints.training(
             (network,)
         )
         assert with_them.block_inputs(block) == without.block_inputs(block)
@@ -145,7 +145,7 @@ def test_another_weight_file_trains_its_variation_anew():
     scale = {"scale": {"simulation_weights": WEIGHTS | {"dataset": "other"}}}
     other = with_variants(variations=ALL["variations"] | scale)
     for network in all_networks(plan):
-        same = plan.training_fingerprint((network,)) == other.training_fingerprint((network,))
+        same = plan.fingerprints.training((network,)) == other.fingerprints.training((network,))
         assert same == (network.variant != "scale")
 
 

@@ -21,7 +21,10 @@ rule second_classifier:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "second_classifier.py",
-        depends=[PLAN.training_fingerprint(), PLAN.fingerprint("observables.region")],
+        depends=[
+            PLAN.fingerprints.training(),
+            PLAN.fingerprints.sections("observables.region"),
+        ],
     shell:
         "exec {resources.launcher} {params.script:q} --config {params.config:q}"
         " --subject {wildcards.subject:q} > {log:q} 2>&1"

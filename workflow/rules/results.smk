@@ -23,7 +23,7 @@ rule combine:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "combine.py",
-        depends=lambda wildcards: PLAN.combine_fingerprint(wildcards.method),
+        depends=lambda wildcards: PLAN.fingerprints.combine(wildcards.method),
     shell:
         "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
         " > {log:q} 2>&1"
@@ -51,7 +51,7 @@ rule histograms:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "histograms.py",
-        depends=lambda wildcards: PLAN.histogram_fingerprint(wildcards.method),
+        depends=lambda wildcards: PLAN.fingerprints.histograms(wildcards.method),
     shell:
         "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
         " > {log:q} 2>&1"

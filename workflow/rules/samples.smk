@@ -23,7 +23,7 @@ rule event_store:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "event_store.py",
-        depends=lambda wildcards: PLAN.store_fingerprint(wildcards.role),
+        depends=lambda wildcards: PLAN.fingerprints.store(wildcards.role),
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"
@@ -49,7 +49,7 @@ rule scaling:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "scaling.py",
-        depends=PLAN.fingerprint("classifier.features"),
+        depends=PLAN.fingerprints.sections("classifier.features"),
     shell:
         "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
 
@@ -77,7 +77,9 @@ rule features:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "features.py",
-        depends=PLAN.fingerprint("classifier.features", "classifier.neighbours"),
+        depends=PLAN.fingerprints.sections(
+            "classifier.features", "classifier.neighbours"
+        ),
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " --level {wildcards.level:q} > {log:q} 2>&1"
@@ -105,7 +107,7 @@ rule observables:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "observables.py",
-        depends=PLAN.fingerprint("observables.names"),
+        depends=PLAN.fingerprints.sections("observables.names"),
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"

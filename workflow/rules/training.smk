@@ -23,7 +23,7 @@ rule pretrain:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "pretrain.py",
-        depends=PLAN.training_fingerprint(),
+        depends=PLAN.fingerprints.training(),
     shell:
         "exec {resources.launcher} {params.script:q} --config {params.config:q}"
         " --model {wildcards.model:q} > {log:q} 2>&1"
@@ -53,7 +53,7 @@ rule train:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "train.py",
-        depends=lambda wildcards: PLAN.training_fingerprint(block(wildcards).networks),
+        depends=lambda wildcards: PLAN.fingerprints.training(block(wildcards).networks),
     shell:
         "exec {resources.launcher} {params.script:q} --config {params.config:q}"
         " --chain {wildcards.chain:q} --pass {wildcards.pass_:q} --group {wildcards.group:q}"
@@ -81,7 +81,7 @@ rule aggregate:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "aggregate.py",
-        depends=PLAN.training_fingerprint(),
+        depends=PLAN.fingerprints.training(),
     shell:
         "python {params.script:q} --config {params.config:q} --chain {wildcards.chain:q}"
         " --pass {wildcards.pass_:q} --group {wildcards.group:q}"

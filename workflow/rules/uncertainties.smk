@@ -21,7 +21,7 @@ rule uncertainties:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "uncertainties.py",
-        depends=PLAN.fingerprint(
+        depends=PLAN.fingerprints.sections(
             "uncertainties", "observables", "combine", "study", "samples"
         ),
     shell:

@@ -249,7 +249,7 @@ class Networks(ABC):
         roles = [self.plan.variants.role(role, network.variant) for role in roles]
         parts = [
             omniflow.__version__,
-            self.plan.training_fingerprint((network,)),
+            self.plan.fingerprints.training((network,)),
             self.trainer.engine.name,
             *(store.checksum(self.plan.store(role)) for role in roles),
             digest(initial),

@@ -6,8 +6,6 @@ and numbers of networks; nothing else knows them. It loads neither TensorFlow no
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
@@ -23,15 +21,15 @@ from omniflow.unfolding.coordinates import (
     FAKES,
     MISSES,
     NOMINAL,
-    STEP_NAMES,
     Block,
     Chain,
     Group,
     Network,
     level,
     parted,
-    prefixed,
 )
+from omniflow.unfolding.fingerprints import Fingerprints
+from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
 
@@ -41,78 +39,16 @@ PRIOR = "_prior"  # in place of a method: the simulation before unfolding
 # and tell little, because the data limit what can be told.
 SECOND_SIMULATION = 2
 
-_STAGE = "training/{chain}/pass-{pass_}/{group}/iteration-{iteration}/step-{step}"
 
-TABLES = (
-    "metrics.csv",
-    "metrics.parquet",
-    "summary.csv",
-    "detector.csv",
-    "detector_summary.csv",
-    "bayes.csv",
-    "bayes_summary.csv",
-    "networks.csv",
-    "timing.csv",
-    "histories.csv",
-    "cost.csv",
-    "weights.csv",
-    "steps.csv",
-    "classifiers.csv",
-    "reliability.csv",
-    "roc.csv",
-    "tails.csv",
-    "weight_distributions.csv",
-    "effective_sizes.csv",
-    "overtraining.csv",
-    "second_classifier.csv",
-    "convergence.csv",
-    "stopping.csv",
-    "study.json",
-)
-# Only where a study has variants.
-UNCERTAINTY_TABLES = ("covariance.csv", "chi2.csv", "pulls.csv", "coverage.csv")
-
-# Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
-PATTERNS = {
-    "config": "config.yaml",
-    "store": "samples/{role}.h5",
-    "scaling": "features/scaling.json",
-    "features": "features/{role}-{level}.h5",
-    "observables": "observables/{role}",
-    "pretrained": "pretraining/model-{model}",
-    "logits": _STAGE + "/block-{block}/logits.h5",
-    "history": _STAGE + "/block-{block}/history.json",
-    "networks": _STAGE + "/block-{block}/networks",
-    "weights": _STAGE + "/weights.h5",
-    # No rule's output: Snakemake must not remove what a killed job has trained.
-    "checkpoint": "checkpoints/{chain}/pass-{pass_}/iteration-{iteration}-step-{step}"
-    "-lane-{lane}-member-{member}-attempt-{attempt}.h5",
-    "unfolded": "unfolded/{method}",
-    "histograms": "histograms/{method}.h5",
-    "second": "second_classifier/{subject}.json",
-    "log": "logs/{job}.log",
-    "benchmark": "benchmarks/{job}.tsv",
-}
-
-
-class Plan:
+class Plan(Paths):
     """Everything that follows from a configuration."""
 
     def __init__(self, config: Config) -> None:
         """Derive the plan of `config`; nothing is read or written."""
         self.config = config
         self.variants = Variants(config)
-        self.root = Path(config.study.output) / config.study.name
-
-    # -- paths -----------------------------------------------------------------------------
-
-    def pattern(self, kind: str) -> str:
-        """Return the path of `kind` with its coordinates as wildcards."""
-        return str(self.root / PATTERNS[kind])
-
-    def path(self, kind: str, **coordinates: object) -> Path:
-        """Return the path of `kind` at `coordinates`."""
-        return self.root / PATTERNS[kind].format(**coordinates)
+        self.fingerprints = Fingerprints(self)
+        super().__init__(Path(config.study.output) / config.study.name)
 
     # -- samples ---------------------------------------------------------------------------
 
@@ -175,23 +111,6 @@ class Plan:
     def input_files(self, role: str) -> list[str]:
         """Return the files that the sample of this role is read from."""
         return list(getattr(self.samples[role], "files", ()))
-
-    def store(self, role: str) -> Path:
-        """Event store of a sample."""
-        return self.path("store", role=role)
-
-    @property
-    def scaling(self) -> Path:
-        """Means and standard deviations of the features."""
-        return self.path("scaling")
-
-    def features(self, role: str, level: str) -> Path:
-        """Classifier inputs of a sample at `detector` or `particle` level."""
-        return self.path("features", role=role, level=level)
-
-    def observables(self, role: str) -> Path:
-        """Folder of cached observables of a sample: detector.h5 and, with truth, particle.h5."""
-        return self.path("observables", role=role)
 
     @property
     def evaluated(self) -> list[str]:
@@ -404,53 +323,12 @@ class Plan:
         coordinates = (0, 0, *place, 0, toy, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
-    # -- files of trainings ----------------------------------------------------------------
-
-    def pretrained(self, model: int = 0) -> Path:
-        """Folder of a pre-trained model."""
-        return self.path("pretrained", model=model)
+    # -- inputs of trainings ---------------------------------------------------------------
 
     def pretrained_weights(self, model: int) -> Path:
         """File of a pre-trained model."""
         files = self.config.samples.pretraining.weights
         return Path(files[model]) if files else self.pretrained(model) / "network.weights.h5"
-
-    def logits(self, block: Block) -> Path:
-        """Logits of a block's networks, (network, event)."""
-        return self._block_path("logits", block)
-
-    def history(self, block: Block) -> Path:
-        """Histories of a block's networks."""
-        return self._block_path("history", block)
-
-    def sibling_histories(self, block: Block) -> list[Path]:
-        """Return the histories that exist of the same chain, pass, iteration and step."""
-        stage = _stage(block.group, block.iteration, block.step)
-        stage |= {"group": prefixed(block.group.variant, "lanes-*"), "block": "*"}
-        return sorted(self.root.glob(PATTERNS["history"].format(**stage)))
-
-    def networks_folder(self, block: Block) -> Path:
-        """Folder of a block's trained networks."""
-        return self._block_path("networks", block)
-
-    def _block_path(self, kind: str, block: Block) -> Path:
-        stage = _stage(block.group, block.iteration, block.step)
-        return self.path(kind, **stage, block=block.index)
-
-    @staticmethod
-    def network_file(network: Network) -> str:
-        """Return the file name of a trained network."""
-        return f"lane-{network.lane}-member-{network.member}.weights.h5"
-
-    def checkpoint(self, network: Network, attempt: int = 0) -> Path:
-        """State of a training that has not yet become a job's output."""
-        chain = prefixed(network.variant, network.chain)
-        place = vars(network) | {"chain": chain, "step": STEP_NAMES[network.step]}
-        return self.path("checkpoint", **place, attempt=attempt)
-
-    def weights(self, group: Group, iteration: int, step: int) -> Path:
-        """Event weights of the lanes of a group after a step, (lane, event)."""
-        return self.path("weights", **_stage(group, iteration, step))
 
     def previous_weights(self, group: Group, iteration: int, step: int) -> Path | None:
         """Event weights that a step starts from; None at the very first."""
@@ -511,10 +389,6 @@ class Plan:
 
     # -- results ---------------------------------------------------------------------------
 
-    def unfolded(self, method: str, combine: str, pass_: int) -> Path:
-        """Final weights of one pass of a method, or of another result."""
-        return self.path("unfolded", method=method) / combine / f"pass-{pass_}.h5"
-
     def lane_groups(self, method: str, pass_: int) -> list[Group]:
         """Return the groups that hold the lanes of a method, or of another result."""
         chain, variant = self.chain_slug(self.variants.method(method)), parted(method)[0]
@@ -543,10 +417,6 @@ class Plan:
             return []
         groups = [g for p in passes or self.passes for g in self.lane_groups(method, p)]
         return [self.final_weights(group, self.iterations[-1]) for group in groups]
-
-    def histograms(self, method: str) -> Path:
-        """Histograms of a method or result: all combinations, passes and iterations."""
-        return self.path("histograms", method=method)
 
     def histogram_inputs(self, result: str) -> list[Path]:
         """Return the files that the histograms of a result are made from."""
@@ -587,10 +457,6 @@ class Plan:
         wanted = self.config.diagnostics.second_classifier
         return (PRIOR, *self.config.methods) if wanted else ()
 
-    def second(self, subject: str) -> Path:
-        """History and verdict of the second classifiers of a subject."""
-        return self.path("second", subject=subject)
-
     def second_inputs(self, subject: str) -> list[Path]:
         """Return the files that the second classifiers of a subject wait for."""
         inputs = [self.features(role, "detector") for role in self.roles]
@@ -603,67 +469,6 @@ class Plan:
         stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
         return [self.table(name) for name in (*TABLES, *(["stacking.csv"] if stacked else []))]
 
-    def table(self, name: str) -> Path:
-        """Table, or other result for the reader, in the study's folder."""
-        return self.root / name
-
-    # -- fingerprints ----------------------------------------------------------------------
-
-    def fingerprint(self, *sections: str) -> str:
-        """Return a hash of parts of the configuration (dotted names).
-
-        Rules carry those of what they depend on, so that a change of the report or the binning
-        retrains nothing and a change of the training retrains what it must.
-        """
-        return _hash([_part(self._settings, section) for section in sections])
-
-    @cached_property
-    def _settings(self) -> dict:
-        return self.config.model_dump(mode="json")
-
-    def store_fingerprint(self, role: str) -> str:
-        """Return a hash of what determines an event store."""
-        return _hash([self.samples[role].model_dump(mode="json"), self.config.study.seed])
-
-    def training_fingerprint(self, networks: tuple[Network, ...] = ()) -> str:
-        """Return a hash of what determines trainings, and of the networks of one job.
-
-        The number of iterations is left out: more of them train only the new ones.
-        """
-        names = [network.name for network in networks]
-        weights = {n.variant: self.variants[n.variant].weights for n in networks}
-        names += [w.model_dump_json() for w in weights.values() if w is not None]
-        names += [
-            f"{role} {self.background_factor(role, variant)}"
-            for variant in weights
-            for role in self.variants[variant].shifts
-        ]
-        return _hash([self._training_settings, names])
-
-    @cached_property
-    def _training_settings(self) -> str:
-        whole = self.config.model_dump(mode="json")
-        # How often a failed network is tried again changes none that did not fail.
-        del whole["unfolding"]["iterations"], whole["training"]["restarts"]
-        # Studies without it are older than the key.
-        if not whole["classifier"]["dropout"]:
-            del whole["classifier"]["dropout"]
-        sections = [whole[name] for name in ("classifier", "training", "unfolding")]
-        scaled = whole["training"]["scale_with_ranks"] != "none"
-        ranks = whole["execution"]["ranks"] if scaled else 1
-        engine = [whole["execution"][name] for name in ("engine", "precision")]
-        factors = {role: self.background_factor(role) for role in self.backgrounds}
-        subtracted = [factors] if factors else []
-        return _hash([whole["study"]["seed"], *sections, engine, ranks, *subtracted])
-
-    def combine_fingerprint(self, method: str) -> str:
-        """Return a hash of what determines the final weights, beside the lanes' weights."""
-        return _hash([self.combinations(method), len(self.passes_of(method)), len(self.iterations)])
-
-    def histogram_fingerprint(self, method: str) -> str:
-        """Return a hash of what determines a method's histograms, beside its weights."""
-        return _hash([self.fingerprint("observables"), self.combine_fingerprint(method)])
-
     # -- sizes -----------------------------------------------------------------------------
 
     def networks_per_pass(self, method: str) -> int:
@@ -671,23 +476,3 @@ class Plan:
         settings = self.config.methods[method]
         trained = self.chains[self.chain_slug(settings)].networks
         return len(self.steps) * len(self.iterations) * settings.lanes * trained
-
-
-def _part(whole: dict, section: str) -> object:
-    for key in section.split("."):
-        whole = whole[key]
-    return whole
-
-
-def _hash(parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _stage(group: Group, iteration: int, step: int) -> dict[str, object]:
-    return {
-        "chain": group.chain,
-        "pass_": group.pass_,
-        "group": group.slug,
-        "iteration": iteration,
-        "step": STEP_NAMES[step],
-    }

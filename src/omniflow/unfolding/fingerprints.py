@@ -1,0 +1,92 @@
+"""Fingerprints: hashes of what results depend on, which Snakemake's rules carry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from omniflow.unfolding.coordinates import Network
+
+if TYPE_CHECKING:
+    from omniflow.unfolding.plan import Plan
+
+
+class Fingerprints:
+    """Hashes of parts of a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Take the plan."""
+        self.plan = plan
+
+    def sections(self, *sections: str) -> str:
+        """Return a hash of parts of the configuration (dotted names).
+
+        Rules carry those of what they depend on, so that a change of the report or the binning
+        retrains nothing and a change of the training retrains what it must.
+        """
+        return _hash([_part(self._settings, section) for section in sections])
+
+    @cached_property
+    def _settings(self) -> dict:
+        return self.plan.config.model_dump(mode="json")
+
+    def store(self, role: str) -> str:
+        """Return a hash of what determines an event store."""
+        return _hash([self.plan.samples[role].model_dump(mode="json"), self.plan.config.study.seed])
+
+    def training(self, networks: tuple[Network, ...] = ()) -> str:
+        """Return a hash of what determines trainings, and of the networks of one job.
+
+        The number of iterations is left out: more of them train only the new ones.
+        """
+        names = [network.name for network in networks]
+        weights = {n.variant: self.plan.variants[n.variant].weights for n in networks}
+        names += [w.model_dump_json() for w in weights.values() if w is not None]
+        names += [
+            f"{role} {self.plan.background_factor(role, variant)}"
+            for variant in weights
+            for role in self.plan.variants[variant].shifts
+        ]
+        return _hash([self._training_settings, names])
+
+    @cached_property
+    def _training_settings(self) -> str:
+        whole = self.plan.config.model_dump(mode="json")
+        # How often a failed network is tried again changes none that did not fail.
+        del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        # Studies without it are older than the key.
+        if not whole["classifier"]["dropout"]:
+            del whole["classifier"]["dropout"]
+        sections = [whole[name] for name in ("classifier", "training", "unfolding")]
+        scaled = whole["training"]["scale_with_ranks"] != "none"
+        ranks = whole["execution"]["ranks"] if scaled else 1
+        engine = [whole["execution"][name] for name in ("engine", "precision")]
+        factors = {role: self.plan.background_factor(role) for role in self.plan.backgrounds}
+        subtracted = [factors] if factors else []
+        return _hash([whole["study"]["seed"], *sections, engine, ranks, *subtracted])
+
+    def combine(self, method: str) -> str:
+        """Return a hash of what determines the final weights, beside the lanes' weights."""
+        return _hash(
+            [
+                self.plan.combinations(method),
+                len(self.plan.passes_of(method)),
+                len(self.plan.iterations),
+            ]
+        )
+
+    def histograms(self, method: str) -> str:
+        """Return a hash of what determines a method's histograms, beside its weights."""
+        return _hash([self.sections("observables"), self.combine(method)])
+
+
+def _part(whole: dict, section: str) -> object:
+    for key in section.split("."):
+        whole = whole[key]
+    return whole
+
+
+def _hash(parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
