@@ -65,6 +65,14 @@ def test_values_by_hand():
     assert found.floor_squared[0] == pytest.approx(-2 / 144)
 
 
+def test_replicas_of_one_pass_alone_do_not_count():
+    """Of three passes every ninth replica is one of them, three times: its spread is rounding."""
+    for seed in range(5):
+        found = curve(_means(_lanes(3, 6, 5, 0, seed)) / 3, SIZES)
+        assert np.all(found.ratio[1] < 0.3)
+        assert np.all(np.isfinite(found.ratio))
+
+
 def test_errors_are_those_of_repeated_studies():
     rng = np.random.default_rng(5)
     studies = [

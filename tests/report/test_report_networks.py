@@ -33,7 +33,7 @@ def test_the_fall_is_told_with_its_expectation(tmp_path):
     # The made-up spread falls exactly with the square root: sqrt(3 / 5) = 0.775.
     assert "From 3 to 5 networks σ_rel falls by (23 ± 6) %;" in text
     assert "independent scatter would give 23 %" in text
-    assert "No part that stays is seen: 10 would bring σ_rel from 0.400 % to about 0.283 %" in text
+    assert "without one 10 would bring σ_rel from 0.400 % to about 0.283 %" in text
 
 
 def test_a_part_that_stays_is_told(tmp_path):

@@ -26,6 +26,10 @@ NETWORKS_COLUMNS = (
 )
 
 
+# Relative spreads below are taken for rounding.
+_ROUNDING = 1e-6
+
+
 @dataclass(frozen=True)
 class Ensembles:
     """Histograms of smaller ensembles of one method.
@@ -83,6 +87,8 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
         spreads = np.sqrt(variance).mean(axis=2)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = spreads[:, -1:] / spreads
+        # Replicas of one pass alone have no spread but that of rounding.
+        ratio[spreads[:, 0] < _ROUNDING] = np.nan
         return {
             "sigma_rel": spreads,
             "expected": spreads[:, :1] / np.sqrt(several),
@@ -92,7 +98,7 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
 
     values, replicas = numbers(found.values), numbers(found.replicas)
     with warnings.catch_warnings():
-        # Of nothing but passes that agree; replicas of one pass alone have no ratio.
+        # Of ratios that no replica has.
         warnings.simplefilter("ignore", RuntimeWarning)
         errors = {name: np.nanstd(value, axis=0, ddof=1) for name, value in replicas.items()}
     return Curve(

@@ -119,7 +119,7 @@ def _row(label: str, curve: pd.DataFrame) -> list[str]:
         label,
         *(percent(row["sigma_rel"], row["sigma_rel_error"]) for row in (first, last)),
         *_fall(curve),
-        percent(_floor(last)) if _significant(last, int(last["passes"])) else "none seen",
+        percent(_floor(last)) if _significant(last, int(last["passes"])) else "not significant",
     ]
 
 
@@ -148,7 +148,7 @@ def _sentences(method: MethodRecord, curve: pd.DataFrame, bias: float, passes: i
         )
     else:
         sentences.append(
-            f"No part that stays is seen: {2 * lanes} would bring σ_rel from "
+            f"No part that stays is significant; without one {2 * lanes} would bring σ_rel from "
             f"{percent(spread)} to about {percent(spread / math.sqrt(2))}."
         )
     if bias > spread:
