@@ -140,11 +140,10 @@ class Source:
             yield slice(start, min(start + SLICE, size))
 
 
-def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
-    """Return which events ((n,) uint64 ids) the network with this split seed holds out, (n,) bool.
+def uniform(event_id: np.ndarray, seed: int) -> np.ndarray:
+    """Return numbers in [0, 1) ((n,) float64) that look random and follow from id and seed alone.
 
-    A function of id and seed alone (SplitMix64, Steele et al. 2014), so that both roles of an
-    event in step 2 fall on the same side and the split is the same for any order or rank.
+    SplitMix64 (Steele et al. 2014), for events of ids (n,) uint64.
     """
     with np.errstate(over="ignore"):
         x = event_id.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
@@ -153,7 +152,16 @@ def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
             x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             x = x ^ (x >> np.uint64(31))
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53 < fraction
+    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
+    """Return which events ((n,) uint64 ids) the network with this split seed holds out, (n,) bool.
+
+    A function of id and seed alone, so that both roles of an event in step 2 fall on the same side
+    and the split is the same for any order or rank.
+    """
+    return uniform(event_id, seed) < fraction
 
 
 @dataclass(frozen=True)

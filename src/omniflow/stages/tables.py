@@ -134,6 +134,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "pass": network["pass_"],
                 "lane": network["lane"],
                 "member": network["member"],
+                "fold": network.get("fold", 0),
                 "iteration": network["iteration"],
                 "step": STEP_NAMES[network["step"]],
                 "purpose": "unfolding" if network["step"] else "pretraining",
@@ -213,7 +214,9 @@ def _steps(plan: Plan) -> pd.DataFrame:
 
 def _negative(plan: Plan) -> list[str]:
     """Return a note on every sample in which some weights are negative."""
-    found = {role: negative_fraction(store.open_store(plan.store(role)).weight) for role in plan.roles}
+    found = {
+        role: negative_fraction(store.open_store(plan.store(role)).weight) for role in plan.roles
+    }
     return [
         f"{role}: {fraction:.2%} of the events have negative weights."
         for role, fraction in found.items()
@@ -247,7 +250,7 @@ def _names(timing: pd.DataFrame) -> str:
     """Name networks, ten at most."""
     names = [
         f"{row.chain} pass {row.pass_} lane {row.lane} member {row.member} "
-        f"iteration {row.iteration} step {row.step}"
+        f"iteration {row.iteration} step {row.step}" + (f" fold {row.fold}" if row.fold else "")
         for row in timing.rename(columns={"pass": "pass_"}).head(10).itertuples()
     ]
     return "; ".join(names) + (f" and {len(timing) - 10} more" if len(timing) > 10 else "")
@@ -302,6 +305,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "iterations": config.unfolding.iterations,
         "steps": [STEP_NAMES[step] for step in plan.steps],
         "passes": config.study.passes,
+        "folds": config.training.folds,
         "has_truth": has_truth,
         "uninformed_loss": uninformed,
         "samples": samples,

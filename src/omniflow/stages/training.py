@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 
 import omniflow
 from omniflow.errors import InputError, TrainingError
-from omniflow.events import store
+from omniflow.events import folds, store
 from omniflow.events.batches import Source
 from omniflow.events.features import Features, open_features
 from omniflow.events.sample import Events
@@ -48,7 +48,7 @@ def train_block(plan: Plan, block: Block) -> None:
         job = _Job(plan, block, interruption)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
-        logits = job.trainer.predict(parameters, job.applied_to(block.networks[0]))
+        logits = job.logits(parameters)
         if not job.writes:
             for _ in logits:
                 pass  # this rank's share of the work
@@ -61,8 +61,8 @@ def train_block(plan: Plan, block: Block) -> None:
                 job.save(weights, folder / plan.network_file(network))
             shape = (len(block.networks), len(job.simulation))
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
-            for where, found in logits:
-                dataset[:, where] = found
+            for rows, where, found in logits:
+                dataset[rows, where] = found
         job.write_history([record for _, record in trained], plan.history(block))
 
 
@@ -262,8 +262,8 @@ class _Job(_Networks):
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training, the simulation last."""
         row = self.block.group.lanes.index(network.lane)
-        base = (self.simulation.weight,)
-        simulation = (self.features, self.simulation.event_id, self.trained_on)
+        base, ids = (self.simulation.weight,), self.simulation.event_id
+        simulation = (self.features, ids, self._seen(self.trained_on, ids, network))
         if self.block.step != 1:
             target = self.reached[row]
             if self.block.step == MISSES and self.push is not None:
@@ -271,21 +271,40 @@ class _Job(_Networks):
             return (Source(*simulation, (*base, target), base),)
         pushed = base if self.push is None else (*base, self.push[row])
         backgrounds = [
-            self._measured(role, -self.plan.background_factor(role))
+            self._measured(network, role, -self.plan.background_factor(role))
             for role in self.plan.backgrounds
         ]
-        return (self._measured("data"), *backgrounds, Source(*simulation, (), pushed))
+        return (self._measured(network, "data"), *backgrounds, Source(*simulation, (), pushed))
 
-    def _measured(self, role: str, *factors: float) -> Source:
+    def _measured(self, network: Network, role: str, *factors: float) -> Source:
         """Return the detector level of a sample, for class A; `factors` on its weights."""
         events = store.open_store(self.plan.store(role))
         features = open_features(self.plan.features(role, "detector"))
         weights = (events.weight, *(np.broadcast_to(f, len(events)) for f in factors))
-        return Source(features, events.event_id, events.pass_detector, weights, ())
+        seen = self._seen(events.pass_detector, events.event_id, network)
+        return Source(features, events.event_id, seen, weights, ())
+
+    def _seen(self, select: np.ndarray, event_id: np.ndarray, network: Network) -> np.ndarray:
+        """Return which of the events `select` are not of the network's fold."""
+        return folds.without(select, event_id, network.fold, len(self.plan.folds))
 
     def applied_to(self, network: Network) -> Source:
-        """Return the events that logits are wanted for."""
-        return replace(self.sources(network)[-1], select=self.wanted)
+        """Return the events that logits are wanted for: with folds, those of the network's own."""
+        ids = self.simulation.event_id
+        wanted = folds.within(self.wanted, ids, network.fold, len(self.plan.folds))
+        return replace(self.sources(network)[-1], select=wanted)
+
+    def logits(
+        self, parameters: Sequence[np.ndarray]
+    ) -> Iterator[tuple[list[int], slice, np.ndarray]]:
+        """Yield logits (networks, events) with the networks' rows in the block and the events."""
+        by_fold: dict[int, list[int]] = {}
+        for row, network in enumerate(self.block.networks):
+            by_fold.setdefault(network.fold, []).append(row)
+        for rows in by_fold.values():
+            source = self.applied_to(self.block.networks[rows[0]])
+            for where, found in self.trainer.predict([parameters[row] for row in rows], source):
+                yield rows, where, found
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps."""

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from omniflow.events import store
+from omniflow.events import folds, store
 from omniflow.files import create_h5, memory_map, replace_folder
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
@@ -34,9 +34,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     weights nu, completed for fakes by step 2b; all as ratios to the base weight.
     """
     common = setup(plan)
-    blocks = plan.blocks(group, iteration, step)
-    logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
-    networks = [network for block in blocks for network in block.networks]
+    logits, lanes = _logits(plan, group, iteration, step)
 
     def start(step: int, row: int) -> np.ndarray:
         """Return the weights of a lane that a step of this iteration starts from."""
@@ -48,7 +46,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     how, clip = plan.chains[group.chain].aggregate, plan.config.training.logit_clip
     rows, checks = [], []
     for row, lane in enumerate(group.lanes):
-        members = [i for i, network in enumerate(networks) if network.lane == lane]
+        members = [i for i, other in enumerate(lanes) if other == lane]
         where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
         options = (logits[members], how, clip, f"{where} step {STEP_NAMES[step]}")
         before = start(step, row)
@@ -65,6 +63,23 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     with create_h5(plan.weights(group, iteration, step)) as file:
         file.create_dataset("ratio", data=np.asarray(rows, np.float32))
         file.attrs["checks"] = json.dumps(checks)
+
+
+def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:
+    """Return the logits of every member (members of all lanes, n), and their lanes.
+
+    With folds each event's logit is that of the network that has not seen it.
+    """
+    blocks = plan.blocks(group, iteration, step)
+    logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
+    networks = [network for block in blocks for network in block.networks]
+    count = len(plan.folds)  # the networks of a member follow one another
+    lanes = [network.lane for network in networks[::count]]
+    if count == 1:
+        return logits, lanes
+    event_id = store.open_store(plan.store("simulation")).event_id
+    parts = (logits[row : row + count] for row in range(0, len(logits), count))
+    return np.stack([folds.merge(part, event_id) for part in parts]), lanes
 
 
 def combine(plan: Plan, method: str) -> None:

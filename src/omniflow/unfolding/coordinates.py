@@ -45,7 +45,8 @@ class Network:
 
     `pass_` and `iteration` count from 1, `lane` and `member` from 0; `step` is a key of
     `STEP_NAMES`. Pre-training networks have pass, iteration and step 0 and chain `pretraining`;
-    their lane is the model's number.
+    their lane is the model's number. `fold`, from 1, is the part of the events that the network
+    must not see and that it predicts; 0: no folds.
     """
 
     chain: str
@@ -55,6 +56,7 @@ class Network:
     iteration: int
     step: int
     k: int
+    fold: int = 0
 
     @property
     def name(self) -> str:
@@ -64,6 +66,7 @@ class Network:
         return (
             f"{self.chain} pass {self.pass_} lane {self.lane} member {self.member} "
             f"iteration {self.iteration} step {STEP_NAMES[self.step]}"
+            + (f" fold {self.fold}" if self.fold else "")
         )
 
 

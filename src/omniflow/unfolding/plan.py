@@ -63,7 +63,7 @@ PATTERNS = {
     "weights": _STAGE + "/weights.h5",
     # No rule's output: Snakemake must not remove what a killed job has trained.
     "checkpoint": "checkpoints/{chain}/pass-{pass_}/iteration-{iteration}-step-{step}"
-    "-lane-{lane}-member-{member}-attempt-{attempt}.h5",
+    "-lane-{lane}-member-{member}{fold}-attempt-{attempt}.h5",
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
     "log": "logs/{job}.log",
@@ -219,6 +219,12 @@ class Plan:
         misses = unfolding.misses == "conditional_mean"
         return (1, *((MISSES,) if misses else ()), 2, *((FAKES,) if fakes else ()))
 
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Folds that a network is trained without, one after the other; (0,): without none."""
+        count = self.config.training.folds
+        return tuple(range(1, count + 1)) if count > 1 else (0,)
+
     # -- trainings -------------------------------------------------------------------------
 
     def groups(self, chain: str, pass_: int) -> list[Group]:
@@ -234,7 +240,8 @@ class Plan:
         """Groups by slug for every chain and pass; rules ask for them once per job."""
         found = {}
         for chain in self.chains.values():
-            size = max(1, self.config.execution.networks_per_job // chain.members)
+            together = chain.members * len(self.folds)
+            size = max(1, self.config.execution.networks_per_job // together)
             lanes = range(chain.lanes)
             parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
             for pass_ in self.passes:
@@ -250,9 +257,10 @@ class Plan:
         """Return the jobs that train one step of a group of lanes."""
         members = self.chains[group.chain].members
         networks = [
-            Network(group.chain, group.pass_, lane, m, iteration, step, lane * members + m)
+            Network(group.chain, group.pass_, lane, m, iteration, step, lane * members + m, fold)
             for lane in group.lanes
             for m in range(members)
+            for fold in self.folds
         ]
         size = self.config.execution.networks_per_job
         return [
@@ -292,7 +300,7 @@ class Plan:
         model = network.lane if network.step == 0 else 0
         attempt = 0 if purpose == "split" else attempt
         place = (network.pass_, network.k, iteration, network.step)
-        coordinates = (0, 0, *place, 0, 0, model, attempt)
+        coordinates = (0, 0, *place, network.fold, 0, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
     # -- files of trainings ----------------------------------------------------------------
@@ -325,11 +333,11 @@ class Plan:
     @staticmethod
     def network_file(network: Network) -> str:
         """Return the file name of a trained network."""
-        return f"lane-{network.lane}-member-{network.member}.weights.h5"
+        return f"lane-{network.lane}-member-{network.member}{_fold(network)}.weights.h5"
 
     def checkpoint(self, network: Network, attempt: int = 0) -> Path:
         """State of a training that has not yet become a job's output."""
-        place = vars(network) | {"step": STEP_NAMES[network.step]}
+        place = vars(network) | {"step": STEP_NAMES[network.step], "fold": _fold(network)}
         return self.path("checkpoint", **place, attempt=attempt)
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
@@ -458,6 +466,8 @@ class Plan:
         whole = self.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        if whole["training"]["folds"] == 1:
+            del whole["training"]["folds"]  # what is there without folds stays as it is
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1
@@ -479,7 +489,8 @@ class Plan:
     def networks_per_pass(self, method: str) -> int:
         """Return the number of trainings of one pass of a method."""
         settings = self.config.methods[method]
-        return len(self.steps) * len(self.iterations) * settings.lanes * settings.members
+        networks = len(self.steps) * len(self.iterations) * settings.lanes * settings.members
+        return networks * len(self.folds)
 
 
 def _part(whole: dict, section: str) -> object:
@@ -490,6 +501,10 @@ def _part(whole: dict, section: str) -> object:
 
 def _hash(parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fold(network: Network) -> str:
+    return f"-fold-{network.fold}" if network.fold else ""
 
 
 def _stage(group: Group, iteration: int, step: int) -> dict[str, object]:
