@@ -80,12 +80,13 @@ def _assumptions(plan: Plan, size: estimate.StudySize) -> Iterator[str]:
 
 def _methods(plan: Plan, size: estimate.StudySize) -> Table:
     table = Table("method", "chain", "lanes x members", "networks", "shared", "jobs", "training")
+    folds = plan.config.training.folds
     for name, method in plan.config.methods.items():
         found = size.methods[name]
         table.add_row(
             name,
             plan.chain_slug(method),
-            f"{method.lanes} x {method.members}",
+            f"{method.lanes} x {method.members}" + (f" x {folds} folds" if folds > 1 else ""),
             f"{found.networks:,}",
             f"{found.shared:,}",
             f"{found.jobs:,}",

@@ -276,7 +276,7 @@ def _networks(model, rng):
 
     for chain, (lanes, members, start) in chains.items():
         if start != "scratch":
-            empty = dict.fromkeys(("pass", "lane", "iteration", "step"), "")
+            empty = dict.fromkeys(("pass", "lane", "iteration", "step"), "") | {"fold": 0}
             network({"chain": "", "member": 0, "purpose": "pretraining"} | empty, "scratch")
         for p in range(1, model.passes + 1):
             for lane in range(lanes):
@@ -290,7 +290,9 @@ def _networks(model, rng):
                             "step": step,
                         }
                         for member in range(members):
-                            network(key | {"member": member, "purpose": "unfolding"}, start)
+                            network(
+                                key | {"member": member, "fold": 0, "purpose": "unfolding"}, start
+                            )
                         tables["steps"].append(
                             key | {"sum_before": 60000, "sum_after": 60100 + i, "minimum": 0.1,
                                    "maximum": 4.2, "ess": 50000, "clipped": 0}

@@ -54,7 +54,7 @@ def test_many_loss_curves_become_pixels():
         n = networks * 100
         return pd.DataFrame(
             {"pass": 1, "lane": np.repeat(np.arange(networks), 100), "member": 0, "step": "1",
-             "iteration": "1", "epoch": np.tile(np.arange(100), networks),
+             "iteration": "1", "fold": 0, "epoch": np.tile(np.arange(100), networks),
              "loss": np.linspace(0.7, 0.6, n), "val_loss": np.linspace(0.7, 0.65, n)}
         )  # fmt: skip
 

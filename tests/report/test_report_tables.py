@@ -94,7 +94,7 @@ def test_missing_truth_is_refused_when_announced(study):
 
 
 def test_missing_networks_are_problems(study):
-    lost = "pass 4, lane 2, member 0, iteration 2, step 1"
+    lost = "pass 4, lane 2, member 0, fold 0, iteration 2, step 1"
 
     def change(table):
         at = (table["pass"] == "4") & (table["lane"] == "2") & (table["iteration"] == "2")

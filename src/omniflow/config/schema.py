@@ -77,6 +77,31 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _folds_of_whole_networks(self) -> Config:
+        for name, method in self.methods.items():
+            if self.training.folds > 1 and method.aggregate == "stacking":
+                raise ValueError(
+                    f"methods.{name}: stacking needs events that all members hold out, which there "
+                    "are not with training.folds above 1"
+                )
+            if self.training.folds > 1 and method.diversity == "dropout":
+                raise ValueError(
+                    f"methods.{name}: diversity: dropout has one network per member, which "
+                    "training.folds above 1 makes several; use one of the two"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_hide_events_from_pretraining(self) -> Config:
+        pair = self.samples.pretraining
+        if self.training.folds > 1 and pair is not None and pair.allow_overlap:
+            raise ValueError(
+                "training.folds above 1 needs samples.pretraining.allow_overlap: false: networks "
+                "must not start from one that has seen the events that they predict"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rate_factor_of_the_optimizer(self) -> Config:
         if self.training.optimizer == "ecd" and self.unfolding.restart.rate_factor != 1:
             raise ValueError(

@@ -106,6 +106,12 @@ class Training(Section):
         10, description="Stop after so many epochs without a lower validation loss."
     )
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction of events held out.")
+    folds: Positive = Field(
+        1,
+        description="Cross-fitted prediction with k folds: every network is trained k times, each "
+        "time without one fold of the events, and an event gets its weight from the network that "
+        "has not seen it. 1: one network for all events.",
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="Bound of the gradient's global norm.")
     ema: float = Field(
         0.999, ge=0, lt=1, description="Momentum of the averaged weights that are used; 0: none."

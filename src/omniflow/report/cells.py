@@ -234,6 +234,7 @@ def timings(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     timing = tables.timing[tables.timing["purpose"] == "unfolding"]
     lanes = pd.to_numeric(timing["lane"], errors="coerce")
     cost = tables.cost.set_index("method")
+    folds = tables.study.folds
     body = []
     for method in tables.study.methods:
         own = timing[(timing["chain"] == method.chain) & (lanes < method.lanes)]
@@ -246,7 +247,7 @@ def timings(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
         body.append(
             [
                 method.name,
-                f"{method.lanes} × {method.members}",
+                f"{method.lanes} × {method.members}" + (f" × {folds} folds" if folds > 1 else ""),
                 method.start,
                 method.chain,
                 formats.count(row["networks_per_pass"]),

@@ -407,7 +407,7 @@ def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure
     marks the loss of an uninformed network.
     """
     figure, panels = _panels(1, 2, height=2.8, width=6.2, sharey=True)
-    keys = ["pass", "lane", "member", "iteration", "step"]
+    keys = ["pass", "lane", "member", "fold", "iteration", "step"]
     low, high = [], []
     for axes, column, label in zip(
         panels, ("loss", "val_loss"), ("Training", "Validation"), strict=True
@@ -416,7 +416,7 @@ def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure
         groups: dict[bool, list[np.ndarray]] = {False: [], True: []}
         for key, network in rows.groupby(keys, sort=False):
             line = network.sort_values("epoch")[["epoch", column]].to_numpy(dtype=float)
-            groups[key[3] in ("1", "")].append(line)
+            groups[key[4] in ("1", "")].append(line)
         pixels = len(rows) > CURVES_AS_PIXELS
         for first, lines in groups.items():
             thin = 0.9 if first else 0.6

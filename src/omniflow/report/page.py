@@ -292,7 +292,8 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
             tables.study.uninformed_loss,
             title=f"Loss curves of {heading}",
         )
-        networks = len(curves.drop_duplicates(["pass", "lane", "member", "iteration", "step"]))
+        keys = ["pass", "lane", "member", "fold", "iteration", "step"]
+        networks = len(curves.drop_duplicates(keys))
         plural = "network" if networks == 1 else "networks"
         drawn.append((heading, f"{networks} {plural}, {caption}", Markup(svg)))
     return drawn

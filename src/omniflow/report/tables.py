@@ -94,6 +94,7 @@ class Study(_Record):
     iterations: int = Field(ge=1)
     steps: tuple[str, ...] = ("1", "2")
     passes: int = Field(ge=1)
+    folds: int = Field(1, ge=1)
     has_truth: bool
     uninformed_loss: float
     pretrainings: int = Field(1, description="Pre-trained models of the study itself.")
@@ -117,7 +118,7 @@ class Study(_Record):
 _RESULT = {"method": "s", "combine": "s", "iteration": "i", "observable": "s"}
 _NETWORK = (
     {"chain": "s"}
-    | dict.fromkeys(["pass", "lane", "member", "iteration", "step"], "k")
+    | dict.fromkeys(["pass", "lane", "member", "fold", "iteration", "step"], "k")
     | {"purpose": "s"}
 )
 _AVERAGES = [f"{n}{w}" for n in ("bias_rel", "sigma_rel", "rel_mse") for w in ("", "_weighted")]
@@ -408,11 +409,12 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
         lanes = max(method.lanes, chains.get(method.chain, (0, 0))[0])
         chains[method.chain] = (lanes, method.networks or method.members)
     expected = [
-        (chain, str(p), str(lane), str(member), str(iteration), step)
+        (chain, str(p), str(lane), str(member), str(fold), str(iteration), step)
         for chain, (lanes, members) in chains.items()
         for p in range(1, study.passes + 1)
         for lane in range(lanes)
         for member in range(members)
+        for fold in (range(1, study.folds + 1) if study.folds > 1 else (0,))
         for iteration in range(1, study.iterations + 1)
         for step in study.steps
     ]

@@ -22,6 +22,10 @@ from omniflow.unfolding.coordinates import STEP_NAMES, Network
 from omniflow.unfolding.plan import Plan
 
 _NETWORK = ("chain", "pass", "lane", "member", "iteration", "step")
+_OVERTRAINING = (
+    *("chain", "lane", "member", "observable"),
+    *("chi2", "bins", "p_value", "difference"),
+)
 _CURVE = ("chain", "iteration", "step", "part")
 
 
@@ -181,6 +185,8 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
     Only the networks of pass 1: the passes are alike, and every network takes a pass over the
     events of every observable.
     """
+    if len(plan.folds) > 1:  # no event's weight comes from a network that has seen it
+        return pd.DataFrame(columns=_OVERTRAINING)
     common = setup(plan)
     event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
     matrices = counts(plan, "simulation", "particle")

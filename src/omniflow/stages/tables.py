@@ -142,6 +142,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                 "pass": network["pass_"],
                 "lane": network["lane"],
                 "member": network["member"],
+                "fold": network.get("fold", 0),
                 "iteration": network["iteration"],
                 "step": STEP_NAMES[network["step"]],
                 "purpose": "unfolding" if network["step"] else "pretraining",
@@ -257,7 +258,7 @@ def _names(timing: pd.DataFrame) -> str:
     """Name networks, ten at most."""
     names = [
         f"{row.chain} pass {row.pass_} lane {row.lane} member {row.member} "
-        f"iteration {row.iteration} step {row.step}"
+        f"iteration {row.iteration} step {row.step}" + (f" fold {row.fold}" if row.fold else "")
         for row in timing.rename(columns={"pass": "pass_"}).head(10).itertuples()
     ]
     return "; ".join(names) + (f" and {len(timing) - 10} more" if len(timing) > 10 else "")
@@ -316,6 +317,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "iterations": config.unfolding.iterations,
         "steps": [STEP_NAMES[step] for step in plan.steps],
         "passes": config.study.passes,
+        "folds": config.training.folds,
         "has_truth": has_truth,
         "uninformed_loss": uninformed,
         "pretrainings": len(plan.pretraining_networks),

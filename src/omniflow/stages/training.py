@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import omniflow
 from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import InputError, TrainingError
-from omniflow.events import store
+from omniflow.events import folds, store
 from omniflow.events.batches import Source
 from omniflow.events.features import Features, Scaling, open_features
 from omniflow.events.sample import Events
@@ -55,10 +55,9 @@ def train_block(plan: Plan, block: Block) -> None:
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
         held_out = job.held_out(parameters)
         members = job.members(parameters)
-        logits = job.trainer.predict(members, job.applied_to(block.networks[0]))
         recorder = job.recorder(block)
+        logits = job.logits(members, recorder)
         if recorder:
-            logits = recorder.follow(logits, -1)
             for stratum, source in enumerate(job.sources(block.networks[0])[:-1]):
                 for _ in recorder.follow(job.trainer.predict(parameters, source), stratum):
                     pass
@@ -74,8 +73,8 @@ def train_block(plan: Plan, block: Block) -> None:
                 job.save(weights, folder / plan.network_file(network))
             shape = (len(members), len(job.simulation))
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
-            for where, found in logits:
-                dataset[:, where] = found
+            for rows, where, found in logits:
+                dataset[rows, where] = found
             for network, arrays in held_out.items():
                 stacking.write(file, network, arrays)
             if recorder:
@@ -321,29 +320,53 @@ class _Job(Networks):
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training, the simulation last."""
         row = self.block.group.lanes.index(network.lane)
-        base = (self.simulation.weight,)
-        simulation = (self.features, self.simulation.event_id, self.trained_on)
+        base, ids = (self.simulation.weight,), self.simulation.event_id
+        simulation = (self.features, ids, self._seen(self.trained_on, ids, network))
         if self.block.step != 1:
             target = self.reached[row]
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
             return (Source(*simulation, (*base, target), base),)
         pushed = base if self.push is None else (*base, self.push[row])
-        measured = [self._measured(role, events, factor) for role, events, factor in self.measured]
+        measured = [self._measured(network, *each) for each in self.measured]
         return (*measured, Source(*simulation, (), pushed))
 
-    def _measured(self, role: str, events: Events, factor: float | None) -> Source:
+    def _measured(
+        self, network: Network, role: str, events: Events, factor: float | None
+    ) -> Source:
         """Return the detector level of a sample, for class A, with a factor on its weights."""
         role = self.plan.variants.role(role, self.block.group.variant)
         features = open_features(self.plan.features(role, "detector"))
         factors = () if factor is None else (np.broadcast_to(factor, len(events)),)
-        return Source(
-            features, events.event_id, events.pass_detector, (events.weight, *factors), ()
-        )
+        seen = self._seen(events.pass_detector, events.event_id, network)
+        return Source(features, events.event_id, seen, (events.weight, *factors), ())
+
+    def _seen(self, select: np.ndarray, event_id: np.ndarray, network: Network) -> np.ndarray:
+        """Return which of the events `select` are not of the network's fold."""
+        return folds.without(select, event_id, network.fold, len(self.plan.folds))
 
     def applied_to(self, network: Network) -> Source:
-        """Return the events that logits are wanted for."""
-        return replace(self.sources(network)[-1], select=self.wanted)
+        """Return the events that logits are wanted for: with folds, those of the network's own."""
+        ids = self.simulation.event_id
+        wanted = folds.within(self.wanted, ids, network.fold, len(self.plan.folds))
+        return replace(self.sources(network)[-1], select=wanted)
+
+    def logits(
+        self, parameters: Sequence[np.ndarray], recorder: scores.Recorder | None
+    ) -> Iterator[tuple[list[int], slice, np.ndarray]]:
+        """Yield logits (rows, events) of members, their rows in the block and the events.
+
+        With folds a network predicts its own alone.
+        """
+        by_fold: dict[int, list[int]] = {}
+        for row in range(len(parameters)):
+            fold = self.block.networks[row].fold if len(self.plan.folds) > 1 else 0
+            by_fold.setdefault(fold, []).append(row)
+        for rows in by_fold.values():
+            source = self.applied_to(self.block.networks[rows[0]])
+            found = self.trainer.predict([parameters[row] for row in rows], source)
+            for where, logits in recorder.follow(found, -1) if recorder else found:
+                yield rows, where, logits
 
     def members(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
         """Return the parameters of all members: those of every network, or its thinned copies."""
@@ -374,8 +397,9 @@ class _Job(Networks):
 
     def recorder(self, block: Block) -> scores.Recorder | None:
         """Return what records scores: in steps 1 and 2, which ask for the events they train on."""
+        others = block.step in (MISSES, FAKES) or block.group.variant != NOMINAL
         copies = self.plan.chains[block.group.chain].diversity == "dropout"
-        if block.step in (MISSES, FAKES) or block.group.variant != NOMINAL or copies:
+        if others or copies or len(self.plan.folds) > 1:
             return None
         return scores.Recorder(
             [self.sources(network) for network in block.networks],

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from omniflow.events import folds
 from omniflow.files import create_h5, memory_map, replace_folder
 from omniflow.stages import stacking
 from omniflow.stages.inputs import events
@@ -36,10 +37,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     """
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
-    logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
     chain = plan.chains[group.chain]
-    copies = chain.members // chain.networks
-    lanes = [n.lane for block in blocks for n in block.networks for _ in range(copies)]
+    logits, lanes = _logits(plan, group, iteration, step)
 
     def start(step: int, row: int) -> np.ndarray:
         """Return the weights of a lane that a step of this iteration starts from."""
@@ -74,6 +73,25 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
             file.attrs["stacking"] = json.dumps(stacks)
+
+
+def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:
+    """Return the logits of every member (members of all lanes, n), and their lanes.
+
+    With folds each event's logit is that of the network that has not seen it.
+    """
+    blocks = plan.blocks(group, iteration, step)
+    logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
+    networks = [network for block in blocks for network in block.networks]
+    count = len(plan.folds)  # the networks of a member follow one another
+    chain = plan.chains[group.chain]
+    copies = chain.members // chain.networks  # of one network, with other units dropped
+    lanes = [network.lane for network in networks[::count] for _ in range(copies)]
+    if count == 1:
+        return logits, lanes
+    event_id = events(plan, "simulation", group.variant).event_id
+    parts = (logits[row : row + count] for row in range(0, len(logits), count))
+    return np.stack([folds.merge(part, event_id) for part in parts]), lanes
 
 
 def combine(plan: Plan, method: str) -> None:

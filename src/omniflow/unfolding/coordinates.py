@@ -75,7 +75,8 @@ class Network:
 
     `pass_` and `iteration` count from 1, `lane` and `member` from 0; `step` is a key of
     `STEP_NAMES`. Pre-training networks have pass, iteration and step 0 and chain `pretraining`;
-    their lane is the model's number. `variant` names the inputs.
+    their lane is the model's number. `variant` names the inputs. `fold`, from 1, is the part of the
+    events that the network must not see and that it predicts; 0: no folds.
     """
 
     chain: str
@@ -86,6 +87,7 @@ class Network:
     step: int
     k: int
     variant: str = NOMINAL
+    fold: int = 0
 
     @property
     def name(self) -> str:
@@ -95,6 +97,7 @@ class Network:
         return (
             f"{prefixed(self.variant, self.chain)} pass {self.pass_} lane {self.lane} "
             f"member {self.member} iteration {self.iteration} step {STEP_NAMES[self.step]}"
+            + (f" fold {self.fold}" if self.fold else "")
         )
 
 

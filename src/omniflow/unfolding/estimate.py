@@ -103,7 +103,8 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
     for name, method in config.methods.items():
         chain = plan.chain_slug(method)
         lanes = {(chain, lane) for lane in range(method.lanes)}
-        repeat = config.study.passes * stages * plan.chains[chain].networks
+        each = plan.chains[chain].networks * len(plan.folds)
+        repeat = config.study.passes * stages * each
         groups = {g for p in plan.passes for g in plan.lane_groups(name, p)}
         methods[name] = MethodSize(
             networks=repeat * len(lanes),
@@ -146,11 +147,15 @@ def network_seconds(plan: Plan, rates: Rates) -> dict[int, float]:
     """
     training = plan.config.training
     held = training.validation
-    passes = training.epochs * (1 - held + held / EVALUATION) + (held + 1) / EVALUATION
+    passes = training.epochs * (1 - held + held / EVALUATION) + held / EVALUATION
+    # Of k folds a network is trained on all but one, and gives logits for that one.
+    logits = 1 / (len(plan.folds) - 1) if plan.folds[0] else 1.0
     events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
     per_second = rates.events_per_second
     return {
-        step: passes * count / per_second[min(max(step, 1), 2)]
+        step: (passes + (logits if step else 1.0) / EVALUATION)
+        * count
+        / per_second[min(max(step, 1), 2)]
         for step, count in trained_events(plan, events).items()
     }
 
@@ -182,17 +187,18 @@ def missing_files(sample: Sample) -> list[str]:
 
 
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
-    """Return the events of one epoch by step; step 0 is pre-training.
+    """Return the events of one epoch by step; step 0 is pre-training, which has no folds.
 
-    Second classifiers at particle level are counted, though real data have none.
+    Second classifiers, without folds, count at particle level too, though real data have none.
     """
+    share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
     return {
         0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
-        1: PASSING * sum(events[role] for role in plan.roles),
-        2: float(events["simulation"]),
-        MISSES: PASSING * events["simulation"],
-        FAKES: PASSING * events["simulation"],
+        1: share * PASSING * sum(events[role] for role in plan.roles),
+        2: share * float(events["simulation"]),
+        MISSES: share * PASSING * events["simulation"],
+        FAKES: share * PASSING * events["simulation"],
         SECOND["detector"]: PASSING * judged,
         SECOND["particle"]: float(judged),
     }

@@ -56,9 +56,11 @@ class Fingerprints:
         whole = self.plan.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
-        # Studies without it are older than the key.
+        # Studies without them are older than the keys.
         if not whole["classifier"]["dropout"]:
             del whole["classifier"]["dropout"]
+        if whole["training"]["folds"] == 1:
+            del whole["training"]["folds"]
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1

@@ -84,7 +84,8 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     weights, overhead = sum(parameters(classifier)), NETWORK[classifier.kind]
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
-    sizes = [len(group.lanes) * plan.chains[group.chain].networks for group, _, _ in stages]
+    each = len(plan.folds)
+    sizes = [each * len(group.lanes) * plan.chains[group.chain].networks for group, _, _ in stages]
     pretrained = len(plan.pretraining_networks)
     networks = sum(sizes) + pretrained
     yield Kind("networks", networks, networks * (4 * weights + overhead))

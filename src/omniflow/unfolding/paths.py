@@ -51,7 +51,7 @@ PATTERNS = {
     "weights": _STAGE + "/weights.h5",
     # No rule's output: Snakemake must not remove what a killed job has trained.
     "checkpoint": "checkpoints/{chain}/pass-{pass_}/iteration-{iteration}-step-{step}"
-    "-lane-{lane}-member-{member}-attempt-{attempt}.h5",
+    "-lane-{lane}-member-{member}{fold}-attempt-{attempt}.h5",
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
     "second": "second_classifier/{subject}.json",
@@ -121,12 +121,13 @@ class Paths:
     @staticmethod
     def network_file(network: Network) -> str:
         """Return the file name of a trained network."""
-        return f"lane-{network.lane}-member-{network.member}.weights.h5"
+        return f"lane-{network.lane}-member-{network.member}{_fold(network)}.weights.h5"
 
     def checkpoint(self, network: Network, attempt: int = 0) -> Path:
         """State of a training that has not yet become a job's output."""
         chain = prefixed(network.variant, network.chain)
         place = vars(network) | {"chain": chain, "step": STEP_NAMES[network.step]}
+        place["fold"] = _fold(network)
         return self.path("checkpoint", **place, attempt=attempt)
 
     def weights(self, group: Group, iteration: int, step: int) -> Path:
@@ -148,6 +149,10 @@ class Paths:
     def table(self, name: str) -> Path:
         """Table, or other result for the reader, in the study's folder."""
         return self.root / name
+
+
+def _fold(network: Network) -> str:
+    return f"-fold-{network.fold}" if network.fold else ""
 
 
 def _stage(group: Group, iteration: int, step: int) -> dict[str, object]:

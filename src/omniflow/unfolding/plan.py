@@ -214,6 +214,12 @@ class Plan(Paths):
         misses = unfolding.misses == "conditional_mean"
         return (1, *((MISSES,) if misses else ()), 2, *((FAKES,) if fakes else ()))
 
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Folds that a network is trained without, one after the other; (0,): without none."""
+        count = self.config.training.folds
+        return tuple(range(1, count + 1)) if count > 1 else (0,)
+
     # -- trainings -------------------------------------------------------------------------
 
     def groups(self, chain: str, pass_: int, variant: str = NOMINAL) -> list[Group]:
@@ -229,7 +235,8 @@ class Plan(Paths):
         """Groups by slug for every chain, pass and variant; rules ask for them once per job."""
         found = {}
         for variant, chain in product(self.variants.names, self.chains.values()):
-            size = max(1, self.config.execution.networks_per_job // chain.networks)
+            together = chain.networks * len(self.folds)
+            size = max(1, self.config.execution.networks_per_job // together)
             lanes = range(self._lanes(chain, variant))
             parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
             for pass_ in self.variants.passes(variant):
@@ -254,10 +261,11 @@ class Plan(Paths):
         networks = [
             Network(
                 *(group.chain, group.pass_, lane, m, iteration, step, lane * members + m),
-                group.variant,
+                *(group.variant, fold),
             )
             for lane in group.lanes
             for m in range(members)
+            for fold in self.folds
         ]
         size = self.config.execution.networks_per_job
         return [
@@ -320,7 +328,7 @@ class Plan(Paths):
             place = (network.pass_, k, 0, 0)
         variant = self.variants[network.variant]
         toy = variant.number if variant.kind == TOY else 0
-        coordinates = (0, 0, *place, 0, toy, model, attempt)
+        coordinates = (0, 0, *place, network.fold, toy, model, attempt)
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
     # -- inputs of trainings ---------------------------------------------------------------
@@ -474,5 +482,5 @@ class Plan(Paths):
     def networks_per_pass(self, method: str) -> int:
         """Return the number of trainings of one pass of a method."""
         settings = self.config.methods[method]
-        trained = self.chains[self.chain_slug(settings)].networks
+        trained = self.chains[self.chain_slug(settings)].networks * len(self.folds)
         return len(self.steps) * len(self.iterations) * settings.lanes * trained
