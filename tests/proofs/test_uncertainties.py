@@ -78,7 +78,7 @@ def test_p_values_of_the_chain_are_uniform(analytic):
 # -- the chain with networks ----------------------------------------------------------------------
 
 FINE = np.concatenate([[-10], np.linspace(-3, 3, 31), [10]])
-DATA, SIMULATION, EACH = 6_000, 9_000, 12
+DATA, SIMULATION, EACH = 6_000, 9_000, 8
 
 
 def exact_mean(z, x, data, data_weight):
