@@ -137,5 +137,5 @@ def draw(found: Sequence[Point], looks: Mapping[str, formats.Look], passes: int)
     axes.set_xlim(0, right)
     axes.set_ylim(0, top)
     axes.set_xlabel(r"Spread $\sigma_{\mathrm{rel}}$  [%]")
-    figures._ylabel(axes, r"Bias $|\mathrm{bias_{rel}}|$  [%]")
+    figures._ylabel(axes, "Magnitude of the bias  [%]")
     return figure
