@@ -12,7 +12,8 @@ K = 3
 
 
 def _plan(folds=K, **options):
-    return make_plan(METHODS, training={"folds": folds, "epochs": 10}, **options)
+    training, alone = {"folds": folds, "epochs": 10}, {"second_classifier": False}
+    return make_plan(METHODS, training=training, diagnostics=alone, **options)
 
 
 def test_a_network_of_k_folds_is_k_trainings():
@@ -37,17 +38,17 @@ def test_every_fold_has_its_own_random_numbers_and_files():
         {plan.networks_folder(b) / plan.network_file(n) for n, b in all_networks(plan).items()},
     ):
         assert len(places) in (len(networks), len(all_networks(plan)))
-    alone = {plan.training_fingerprint((network,)) for network in networks}
+    alone = {plan.fingerprints.training((network,)) for network in networks}
     assert len(alone) == len(networks)
 
 
 def test_without_folds_nothing_changes():
     # As before there were folds and backgrounds: finished studies train nothing again.
-    assert make_plan().training_fingerprint() == "c6582c1f226eaa37"
+    assert make_plan().fingerprints.training() == "c6582c1f226eaa37"
     plan, same = make_plan(METHODS), make_plan(METHODS, training={"folds": 1})
-    assert plan.training_fingerprint() == same.training_fingerprint()
-    assert make_plan(METHODS, training={"folds": 2}).training_fingerprint() != (
-        plan.training_fingerprint()
+    assert plan.fingerprints.training() == same.fingerprints.training()
+    assert make_plan(METHODS, training={"folds": 2}).fingerprints.training() != (
+        plan.fingerprints.training()
     )
     before, after = all_networks(plan), all_networks(same)
     assert list(before) == list(after)
@@ -87,8 +88,8 @@ def test_warm_restarts_continue_the_same_folds(per_job):
 def test_times_are_those_of_all_folds():
     plan, whole = _plan(), _plan(1)
     events = dict.fromkeys(plan.samples, 1000)
-    share = {step: 1.0 if step == 0 else 2 / 3 for step in (0, 1, 2, 3, 4)}
-    expected = {s: share[s] * n for s, n in trained_events(whole, events).items()}
+    whole_events = trained_events(whole, events)
+    expected = {s: n * (2 / 3 if s in (1, 2, 3, 4) else 1) for s, n in whole_events.items()}
     assert trained_events(plan, events) == pytest.approx(expected)
     # Ten epochs of 80% trained on and 20% evaluated, 20% before them, one third for logits.
     passes = 10 * (0.8 + 0.2 / EVALUATION) + 0.2 / EVALUATION
