@@ -201,3 +201,24 @@ def test_data_are_folded_by_the_same_ids(recorded):
     data = store.open_store(plan.store("data"))
     passing = set(data.event_id[data.pass_detector].tolist())
     assert set.union(*everything.values()) == passing
+
+
+def test_networks_trained_together_keep_to_their_folds(recorded, folder):
+    """As on a GPU: a job's networks are one stack, with different events each."""
+    plan, _ = recorded
+    if len(plan.steps) > 2:
+        return  # of the shorter study
+    raw = _plan(folder, "folds-stacked", {"none": {}}, "cold", 4).config.model_dump(mode="json")
+    raw["execution"] |= {"stack": 4, "engine": "tensorflow"}
+    raw["unfolding"]["iterations"] = 1
+    stacked = small_study.run(Plan(validate(raw)))
+    alone = {n.name: row for b in plan.all_blocks() for n, row in _rows(plan, b)}
+    for block in stacked.all_blocks():
+        assert len(block.networks) == K
+        for network, row in _rows(stacked, block):
+            np.testing.assert_allclose(row, alone[network.name], atol=1e-3)
+
+
+def _rows(plan, block):
+    with open_h5(plan.logits(block)) as file:
+        return list(zip(block.networks, file["logits"][:], strict=True))
