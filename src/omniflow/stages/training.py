@@ -396,10 +396,8 @@ class _Job(Networks):
         }
 
     def recorder(self, block: Block) -> scores.Recorder | None:
-        """Return what records scores: in steps 1 and 2, which ask for the events they train on."""
-        others = block.step in (MISSES, FAKES) or block.group.variant != NOMINAL
-        copies = self.plan.chains[block.group.chain].diversity == "dropout"
-        if others or copies or len(self.plan.folds) > 1:
+        """Return what records scores; None where there are none."""
+        if not self.plan.scored(block.group, block.step):
             return None
         return scores.Recorder(
             [self.sources(network) for network in block.networks],

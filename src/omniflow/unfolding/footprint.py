@@ -91,7 +91,7 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     yield Kind("networks", networks, networks * (4 * weights + overhead))
     size = networks * (HISTORY + EPOCH * plan.config.training.epochs)
     yield Kind("histories", sum(blocks) + pretrained, size)
-    scored = [i for i, (*_, step) in enumerate(stages) if step in (1, 2)]
+    scored = [i for i, (group, _, step) in enumerate(stages) if plan.scored(group, step)]
     files = sum(blocks[i] for i in scored)
     yield Kind("scores", files, SCORES * sum(sizes[i] for i in scored) + HDF5 * files)
     lanes = sum(len(group.lanes) for group, _, _ in stages)

@@ -281,6 +281,11 @@ class Plan(Paths):
                     for step in self.steps:
                         yield group, iteration, step
 
+    def scored(self, group: Group, step: int) -> bool:
+        """Return whether networks leave scores: those that predict the events they train on."""
+        nominal = group.variant == NOMINAL and len(self.folds) == 1
+        return step in (1, 2) and nominal and self.chains[group.chain].diversity != "dropout"
+
     def all_blocks(self) -> Iterator[Block]:
         """Yield every training job, in an order that respects dependencies."""
         for stage in self.stages():
