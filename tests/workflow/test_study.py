@@ -302,11 +302,12 @@ def test_wrong_configuration_names_key_and_remedy(tmp_path):
     assert "Traceback" not in message
 
 
-def test_data_without_particle_level_and_conditional_means(tmp_path):
+def test_data_without_particle_level_conditional_means_and_folds(tmp_path):
     _without_truth(DATA / "h1_nature.h5", tmp_path / "data.h5")
     config = _config(tmp_path, tmp_path / "data.h5")
     config["methods"] = {"none": {}}
     config["study"]["passes"] = 1
+    config["training"]["folds"] = 2
     # And with every step that there is.
     config["unfolding"] |= {
         "particle_level": "pass_gen",
@@ -328,8 +329,8 @@ def test_data_without_particle_level_and_conditional_means(tmp_path):
     for step in ("1", "1b", "2", "2b"):
         assert f"scratch-1, step {step}" in report
     steps, timing = (pd.read_csv(root / f"{name}.csv", dtype=str) for name in ("steps", "timing"))
-    for table in (steps, timing):
-        assert sorted(table.step) == ["1", "1b", "2", "2b"]
+    assert sorted(steps.step) == ["1", "1b", "2", "2b"]
+    assert sorted(timing.step + timing.fold) == ["11", "12", "1b1", "1b2", "21", "22", "2b1", "2b2"]
     assert set(steps[steps.step == "1b"].events) == {"25"}
     assert set(steps[steps.step == "2b"].events) == {"200"}
     assert " lacks " not in report
