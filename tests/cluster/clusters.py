@@ -170,7 +170,7 @@ def checkpoints(folder):
     """Where the trainings of a study stand, by lane and step; outputs are no longer here."""
     found = {}
     with suppress(OSError):  # files are written anew, and removed, meanwhile
-        for path in (folder / "results" / "small" / "checkpoints").rglob("iteration-*.h5"):
+        for path in (folder / "results/small/checkpoints/scratch-1").rglob("iteration-*.h5"):
             words = path.stem.split("-")  # iteration-1-step-1-lane-0-...
             with h5py.File(path) as h5file:
                 found[int(words[5]), int(words[3])] = json.loads(h5file["progress"][()])

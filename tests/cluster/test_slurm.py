@@ -24,8 +24,9 @@ def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
     study = clusters.write_config(tmp_path, clusters.config())
     output = clusters.finish(study, "slurm")
     clusters.assert_same_results(study, reference)
-    # Samples, two trainings, results, tables; aggregate and report are no jobs of Slurm.
-    assert output.count("has been submitted with SLURM jobid") == 5
+    # Samples, two trainings, two second classifiers, results, tables; aggregate and report are no
+    # jobs of Slurm.
+    assert output.count("has been submitted with SLURM jobid") == 7
     # Neither the profile nor the machine is a reason to run anything again.
     assert "Nothing to be done" in clusters.finish(study, "slurm", "--dry-run")
     assert "Nothing to be done" in clusters.finish(study, "local", "--dry-run")
