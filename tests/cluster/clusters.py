@@ -35,7 +35,7 @@ def config(**execution):
         "classifier": {"kind": "deepsets", "width": 16, "blocks": 2},
         "training": {
             **{"optimizer": "adam", "learning_rate": 1e-4, "warmup_epochs": 0},
-            **{"epochs": 80, "patience": 80},
+            **{"epochs": 600, "patience": 600},
         },
         "unfolding": {"iterations": 1},
         "methods": {"parallel": {"lanes": 2}},
