@@ -35,13 +35,13 @@ def config(**execution):
         "classifier": {"kind": "deepsets", "width": 16, "blocks": 2},
         "training": {
             **{"optimizer": "adam", "learning_rate": 1e-4, "warmup_epochs": 0},
-            **{"epochs": 600, "patience": 600},
+            **{"epochs": 40, "patience": 40},
         },
         "unfolding": {"iterations": 1},
         "methods": {"parallel": {"lanes": 2}},
         "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
-        # Several checkpoints a second.
-        "execution": {"networks_per_job": 2, "checkpoint": 0.002} | execution,
+        # A checkpoint several times a second.
+        "execution": {"networks_per_job": 2, "checkpoint": 0.005} | execution,
     }
 
 

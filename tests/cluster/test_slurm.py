@@ -60,7 +60,14 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
     assert finished == {key: found[key]["seconds"] for key in finished}
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(slurm, study, reference):
+def test_a_killed_training_goes_on_from_its_checkpoint(slurm, reference, tmp_path):
+    # Long enough to be met in the middle.
+    content = clusters.config()
+    content["training"] |= {"epochs": 1000, "patience": 1000}
+    undisturbed, study = (clusters.with_samples(reference, tmp_path / name) for name in "ab")
+    for folder in (undisturbed, study):
+        clusters.write_config(folder, content)
+    clusters.finish(undisturbed, "local", STEP_1)
     begun = {}
     with clusters.started(study, STEP_1) as process:
         while not begun and clusters.wait_for(lambda: clusters.begun(study), process):
@@ -75,7 +82,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(slurm, study, reference):
     assert begun, "no training was stopped between its first epoch and its last"
     found = clusters.summaries(study)
     assert all(found[key]["resumed"] == 1 for key in begun)
-    _assert_step_1(study, reference)
+    _assert_step_1(study, undisturbed)
 
 
 def test_a_cancelled_job_is_submitted_again(slurm, study, reference):
