@@ -67,7 +67,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(slurm, reference, tmp_pat
     undisturbed, study = (clusters.with_samples(reference, tmp_path / name) for name in "ab")
     for folder in (undisturbed, study):
         clusters.write_config(folder, content)
-    clusters.finish(undisturbed, "local", STEP_1)
+    clusters.finish(undisturbed, "local", "--", STEP_1)
     begun = {}
     with clusters.started(study, STEP_1) as process:
         while not begun and clusters.wait_for(lambda: clusters.begun(study), process):
