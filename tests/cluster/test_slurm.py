@@ -63,7 +63,7 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
 def test_a_killed_training_goes_on_from_its_checkpoint(slurm, reference, tmp_path):
     # Long enough to be met in the middle.
     content = clusters.config()
-    content["training"] |= {"epochs": 1000, "patience": 1000}
+    content["training"] |= {"epochs": 150, "patience": 150}
     undisturbed, study = (clusters.with_samples(reference, tmp_path / name) for name in "ab")
     for folder in (undisturbed, study):
         clusters.write_config(folder, content)

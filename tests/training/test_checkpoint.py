@@ -1,5 +1,7 @@
 """A training that is cut short goes on from its checkpoint and ends with the same numbers."""
 
+import itertools
+
 import numpy as np
 import pytest
 from small_networks import fit_one, initial_weights, make_trainer, train
@@ -172,3 +174,22 @@ def test_removing_leaves_no_empty_folders(tmp_path):
     assert paths[1].is_file()
     checkpoint.remove(paths)
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_epochs_shorter_than_the_interval_do_not_put_it_off(whole, tmp_path, monkeypatch):
+    trainer, fit = whole
+    updates = fit.summary["updates_per_epoch"]
+    ticks, epochs = itertools.count(), []
+    # Every look at the clock finds it a second later: about one look per update.
+    monkeypatch.setattr("omniflow.training.trainer.time.monotonic", lambda: float(next(ticks)))
+
+    class Noted(Checkpoint):
+        """Notes the epoch of each state written."""
+
+        def write(self, state):
+            epochs.append(state.progress["epoch"])
+
+    trainer = _again(trainer, seconds=1.5 * updates)
+    noted = Noted(tmp_path / "state.h5", "key")
+    fit_one(trainer, two_classes(), initial_weights(trainer), checkpoint=noted)
+    assert epochs[:-1] == [2, 4]  # 4 epochs; the last state is that of the end

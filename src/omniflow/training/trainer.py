@@ -139,6 +139,7 @@ class Trainer:
             if stop[0]:
                 raise Interrupted(f"{active[0].task.name} and those with it: {_KEPT}")
             if time.monotonic() - self._saved > self._checkpoint_seconds:
+                self._saved = time.monotonic()
                 self._save(_going_on(active))
             if not _going_on(active):
                 return
@@ -164,7 +165,6 @@ class Trainer:
         return np.array_split(np.sort(index), self.ranks.size)[self.ranks.rank]
 
     def _save(self, networks: Sequence[Progress]) -> None:
-        self._saved = time.monotonic()
         if self.ranks.rank == 0:
             for one in networks:
                 one.save()
