@@ -10,7 +10,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.errors import InputError
 from omniflow.events import store
-from omniflow.stages import evaluation, samples, tables, training
+from omniflow.stages import evaluation, samples, second, tables, training
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
 
@@ -42,6 +42,9 @@ def _plan(folder, data, background=None, signed=False):
                 "methods": {"none": {}},
                 "unfolding": {"iterations": 3},
                 "observables": {"names": ["q2", "log10_pt"], "binning": {"q2": EDGES}},
+                "uncertainties": {
+                    "variations": {"other_up": {"backgrounds": {"other": 1}}} if background else {}
+                },
             }
         )
     )
@@ -70,6 +73,31 @@ def test_sums_are_those_of_data_less_backgrounds(plan):
     common = setup(plan)
     assert common.sum_data == pytest.approx(data - FACTOR * background)
     assert common.scale == pytest.approx(common.sum_data / background)
+
+
+def test_a_variation_moves_the_background_by_its_uncertainty(plan):
+    data, background = (_reco(f"h1_{name}.h5")[1].sum() for name in ("nature", "simulation"))
+    moved = FACTOR * (1 + UNCERTAINTY)
+    assert setup(plan, "other_up").sum_data == pytest.approx(data - moved * background)
+    samples.make_scaling(plan)
+    for role, level in plan.classifier_inputs:
+        samples.make_features(plan, role, level)
+    sums = {}
+    for group in (g for v in plan.variants.names for g in plan.groups("scratch-1", 1, v)):
+        (block,) = plan.blocks(group, 1, 1)
+        job = training._Job(plan, block)
+        sums[group.variant] = [
+            source.weights(np.flatnonzero(source.select))[0].sum()
+            for source in job.sources(block.networks[0])[:-1]
+        ]
+    assert sums["nominal"] == pytest.approx([data, -FACTOR * background])
+    assert sums["other_up"] == pytest.approx([data, -moved * background])
+
+
+def test_second_classifiers_subtract_the_background(plan):
+    source = second._background(plan, "background-other")
+    found = source.weights(np.flatnonzero(source.select))[0].sum()
+    assert found == pytest.approx(-FACTOR * _reco("h1_simulation.h5")[1].sum())
 
 
 def test_histograms_are_those_of_data_less_backgrounds(plan):
@@ -115,6 +143,7 @@ def test_the_binned_reference_unfolds_data_less_backgrounds(tmp_path):
 def _plan_without_uncertainty(plan):
     raw = plan.config.model_dump(mode="json")
     raw["samples"]["backgrounds"]["other"]["uncertainty"] = 0.0
+    raw["uncertainties"]["variations"] = {}
     return Plan(validate(raw))
 
 
