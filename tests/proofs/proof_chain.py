@@ -11,7 +11,7 @@ import numpy as np
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
-from omniflow.stages import samples, training, weights
+from omniflow.stages import pretraining, samples, training, weights
 from omniflow.unfolding.plan import Plan
 
 # Particle level, detector level, pass_detector and pass_particle of events.
@@ -85,7 +85,7 @@ def unfold(plan: Plan, **events: Events) -> None:
     for role, level in plan.classifier_inputs:
         samples.make_features(plan, role, level)
     for network in plan.pretraining_networks:
-        training.pretrain(plan, network.lane)
+        pretraining.pretrain(plan, network.lane)
     for group, iteration, step in plan.stages():
         for block in plan.blocks(group, iteration, step):
             training.train_block(plan, block)

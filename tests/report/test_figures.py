@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from omniflow.report import figures
-from omniflow.report.tables import ObservableRecord, edges_of, on_edges
+from omniflow.report.study import ObservableRecord
+from omniflow.report.tables import edges_of, on_edges
 
 
 def record(**changes):

@@ -3,7 +3,8 @@ import dataclasses
 from study_factory import Model, Strategy, write_study
 
 from omniflow.report import page, stacking
-from omniflow.report.tables import ReportTables, StackRecord
+from omniflow.report.study import StackRecord
+from omniflow.report.tables import ReportTables
 
 
 def test_stacked_members_are_shown(tmp_path):

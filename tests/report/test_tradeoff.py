@@ -7,7 +7,8 @@ from study_factory import Model, Strategy, write_study
 
 from omniflow.report import formats, tradeoff
 from omniflow.report.page import render
-from omniflow.report.tables import MethodRecord, ReportTables
+from omniflow.report.study import MethodRecord
+from omniflow.report.tables import ReportTables
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
-from omniflow.stages import samples, training, weights
+from omniflow.stages import pretraining, samples, training, weights
 from omniflow.unfolding.plan import Network, Plan
 
 ROLE = {"source": "pythia", "events": 1000, "seed": 3}
@@ -86,7 +86,7 @@ def run(plan: Plan) -> Plan:
     for role, level in plan.classifier_inputs:
         samples.make_features(plan, role, level)
     for model in range(len(plan.pretraining_networks)):
-        training.pretrain(plan, model)
+        pretraining.pretrain(plan, model)
     return train(plan)
 
 

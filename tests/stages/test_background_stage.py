@@ -85,7 +85,7 @@ def test_a_variation_moves_the_background_by_its_uncertainty(plan):
     sums = {}
     for group in (g for v in plan.variants.names for g in plan.groups("scratch-1", 1, v)):
         (block,) = plan.blocks(group, 1, 1)
-        job = training._Job(plan, block)
+        job = training.BlockJob(plan, block)
         sums[group.variant] = [
             source.weights(np.flatnonzero(source.select))[0].sum()
             for source in job.sources(block.networks[0])[:-1]
@@ -152,7 +152,7 @@ def test_backgrounds_stand_in_class_a_with_negative_weights(plan):
     for role in plan.samples:
         samples.make_features(plan, role, "detector")
     (block,) = plan.blocks(plan.group_of("scratch-1", 1, 0), 1, 1)
-    data, background, simulation = training._Job(plan, block).sources(block.networks[0])
+    data, background, simulation = training.BlockJob(plan, block).sources(block.networks[0])
     events = store.open_store(plan.store("background-other"))
     a, b = background.weights(slice(None))
     np.testing.assert_allclose(a, -FACTOR * np.asarray(events.weight))

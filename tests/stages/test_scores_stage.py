@@ -47,7 +47,7 @@ def test_scores_of_step_2_are_those_of_logits_and_weights(warm, chain, lane):
 def test_scores_of_step_1_hold_data_and_simulation(warm):
     block, stored = _stored(warm, "scratch-1", 1, 1, 1)
     samples = [store.open_store(warm.store(role)) for role in ("data", "simulation")]
-    job = training._Job(warm, block)
+    job = training.BlockJob(warm, block)
     record = small_study.records(warm)
     for network, own in stored.items():
         sums = {part: own[part].sums[:2].sum(axis=1) for part in PARTS}
@@ -73,7 +73,7 @@ def test_only_data_are_evaluated_more_than_before(warm, monkeypatch, tmp_path):
     """The extra cost: logits of data once in step 1, none in step 2."""
     for step in (1, 2):
         block, _ = _stored(warm, "scratch-1", 0, 1, step)
-        job = training._Job(warm, block)
+        job = training.BlockJob(warm, block)
         seen = []
         inner = job.trainer.engine.outputs
 

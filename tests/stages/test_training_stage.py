@@ -8,7 +8,7 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.features import open_features
 from omniflow.files import open_h5
-from omniflow.stages import training
+from omniflow.stages import networks, training
 from omniflow.unfolding.plan import Plan
 
 
@@ -75,11 +75,11 @@ def test_pretrained_networks_start_from_backbone_and_head(record, step):
 @pytest.mark.parametrize("step", [1, 2])
 def test_the_backbone_policy_draws_a_new_head_alone(warm, record, step):
     (block,) = warm.blocks(warm.group_of("backbone-1", 1, 0), 1, step)
-    job = training._Job(warm, block)
+    job = training.BlockJob(warm, block)
     weights, origin = job.start(block.networks[0])
     assert origin["policy"] == "backbone"
     (started,) = _of(record, "backbone-1", 1, step)
-    assert started["start"]["digest"] == training.digest(weights)
+    assert started["start"]["digest"] == networks.digest(weights)
     loaded = job.load(warm.pretrained() / "network.weights.h5")
     fresh = job.registry.initial_weights(job.model, warm.seed("initial", block.networks[0]))
     backbone, head = slice(0, -2), slice(-2, None)
@@ -132,7 +132,7 @@ def test_logits_exist_for_the_events_of_the_step(warm):
 
 def test_saved_networks_give_the_logits(warm):
     (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 2, 2)
-    job = training._Job(warm, block)
+    job = training.BlockJob(warm, block)
     with open_h5(warm.logits(block)) as file:
         for network, expected in zip(block.networks, file["logits"], strict=True):
             weights = job.load(warm.networks_folder(block) / warm.network_file(network))
@@ -147,7 +147,7 @@ def test_networks_of_another_architecture_are_refused(warm, folder):
     wider = warm.config.model_copy(
         update={"classifier": warm.config.classifier.model_copy(update={"width": 8})}
     )
-    job = training._Job(Plan(wider), block)
+    job = training.BlockJob(Plan(wider), block)
     with pytest.raises(InputError, match="configured architecture"):
         job.start(block.networks[0])
 
@@ -155,7 +155,7 @@ def test_networks_of_another_architecture_are_refused(warm, folder):
 def test_the_loss_of_the_configuration_reaches_start_training_and_logits(warm):
     (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 1, 1)
     other = warm.config.training.model_copy(update={"loss": "mlc_square"})
-    job = training._Job(Plan(warm.config.model_copy(update={"training": other})), block)
+    job = training.BlockJob(Plan(warm.config.model_copy(update={"training": other})), block)
     network = block.networks[0]
     weights, _ = job.start(network)
     assert weights[-1] == [1.0]  # the head's bias: a ratio of 1
@@ -169,7 +169,7 @@ def test_the_loss_of_the_configuration_reaches_start_training_and_logits(warm):
     prepared = job.trainer.engine.prepare([([source], [index])])
     (loss,), _ = job.trainer.engine.gradient([parameters], prepared)
     assert loss == pytest.approx(8 * source.weights(index)[1].sum(), rel=1e-5)
-    assert job.fingerprint(network, weights) != training._Job(warm, block).fingerprint(
+    assert job.fingerprint(network, weights) != training.BlockJob(warm, block).fingerprint(
         network, weights
     )
 
@@ -186,7 +186,7 @@ def test_sources_of_both_steps(warm):
         pull = file["ratio"][1]
     blocks = {step: warm.blocks(group, 2, step)[0] for step in (1, 2)}
     first, second = (
-        training._Job(warm, blocks[step]).sources(blocks[step].networks[1]) for step in (1, 2)
+        training.BlockJob(warm, blocks[step]).sources(blocks[step].networks[1]) for step in (1, 2)
     )
     a, b = first[0].weights(np.arange(len(data)))
     np.testing.assert_array_equal(a, data.weight)
@@ -215,7 +215,7 @@ def test_conditional_means_learn_ratios_on_matched_events(means):
     expected = {3: ratio(2, 1) / ratio(1, 4), 4: ratio(2, 2)}
     for step, learned in expected.items():
         block = means.blocks(group, 2, step)[0]
-        job = training._Job(means, block)
+        job = training.BlockJob(means, block)
         (twins,) = job.sources(block.networks[1])
         a, b = twins.weights(index)
         np.testing.assert_allclose(a, weight * learned, rtol=1e-6)
@@ -229,7 +229,7 @@ def test_conditional_means_learn_ratios_on_matched_events(means):
 def test_learned_weights_of_fakes_enter_the_next_iteration(means):
     simulation = store.open_store(means.store("simulation"))
     block = means.blocks(means.group_of("scratch-1", 1, 0), 2, 1)[0]
-    _, b = training._Job(means, block).sources(block.networks[0])[1].weights(slice(None))
+    _, b = training.BlockJob(means, block).sources(block.networks[0])[1].weights(slice(None))
     detector, particle = _flags(simulation)
     assert np.all((b / simulation.weight)[detector & ~particle] != 1)
 

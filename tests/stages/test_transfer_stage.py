@@ -13,7 +13,7 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.features import open_features
 from omniflow.files import open_h5
-from omniflow.stages import tables, training
+from omniflow.stages import networks, pretraining, tables, training
 from omniflow.unfolding.plan import Plan
 
 PAIR = {
@@ -68,7 +68,7 @@ def test_a_backbone_that_is_frozen_for_good_is_that_of_pretraining(study):
     for iteration in (1, 2):
         for step in (1, 2):
             block = _block(study, "backbone-1-freeze-all", iteration, step)
-            job = training._Job(study, block)
+            job = training.BlockJob(study, block)
             network = block.networks[0]
             start = job.load(study.pretrained(0) / "network.weights.h5")
             end = job.load(study.networks_folder(block) / study.network_file(network))
@@ -93,7 +93,7 @@ def test_a_cold_restart_freezes_again(folder):
     methods = {"thawed": METHODS["thawed"]}
     plan = _plan(folder, "cold-transfer", methods, PAIR, {"network": "cold"})
     for iteration in (1, 2):
-        job = training._Job.__new__(training._Job)
+        job = training.BlockJob.__new__(training.BlockJob)
         job.plan, job.block = plan, _block(plan, "backbone-1-freeze-1-rate-0p25", iteration)
         assert job.transfer.backbone_factor(1) == 0
 
@@ -106,14 +106,14 @@ def test_a_file_gives_the_same_predictions(study, folder):
         expected = file["logits"][1]
     later = _plan(folder, "later", {"one": {"start": "pretrained"}}, {"weights": [str(path)]})
     small_study.run(later)
-    job = training._Job(later, _block(later, "pretrained-1"))
+    job = training.BlockJob(later, _block(later, "pretrained-1"))
     start, origin = job.start(job.block.networks[0])
     source = job.applied_to(job.block.networks[0])
     parts = job.trainer.predict([job.registry.flatten(start)], source)
     np.testing.assert_array_equal(np.concatenate([found[0] for _, found in parts]), expected)
     assert origin == {"policy": "pretrained", "model": "0", "file": str(path)}
     history = json.loads(later.history(job.block).read_text())["networks"][0]
-    assert history["start"] == origin | {"digest": training.digest(start)}
+    assert history["start"] == origin | {"digest": networks.digest(start)}
 
 
 def test_a_file_that_does_not_fit_is_refused(study, folder, tmp_path):
@@ -122,17 +122,17 @@ def test_a_file_that_does_not_fit_is_refused(study, folder, tmp_path):
     wider = _plan(folder, "wider", methods, {"weights": [str(path)]}, width=8)
     for kind in ("samples", "features"):
         shutil.copytree(study.root / kind, wider.root / kind)
-    job = training._Job(wider, _block(wider, "pretrained-1"))
+    job = training.BlockJob(wider, _block(wider, "pretrained-1"))
     with pytest.raises(InputError, match=r"classifier\.width is 4 there and 8 here"):
         job.start(job.block.networks[0])
     scaled = json.loads(wider.scaling.read_text())
     scaled["event_mean"] = [scaled["event_mean"][0] + 1]
     wider.scaling.write_text(json.dumps(scaled))
-    job = training._Job(wider, _block(wider, "pretrained-1"))
+    job = training.BlockJob(wider, _block(wider, "pretrained-1"))
     with pytest.raises(InputError, match=r"width is.*event feature number 0 is"):
         job.start(job.block.networks[0])
     missing = _plan(folder, "wider", methods, {"weights": [str(tmp_path / "no.weights.h5")]})
-    job = training._Job(missing, _block(missing, "pretrained-1"))
+    job = training.BlockJob(missing, _block(missing, "pretrained-1"))
     with pytest.raises(InputError, match="no such file"):
         job.start(job.block.networks[0])
 
@@ -143,7 +143,7 @@ def test_one_simulation_against_itself_before_the_detector(folder):
     small_study.run(plan)
     role = "pretraining-simulation"
     events = store.open_store(plan.store(role))
-    measured, generated = training._Pretraining(plan, None).sources(plan.pretraining_networks[0])
+    measured, generated = pretraining.Pretraining(plan, None).sources(plan.pretraining_networks[0])
     for source, level in ((measured, "detector"), (generated, "particle")):
         stored = open_features(plan.features(role, level)).event
         np.testing.assert_array_equal(source.features.event, stored)

@@ -34,7 +34,7 @@ def _jobs(plan):
 
 
 def test_every_input_is_made_by_an_earlier_job_or_given(plan):
-    given = {path for role in plan.samples for path in plan.input_files(role)}
+    given = {path for role in plan.samples for path in plan.inputs.files(role)}
     made = set()
     for job in _jobs(plan):
         assert {str(path) for path in job.inputs} - made <= given, job.rule

@@ -49,7 +49,7 @@ def test_none_is_lane_0_of_parallel():
     (lane_0,) = plan.lane_groups("none", 1)
     assert lane_0.lanes[0] == 0
     assert lane_0 in plan.lane_groups("parallel", 1)
-    assert set(plan.combine_inputs("none")) <= set(plan.combine_inputs("parallel"))
+    assert set(plan.inputs.combine("none")) <= set(plan.inputs.combine("parallel"))
     one_per_job = make_plan(per_job=1)
     assert [g.lanes for g in one_per_job.lane_groups("none", 1)] == [(0,)]
     assert [g.lanes for g in one_per_job.lane_groups("parallel", 1)] == [(i,) for i in range(5)]
@@ -116,7 +116,7 @@ def test_weights_follow_from_step_to_step():
 
 
 def _weights_in(plan, block):
-    return {path for path in plan.block_inputs(block) if path.name == "weights.h5"}
+    return {path for path in plan.inputs.block(block) if path.name == "weights.h5"}
 
 
 def test_a_job_needs_the_weights_of_its_own_lanes():
@@ -135,7 +135,7 @@ def test_a_job_needs_the_weights_of_its_own_lanes():
 
 def test_a_job_reads_the_samples_of_its_level():
     plan = make_plan()
-    first, second = (plan.block_inputs(_block(plan, 1, step)) for step in (1, 2))
+    first, second = (plan.inputs.block(_block(plan, 1, step)) for step in (1, 2))
     assert set(first) == {
         plan.features("data", "detector"),
         plan.features("simulation", "detector"),
@@ -155,8 +155,8 @@ def test_warm_restarts_continue_the_same_networks(step):
             assert [(n.lane, n.member) for n in previous.networks] == [
                 (n.lane, n.member) for n in block.networks
             ]
-            assert plan.networks_folder(previous) in plan.block_inputs(block)
-            assert plan.pretrained() not in plan.block_inputs(block)
+            assert plan.networks_folder(previous) in plan.inputs.block(block)
+            assert plan.pretrained() not in plan.inputs.block(block)
 
 
 def test_the_first_iteration_never_continues():
@@ -168,7 +168,7 @@ def test_cold_restarts_start_by_the_start_policy_again():
     plan = make_plan(restart={"network": "cold"})
     folders = {plan.networks_folder(block) for block in plan.all_blocks()}
     for block in plan.all_blocks():
-        inputs = set(plan.block_inputs(block))
+        inputs = set(plan.inputs.block(block))
         assert plan.previous_block(block) is None
         assert not inputs & folders
         assert (plan.pretrained() in inputs) == (block.group.chain[:7] != "scratch")
@@ -214,7 +214,7 @@ def test_every_step_starts_from_the_weights_of_the_one_before():
     for iteration in (1, 2, 3):
         last = plan.weights(group, iteration, 4)
         assert plan.final_weights(group, iteration) == last
-        assert last in plan.combine_inputs("parallel")
+        assert last in plan.inputs.combine("parallel")
 
 
 def test_conditional_means_wait_for_what_they_learn():
@@ -224,11 +224,11 @@ def test_conditional_means_wait_for_what_they_learn():
     misses, fakes = (plan.blocks(group, 2, step)[0] for step in (3, 4))
     # Omega is the quotient of the weights after and before step 1.
     assert _weights_in(plan, misses) == {before, pulled}
-    assert {before, pulled} < set(plan.aggregate_inputs(group, 2, 3))
+    assert {before, pulled} < set(plan.inputs.weights(group, 2, 3))
     assert plan.weights(group, 2, 2) in _weights_in(plan, fakes)
-    assert plan.weights(group, 2, 2) in plan.aggregate_inputs(group, 2, 4)
+    assert plan.weights(group, 2, 2) in plan.inputs.weights(group, 2, 4)
     for block, level in ((misses, "particle"), (fakes, "detector")):
-        inputs = plan.block_inputs(block)
+        inputs = plan.inputs.block(block)
         assert plan.features("simulation", level) in inputs
         assert not [path for path in inputs if path.name.startswith("data")]
 
@@ -237,7 +237,7 @@ def test_conditional_means_wait_for_what_they_learn():
 def test_pretrained_networks_are_loaded_in_the_first_iteration(start):
     plan = make_plan({"m": {"start": start}})
     for block in plan.all_blocks():
-        assert (plan.pretrained() in plan.block_inputs(block)) == (block.iteration == 1)
+        assert (plan.pretrained() in plan.inputs.block(block)) == (block.iteration == 1)
 
 
 def test_without_pretrained_methods_nothing_is_pretrained():
@@ -257,7 +257,7 @@ def test_jobs_come_after_what_they_need(acceptance):
     plan = make_plan(per_job=2, acceptance=acceptance)
     made = set()
     for block in plan.all_blocks():
-        needed = [path for path in plan.block_inputs(block) if "training" in path.parts]
+        needed = [path for path in plan.inputs.block(block) if "training" in path.parts]
         assert made.issuperset(needed)
         made.add(plan.networks_folder(block))
         made.add(plan.weights(block.group, block.iteration, block.step))
@@ -271,7 +271,7 @@ def test_combining_needs_every_iteration_of_every_lane():
         for group in plan.groups("scratch-1", pass_)
         for iteration in (1, 2, 3)
     }
-    assert set(plan.combine_inputs("parallel")) == expected | {
+    assert set(plan.inputs.combine("parallel")) == expected | {
         plan.store("data"),
         plan.store("simulation"),
     }

@@ -61,7 +61,7 @@ def test_an_uncertainty_retrains_its_variations_alone():
 def test_step_1_alone_trains_on_backgrounds():
     plan = _plan()
     for block in plan.all_blocks():
-        found = [path for path in plan.block_inputs(block) if "background" in path.name]
+        found = [path for path in plan.inputs.block(block) if "background" in path.name]
         roles = ["background-photo", "background-beam"] if block.step == 1 else []
         assert found == [plan.features(role, "detector") for role in roles]
 
@@ -73,8 +73,8 @@ def test_every_input_of_a_job_is_made_by_another():
         assert set(job.inputs) <= made, job.rule
         made |= set(job.outputs)
     for role in plan.backgrounds:
-        assert {plan.store(role), plan.observables(role)} <= set(plan.table_inputs())
-        assert plan.store(role) in plan.combine_inputs("parallel")
+        assert {plan.store(role), plan.observables(role)} <= set(plan.inputs.tables())
+        assert plan.store(role) in plan.inputs.combine("parallel")
 
 
 def test_only_what_trainings_see_trains_them_again():

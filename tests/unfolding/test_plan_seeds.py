@@ -105,10 +105,10 @@ def test_steps_1_and_2_never_change():
             plan.networks_folder(block) / plan.network_file(network),
             plan.checkpoint(network),
         ]
-        found += [plan.logits(block), *plan.block_inputs(block), network.name, state(plan, network)]
+        found += [plan.logits(block), *plan.inputs.block(block), network.name, state(plan, network)]
         found.append(plan.weights(block.group, block.iteration, block.step))
-        found += plan.aggregate_inputs(block.group, block.iteration, block.step)
-    found += [path for method in METHODS for path in plan.combine_inputs(method)]
+        found += plan.inputs.weights(block.group, block.iteration, block.step)
+    found += [path for method in METHODS for path in plan.inputs.combine(method)]
     lines = "\n".join(map(str, found)).encode()
     assert hashlib.sha256(lines).hexdigest()[:16] == "65407df17e9bec22"
 

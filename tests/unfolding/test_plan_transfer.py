@@ -28,7 +28,7 @@ def test_each_network_takes_its_own_model():
     seen = set()
     for block in plan.all_blocks():
         folders = {f"pretraining/model-{network.k % 3}" for network in block.networks}
-        inputs = {str(path.relative_to(plan.root)) for path in plan.block_inputs(block)}
+        inputs = {str(path.relative_to(plan.root)) for path in plan.inputs.block(block)}
         found = {path for path in inputs if path.startswith("pretraining")}
         assert found == (folders if block.iteration == 1 else set())
         seen |= found
@@ -69,7 +69,7 @@ def test_files_take_the_place_of_pretraining():
     assert set(plan.samples) == {"data", "simulation"}
     for block in plan.all_blocks():
         (network,) = block.networks
-        found = [p for p in plan.block_inputs(block) if p.name.endswith(".weights.h5")]
+        found = [p for p in plan.inputs.block(block) if p.name.endswith(".weights.h5")]
         assert found == ([Path(FILES[network.k % 2])] if block.iteration == 1 else [])
     assert not [job for job in jobs(plan, RATES) if job.rule == "pretrain"]
 

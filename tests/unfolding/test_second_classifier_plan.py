@@ -11,12 +11,12 @@ METHODS = {"none": {}, "parallel": {"lanes": 2}}
 def test_every_method_and_the_prior_are_judged():
     plan = make_plan(METHODS)
     assert plan.second_subjects == ("_prior", "none", "parallel")
-    inputs = plan.second_inputs("parallel")
+    inputs = plan.inputs.second("parallel")
     assert plan.path("unfolded", method="parallel") in inputs
     assert plan.features("data", "detector") in inputs
     # Before unfolding there is nothing to wait for.
-    assert plan.second_inputs("_prior") == inputs[:-1]
-    assert {plan.second(subject) for subject in plan.second_subjects} < set(plan.table_inputs())
+    assert plan.inputs.second("_prior") == inputs[:-1]
+    assert {plan.second(subject) for subject in plan.second_subjects} < set(plan.inputs.tables())
 
 
 def test_switched_off_nothing_is_trained_more():

@@ -31,14 +31,14 @@ def test_a_truncated_mean_of_two_lanes_is_left_out():
 
 def test_the_plan_names_what_subsets_are_made_from():
     plan = make_plan(passes=2, per_job=2)
-    assert plan.subsets("none") == plan.subset_inputs("none") == []
+    assert plan.subsets("none") == plan.inputs.subsets("none") == []
     assert plan.subsets("step") == []  # members cannot be combined anew
     assert len(plan.subsets("parallel")) == 31
     expected = [plan.weights(g, 3, 2) for p in (1, 2) for g in plan.groups("scratch-1", p)]
-    assert plan.subset_inputs("parallel") == expected
-    assert plan.subset_inputs("parallel", 2) == expected[3:]
+    assert plan.inputs.subsets("parallel") == expected
+    assert plan.inputs.subsets("parallel", 2) == expected[3:]
 
 
 def test_without_several_passes_there_is_no_spread():
     plan = make_plan(passes=1)
-    assert plan.subsets("parallel") == plan.subset_inputs("parallel") == []
+    assert plan.subsets("parallel") == plan.inputs.subsets("parallel") == []

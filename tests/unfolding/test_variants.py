@@ -137,7 +137,7 @@ def test_nominal_networks_do_not_know_of_variants():
         assert with_them.fingerprints.training((network,)) == without.fingerprints.training(
             (network,)
         )
-        assert with_them.block_inputs(block) == without.block_inputs(block)
+        assert with_them.inputs.block(block) == without.inputs.block(block)
 
 
 def test_another_weight_file_trains_its_variation_anew():
@@ -152,7 +152,7 @@ def test_another_weight_file_trains_its_variation_anew():
 def test_jobs_read_the_samples_of_their_variant():
     plan = with_variants()
     for block in plan.all_blocks():
-        inputs, variant = plan.block_inputs(block), block.group.variant
+        inputs, variant = plan.inputs.block(block), block.group.variant
         role = "model.simulation" if variant == "model" else "simulation"
         level = "detector" if block.step == 1 else "particle"
         assert plan.features(role, level) in inputs

@@ -44,4 +44,4 @@ def stage_inputs(wildcards):
     """Return what the weights of a group of lanes are made from in one step."""
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
     step = step_number(wildcards.step)
-    return PLAN.aggregate_inputs(group, int(wildcards.iteration), step)
+    return PLAN.inputs.weights(group, int(wildcards.iteration), step)

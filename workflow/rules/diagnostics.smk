@@ -3,7 +3,7 @@
 
 rule second_classifier:
     input:
-        files=lambda wildcards: PLAN.second_inputs(wildcards.subject),
+        files=lambda wildcards: PLAN.inputs.second(wildcards.subject),
     output:
         PLAN.pattern("second"),
     log:

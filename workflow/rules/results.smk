@@ -3,7 +3,7 @@
 
 rule combine:
     input:
-        files=lambda wildcards: PLAN.combine_inputs(wildcards.method),
+        files=lambda wildcards: PLAN.inputs.combine(wildcards.method),
     output:
         directory(PLAN.pattern("unfolded")),
     log:
@@ -31,7 +31,7 @@ rule combine:
 
 rule histograms:
     input:
-        files=lambda wildcards: PLAN.histogram_inputs(wildcards.method),
+        files=lambda wildcards: PLAN.inputs.histograms(wildcards.method),
     output:
         PLAN.pattern("histograms"),
     log:
@@ -59,7 +59,7 @@ rule histograms:
 
 rule tables:
     input:
-        files=PLAN.table_inputs(),
+        files=PLAN.inputs.tables(),
     output:
         PLAN.tables,
     log:

@@ -5,7 +5,7 @@ STAGE = "{chain}-pass-{pass_}-{group}-iteration-{iteration}-step-{step}"
 
 rule pretrain:
     input:
-        files=PLAN.pretraining_inputs,
+        files=PLAN.inputs.pretraining,
     output:
         directory(PLAN.pattern("pretrained")),
     log:
@@ -31,7 +31,7 @@ rule pretrain:
 
 rule train:
     input:
-        files=lambda wildcards: PLAN.block_inputs(block(wildcards)),
+        files=lambda wildcards: PLAN.inputs.block(block(wildcards)),
     output:
         logits=temp(PLAN.pattern("logits")),
         history=PLAN.pattern("history"),

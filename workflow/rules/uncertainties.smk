@@ -3,7 +3,7 @@
 
 rule uncertainties:
     input:
-        files=PLAN.uncertainty_inputs(),
+        files=PLAN.inputs.uncertainties(),
     output:
         PLAN.uncertainty_tables,
     log:

@@ -1,6 +1,6 @@
 """Train a classifier on the pre-training pair."""
 
-from omniflow.stages import command, training
+from omniflow.stages import command, pretraining
 
 if __name__ == "__main__":
-    command.run(training.pretrain, model=int)
+    command.run(pretraining.pretrain, model=int)

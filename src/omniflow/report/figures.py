@@ -21,8 +21,9 @@ from matplotlib.mathtext import MathTextParser
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from omniflow.report.formats import BINNED_LOOK, Look
+from omniflow.report.study import ObservableRecord
 from omniflow.report.svg import inline
-from omniflow.report.tables import ObservableRecord, edges_of, on_edges
+from omniflow.report.tables import edges_of, on_edges
 
 TRUTH, PRIOR, GUIDE = "#111111", "#767676", "#c4c4c4"
 WIDTH = 4.3  # inches; the page scales figures

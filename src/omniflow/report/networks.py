@@ -12,7 +12,8 @@ from scipy.special import stdtrit
 
 from omniflow.report import figures
 from omniflow.report.formats import Look, listing, percent
-from omniflow.report.tables import MethodRecord, ReportTables
+from omniflow.report.study import MethodRecord
+from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import CONFIDENCE
 
 HEADER = ("observable", "σ_rel of one", "of all", "falls by", "expected", "part that stays")

@@ -24,7 +24,8 @@ from omniflow.report import (
     trust,
     uncertainties,
 )
-from omniflow.report.tables import ObservableRecord, ReportTables
+from omniflow.report.study import ObservableRecord
+from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import judge
 
 SPREAD = "Spread $\\sigma_{\\mathrm{rel}}$"

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from omniflow.report import figures, formats
-from omniflow.report.tables import MethodRecord, ReportTables
+from omniflow.report.study import MethodRecord
+from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import compare
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from omniflow.report import figures, formats
-from omniflow.report.tables import ObservableRecord, ReportTables
+from omniflow.report.study import ObservableRecord
+from omniflow.report.tables import ReportTables
 
 TOTAL = "total"
 Table = tuple[list[str], list[list[str]]]

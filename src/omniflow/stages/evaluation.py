@@ -14,7 +14,7 @@ from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
-from omniflow.stages import inputs, networks
+from omniflow.stages import ensembles, inputs
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import FAKES, parted
 from omniflow.unfolding.plan import Plan
@@ -72,7 +72,7 @@ def make_histograms(plan: Plan, method: str) -> None:
     """Write a method's histograms: level / combination / observable / (iteration, pass, bin).
 
     The same of any other result, with the events and weights of its variant. With several lanes and
-    passes also those of smaller ensembles (`stages.networks`).
+    passes also those of smaller ensembles (`stages.ensembles`).
     """
     variant = parted(method)[0]
     common = setup(plan, variant)
@@ -95,7 +95,7 @@ def make_histograms(plan: Plan, method: str) -> None:
                 for part in _PARTS:
                     values = np.stack([getattr(h, part) for h in histograms], axis=1)
                     group.create_dataset(part, data=values)
-        networks.write_ensembles(plan, method, common, simulation["particle"], file)
+        ensembles.write_ensembles(plan, method, common, simulation["particle"], file)
 
 
 def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:

@@ -27,6 +27,13 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
     return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
 
 
+def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
+    """Return which events (n,) of a simulation the result is of, bool."""
+    if plan.config.unfolding.particle_level == "pass_gen":
+        return simulation.pass_particle
+    return np.broadcast_to(np.True_, len(simulation))
+
+
 def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:
     inputs = plan.variants[variant]
     if inputs.kind == role:

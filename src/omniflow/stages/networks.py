@@ -1,80 +1,248 @@
-"""Stage 4: histograms of smaller ensembles, for the spread against the number of lanes."""
+"""Networks: one architecture, its trainer, where networks start, and the records they leave."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
-from omniflow.evaluation.histograms import CountMatrix
-from omniflow.evaluation.networks import Ensembles
-from omniflow.files import memory_map, open_h5, read_dataset
-from omniflow.unfolding import combine as combination
+import omniflow
+from omniflow.config.transfer import PLAIN, Transfer
+from omniflow.errors import InputError, TrainingError
+from omniflow.events import store
+from omniflow.events.batches import Source
+from omniflow.events.features import Features, Scaling
+from omniflow.files import write_json
+from omniflow.models.signature import Signature
+from omniflow.training import checkpoint, distributed, runtime
+from omniflow.training.checkpoint import Checkpoint
+from omniflow.training.interrupt import Interrupt
+from omniflow.training.losses import LOSSES
+from omniflow.unfolding import seeds
+from omniflow.unfolding.coordinates import Network
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.steps import Setup
+
+if TYPE_CHECKING:
+    from omniflow.training.dropout import Dropout
+    from omniflow.training.progress import Fit, Task
+
+_STARTED = time.time()
+
+# Initial weights and where they come from; trained weights and the record of the training.
+Start = tuple[list[np.ndarray], dict[str, str]]
+Trained = tuple[list[np.ndarray], dict[str, object]]
 
 
-def write_ensembles(
-    plan: Plan, method: str, common: Setup, counts: Mapping[str, CountMatrix], file: h5py.File
-) -> None:
-    """Write `networks/<observable>` (subset, pass, bin): contents after the last iteration.
+class Networks(ABC):
+    """One architecture, its trainer, and where networks start."""
 
-    Weights are read and combined one ensemble at a time. The mean is linear: its histograms are
-    means of those of single lanes.
+    def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
+        """Build the network for `features` and its trainer, which heeds the interruption."""
+        execution, self.plan = plan.config.execution, plan
+        self.ranks = distributed.start(execution.ranks, plan.root)
+        runtime.configure(execution.threads, self.ranks.local)
+        from omniflow.models import registry
+        from omniflow.training.engines import engine
+        from omniflow.training.trainer import Trainer
 
-    Args:
-        plan: its `subsets` of the method's lanes are combined; none, and nothing is written.
-        method: name of the method.
-        common: selections and sums.
-        counts: entries at particle level of each observable.
-        file: the method's histograms.
-    """
-    subsets = plan.subsets(method)
-    if not subsets:
-        return
-    how = plan.combinations(method)[0]
-    base, chosen = common.scale * common.weight, common.particle
+        self.registry = registry
+        self.model = registry.build(
+            plan.config.classifier,
+            features.particles.shape[1],
+            features.event.shape[1],
+            execution.precision,
+            LOSSES[plan.config.training.loss].neutral,
+        )
+        self.trainer = Trainer(
+            self.model,
+            plan.config.training,
+            engine(plan.config, self.model, features),
+            self.ranks,
+            interruption,
+            60 * execution.checkpoint,
+        )
 
-    def histograms(nu: np.ndarray) -> list[np.ndarray]:
-        """Return the contents (B,) of each observable for the combination of lanes (k, n)."""
-        weight = base.copy()
-        weight[chosen] *= combination.combine(nu[:, chosen], how, base[chosen])
-        return [matrix.counts.T @ weight for matrix in counts.values()]
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.ranks.rank == 0
 
-    rows: dict[str, list[list[np.ndarray]]] = {name: [] for name in counts}
-    for pass_ in plan.passes:
-        lanes = [
-            row
-            for path in plan.subset_inputs(method, pass_)
-            for row in memory_map(path, "ratio", (None, None), "f")
+    @property
+    def transfer(self) -> Transfer:
+        """How backbone and head are trained."""
+        return PLAIN
+
+    @abstractmethod
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata of the training."""
+
+    def start(self, network: Network, attempt: int = 0) -> Start:
+        """Return newly drawn weights and a record of where they come from."""
+        seed = self.plan.seed("initial", network, attempt)
+        return self.registry.initial_weights(self.model, seed), {"policy": "scratch"}
+
+    def finished(self, network: Network) -> Trained | None:
+        """Return the network and its record if it is there already."""
+        return None
+
+    def train(self, networks: Sequence[Network]) -> list[Trained]:
+        """Return the trained weights of each network and the record of its training.
+
+        Raises:
+            TrainingError: a network failed more often than `training.restarts` allows.
+        """
+        found = {network: self.finished(network) for network in networks}
+        failures: dict[Network, list[str]] = {network: [] for network in networks}
+        while waiting := [network for network in networks if found[network] is None]:
+            attempts = {network: len(failures[network]) for network in waiting}
+            starts = {network: self.start(network, n) for network, n in attempts.items()}
+            outcomes = self.trainer.fit([self.task(n, starts[n], attempts[n]) for n in waiting])
+            for network, outcome in zip(waiting, outcomes, strict=True):
+                if not isinstance(outcome, TrainingError):
+                    weights = self.registry.unflatten(self.model, outcome.parameters)
+                    record = self.record(network, starts[network], outcome, failures[network])
+                    found[network] = weights, record
+                    continue
+                failures[network].append(str(outcome))
+                print(f"Attempt {attempts[network] + 1} failed: {outcome}", file=sys.stderr)
+                if len(failures[network]) > self.plan.config.training.restarts:
+                    raise TrainingError(
+                        f"{outcome} (Attempt {len(failures[network])}, and training.restarts "
+                        "allows no more. Raise it, or delete the study's folder `checkpoints` to "
+                        "try the same again.)"
+                    )
+        return [found[network] for network in networks]
+
+    def task(self, network: Network, start: Start, attempt: int) -> Task:
+        """Return what the trainer has to do."""
+        from omniflow.training.progress import Seeds, Task
+
+        restart = self.plan.config.unfolding.restart
+        return Task(
+            network.name,
+            self.sources(network),
+            self.registry.flatten(start[0]),
+            Seeds(
+                seeds.integer(self.plan.seed("split", network)),
+                self.plan.seed("order", network, attempt),
+                self._resample(network),
+            ),
+            restart.rate_factor if network.iteration > 1 else 1.0,
+            Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
+            self.transfer,
+            self.dropout("dropout", network, attempt),
+        )
+
+    def dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
+        """Return what thins a network, by random numbers of their own; None without dropout."""
+        rate = self.plan.config.classifier.dropout
+        if rate == 0:
+            return None
+        from omniflow.training.dropout import Dropout, units
+
+        seed = seeds.integer(self.plan.seed(purpose, network, attempt))
+        return Dropout(units(self.model), rate, seed)
+
+    def _resample(self, network: Network) -> int | None:
+        chain = self.plan.chains.get(network.chain)
+        if chain is None or chain.diversity != "bootstrap":
+            return None
+        return seeds.integer(self.plan.seed("resample", network))
+
+    def record(
+        self, network: Network, start: Start, fit: Fit, failures: list[str]
+    ) -> dict[str, object]:
+        """Return what the history tells of a network."""
+        initial, origin = start
+        return {
+            "network": vars(network),
+            # Of the first attempt: what led to the others follows from it.
+            "fingerprint": self.fingerprint(
+                network, self.start(network)[0] if failures else initial
+            ),
+            "start": {**origin, "digest": digest(initial)},
+            "attempt": len(failures),
+            "failures": failures,
+            "best_epoch": fit.best_epoch,
+            "parameters": self.model.count_params(),
+            "engine": self.trainer.engine.name,
+            "ranks": self.ranks.size,
+            "summary": fit.summary,
+            "digest": digest([fit.parameters]),
+            "epochs": fit.history,
+        }
+
+    def write_history(self, records: list[dict], path: Path) -> None:
+        """Write the records of a job, and remove the checkpoints that led to them."""
+        write_json({"networks": records, "job": _job_record()}, path)
+        checkpoint.remove(
+            self.plan.checkpoint(Network(**record["network"]), attempt)
+            for record in records
+            for attempt in range(record["attempt"] + 1)
+        )
+
+    def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
+        """Return a hash of all that determines a training: settings, events, weights, start."""
+        roles = self.plan.roles
+        if network.step == 0:
+            roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
+        roles = [self.plan.variants.role(role, network.variant) for role in roles]
+        parts = [
+            omniflow.__version__,
+            self.plan.fingerprints.training((network,)),
+            self.trainer.engine.name,
+            *(store.checksum(self.plan.store(role)) for role in roles),
+            digest(initial),
+            digest(self.event_weights(network)),
         ]
-        if how == "mean":
-            single = [histograms(lane[None]) for lane in lanes[: max(subsets[-1]) + 1]]
-            found = [
-                [np.mean([single[i][o] for i in subset], axis=0) for o in range(len(counts))]
-                for subset in subsets
-            ]
-        else:
-            found = [histograms(np.stack([lanes[i] for i in subset])) for subset in subsets]
-        for name, contents in zip(counts, zip(*found, strict=True), strict=True):
-            rows[name].append(list(contents))
-    for name, passes in rows.items():
-        file.create_dataset(f"networks/{name}", data=np.stack(passes, axis=1))
+        return digest([np.frombuffer(" ".join(parts).encode(), np.uint8)])
+
+    def event_weights(self, network: Network) -> list[np.ndarray]:
+        """Return the weights of earlier steps that the training starts from."""
+        return []
+
+    def save(self, weights: list[np.ndarray], path: Path) -> None:
+        """Write a network in Keras' format, with its signature."""
+        self.model.set_weights(weights)
+        self.model.save_weights(path)
+        self.signature.write(path)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """What networks of this study read and mean."""
+        scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
+        return Signature(self.plan.config.classifier, self.plan.config.training.loss, scaling)
+
+    def load(self, path: Path) -> list[np.ndarray]:
+        """Return the weights that `save` wrote.
+
+        Raises:
+            InputError: missing, or of another architecture.
+        """
+        try:
+            self.model.load_weights(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path}: does not hold a network of the configured architecture ({error}). "
+                "Delete the file and rerun, or use the classifier it was trained with."
+            ) from error
+        return self.model.get_weights()
 
 
-def read_ensembles(plan: Plan) -> Iterator[Ensembles]:
-    """Yield the ensembles of every method that has several lanes and passes."""
-    for method, settings in plan.config.methods.items():
-        subsets = plan.subsets(method)
-        if not subsets:
-            continue
-        shape = (len(subsets), len(plan.passes), None)
-        with open_h5(plan.histograms(method)) as file:
-            contents = {
-                name: read_dataset(file, f"networks/{name}", shape, "f")
-                for name in plan.config.observables.names
-            }
-        how = plan.combinations(method)[0]
-        trained = plan.chains[plan.chain_slug(settings)].networks
-        yield Ensembles(method, how, trained, subsets, contents)
+def digest(arrays: list[np.ndarray]) -> str:
+    """Return a hash of arrays, to compare networks in histories."""
+    result = hashlib.sha256()
+    for array in arrays:
+        result.update(np.ascontiguousarray(array).tobytes())
+    return result.hexdigest()[:16]
+
+
+def _job_record() -> dict[str, object]:
+    return {"seconds": time.time() - _STARTED, "device": runtime.device()}

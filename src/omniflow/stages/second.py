@@ -16,7 +16,7 @@ from omniflow.events import features, store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.sample import Events
 from omniflow.stages import evaluation
-from omniflow.stages.training import Networks
+from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds

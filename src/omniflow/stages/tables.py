@@ -24,7 +24,7 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import diagnostics, evaluation, networks, stacking
+from omniflow.stages import diagnostics, ensembles, evaluation, stacking
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -78,7 +78,7 @@ def make_tables(plan: Plan) -> None:
         "detector_summary": detector_summary,
         "bayes": bayes,
         "bayes_summary": bayes_summary,
-        "networks": networks_table(networks.read_ensembles(plan), truth, normalization),
+        "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),

@@ -1,47 +1,27 @@
-"""Stage 2: training jobs of OmniFold's steps and of pre-training."""
+"""Stage 2: training jobs of OmniFold's steps."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sys
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-import omniflow
-from omniflow.config.transfer import PLAIN, Transfer
-from omniflow.errors import InputError, TrainingError
-from omniflow.events import folds, store
+from omniflow.config.transfer import Transfer
+from omniflow.events import folds
 from omniflow.events.batches import Source
-from omniflow.events.features import Features, Scaling, open_features
+from omniflow.events.features import open_features
 from omniflow.events.sample import Events
-from omniflow.files import create_h5, memory_map, replace_folder, write_json
-from omniflow.models.signature import Signature
+from omniflow.files import create_h5, memory_map, replace_folder
 from omniflow.stages import inputs, scores, stacking
-from omniflow.training import checkpoint, distributed, interrupt, runtime
-from omniflow.training.checkpoint import Checkpoint
+from omniflow.stages.networks import Networks, Start, Trained
+from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
-from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, Block, Network, level
 from omniflow.unfolding.plan import Plan
-
-if TYPE_CHECKING:
-    from omniflow.training.dropout import Dropout
-    from omniflow.training.progress import Fit, Task
-
-_STARTED = time.time()
-
-# Initial weights and where they come from; trained weights and the record of the training.
-Start = tuple[list[np.ndarray], dict[str, str]]
-Trained = tuple[list[np.ndarray], dict[str, object]]
 
 
 def train_block(plan: Plan, block: Block) -> None:
@@ -50,7 +30,7 @@ def train_block(plan: Plan, block: Block) -> None:
     What a killed job has trained is kept in checkpoints and not trained again.
     """
     with interrupt.noted() as interruption:
-        job = _Job(plan, block, interruption)
+        job = BlockJob(plan, block, interruption)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
         held_out = job.held_out(parameters)
@@ -82,216 +62,11 @@ def train_block(plan: Plan, block: Block) -> None:
         job.write_history([record for _, record in trained], plan.history(block))
 
 
-def pretrain(plan: Plan, model: int) -> None:
-    """Train a classifier of the pre-training pair at detector level and write it."""
-    with interrupt.noted() as interruption:
-        job = _Pretraining(plan, interruption)
-        ((weights, record),) = job.train([plan.pretraining_networks[model]])
-        if job.writes:
-            with replace_folder(plan.pretrained(model)) as folder:
-                job.save(weights, folder / "network.weights.h5")
-                job.write_history([record], folder / "history.json")
-
-
-class Networks(ABC):
-    """One architecture, its trainer, and where networks start."""
-
-    def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
-        """Build the network for `features` and its trainer, which heeds the interruption."""
-        execution, self.plan = plan.config.execution, plan
-        self.ranks = distributed.start(execution.ranks, plan.root)
-        runtime.configure(execution.threads, self.ranks.local)
-        from omniflow.models import registry
-        from omniflow.training.engines import engine
-        from omniflow.training.trainer import Trainer
-
-        self.registry = registry
-        self.model = registry.build(
-            plan.config.classifier,
-            features.particles.shape[1],
-            features.event.shape[1],
-            execution.precision,
-            LOSSES[plan.config.training.loss].neutral,
-        )
-        self.trainer = Trainer(
-            self.model,
-            plan.config.training,
-            engine(plan.config, self.model, features),
-            self.ranks,
-            interruption,
-            60 * execution.checkpoint,
-        )
-
-    @property
-    def writes(self) -> bool:
-        """Whether this process is the one that writes."""
-        return self.ranks.rank == 0
-
-    @property
-    def transfer(self) -> Transfer:
-        """How backbone and head are trained."""
-        return PLAIN
-
-    @abstractmethod
-    def sources(self, network: Network) -> tuple[Source, ...]:
-        """Return the strata of the training."""
-
-    def start(self, network: Network, attempt: int = 0) -> Start:
-        """Return newly drawn weights and a record of where they come from."""
-        seed = self.plan.seed("initial", network, attempt)
-        return self.registry.initial_weights(self.model, seed), {"policy": "scratch"}
-
-    def finished(self, network: Network) -> Trained | None:
-        """Return the network and its record if it is there already."""
-        return None
-
-    def train(self, networks: Sequence[Network]) -> list[Trained]:
-        """Return the trained weights of each network and the record of its training.
-
-        Raises:
-            TrainingError: a network failed more often than `training.restarts` allows.
-        """
-        found = {network: self.finished(network) for network in networks}
-        failures: dict[Network, list[str]] = {network: [] for network in networks}
-        while waiting := [network for network in networks if found[network] is None]:
-            attempts = {network: len(failures[network]) for network in waiting}
-            starts = {network: self.start(network, n) for network, n in attempts.items()}
-            outcomes = self.trainer.fit([self.task(n, starts[n], attempts[n]) for n in waiting])
-            for network, outcome in zip(waiting, outcomes, strict=True):
-                if not isinstance(outcome, TrainingError):
-                    weights = self.registry.unflatten(self.model, outcome.parameters)
-                    record = self.record(network, starts[network], outcome, failures[network])
-                    found[network] = weights, record
-                    continue
-                failures[network].append(str(outcome))
-                print(f"Attempt {attempts[network] + 1} failed: {outcome}", file=sys.stderr)
-                if len(failures[network]) > self.plan.config.training.restarts:
-                    raise TrainingError(
-                        f"{outcome} (Attempt {len(failures[network])}, and training.restarts "
-                        "allows no more. Raise it, or delete the study's folder `checkpoints` to "
-                        "try the same again.)"
-                    )
-        return [found[network] for network in networks]
-
-    def task(self, network: Network, start: Start, attempt: int) -> Task:
-        """Return what the trainer has to do."""
-        from omniflow.training.progress import Seeds, Task
-
-        restart = self.plan.config.unfolding.restart
-        return Task(
-            network.name,
-            self.sources(network),
-            self.registry.flatten(start[0]),
-            Seeds(
-                seeds.integer(self.plan.seed("split", network)),
-                self.plan.seed("order", network, attempt),
-                self._resample(network),
-            ),
-            restart.rate_factor if network.iteration > 1 else 1.0,
-            Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
-            self.transfer,
-            self._dropout("dropout", network, attempt),
-        )
-
-    def _dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
-        rate = self.plan.config.classifier.dropout
-        if rate == 0:
-            return None
-        from omniflow.training.dropout import Dropout, units
-
-        seed = seeds.integer(self.plan.seed(purpose, network, attempt))
-        return Dropout(units(self.model), rate, seed)
-
-    def _resample(self, network: Network) -> int | None:
-        chain = self.plan.chains.get(network.chain)
-        if chain is None or chain.diversity != "bootstrap":
-            return None
-        return seeds.integer(self.plan.seed("resample", network))
-
-    def record(
-        self, network: Network, start: Start, fit: Fit, failures: list[str]
-    ) -> dict[str, object]:
-        """Return what the history tells of a network."""
-        initial, origin = start
-        return {
-            "network": vars(network),
-            # Of the first attempt: what led to the others follows from it.
-            "fingerprint": self.fingerprint(
-                network, self.start(network)[0] if failures else initial
-            ),
-            "start": {**origin, "digest": digest(initial)},
-            "attempt": len(failures),
-            "failures": failures,
-            "best_epoch": fit.best_epoch,
-            "parameters": self.model.count_params(),
-            "engine": self.trainer.engine.name,
-            "ranks": self.ranks.size,
-            "summary": fit.summary,
-            "digest": digest([fit.parameters]),
-            "epochs": fit.history,
-        }
-
-    def write_history(self, records: list[dict], path: Path) -> None:
-        """Write the records of a job, and remove the checkpoints that led to them."""
-        write_json({"networks": records, "job": _job_record()}, path)
-        checkpoint.remove(
-            self.plan.checkpoint(Network(**record["network"]), attempt)
-            for record in records
-            for attempt in range(record["attempt"] + 1)
-        )
-
-    def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
-        """Return a hash of all that determines a training: settings, events, weights, start."""
-        roles = self.plan.roles
-        if network.step == 0:
-            roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
-        roles = [self.plan.variants.role(role, network.variant) for role in roles]
-        parts = [
-            omniflow.__version__,
-            self.plan.fingerprints.training((network,)),
-            self.trainer.engine.name,
-            *(store.checksum(self.plan.store(role)) for role in roles),
-            digest(initial),
-            digest(self.event_weights(network)),
-        ]
-        return digest([np.frombuffer(" ".join(parts).encode(), np.uint8)])
-
-    def event_weights(self, network: Network) -> list[np.ndarray]:
-        """Return the weights of earlier steps that the training starts from."""
-        return []
-
-    def save(self, weights: list[np.ndarray], path: Path) -> None:
-        """Write a network in Keras' format, with its signature."""
-        self.model.set_weights(weights)
-        self.model.save_weights(path)
-        self.signature.write(path)
-
-    @cached_property
-    def signature(self) -> Signature:
-        """What networks of this study read and mean."""
-        scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
-        return Signature(self.plan.config.classifier, self.plan.config.training.loss, scaling)
-
-    def load(self, path: Path) -> list[np.ndarray]:
-        """Return the weights that `save` wrote.
-
-        Raises:
-            InputError: missing, or of another architecture.
-        """
-        try:
-            self.model.load_weights(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: does not hold a network of the configured architecture ({error}). "
-                "Delete the file and rerun, or use the classifier it was trained with."
-            ) from error
-        return self.model.get_weights()
-
-
-class _Job(Networks):
+class BlockJob(Networks):
     """The inputs of a block."""
 
     def __init__(self, plan: Plan, block: Block, interruption: Interrupt | None = None) -> None:
+        """Open the events, features and weights of earlier steps that the block reads."""
         self.block = block
         variant = block.group.variant
         self.simulation = inputs.events(plan, "simulation", variant)
@@ -308,7 +83,7 @@ class _Job(Networks):
         paths = [plan.previous_weights(block.group, block.iteration, s) for s in (1, block.step)]
         self.push = _lanes(paths[0])
         self.reached = None if block.step == 1 else _lanes(paths[1])
-        detector, unfolded = self.simulation.pass_detector, _unfolded(plan, self.simulation)
+        detector, unfolded = self.simulation.pass_detector, inputs.unfolded(plan, self.simulation)
         matched = detector & unfolded
         self.trained_on, self.wanted = {
             1: (detector, detector),
@@ -374,7 +149,7 @@ class _Job(Networks):
         if chain.diversity != "dropout":
             return parameters
         return [
-            trained * self._dropout("thinned", network).mask(draw)
+            trained * self.dropout("thinned", network).mask(draw)
             for network, trained in zip(self.block.networks, parameters, strict=True)
             for draw in range(chain.members)
         ]
@@ -458,52 +233,5 @@ class _Job(Networks):
         return loaded, origin
 
 
-class _Pretraining(Networks):
-    """The inputs of pre-training."""
-
-    def __init__(self, plan: Plan, interruption: Interrupt | None) -> None:
-        self._sources = tuple(
-            _pretraining_source(plan, role, level, name)
-            for name, (role, level) in zip(_CLASSES, plan.pretraining_classes, strict=True)
-        )
-        super().__init__(plan, self._sources[0].features, interruption)
-
-    def sources(self, network: Network) -> tuple[Source, ...]:
-        """Return the strata of the training."""
-        return self._sources
-
-
-_CLASSES = ("numerator", "denominator")
-
-
-def _pretraining_source(plan: Plan, role: str, level: str, name: str) -> Source:
-    """Return the events of one class."""
-    events = store.open_store(plan.store(role))
-    features = open_features(plan.features(role, level))
-    select = events.pass_detector
-    if role == "pretraining-simulation":
-        select = select & _unfolded(plan, events)  # the same events at both levels
-    weights = {known: (events.weight,) if known == name else () for known in _CLASSES}
-    return Source(features, events.event_id, select, **weights)
-
-
-def digest(arrays: list[np.ndarray]) -> str:
-    """Return a hash of arrays, to compare networks in histories."""
-    result = hashlib.sha256()
-    for array in arrays:
-        result.update(np.ascontiguousarray(array).tobytes())
-    return result.hexdigest()[:16]
-
-
-def _unfolded(plan: Plan, simulation: Events) -> np.ndarray:
-    if plan.config.unfolding.particle_level == "pass_gen":
-        return simulation.pass_particle
-    return np.broadcast_to(np.True_, len(simulation))
-
-
 def _lanes(path: Path | None) -> np.ndarray | None:
     return None if path is None else memory_map(path, "ratio", (None, None), "f")
-
-
-def _job_record() -> dict[str, object]:
-    return {"seconds": time.time() - _STARTED, "device": runtime.device()}

@@ -71,7 +71,7 @@ def tasks(found: list[Job]) -> list[Task]:
 def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
     for role, sample in plan.samples.items():
         per_event = GENERATE if sample.source == "pythia" else CONVERT
-        files = tuple(Path(file) for file in plan.input_files(role))
+        files = tuple(Path(file) for file in plan.inputs.files(role))
         yield Job("event_store", files, (plan.store(role),), per_event * events[role])
     scaled = CONVERT * events["simulation"]
     yield Job("scaling", (plan.store("simulation"),), (plan.scaling,), scaled)
@@ -85,18 +85,18 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
 
 def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
     for network in plan.pretraining_networks:
-        inputs = tuple(plan.pretraining_inputs)
+        inputs = tuple(plan.inputs.pretraining)
         yield Job("pretrain", inputs, (plan.pretrained(network.lane),), seconds[0])
     for group, iteration, step in plan.stages():
         blocks = plan.blocks(group, iteration, step)
         for block in blocks:
             made = (plan.logits(block), plan.history(block), plan.networks_folder(block))
             work = len(block.networks) * seconds[step]
-            yield Job("train", tuple(plan.block_inputs(block)), made, work)
+            yield Job("train", tuple(plan.inputs.block(block)), made, work)
         networks = sum(len(block.networks) for block in blocks)
         yield Job(
             "aggregate",
-            tuple(plan.aggregate_inputs(group, iteration, step)),
+            tuple(plan.inputs.weights(group, iteration, step)),
             (plan.weights(group, iteration, step),),
             AGGREGATE * networks * events["simulation"],
         )
@@ -109,17 +109,17 @@ def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> I
         results = passes * len(plan.iterations) * len(plan.combinations(method))
         work = HISTOGRAM * results * events["simulation"]
         unfolded = plan.path("unfolded", method=method)
-        yield Job("combine", tuple(plan.combine_inputs(method)), (unfolded,), work)
-        inputs = tuple(plan.histogram_inputs(method))
+        yield Job("combine", tuple(plan.inputs.combine(method)), (unfolded,), work)
+        inputs = tuple(plan.inputs.histograms(method))
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     for subject in plan.second_subjects:
-        inputs = tuple(plan.second_inputs(subject))
+        inputs = tuple(plan.inputs.second(subject))
         yield Job("second_classifier", inputs, (plan.second(subject),), second)
     work = CONVERT * events["simulation"]
-    yield Job("tables", tuple(plan.table_inputs()), tuple(plan.tables), work)
+    yield Job("tables", tuple(plan.inputs.tables()), tuple(plan.tables), work)
     tables = (*plan.tables, *plan.uncertainty_tables)
     if plan.uncertainty_tables:
-        inputs = tuple(plan.uncertainty_inputs())
+        inputs = tuple(plan.inputs.uncertainties())
         yield Job("uncertainties", inputs, tuple(plan.uncertainty_tables), work)
     report = plan.table("report.html")
     yield Job("report", tables, (report,), 0.0)

@@ -25,10 +25,10 @@ from omniflow.unfolding.coordinates import (
     Chain,
     Group,
     Network,
-    level,
     parted,
 )
 from omniflow.unfolding.fingerprints import Fingerprints
+from omniflow.unfolding.inputs import Inputs
 from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
@@ -48,6 +48,7 @@ class Plan(Paths):
         self.config = config
         self.variants = Variants(config)
         self.fingerprints = Fingerprints(self)
+        self.inputs = Inputs(self)
         super().__init__(Path(config.study.output) / config.study.name)
 
     # -- samples ---------------------------------------------------------------------------
@@ -107,10 +108,6 @@ class Plan(Paths):
     def needs_pretraining(self) -> bool:
         """Whether any method starts from a pre-trained network."""
         return any(method.start != "scratch" for method in self.config.methods.values())
-
-    def input_files(self, role: str) -> list[str]:
-        """Return the files that the sample of this role is read from."""
-        return list(getattr(self.samples[role], "files", ()))
 
     @property
     def evaluated(self) -> list[str]:
@@ -354,51 +351,11 @@ class Plan(Paths):
         """Event weights nu after an iteration."""
         return self.weights(group, iteration, self.steps[-1])
 
-    def _weights_before(self, group: Group, iteration: int, *steps: int) -> list[Path]:
-        """Return the event weights that steps of an iteration start from."""
-        found = [self.previous_weights(group, iteration, step) for step in steps]
-        return list(dict.fromkeys(path for path in found if path is not None))
-
     def previous_block(self, block: Block) -> Block | None:
         """Return the block that a warm restart continues; None where networks start afresh."""
         if block.iteration == 1 or self.config.unfolding.restart.network == "cold":
             return None
         return self.blocks(block.group, block.iteration - 1, block.step)[block.index]
-
-    def block_inputs(self, block: Block) -> list[Path]:
-        """Return the files that a training job waits for.
-
-        Event stores are read too, but features are made from them: naming both would make the plan
-        of a large study a third larger.
-        """
-        variant = block.group.variant
-        roles = self.roles if block.step == 1 else ["simulation"]
-        samples = [self.variants.role(role, variant) for role in roles]
-        files = [self.features(sample, level(block.step)) for sample in samples]
-        files += self.variants.weight_files(variant)
-        files += self._weights_before(block.group, block.iteration, block.step, 1)
-        previous = self.previous_block(block)
-        if previous is not None:
-            files.append(self.networks_folder(previous))
-        elif self.chains[block.group.chain].start != "scratch":
-            models = sorted({self.pretrained_model(network) for network in block.networks})
-            given = self.config.samples.pretraining.weights
-            files += [self.pretrained_weights(m) if given else self.pretrained(m) for m in models]
-        return files
-
-    @property
-    def pretraining_inputs(self) -> list[Path]:
-        """Files that pre-training waits for."""
-        classes = self.pretraining_classes
-        stores = dict.fromkeys(self.store(role) for role, _ in classes)
-        return [*stores, *(self.features(role, level) for role, level in classes)]
-
-    def aggregate_inputs(self, group: Group, iteration: int, step: int) -> list[Path]:
-        """Return what the weights of a group of lanes after a step are made from."""
-        logits = [self.logits(block) for block in self.blocks(group, iteration, step)]
-        # Step 1b learns omega, the quotient of the weights after and before step 1.
-        steps = (step, 1) if step == MISSES else (step,)
-        return [*logits, *self._weights_before(group, iteration, *steps)]
 
     # -- results ---------------------------------------------------------------------------
 
@@ -408,56 +365,6 @@ class Plan(Paths):
         lanes = range(self.variants.method(method).lanes)
         groups = [self.group_of(chain, pass_, lane, variant) for lane in lanes]
         return list(dict.fromkeys(groups))
-
-    def combine_inputs(self, method: str) -> list[Path]:
-        """Return the files that the combination of the lanes of a method or result needs."""
-        return self._stores(method) + [
-            self.final_weights(group, iteration)
-            for pass_ in self.passes_of(method)
-            for group in self.lane_groups(method, pass_)
-            for iteration in self.iterations
-        ]
-
-    def _stores(self, result: str) -> list[Path]:
-        """Return the event stores of a result, and what else its events' weights are made from."""
-        variant = parted(result)[0]
-        stores = [self.store(self.variants.role(role, variant)) for role in self.roles]
-        return [*stores, *self.variants.weight_files(variant)]
-
-    def subset_inputs(self, method: str, *passes: int) -> list[Path]:
-        """Return the lanes' final weights that subsets are combined from; of all passes if none."""
-        if not self.subsets(method):
-            return []
-        groups = [g for p in passes or self.passes for g in self.lane_groups(method, p)]
-        return [self.final_weights(group, self.iterations[-1]) for group in groups]
-
-    def histogram_inputs(self, result: str) -> list[Path]:
-        """Return the files that the histograms of a result are made from."""
-        observables = self.observables(self.variants.role("simulation", parted(result)[0]))
-        unfolded = self.path("unfolded", method=result)
-        return [*self._stores(result), observables, unfolded, *self.subset_inputs(result)]
-
-    def table_inputs(self) -> list[Path]:
-        """Return the files that the tables wait for; weights of all steps come with the results."""
-        return [
-            *(self.store(role) for role in self.samples),
-            *(self.observables(role) for role in self.roles),
-            *(self.pretrained(network.lane) for network in self.pretraining_networks),
-            *(self.history(block) for block in self.all_blocks()),
-            *(self.path("unfolded", method=method) for method in self.config.methods),
-            *(self.histograms(method) for method in self.config.methods),
-            *(self.second(subject) for subject in self.second_subjects),
-        ]
-
-    def uncertainty_inputs(self) -> list[Path]:
-        """Return the files that covariances, tests and pulls wait for."""
-        results, methods = self.variants.results, self.variants.methods
-        return [
-            *(self.store(role) for role in self.evaluated),
-            *(self.observables(role) for role in self.evaluated),
-            *(path for name in self.variants.names for path in self.variants.weight_files(name)),
-            *(self.histograms(result) for result in results if parted(result)[1] in methods),
-        ]
 
     @property
     def uncertainty_tables(self) -> list[Path]:
@@ -469,12 +376,6 @@ class Plan(Paths):
         """What second classifiers judge: every method, and the simulation before unfolding."""
         wanted = self.config.diagnostics.second_classifier
         return (PRIOR, *self.config.methods) if wanted else ()
-
-    def second_inputs(self, subject: str) -> list[Path]:
-        """Return the files that the second classifiers of a subject wait for."""
-        inputs = [self.features(role, "detector") for role in self.roles]
-        inputs.append(self.features("simulation", "particle"))
-        return inputs if subject == PRIOR else [*inputs, self.path("unfolded", method=subject)]
 
     @property
     def tables(self) -> list[Path]:

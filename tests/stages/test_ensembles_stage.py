@@ -9,7 +9,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.files import create_h5
-from omniflow.stages import evaluation, networks, samples, weights
+from omniflow.stages import ensembles, evaluation, samples, weights
 from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "data"
@@ -51,7 +51,7 @@ def test_ensembles_are_combined_from_the_final_weights(tmp_path, how):
         weights.combine(plan, method)
         evaluation.make_histograms(plan, method)
 
-    (found,) = networks.read_ensembles(plan)
+    (found,) = ensembles.read_ensembles(plan)
     assert (found.method, found.combine, found.members) == ("parallel", how, 1)
     assert len(found.subsets) == 2**LANES - 1
     inside = np.asarray(simulation.pass_particle)

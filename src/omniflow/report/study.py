@@ -1,0 +1,134 @@
+"""study.json: what the report shows beside numbers per bin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from omniflow.errors import InputError
+
+REFERENCE = "none"  # the method that others are compared with, where a study has it
+
+
+class _Record(BaseModel):
+    """Base of study.json's sections: unknown keys are left to later versions."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True)
+
+
+class SampleRecord(_Record):
+    """An input sample: role, origin and numbers of events."""
+
+    role: str
+    source: str
+    events: int | None
+    pass_detector: int | None
+    pass_particle: int | None
+    checksum: str
+
+
+class ObservableRecord(_Record):
+    """How an observable is called and drawn."""
+
+    name: str
+    label: str
+    latex: str
+    unit: str
+    kind: str
+    log_x: bool
+    log_y: bool
+
+
+class MethodRecord(_Record):
+    """A strategy: lanes x members, where networks start, its chain and its combinations.
+
+    Attributes:
+        models: pre-trained models that its networks start from.
+    """
+
+    name: str
+    lanes: int = Field(ge=1)
+    members: int = Field(ge=1)
+    networks: int | None = None  # trained per lane and step; None: one per member
+    aggregate: str | None
+    start: str
+    models: int = 0
+    freeze_epochs: str = "0"
+    backbone_rate_factor: float = 1.0
+    chain: str
+    networks_per_pass: int = Field(ge=1)
+    combine: tuple[str, ...] = Field(min_length=1)
+
+
+class StackRecord(_Record):
+    """Stacked members of one chain, iteration and step: means over passes and lanes."""
+
+    chain: str
+    iteration: int
+    step: str
+    effective: float
+    largest: float
+    loss_best: float
+    loss_mean: float
+    loss_stacked: float
+    events: float
+
+
+class Study(_Record):
+    """Content of study.json: everything in the report that is not a number per bin."""
+
+    name: str
+    created: str
+    versions: dict[str, str]
+    config_yaml: str
+    machinery_only: bool
+    region: str
+    particle_level: str
+    normalization: str
+    iterations: int = Field(ge=1)
+    steps: tuple[str, ...] = ("1", "2")
+    passes: int = Field(ge=1)
+    folds: int = Field(1, ge=1)
+    has_truth: bool
+    uninformed_loss: float
+    pretrainings: int = Field(1, description="Pre-trained models of the study itself.")
+    samples: tuple[SampleRecord, ...]
+    observables: tuple[ObservableRecord, ...] = Field(min_length=1)
+    methods: tuple[MethodRecord, ...] = Field(min_length=1)
+    uncertain: tuple[str, ...] = ()
+    stacking: tuple[StackRecord, ...] = ()
+    headline_combine: dict[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def reference(self) -> MethodRecord:
+        """Method that the others are compared with: `none`, else one network, else the first."""
+        by_name = {m.name: m for m in self.methods}
+        single = [m for m in self.methods if m.lanes * m.members == 1]
+        return by_name.get(REFERENCE) or (single or list(self.methods))[0]
+
+
+def read_study(path: Path) -> Study:
+    """Read study.json.
+
+    Raises:
+        InputError: it is missing, or a value is missing or wrong.
+    """
+    try:
+        study = Study.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
+        )
+        raise InputError(f"{path}: {faults}") from None
+    for method in study.methods:
+        headline = study.headline_combine.get(method.name)
+        if headline not in method.combine:
+            raise InputError(
+                f"{path}: headline_combine.{method.name} is {headline!r}, "
+                f"not one of its combinations {', '.join(method.combine)}"
+            )
+    return study
