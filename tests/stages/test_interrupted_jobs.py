@@ -11,7 +11,7 @@ import pytest
 
 from omniflow.errors import TrainingError
 from omniflow.files import open_h5
-from omniflow.stages import training
+from omniflow.stages import training, weights
 from omniflow.training.graph import Graph
 from omniflow.training.interrupt import Interrupted
 from omniflow.training.progress import Progress
@@ -52,7 +52,9 @@ def _forget(plan, block):
 
 
 def _checkpoints(plan):
-    return sorted(path.name for path in (plan.root / "checkpoints").rglob("*.h5"))
+    """Checkpoints of unfolding; those of pre-training are kept until there are tables."""
+    found = (plan.root / "checkpoints" / "scratch-1").rglob("*.h5")
+    return sorted(path.name for path in found)
 
 
 def _same_outputs(plan, original, block):
@@ -105,7 +107,18 @@ def test_a_killed_job_goes_on_with_what_it_had(warm, study, at_update):
     training.train_block(plan, block)
     assert len(done) == 2 * updates  # the other two alone
     _same_outputs(plan, warm, block)
-    assert not (plan.root / "checkpoints").exists()
+
+
+def test_outputs_that_snakemake_removes_are_made_again_without_training(warm, study, at_update):
+    plan, block = study
+    training.train_block(plan, block)
+    _forget(plan, block)
+    done = at_update(0, _die)
+    training.train_block(plan, block)
+    assert not done
+    _same_outputs(plan, warm, block)
+    weights.aggregate(plan, block.group, block.iteration, block.step)
+    assert not _checkpoints(plan)
 
 
 @pytest.mark.parametrize("number", [1, 7, 15])
@@ -170,7 +183,9 @@ def test_a_diverged_network_is_trained_anew(warm, study, diverging, capsys):
     assert ours[1]["start"]["digest"] != theirs[1]["start"]["digest"]  # other random numbers
     assert ours[1]["summary"]["train_events"] == theirs[1]["summary"]["train_events"]  # same split
     assert f"Attempt 1 failed: {network.name}" in capsys.readouterr().err
-    assert not (plan.root / "checkpoints").exists()
+    assert len(_checkpoints(plan)) == 4  # one of them of the attempt that failed
+    weights.aggregate(plan, block.group, block.iteration, block.step)
+    assert not _checkpoints(plan)
 
 
 def test_a_network_that_diverges_too_often_ends_the_job(study, diverging, at_update):

@@ -21,7 +21,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features, Scaling
 from omniflow.files import write_json
 from omniflow.models.signature import Signature
-from omniflow.training import checkpoint, distributed, runtime
+from omniflow.training import distributed, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from omniflow.training.progress import Fit, Task
 
 _STARTED = time.time()
+_CHUNK = 100_000  # rows of an array that are hashed at a time
 
 # Initial weights and where they come from; trained weights and the record of the training.
 Start = tuple[list[np.ndarray], dict[str, str]]
@@ -180,13 +181,8 @@ class Networks(ABC):
         }
 
     def write_history(self, records: list[dict], path: Path) -> None:
-        """Write the records of a job, and remove the checkpoints that led to them."""
+        """Write the records of a job."""
         write_json({"networks": records, "job": _job_record()}, path)
-        checkpoint.remove(
-            self.plan.checkpoint(Network(**record["network"]), attempt)
-            for record in records
-            for attempt in range(record["attempt"] + 1)
-        )
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
@@ -239,8 +235,9 @@ class Networks(ABC):
 def digest(arrays: list[np.ndarray]) -> str:
     """Return a hash of arrays, to compare networks in histories."""
     result = hashlib.sha256()
-    for array in arrays:
-        result.update(np.ascontiguousarray(array).tobytes())
+    for array in map(np.atleast_1d, arrays):
+        for start in range(0, len(array), _CHUNK):  # event weights stay in their files
+            result.update(array[start : start + _CHUNK].tobytes())
     return result.hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from omniflow.events import folds
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import stacking
+from omniflow.stages import checkpoints, stacking
 from omniflow.stages.inputs import events
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
@@ -33,7 +33,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     """Write the weights (lane, event) of a group of lanes after a step.
 
     Step 1 gives the pull weights nu * omega, completed for misses by step 1b, step 2 the push
-    weights nu, completed for fakes by step 2b; all as ratios to the base weight.
+    weights nu, completed for fakes by step 2b; all as ratios to the base weight. Checkpoints of the
+    networks are removed.
     """
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
@@ -73,6 +74,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
             file.attrs["stacking"] = json.dumps(stacks)
+    for block in blocks:
+        checkpoints.remove(plan, plan.history(block))
 
 
 def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:
