@@ -1,4 +1,5 @@
 import pytest
+from plans import make_plan
 
 from omniflow.config import validate
 from omniflow.config.samples import H1Sample
@@ -9,11 +10,14 @@ from omniflow.unfolding.estimate import (
     EVENT_FEATURES,
     PARTICLE_FEATURES,
     estimate,
+    histogrammed,
     missing_files,
     network_seconds,
     parameters,
     rates,
+    second_seconds,
 )
+from omniflow.unfolding.jobs import jobs
 from omniflow.unfolding.plan import Plan
 
 
@@ -97,3 +101,32 @@ def test_missing_files_are_named(tmp_path):
     files = [str(tmp_path / name) for name in ("there.h5", "absent.h5")]
     assert missing_files(H1Sample(source="h1", files=files)) == files[1:]
     assert missing_files(_plan(tmp_path).config.samples.data) == []
+
+
+def test_further_predictions_take_time():
+    stacked = make_plan({"step": {"members": 4, "aggregate": "stacking"}})
+    copies = make_plan(
+        {"step": {"members": 4, "diversity": "dropout"}}, classifier={"dropout": 0.1}
+    )
+    speed = rates(stacked, 100.0)
+    for plan, events in ((stacked, 200), (copies, 3 * 1000)):
+        (chain,) = plan.chains
+        plain, found = network_seconds(plan, speed), network_seconds(plan, speed, chain)
+        # Of 1000 events at 100 per second the held-out fifth once more, or three more logits each.
+        assert found[2] - plain[2] == pytest.approx(events / 100 / EVALUATION)
+        assert found[0] == plain[0]
+        trainings = [job for job in jobs(plan, speed) if job.rule == "train"]
+        second = len(plan.second_subjects) * second_seconds(plain)
+        work = sum(job.work for job in trainings)
+        assert work + second == pytest.approx(estimate(plan, 100.0).seconds)
+
+
+@pytest.mark.parametrize(("how", "more"), [("mean", 4), ("median", 15)])
+def test_smaller_ensembles_are_histogrammed_too(how, more):
+    plan = make_plan({"parallel": {"lanes": 4}, "none": {}}, combine=[how], passes=3)
+    # 3 passes of 3 iterations; of four lanes there are 15 subsets.
+    assert histogrammed(plan, "parallel") == 3 * (3 + more)
+    assert histogrammed(plan, "none") == 3 * 3
+    work = {job.outputs[0]: job.work for job in jobs(plan, rates(plan)) if job.outputs}
+    one, all_ = (work[plan.histograms(method)] for method in ("none", "parallel"))
+    assert all_ / one == pytest.approx((3 + more) / 3)
