@@ -1,9 +1,12 @@
+import h5py
 import pytest
 from plans import make_plan
 
 from omniflow.config import validate
 from omniflow.config.samples import H1Sample
 from omniflow.config.training import Classifier
+from omniflow.errors import ConfigError
+from omniflow.forecast import forecast
 from omniflow.models import registry
 from omniflow.unfolding.estimate import (
     EVALUATION,
@@ -15,6 +18,7 @@ from omniflow.unfolding.estimate import (
     network_seconds,
     parameters,
     rates,
+    refuse_toys_without_truth,
     second_seconds,
 )
 from omniflow.unfolding.jobs import jobs
@@ -130,3 +134,25 @@ def test_smaller_ensembles_are_histogrammed_too(how, more):
     work = {job.outputs[0]: job.work for job in jobs(plan, rates(plan)) if job.outputs}
     one, all_ = (work[plan.histograms(method)] for method in ("none", "parallel"))
     assert all_ / one == pytest.approx((3 + more) / 3)
+
+
+def _toys(files, **changes):
+    data = {"source": "h1", "files": [str(file) for file in files], "events": 10}
+    samples = {"data": data, "simulation": {"source": "pythia", "events": 1000, "seed": 1}}
+    return make_plan({"none": {}}, samples=samples, uncertainties={"toys": 2} | changes)
+
+
+def test_toys_of_data_without_truth_are_refused(tmp_path):
+    for name, levels in (("real.h5", ["reco"]), ("pseudo.h5", ["reco", "gen"])):
+        with h5py.File(tmp_path / name, "w") as file:
+            for level in levels:
+                file[f"{level}_event_features"] = [[0.0]]
+    real, pseudo, absent = (tmp_path / f"{name}.h5" for name in ("real", "pseudo", "absent"))
+    with pytest.raises(ConfigError, match=r"uncertainties\.toys: .*real\.h5 .*has no particle"):
+        refuse_toys_without_truth(_toys([real]))
+    with pytest.raises(ConfigError, match="pseudo-data"):
+        next(forecast(_toys([real]), None, None))
+    refuse_toys_without_truth(_toys([real], toys=0))
+    refuse_toys_without_truth(_toys([pseudo]))
+    refuse_toys_without_truth(_toys([absent]))
+    refuse_toys_without_truth(make_plan(uncertainties={"toys": 2}))

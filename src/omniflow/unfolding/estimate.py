@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.config.samples import Sample
+from omniflow.config.samples import H1Sample, Sample
 from omniflow.config.training import Classifier
+from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
 
@@ -205,6 +206,33 @@ def records(sample: Sample) -> int | None:
 def missing_files(sample: Sample) -> list[str]:
     """Return those files of a sample that are not there."""
     return [path for path in getattr(sample, "files", ()) if not Path(path).is_file()]
+
+
+def refuse_toys_without_truth(plan: Plan) -> None:
+    """Refuse toys of data without particle level before anything is trained.
+
+    Toys are further records of the data, compared with their own truth. Files that are not there
+    are not asked.
+
+    Raises:
+        ConfigError: toys are asked for and the data have no truth.
+    """
+    data = plan.config.samples.data
+    if not plan.config.uncertainties.toys or not isinstance(data, H1Sample) or missing_files(data):
+        return
+    import h5py
+
+    try:
+        with h5py.File(data.files[0], "r", locking=False) as file:
+            truth = any(name.startswith("gen_") for name in file)
+    except OSError:
+        return  # the job that reads the sample says what is wrong with it
+    if not truth:
+        raise ConfigError(
+            f"uncertainties.toys: {data.files[0]} of samples.data has no particle level that toys "
+            "could be compared with. Leave toys out, and measure pulls and coverage in a study "
+            "whose data are pseudo-data"
+        )
 
 
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
