@@ -9,6 +9,7 @@ from snakemake.utils import min_version
 from omniflow import config as settings
 from omniflow.errors import ConfigError, OmniflowError
 from omniflow.files import write_text
+from omniflow.unfolding.estimate import refuse_toys_without_truth
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
 
@@ -27,6 +28,7 @@ try:
     for path in workflow.configfiles:
         settings.read(path)
     PLAN = Plan(settings.validate(config))
+    refuse_toys_without_truth(PLAN)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -32,7 +32,7 @@ def folder(tmp_path):
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     (folder / "study.json").write_text(json.dumps(study | {"uncertain": ["none"]}))
     _covariance().to_csv(folder / "covariance.csv", index=False)
-    chi2 = {"bins": 15, "covariance_freedom": 40.0, "blocks": "data training"}
+    chi2 = {"bins": 15, "covariance_freedom": 40.0, "blocks": "data training", "parallel": "jes"}
     pd.DataFrame(
         [
             KEYS | chi2 | {"prediction": "truth", "chi2": 12.3, "p_value": 0.66, "left_out": "x"},
@@ -55,13 +55,14 @@ def test_section_of_a_study_with_uncertainties(folder):
     section = text[text.index('id="uncertainties"') :]
     cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", section)]
     for row in (
-        ["Q²", "none", "truth", "12.3 / 15", "0.66", "x"],
-        ["Q²", "none", "simulation", "80.0 / 15", "–", "–"],
+        ["Q²", "none", "truth", "12.3 / 15", "0.66", "x", "jes"],
+        ["Q²", "none", "simulation", "80.0 / 15", "–", "–", "jes"],
         ["Q²", "none", "8 toys"],
     ):
         places = [i for i in range(len(cells)) if cells[i : i + len(row)] == row]
         assert len(places) == 1, row
     assert "contain the tested difference" in section
+    assert "points along the tested difference" in section
 
 
 def test_without_uncertainties_there_is_no_section(tmp_path):
@@ -89,3 +90,13 @@ def test_a_missing_column_is_named(folder, name):
     table.to_csv(folder / f"{name}.csv", index=False)
     with pytest.raises(InputError, match=rf"{name}\.csv: column {column} is missing"):
         ReportTables.read(folder)
+
+
+def test_tests_are_shown_without_a_covariance(folder):
+    """One pass without replicas has tests against predictions alone."""
+    table = pd.read_csv(folder / "covariance.csv")
+    table[:0].to_csv(folder / "covariance.csv", index=False)
+    found = panel(ReportTables.read(folder))
+    assert len(found.tests[1]) == 2
+    assert found.parallel
+    assert all(not drawn for _, drawn in found.figures)

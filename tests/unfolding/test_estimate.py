@@ -1,19 +1,27 @@
+import h5py
 import pytest
+from plans import make_plan
 
 from omniflow.config import validate
 from omniflow.config.samples import H1Sample
 from omniflow.config.training import Classifier
+from omniflow.errors import ConfigError
+from omniflow.forecast import forecast
 from omniflow.models import registry
 from omniflow.unfolding.estimate import (
     EVALUATION,
     EVENT_FEATURES,
     PARTICLE_FEATURES,
     estimate,
+    histogrammed,
     missing_files,
     network_seconds,
     parameters,
     rates,
+    refuse_toys_without_truth,
+    second_seconds,
 )
+from omniflow.unfolding.jobs import jobs
 from omniflow.unfolding.plan import Plan
 
 
@@ -97,3 +105,54 @@ def test_missing_files_are_named(tmp_path):
     files = [str(tmp_path / name) for name in ("there.h5", "absent.h5")]
     assert missing_files(H1Sample(source="h1", files=files)) == files[1:]
     assert missing_files(_plan(tmp_path).config.samples.data) == []
+
+
+def test_further_predictions_take_time():
+    stacked = make_plan({"step": {"members": 4, "aggregate": "stacking"}})
+    copies = make_plan(
+        {"step": {"members": 4, "diversity": "dropout"}}, classifier={"dropout": 0.1}
+    )
+    speed = rates(stacked, 100.0)
+    for plan, events in ((stacked, 200), (copies, 3 * 1000)):
+        (chain,) = plan.chains
+        plain, found = network_seconds(plan, speed), network_seconds(plan, speed, chain)
+        # Of 1000 events at 100 per second the held-out fifth once more, or three more logits each.
+        assert found[2] - plain[2] == pytest.approx(events / 100 / EVALUATION)
+        assert found[0] == plain[0]
+        trainings = [job for job in jobs(plan, speed) if job.rule == "train"]
+        second = len(plan.second_subjects) * second_seconds(plain)
+        work = sum(job.work for job in trainings)
+        assert work + second == pytest.approx(estimate(plan, 100.0).seconds)
+
+
+@pytest.mark.parametrize(("how", "more"), [("mean", 4), ("median", 15)])
+def test_smaller_ensembles_are_histogrammed_too(how, more):
+    plan = make_plan({"parallel": {"lanes": 4}, "none": {}}, combine=[how], passes=3)
+    # 3 passes of 3 iterations; of four lanes there are 15 subsets.
+    assert histogrammed(plan, "parallel") == 3 * (3 + more)
+    assert histogrammed(plan, "none") == 3 * 3
+    work = {job.outputs[0]: job.work for job in jobs(plan, rates(plan)) if job.outputs}
+    one, all_ = (work[plan.histograms(method)] for method in ("none", "parallel"))
+    assert all_ / one == pytest.approx((3 + more) / 3)
+
+
+def _toys(files, **changes):
+    data = {"source": "h1", "files": [str(file) for file in files], "events": 10}
+    samples = {"data": data, "simulation": {"source": "pythia", "events": 1000, "seed": 1}}
+    return make_plan({"none": {}}, samples=samples, uncertainties={"toys": 2} | changes)
+
+
+def test_toys_of_data_without_truth_are_refused(tmp_path):
+    for name, levels in (("real.h5", ["reco"]), ("pseudo.h5", ["reco", "gen"])):
+        with h5py.File(tmp_path / name, "w") as file:
+            for level in levels:
+                file[f"{level}_event_features"] = [[0.0]]
+    real, pseudo, absent = (tmp_path / f"{name}.h5" for name in ("real", "pseudo", "absent"))
+    with pytest.raises(ConfigError, match=r"uncertainties\.toys: .*real\.h5 .*has no particle"):
+        refuse_toys_without_truth(_toys([real]))
+    with pytest.raises(ConfigError, match="pseudo-data"):
+        next(forecast(_toys([real]), None, None))
+    refuse_toys_without_truth(_toys([real], toys=0))
+    refuse_toys_without_truth(_toys([pseudo]))
+    refuse_toys_without_truth(_toys([absent]))
+    refuse_toys_without_truth(make_plan(uncertainties={"toys": 2}))

@@ -1,6 +1,7 @@
 import pytest
-from plans import PYTHIA, make_plan
+from plans import PYTHIA, all_networks, make_plan
 
+from omniflow.config import validate
 from omniflow.errors import ConfigError
 from omniflow.unfolding.estimate import estimate, rates, trained_events
 from omniflow.unfolding.jobs import jobs
@@ -15,14 +16,14 @@ VARIATIONS = {
 }
 
 
-def _plan(methods=METHODS, variations=None, **changes):
+def _plan(methods=METHODS, variations=None, wanted=None, **changes):
     photo = {"sample": PYTHIA | {"seed": 95, "events": 500}, "factor": 0.3, "uncertainty": 0.2}
     beam = {"sample": PYTHIA | {"seed": 96}}
     backgrounds = {"photo": photo | changes, "beam": beam}
     return make_plan(
         methods,
         samples=SAMPLES | {"backgrounds": backgrounds},
-        uncertainties={"variations": variations or {}},
+        uncertainties={"variations": variations or {}} | (wanted or {}),
     )
 
 
@@ -40,6 +41,56 @@ def test_factors_move_with_their_uncertainty():
     assert found == pytest.approx([0.24, 0.3, 0.36])
     assert plan.background_factor("background-beam", "photo_up") == 1.0
     assert plan.variants.blocks() == {"photo": ("photo_up", "photo_down")}
+
+
+@pytest.mark.parametrize("wanted", [{"data_replicas": 2}, {"simulation_replicas": 2}, {"toys": 1}])
+def test_uncertain_backgrounds_vary_by_themselves(wanted):
+    plan, none = _plan(wanted=wanted), _plan()
+    assert set(plan.variants.names) - set(none.variants.names) >= set(VARIATIONS)
+    assert plan.variants.blocks() == {"photo": ("photo_up", "photo_down")}
+    variants = ("photo_down", "nominal", "photo_up")
+    found = [plan.background_factor("background-photo", variant) for variant in variants]
+    assert found == pytest.approx([0.24, 0.3, 0.36])
+    written = _plan(wanted=wanted, variations=VARIATIONS)
+    assert all_networks(plan) == all_networks(written)
+    for network in all_networks(plan):
+        one, other = (p.fingerprints.training((network,)) for p in (plan, written))
+        assert one == other
+    # The study that jobs read from the resolved configuration is the same.
+    again = validate(plan.config.model_dump(mode="json"))
+    assert again.variations == plan.config.variations
+    assert not any("photo" in note for note in plan.notes)
+
+
+def test_backgrounds_that_the_user_varies_are_left_to_him():
+    both = {"sum": {"backgrounds": {"photo": 0.5}}}
+    plan = _plan(variations=both, wanted={"data_replicas": 2})
+    assert plan.variants.blocks() == {"sum": ("sum",)}
+    assert plan.background_factor("background-photo", "sum") == pytest.approx(0.33)
+
+
+def test_without_variants_a_note_says_what_is_missing():
+    plan = _plan()
+    assert plan.variants.names == ["nominal"]
+    (note,) = (n for n in plan.notes if "background" in n)
+    assert "samples.backgrounds.photo.uncertainty" in note
+    assert "not the unfolded result" in note
+    assert not any("background" in n for n in _plan(uncertainty=0).notes)
+
+
+@pytest.mark.parametrize("name", ["photo", "photo_up", "photo_down"])
+def test_names_of_their_variations_must_be_free(name):
+    other = {name: {"simulation": PYTHIA | {"seed": 97}}}
+    with pytest.raises(ConfigError, match=f"backgrounds.photo: gets the variations .*'{name}'"):
+        _plan(variations=other)
+
+
+def test_a_background_cannot_make_the_block_of_something_else():
+    backgrounds = {"training": {"sample": PYTHIA | {"seed": 95}, "uncertainty": 0.1}}
+    samples = SAMPLES | {"backgrounds": backgrounds}
+    assert make_plan(METHODS, samples=samples).backgrounds
+    with pytest.raises(ConfigError, match="the block 'training'"):
+        make_plan(METHODS, samples=samples, uncertainties={"toys": 1})
 
 
 @pytest.mark.parametrize("key", ["unknown", "beam"])

@@ -85,8 +85,9 @@ def test_warm_restarts_continue_the_same_folds(per_job):
         assert own == before
 
 
-def test_times_are_those_of_all_folds():
-    plan, whole = _plan(), _plan(1)
+@pytest.mark.parametrize("wanted", [{}, {"data_replicas": 2}])
+def test_times_are_those_of_all_folds(wanted):
+    plan, whole = _plan(uncertainties=wanted), _plan(1, uncertainties=wanted)
     events = dict.fromkeys(plan.samples, 1000)
     whole_events = trained_events(whole, events)
     expected = {s: n * (2 / 3 if s in (1, 2, 3, 4) else 1) for s, n in whole_events.items()}
@@ -99,6 +100,8 @@ def test_times_are_those_of_all_folds():
     assert seconds[0] == pytest.approx(network_seconds(whole, speed)[0])
     size = estimate(plan, 100.0)
     assert size.networks == len(all_networks(plan)) + 1
+    # 4 lanes, 3 iterations of 2 steps, 1 pass of 2 replicas.
+    assert size.variants == (K * 4 * 3 * 2 * 2 if wanted else 0)
     trainings = [job for job in jobs(plan, speed) if job.rule in ("train", "pretrain")]
     assert len(trainings) == size.jobs
     assert sum(job.work for job in trainings) == pytest.approx(size.seconds)

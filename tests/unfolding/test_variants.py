@@ -216,6 +216,14 @@ def test_samples_of_one_kind_have_one_origin():
         ({"methods": ["other"]}, "there is no method 'other'"),
         ({"passes": 3}, "more than study.passes"),
         ({"variations": {"data-3": {"simulation_weights": WEIGHTS}}}, "is the name of something"),
+        (
+            {
+                "variations": {
+                    name: {"simulation_weights": WEIGHTS} for name in ("data_up", "data_down")
+                }
+            },
+            "'data_up' is the name of something",
+        ),
         ({"variations": {"x": {}}}, "give simulation"),
         ({"variations": {"x": {"simulation": PYTHIA}}}, "the same events"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import Annotated, Literal
 
@@ -109,8 +110,8 @@ class Background(Section):
         ge=0,
         le=1,
         description="Relative uncertainty of that factor. It enters the errors of the data at "
-        "detector level and, through its covariance, those of the binned reference; the unfolded "
-        "result needs a variation (`uncertainties.variations.<name>.backgrounds`).",
+        "detector level and, through its covariance, those of the binned reference, and, with "
+        "`uncertainties`, the covariance of the result: variations `<name>_up` and `<name>_down`.",
     )
 
 
@@ -132,8 +133,10 @@ def share_events(a: PythiaSample | H1Sample, b: PythiaSample | H1Sample) -> bool
     if isinstance(a, PythiaSample) and isinstance(b, PythiaSample):
         return a.model_dump(exclude={"events"}) == b.model_dump(exclude={"events"})
     if isinstance(a, H1Sample) and isinstance(b, H1Sample):
-        if a.files == b.files:  # records are counted over the files in order
+        # Links and other spellings of a path lead to the same file.
+        files = [[os.path.realpath(name) for name in sample.files] for sample in (a, b)]
+        if files[0] == files[1]:  # records are counted over the files in order
             ends = [s.skip + s.events if s.events else math.inf for s in (a, b)]
             return a.skip < ends[1] and b.skip < ends[0]
-        return bool(set(a.files) & set(b.files))
+        return bool(set(files[0]) & set(files[1]))
     return False

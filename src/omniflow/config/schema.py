@@ -12,7 +12,7 @@ from omniflow.config.observables import Observables
 from omniflow.config.samples import Samples, share_events
 from omniflow.config.section import Combination, Name, Positive, Section
 from omniflow.config.training import Classifier, Training
-from omniflow.config.uncertainties import Uncertainties
+from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
 from omniflow.config.unfolding import Method, Unfolding
 
 
@@ -162,6 +162,56 @@ class Config(Section):
                 raise ValueError(
                     f"uncertainties.variations.{name}: data and simulation hold the same events"
                 )
+        return self
+
+    @property
+    def variations(self) -> dict[str, Variation]:
+        """Systematic variations: those written down, then both sides of uncertain backgrounds.
+
+        A background that a variation names has what the user wrote and nothing more.
+        """
+        found = dict(self.uncertainties.variations)
+        for key in self._varied_backgrounds():
+            for side, shift in zip(SIDES, (1.0, -1.0), strict=True):
+                found[key + side] = Variation(backgrounds={key: shift})
+        return found
+
+    def _varied_backgrounds(self) -> list[str]:
+        """Return the backgrounds whose variations nobody wrote down."""
+        settings = self.uncertainties
+        named = {key for v in settings.variations.values() for key in v.backgrounds}
+        uncertain = (k for k, b in self.samples.backgrounds.items() if b.uncertainty > 0)
+        return [key for key in uncertain if key not in named] if settings.varies else []
+
+    @model_validator(mode="after")
+    def _variations_of_backgrounds_have_names(self) -> Config:
+        for key in self._varied_backgrounds():
+            taken = {key, *(key + side for side in SIDES)} & set(self.uncertainties.variations)
+            if taken or RESERVED.fullmatch(key):
+                name = min(taken, default=key)
+                raise ValueError(
+                    f"samples.backgrounds.{key}: gets the variations {key}_up and {key}_down, the "
+                    f"block {key!r}, but {name!r} is the name of something else; rename one of "
+                    "the two, or write variations of the background under "
+                    "uncertainties.variations"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _predictions_are_something_else(self) -> Config:
+        for name, sample in self.uncertainties.predictions.items():
+            where = f"uncertainties.predictions.{name}"
+            if name in self.variations:
+                raise ValueError(
+                    f"{where}: there is a variation of this name, whose simulation is a prediction "
+                    "already; choose another name, or leave it out"
+                )
+            for role in ("data", "simulation"):
+                if share_events(sample, getattr(self.samples, role)):
+                    raise ValueError(
+                        f"{where} and samples.{role} hold the same events, which are compared "
+                        "anyway; give others, or leave it out"
+                    )
         return self
 
     @field_validator("combine")

@@ -12,6 +12,8 @@ from omniflow.config.section import Name, Positive, Section
 
 # Names of blocks of a covariance, and of the variants that numbers of replicas and toys make.
 RESERVED = re.compile(r"(nominal|truth|training|prediction|total|(data|simulation|toy)(-\d+)?)")
+# Sides of a two-sided variation, at the end of its name.
+SIDES = ("_up", "_down")
 Replicas = Annotated[int, Field(ge=0)]
 
 
@@ -69,12 +71,19 @@ class Uncertainties(Section):
     )
     variations: dict[Name, Variation] = Field(
         {},
-        description="Systematic variations: one block each; `x_up` and `x_down` make the block x.",
+        description="Systematic variations: one block each; `x_up` and `x_down` make the block x. "
+        "Every background with an uncertainty that no variation names gets both sides by itself, "
+        "where there are replicas, variations or toys.",
     )
     toys: Replicas = Field(
         0,
         description="Further sets of pseudo-data of the same kind (next seeds of a generator, or "
         "next records of files), on which pulls and coverage are measured.",
+    )
+    predictions: dict[Name, Sample] = Field(
+        {},
+        description="Samples with particle level that the result is tested against beside truth "
+        "and simulation. They train nothing and are no systematic variation.",
     )
 
     @field_validator("data_replicas", "simulation_replicas")
@@ -84,10 +93,17 @@ class Uncertainties(Section):
             raise ValueError("a covariance takes at least 2 replicas")
         return value
 
-    @field_validator("variations")
+    @field_validator("variations", "predictions")
     @classmethod
-    def _names_are_free(cls, value: dict[str, Variation]) -> dict[str, Variation]:
+    def _names_are_free(cls, value: dict[str, object]) -> dict[str, object]:
         for name in value:
-            if RESERVED.fullmatch(name):
+            stem = name.removesuffix(SIDES[0])
+            block = stem if stem + SIDES[1] in value else name
+            if RESERVED.fullmatch(name) or RESERVED.fullmatch(block):
                 raise ValueError(f"{name!r} is the name of something else; choose another")
         return value
+
+    @property
+    def varies(self) -> bool:
+        """Whether anything is unfolded more than once."""
+        return bool(self.data_replicas or self.simulation_replicas or self.variations or self.toys)

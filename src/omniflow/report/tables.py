@@ -68,7 +68,8 @@ UNCERTAINTIES: dict[str, dict[str, str]] = {
     "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
     | {"bin_i": "i", "bin_j": "i", "value": "f"},
     "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
-    | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"},
+    | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"}
+    | {"parallel": "s"},
     "coverage": {"method": "s", "combine": "s", "observable": "s", "kind": "s", "entries": "i"}
     | dict.fromkeys(["coverage", "coverage_error", "pull_mean", "pull_width"], "f"),
 }

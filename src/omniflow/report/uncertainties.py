@@ -26,6 +26,7 @@ class Panel:
         tests: header and rows of the tests against predictions.
         coverage: header and rows of pulls and coverage; no rows without truth.
         left_out: whether a test leaves a block out.
+        parallel: whether the shift of a block in use is parallel to a tested difference.
     """
 
     looks: dict[str, formats.Look]
@@ -33,11 +34,12 @@ class Panel:
     tests: Table
     coverage: Table
     left_out: bool
+    parallel: bool
 
 
 def panel(tables: ReportTables) -> Panel | None:
-    """Return the panel, or None for a study without covariances."""
-    if tables.covariance is None or tables.covariance.empty:
+    """Return the panel, or None for a study without covariances and tests."""
+    if tables.covariance is None or (tables.covariance.empty and tables.chi2.empty):
         return None
     blocks = [name for name in tables.covariance["block"].unique() if name != TOTAL]
     looks = {TOTAL: formats.Look(figures.TRUTH, False, "")} | formats.looks(blocks)
@@ -47,6 +49,7 @@ def panel(tables: ReportTables) -> Panel | None:
         _tests(tables),
         _coverage(tables),
         bool((tables.chi2["left_out"] != "").any()),
+        bool((tables.chi2["parallel"] != "").any()),
     )
 
 
@@ -86,7 +89,8 @@ def _matrix(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _tests(tables: ReportTables) -> Table:
-    header = ["observable", "method", "compared with", "χ² / bins", "p-value", "left out"]
+    header = ["observable", "method", "compared with", "χ² / bins", "p-value"]
+    header += ["left out", "parallel"]
     labels = {o.name: o.label for o in tables.study.observables}
     body = [
         [
@@ -96,6 +100,7 @@ def _tests(tables: ReportTables) -> Table:
             f"{formats.number(row.chi2)} / {row.bins}",
             formats.number(row.p_value, 2),
             row.left_out or "–",
+            row.parallel or "–",
         ]
         for row in tables.chi2.itertuples()
     ]

@@ -17,7 +17,7 @@ from omniflow.unfolding.variants import replica_weights
 
 
 def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
-    """Return the sample that is `data` or `simulation` in a variant, with its weights there.
+    """Return the sample that has a role in a variant, with its weights there.
 
     Raises:
         InputError: a weight file does not fit the events.
@@ -36,8 +36,9 @@ def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
 
 def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:
     inputs = plan.variants[variant]
-    if inputs.kind == role:
-        return replica_weights(plan.config.study.seed, inputs, event_id)
+    # What is subtracted is simulated: its statistics are those of the simulation.
+    if inputs.kind == ("simulation" if role in plan.backgrounds else role):
+        return replica_weights(plan.config.study.seed, inputs, event_id, role)
     if role == "simulation" and inputs.weights is not None:
         return _read(inputs.weights, event_id)
     return None

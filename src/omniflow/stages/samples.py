@@ -46,8 +46,17 @@ def make_features(plan: Plan, role: str, level: str) -> None:
 
 
 def make_observables(plan: Plan, role: str) -> None:
-    """Write the observables of a sample at every level that it has."""
+    """Write the observables of a sample at every level that it has.
+
+    Raises:
+        InputError: a prediction has no particle level.
+    """
     events = store.open_store(plan.store(role))
+    if events.particle is None and role in plan.variants.predictions.values():
+        raise InputError(
+            f"{plan.store(role)}: {role} has no particle level, where results are compared; give a "
+            "sample with truth (uncertainties.predictions)"
+        )
     names = plan.config.observables.names
     with replace_folder(plan.observables(role)) as folder:
         for level in ("detector", "particle"):

@@ -25,6 +25,7 @@ from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
 from omniflow.stages import checkpoints, diagnostics, ensembles, evaluation, stacking
+from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -336,6 +337,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
         "notes": [
             *plan.notes,
+            *overlaps(plan),
             *_negative(plan),
             *_poor(timing, uninformed),
             *_restarted(timing),

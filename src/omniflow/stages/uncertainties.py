@@ -13,15 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from omniflow.evaluation import covariance
+from omniflow.evaluation import alignment, covariance
 from omniflow.evaluation.covariance import Block
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.files import write_csv
 from omniflow.stages import evaluation, inputs
+from omniflow.stages.origins import origins
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import NOMINAL, prefixed
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.variants import ROLES, TOY, VARIATION, origins
+from omniflow.unfolding.variants import ROLES, TOY, VARIATION
 
 TRUTH, PRIOR = "truth", "simulation"
 KEYS = ("method", "combine", "observable")
@@ -30,6 +31,7 @@ COLUMNS = {
     "chi2.csv": (
         *KEYS,
         *("prediction", "chi2", "bins", "p_value", "covariance_freedom", "blocks", "left_out"),
+        "parallel",
     ),
     "pulls.csv": (*KEYS, "kind", "number", "bin", "pull"),
     "coverage.csv": (
@@ -133,9 +135,11 @@ def _covariance_rows(result: Result) -> Iterator[tuple]:
 def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -> Iterator[tuple]:
     """Yield tests of the mean over passes against each prediction.
 
-    Blocks that contain the tested difference are left out and named.
+    Blocks that contain the tested difference are left out and named, and so are those in use whose
+    shifts are parallel to it.
     """
     mean, shape = result.passes.mean(axis=0), plan.config.unfolding.normalization == "shape"
+    shifts = _shifts(plan, result)
     for name, prediction in predictions.items():
         blocks = result.blocks(len(result.passes), prediction)
         used = covariance.independent(blocks, prediction.origins)
@@ -144,7 +148,20 @@ def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -
         found = covariance.chi2_test(mean - prediction.content, used, prediction.origins, shape)
         left_out = " ".join(block for block in blocks if block not in used)
         numbers = (found.chi2, found.bins, found.p_value, found.freedom)
-        yield name, *numbers, " ".join(used), left_out
+        parallel = alignment.aligned(
+            mean - prediction.content,
+            {block: used[block].matrix for block in used},
+            {block: shifts[block] for block in shifts if block in used},
+        )
+        yield name, *numbers, " ".join(used), left_out, " ".join(parallel)
+
+
+def _shifts(plan: Plan, result: Result) -> dict[str, list[np.ndarray]]:
+    """Return the shifts (B,) of each systematic block, of one side or both."""
+    return {
+        name: [result.variants[side].mean(axis=0) - result.reference for side in sides]
+        for name, sides in plan.variants.blocks().items()
+    }
 
 
 def _pulls(
@@ -195,11 +212,11 @@ def _units(plan: Plan, content: np.ndarray) -> np.ndarray:
 def _origins(plan: Plan, variations: Iterable[str]) -> frozenset[str]:
     """Return what made the samples that variations bring in."""
     roles = [role for name in variations for role in plan.variants[name].roles.values()]
-    return frozenset().union(*(origins(plan.samples[role]) for role in roles))
+    return frozenset().union(*(origins(plan, role) for role in roles))
 
 
 def _predictions(plan: Plan) -> dict[str, dict[str, Prediction]]:
-    """Return the predictions by observable and name: truth, simulation, varied simulations."""
+    """Return predictions by observable and name: truth, simulations, what is only compared."""
     replicas = {kind: [NOMINAL, *plan.variants.of_kind(kind)] for kind in ROLES}
     samples = [(PRIOR, PRIOR, (_prior(plan, name) for name in replicas["simulation"]))]
     if inputs.events(plan, "data").particle is not None:
@@ -209,8 +226,15 @@ def _predictions(plan: Plan) -> dict[str, dict[str, Prediction]]:
         role = plan.variants.role("simulation", name)
         if role != "simulation":
             samples.append((name, role, iter([_prior(plan, name)])))
-    # What replicas of the data do to the scale of every simulation.
-    scales = np.array([setup(plan, name).scale for name in replicas["data"]])[:, None]
+    for name, role in plan.variants.predictions.items():
+        samples.append((name, role, iter([_prior(plan, NOMINAL, role)])))
+    # What replicas do to the scale of other simulations: by the data, and by backgrounds.
+    scales = {
+        kind: np.array([setup(plan, name).sum_data for name in names])[:, None]
+        for kind, names in replicas.items()
+    }
+    if plan.config.unfolding.scale != "detector":
+        scales = {kind: np.ones_like(sums) for kind, sums in scales.items()}
     found: dict[str, dict[str, Prediction]] = {n: {} for n in plan.config.observables.names}
     for name, role, weights in samples:
         matrices = evaluation.counts(plan, role, "particle")
@@ -218,10 +242,9 @@ def _predictions(plan: Plan) -> dict[str, dict[str, Prediction]]:
         rows = _contents(matrices, itertools.chain([first], weights))
         for observable, matrix in matrices.items():
             content = rows[observable][0]
-            moved = {
-                "data": scales[1:] / scales[0] * content,
-                "simulation": np.tile(content, (len(replicas["simulation"]) - 1, 1)),
-            }
+            moved = {kind: sums[1:] / sums[0] * content for kind, sums in scales.items()}
+            if name == TRUTH:  # not scaled to the data
+                moved["simulation"] = np.tile(content, (len(replicas["simulation"]) - 1, 1))
             blocks = {}
             if name in (TRUTH, PRIOR):
                 moved[role] = rows[observable][1:]
@@ -231,14 +254,14 @@ def _predictions(plan: Plan) -> dict[str, dict[str, Prediction]]:
                 _units(plan, content),
                 {kind: _units(plan, values) for kind, values in moved.items()},
                 blocks,
-                origins(plan.samples[role]),
+                origins(plan, role),
             )
     return found
 
 
-def _prior(plan: Plan, variant: str) -> np.ndarray:
+def _prior(plan: Plan, variant: str, role: str = PRIOR) -> np.ndarray:
     """Return the weights of a variant's simulation before unfolding, scaled to the data."""
-    common = setup(plan, variant)
+    common = setup(plan, variant, role)
     return common.scale * common.weight
 
 

@@ -16,11 +16,14 @@ from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, G
 from omniflow.unfolding.plan import NO_COMBINATION, Plan
 
 
-def setup(plan: Plan, variant: str = NOMINAL) -> steps.Setup:
-    """Return the selections and sums of a variant of the study from its event stores."""
+def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") -> steps.Setup:
+    """Return the selections and sums of a variant of the study from its event stores.
+
+    `simulation` is the role of the sample that stands against the data.
+    """
     return steps.setup(
         events(plan, "data", variant),
-        events(plan, "simulation", variant),
+        events(plan, simulation, variant),
         plan.config.unfolding,
         [
             (events(plan, role, variant), plan.background_factor(role, variant))

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.config.samples import Sample
+from omniflow.config.samples import H1Sample, Sample
 from omniflow.config.training import Classifier
+from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
 
@@ -96,7 +97,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
     config = plan.config
     found = rates(plan, rate)
     seconds = network_seconds(plan, found)
-    mean_seconds = sum(seconds[step] for step in plan.steps) / len(plan.steps)
+    by_chain = {chain: network_seconds(plan, found, chain) for chain in plan.chains}
     stages = len(plan.steps) * len(plan.iterations)
     seen: set[tuple[str, int]] = set()
     methods = {}
@@ -106,17 +107,20 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         each = plan.chains[chain].networks * len(plan.folds)
         repeat = config.study.passes * stages * each
         groups = {g for p in plan.passes for g in plan.lane_groups(name, p)}
+        per_stage = sum(by_chain[chain][step] for step in plan.steps) / len(plan.steps)
         methods[name] = MethodSize(
             networks=repeat * len(lanes),
             shared=repeat * len(lanes & seen),
             jobs=sum(len(plan.blocks(g, 1, 1)) * stages for g in groups),
-            seconds=repeat * len(lanes) * mean_seconds,
+            seconds=repeat * len(lanes) * per_stage,
         )
         seen |= lanes
-    networks = sum(size.networks - size.shared for size in methods.values())
-    varied = [s for s in plan.stages() if s[0].variant != NOMINAL]
-    variants = sum(len(group.lanes) * plan.chains[group.chain].networks for group, _, _ in varied)
-    networks += variants
+    trained, variants = 0.0, 0
+    for group, _, step in plan.stages():
+        networks = len(group.lanes) * plan.chains[group.chain].networks * len(plan.folds)
+        trained += networks * by_chain[group.chain][step]
+        variants += 0 if group.variant == NOMINAL else networks
+    networks = variants + sum(size.networks - size.shared for size in methods.values())
     pretraining, second = len(plan.pretraining_networks), len(plan.second_subjects)
     return StudySize(
         {role: records(sample) for role, sample in plan.samples.items()},
@@ -124,7 +128,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         variants,
         networks + pretraining + 2 * second,
         sum(1 for _ in plan.all_blocks()) + pretraining + second,
-        networks * mean_seconds + pretraining * seconds[0] + second * second_seconds(seconds),
+        trained + pretraining * seconds[0] + second * second_seconds(seconds),
         found,
     )
 
@@ -139,25 +143,43 @@ def rates(plan: Plan, given: float | None = None) -> Rates:
     return Rates(rule_of_thumb(plan), "a rule of thumb for this network")
 
 
-def network_seconds(plan: Plan, rates: Rates) -> dict[int, float]:
+def network_seconds(plan: Plan, rates: Rates, chain: str | None = None) -> dict[int, float]:
     """Return seconds of one network by step, if every epoch is run; step 0 is pre-training.
 
     Events held out are evaluated before the first and after every epoch, all others trained on; in
-    the end all are evaluated for their logits.
+    the end all are evaluated for their logits. In a `chain` whose members are stacked those held
+    out are evaluated once more, and copies of one network have logits each.
     """
     training = plan.config.training
     held = training.validation
     passes = training.epochs * (1 - held + held / EVALUATION) + held / EVALUATION
     # Of k folds a network is trained on all but one, and gives logits for that one.
     logits = 1 / (len(plan.folds) - 1) if plan.folds[0] else 1.0
+    more = 0.0
+    if chain is not None:
+        found = plan.chains[chain]
+        logits *= found.members // found.networks
+        more = held if found.aggregate == "stacking" else 0.0
     events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
     per_second = rates.events_per_second
     return {
-        step: (passes + (logits if step else 1.0) / EVALUATION)
+        step: (passes + (logits + more if step else 1.0) / EVALUATION)
         * count
         / per_second[min(max(step, 1), 2)]
         for step, count in trained_events(plan, events).items()
     }
+
+
+def histogrammed(plan: Plan, result: str) -> int:
+    """Return how often events are histogrammed for a result: smaller ensembles count too.
+
+    The mean is linear, so that the histograms of its subsets are means of those of single lanes.
+    """
+    each = len(plan.iterations) * len(plan.combinations(result))
+    mean = plan.combinations(result)[0] == "mean"
+    subsets = plan.subsets(result)
+    smaller = min(len(subsets), plan.variants.method(result).lanes) if mean else len(subsets)
+    return len(plan.passes_of(result)) * (each + smaller)
 
 
 def second_seconds(seconds: dict[int, float]) -> float:
@@ -184,6 +206,33 @@ def records(sample: Sample) -> int | None:
 def missing_files(sample: Sample) -> list[str]:
     """Return those files of a sample that are not there."""
     return [path for path in getattr(sample, "files", ()) if not Path(path).is_file()]
+
+
+def refuse_toys_without_truth(plan: Plan) -> None:
+    """Refuse toys of data without particle level before anything is trained.
+
+    Toys are further records of the data, compared with their own truth. Files that are not there
+    are not asked.
+
+    Raises:
+        ConfigError: toys are asked for and the data have no truth.
+    """
+    data = plan.config.samples.data
+    if not plan.config.uncertainties.toys or not isinstance(data, H1Sample) or missing_files(data):
+        return
+    import h5py
+
+    try:
+        with h5py.File(data.files[0], "r", locking=False) as file:
+            truth = any(name.startswith("gen_") for name in file)
+    except OSError:
+        return  # the job that reads the sample says what is wrong with it
+    if not truth:
+        raise ConfigError(
+            f"uncertainties.toys: {data.files[0]} of samples.data has no particle level that toys "
+            "could be compared with. Leave toys out, and measure pulls and coverage in a study "
+            "whose data are pseudo-data"
+        )
 
 
 def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:

@@ -48,9 +48,10 @@ def jobs(plan: Plan, rates: estimate.Rates) -> list[Job]:
     """Return every job of the study, those first that others wait for."""
     events = {role: estimate.records(sample) or 0 for role, sample in plan.samples.items()}
     seconds = estimate.network_seconds(plan, rates)
+    by_chain = {c: estimate.network_seconds(plan, rates, c) for c in plan.chains}
     return [
         *_samples(plan, events),
-        *_trainings(plan, events, seconds),
+        *_trainings(plan, events, seconds[0], by_chain),
         *_results(plan, events, seconds),
     ]
 
@@ -83,15 +84,17 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
         yield Job("observables", (plan.store(role),), outputs, CONVERT * events[role])
 
 
-def _trainings(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
+def _trainings(
+    plan: Plan, events: dict[str, int], pretraining: float, seconds: dict[str, dict[int, float]]
+) -> Iterator[Job]:
     for network in plan.pretraining_networks:
         inputs = tuple(plan.inputs.pretraining)
-        yield Job("pretrain", inputs, (plan.pretrained(network.lane),), seconds[0])
+        yield Job("pretrain", inputs, (plan.pretrained(network.lane),), pretraining)
     for group, iteration, step in plan.stages():
         blocks = plan.blocks(group, iteration, step)
         for block in blocks:
             made = (plan.logits(block), plan.history(block), plan.networks_folder(block))
-            work = len(block.networks) * seconds[step]
+            work = len(block.networks) * seconds[group.chain][step]
             yield Job("train", tuple(plan.inputs.block(block)), made, work)
         networks = sum(len(block.networks) for block in blocks)
         yield Job(
@@ -107,10 +110,11 @@ def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> I
     for method in plan.variants.results:
         passes = len(plan.passes_of(method))
         results = passes * len(plan.iterations) * len(plan.combinations(method))
-        work = HISTOGRAM * results * events["simulation"]
+        per_result = HISTOGRAM * events["simulation"]
         unfolded = plan.path("unfolded", method=method)
-        yield Job("combine", tuple(plan.inputs.combine(method)), (unfolded,), work)
+        yield Job("combine", tuple(plan.inputs.combine(method)), (unfolded,), results * per_result)
         inputs = tuple(plan.inputs.histograms(method))
+        work = per_result * estimate.histogrammed(plan, method)
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     for subject in plan.second_subjects:
         inputs = tuple(plan.inputs.second(subject))

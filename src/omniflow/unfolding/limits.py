@@ -82,9 +82,7 @@ class Limits:
 
     def results_minutes(self, method: str, attempt: int = 1) -> int:
         """Return the time limit of combining or histogramming the lanes of a method."""
-        plan = self.plan
-        passes = len(plan.passes_of(method))
-        results = passes * len(plan.iterations) * len(plan.combinations(method))
+        results = estimate.histogrammed(self.plan, method)
         return attempt * _minutes(HISTOGRAM * results * self.events["simulation"])
 
     def memory(self, bytes_per_event: float, *roles: str, attempt: int = 1) -> int:

@@ -100,7 +100,8 @@ class Plan(Paths):
     @property
     def classifier_inputs(self) -> list[tuple[str, str]]:
         """Role and level of all samples that networks read."""
-        found = [(role, "detector") for role in self.samples]
+        compared = self.variants.predictions.values()
+        found = [(role, "detector") for role in self.samples if role not in compared]
         found += [(role, "particle") for role in self.simulations]
         return list(dict.fromkeys([*found, *self.pretraining_classes]))
 
@@ -170,6 +171,18 @@ class Plan(Paths):
         notes = []
         if self.config.unfolding.fakes == "conditional_mean" and FAKES not in self.steps:
             notes.append("With particle_level: all there are no fakes, and fakes changes nothing.")
+        notes += [
+            f"samples.backgrounds.{name}.uncertainty enters errors at detector level and those of "
+            "the binned reference, but not the unfolded result: it takes uncertainties (replicas, "
+            "variations or toys)."
+            for name, background in self.config.samples.backgrounds.items()
+            if background.uncertainty > 0 and not self.config.uncertainties.varies
+        ]
+        if self.variants.predictions and not self.config.uncertainties.data_replicas:
+            notes.append(
+                "Tests against uncertainties.predictions do not hold the statistics of the data: "
+                "ask for data_replicas."
+            )
         for name, method in self.config.methods.items():
             used = self.pretrained_models(name)
             if method.start != "scratch" and used < method.transfer.models:
@@ -368,7 +381,7 @@ class Plan(Paths):
 
     @property
     def uncertainty_tables(self) -> list[Path]:
-        """Tables of uncertainties; none where there are no variants."""
+        """Tables of uncertainties; none where there are neither variants nor predictions."""
         return [self.table(name) for name in UNCERTAINTY_TABLES if self.variants.methods]
 
     @property

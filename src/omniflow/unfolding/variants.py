@@ -16,7 +16,7 @@ import numpy as np
 
 from omniflow.config.samples import H1Sample, PythiaSample, Sample
 from omniflow.config.schema import Config
-from omniflow.config.uncertainties import EventWeights
+from omniflow.config.uncertainties import SIDES, EventWeights
 from omniflow.config.unfolding import Method
 from omniflow.events.hashing import poisson
 from omniflow.unfolding import seeds
@@ -24,8 +24,6 @@ from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 
 ROLES = ("data", "simulation")
 VARIATION, TOY = "variation", "toy"
-# Sides of a two-sided variation, at the end of its name.
-SIDES = ("_up", "_down")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Variants:
         numbers = (settings.data_replicas, settings.simulation_replicas)
         for kind, count in zip(ROLES, numbers, strict=True):
             found += [Variant(f"{kind}-{n}", kind, n) for n in range(1, count + 1)]
-        for name, variation in settings.variations.items():
+        for name, variation in config.variations.items():
             roles = {r: f"{name}.{r}" for r in ROLES if getattr(variation, r) is not None}
             shifts = {f"background-{key}": shift for key, shift in variation.backgrounds.items()}
             found.append(Variant(name, VARIATION, 0, roles, variation.simulation_weights, shifts))
@@ -87,12 +85,18 @@ class Variants:
         settings = self.config.uncertainties
         found = {
             f"{name}.{role}": getattr(variation, role)
-            for (name, variation), role in product(settings.variations.items(), ROLES)
+            for (name, variation), role in product(self.config.variations.items(), ROLES)
             if getattr(variation, role) is not None
         }
         for n in range(1, settings.toys + 1):
             found[f"{TOY}-{n}.data"] = next_sample(self.config.samples.data, n)
-        return found
+        predictions = settings.predictions
+        return found | {role: predictions[name] for name, role in self.predictions.items()}
+
+    @property
+    def predictions(self) -> dict[str, str]:
+        """Roles of the samples that results are only compared with, by name."""
+        return {name: f"prediction-{name}" for name in self.config.uncertainties.predictions}
 
     def role(self, role: str, variant: str = NOMINAL) -> str:
         """Return the role of the sample that is `data` or `simulation` in a variant."""
@@ -105,9 +109,9 @@ class Variants:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """Methods with uncertainties; none where there are no variants."""
+        """Methods with uncertainties; none where there are neither variants nor predictions."""
         named = self.config.uncertainties.methods or tuple(self.config.methods)[:1]
-        return named if len(self._by_name) > 1 else ()
+        return named if len(self._by_name) > 1 or self.predictions else ()
 
     @property
     def results(self) -> list[str]:
@@ -127,7 +131,7 @@ class Variants:
 
     def blocks(self) -> dict[str, tuple[str, ...]]:
         """Return the variations of each systematic block: one, or the two sides of a pair."""
-        names = self.config.uncertainties.variations
+        names = self.config.variations
         pairs = {}
         for name in names:
             stem = name.removesuffix(SIDES[0])
@@ -138,13 +142,16 @@ class Variants:
         return pairs | {name: (name,) for name in names if name not in paired}
 
 
-def replica_weights(study_seed: int, variant: Variant, event_id: np.ndarray) -> np.ndarray:
+def replica_weights(
+    study_seed: int, variant: Variant, event_id: np.ndarray, role: str | None = None
+) -> np.ndarray:
     """Return the Poisson(1) weights (n,) of events in a bootstrap replica.
 
-    A function of study seed, kind and number of the replica, and event id (n,) alone: the same for
-    any order of events, number of ranks, level or file.
+    A function of study seed, sample, number of the replica, and event id (n,) alone: the same for
+    any order of events, number of ranks, level or file. Samples other than the one that the
+    replica is named after have numbers of their own by `role`: ids count the events of a sample.
     """
-    sequence = seeds.sequence(study_seed, f"replica {variant.kind}", variant.number)
+    sequence = seeds.sequence(study_seed, f"replica {role or variant.kind}", variant.number)
     return poisson(event_id, seeds.integer(sequence)).astype(np.float64)
 
 
@@ -163,8 +170,8 @@ def origins(sample: Sample) -> frozenset[str]:
     """Return what a sample was made by, to tell whether two of them can be independent.
 
     Generated samples with the same settings have the same origin whatever their seed; samples from
-    files have their files.
+    files have their files, links resolved.
     """
     if isinstance(sample, H1Sample):
-        return frozenset(sample.files)
+        return frozenset(str(Path(name).resolve()) for name in sample.files)
     return frozenset([sample.model_copy(update={"seed": 1, "events": 1}).model_dump_json()])
