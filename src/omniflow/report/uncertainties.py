@@ -65,10 +65,11 @@ def _figures(
             continue
         matrices = {name: _matrix(rows[rows["block"] == name]) for name in looks}
         bins, mean = frame["bin"].to_numpy(), frame["mean"].to_numpy()
-        relative = {name: np.sqrt(np.diag(m)[bins]) / mean for name, m in matrices.items()}
+        # Below 0: no effect within the scatter of training.
+        errors = {name: np.sqrt(np.maximum(np.diag(m), 0)) for name, m in matrices.items()}
+        relative = {name: error[bins] / mean for name, error in errors.items()}
         shown = frame[["low", "high"]].assign(**relative)
-        error = np.sqrt(np.diag(matrices[TOTAL]))
-        error = np.where(error > 0, error, np.nan)
+        error = np.where(errors[TOTAL] > 0, errors[TOTAL], np.nan)
         title = f"{method}: {observable.label} ({observable.name})"
         one = figures.uncertainty(observable, shown, looks, title=f"Uncertainty of {title}")
         two = figures.correlation(
@@ -105,12 +106,12 @@ def _tests(tables: ReportTables) -> Table:
 def _coverage(tables: ReportTables) -> Table:
     header = ["observable", "method", "over", "coverage", "mean pull", "width of pulls"]
     labels = {o.name: o.label for o in tables.study.observables}
-    plural = {"pass": "passes", "toy": "toys"}
+    over = {"toy": "toys, errors of data and training", "pass_total": "passes, total error"}
     body = [
         [
             labels[row.observable],
             row.method,
-            f"{row.entries} {plural[row.kind]}",
+            f"{row.entries} {over[row.kind]}",
             formats.percent(row.coverage, row.coverage_error),
             formats.number(row.pull_mean, 2),
             formats.number(row.pull_width, 2),
