@@ -12,15 +12,17 @@ from omniflow.report.tables import UNCERTAINTIES, ReportTables
 from omniflow.report.uncertainties import panel
 
 KEYS = {"method": "none", "combine": "none", "observable": "q2"}
+NOTE = "Scatter of training is left in the blocks data, model."
 
 
 def _covariance():
-    """Errors of 300 (data) and 400 (training) in every bin, so 500 in all."""
+    """Errors of 300 (data) and 400 (training) in every bin, 500 in all; none of `model`."""
     bins = len(OBSERVABLES["q2"][5]) - 1
     i, j = (index.ravel() for index in np.indices((bins, bins)))
     frames = []
-    for block, error in (("data", 300.0), ("training", 400.0), ("total", 500.0)):
-        value = error**2 * (i == j)
+    variances = {"data": 300.0**2, "training": 400.0**2, "model": -4.0, "total": 500.0**2}
+    for block, variance in variances.items():
+        value = variance * (i == j)
         frames.append(pd.DataFrame({"block": block, "bin_i": i, "bin_j": j, "value": value}))
     return pd.concat(frames).assign(**KEYS)
 
@@ -30,7 +32,8 @@ def folder(tmp_path):
     model = Model(methods={"none": Strategy()}, observables=("q2",), passes=3)
     folder = write_study(tmp_path / "study", model)
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    (folder / "study.json").write_text(json.dumps(study | {"uncertain": ["none"]}))
+    study |= {"uncertain": ["none"], "uncertainty_notes": [NOTE]}
+    (folder / "study.json").write_text(json.dumps(study))
     _covariance().to_csv(folder / "covariance.csv", index=False)
     chi2 = {"bins": 15, "covariance_freedom": 40.0, "blocks": "data training"}
     pd.DataFrame(
@@ -57,11 +60,12 @@ def test_section_of_a_study_with_uncertainties(folder):
     for row in (
         ["Q²", "none", "truth", "12.3 / 15", "0.66", "x"],
         ["Q²", "none", "simulation", "80.0 / 15", "–", "–"],
-        ["Q²", "none", "8 toys"],
+        ["Q²", "none", "8 toys, errors of data and training"],
     ):
         places = [i for i in range(len(cells)) if cells[i : i + len(row)] == row]
         assert len(places) == 1, row
     assert "contain the tested difference" in section
+    assert NOTE in section
 
 
 def test_without_uncertainties_there_is_no_section(tmp_path):
