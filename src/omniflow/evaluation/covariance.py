@@ -177,9 +177,9 @@ def chi2_test(
 
     Blocks are taken as measured: what scatter of training adds to them makes p-values too large,
     not too small. Bins without variance are left out. For a covariance of blocks that are estimated
-    from scatter chi2 follows Hotelling's distribution, with effective degrees of freedom of the sum
-    after Nel and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such blocks it
-    follows the chi-square distribution.
+    from scatter chi2 follows Hotelling's distribution, with effective degrees of freedom of the
+    sum after Nel and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such
+    blocks it follows the chi-square distribution.
 
     Args:
         difference: what is tested; sums to 0 where `normalised`.

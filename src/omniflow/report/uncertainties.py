@@ -13,6 +13,7 @@ from omniflow.report.study import ObservableRecord
 from omniflow.report.tables import ReportTables
 
 TOTAL = "total"
+RESULT = ("method", "observable")
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -23,6 +24,7 @@ class Panel:
     Attributes:
         looks: of the blocks, the total first.
         figures: per observable, for each method its name and figures.
+        shifts: header and rows of the sizes of variations; no rows without variations.
         tests: header and rows of the tests against predictions.
         coverage: header and rows of pulls and coverage; no rows without truth.
         left_out: whether a test leaves a block out.
@@ -30,6 +32,7 @@ class Panel:
 
     looks: dict[str, formats.Look]
     figures: list[tuple[ObservableRecord, list[tuple[str, list[Markup]]]]]
+    shifts: Table
     tests: Table
     coverage: Table
     left_out: bool
@@ -44,6 +47,7 @@ def panel(tables: ReportTables) -> Panel | None:
     return Panel(
         looks,
         [(o, _figures(tables, o, looks)) for o in tables.study.observables],
+        _shifts(tables),
         _tests(tables),
         _coverage(tables),
         bool((tables.chi2["left_out"] != "").any()),
@@ -84,6 +88,21 @@ def _matrix(rows: pd.DataFrame) -> np.ndarray:
     matrix = np.zeros((size, size))
     matrix[rows["bin_i"], rows["bin_j"]] = rows["value"]
     return matrix
+
+
+def _shifts(tables: ReportTables) -> Table:
+    """Root mean square over bins of shifts and of their errors by training, relative to content."""
+    header = ["observable", "method", "variation", "shift", "of it scatter of training"]
+    labels = {o.name: o.label for o in tables.study.observables}
+    last = tables.headline("metrics", tables.study.iterations)
+    rows = tables.shifts.merge(last[[*RESULT, "bin", "mean"]], on=[*RESULT, "bin"])
+    squares = {c: np.square(rows[c] / rows["mean"]) for c in ("shift", "training_error")}
+    found = rows.assign(**squares).groupby([*RESULT, "variation"], sort=False)[list(squares)]
+    body = [
+        [labels[o], method, variation, formats.percent(shift), formats.percent(error)]
+        for (method, o, variation), shift, error in np.sqrt(found.mean()).itertuples()
+    ]
+    return header, body
 
 
 def _tests(tables: ReportTables) -> Table:
