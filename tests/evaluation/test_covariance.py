@@ -52,18 +52,61 @@ def test_scatter_of_training_is_taken_out_of_replicas():
     assert np.array_equal(covariance.of_replicas(one).matrix, covariance.scatter(one[:, 0]).matrix)
 
 
-def test_no_variance_becomes_negative():
-    found = covariance.of_replicas(np.random.default_rng(3).normal(size=(5, 2, 4)))
-    assert np.linalg.eigvalsh(found.matrix).min() > -1e-12
-    np.testing.assert_allclose(found.matrix, found.matrix.T)
+def test_the_total_has_no_negative_variance():
+    """Two passes that scatter by training alone: what is subtracted is as large as the block."""
+    blocks = [covariance.of_replicas(np.random.default_rng(3).normal(size=(5, 2, 4)))]
+    assert np.linalg.eigvalsh(blocks[0].measured).min() > -1e-12
+    assert np.linalg.eigvalsh(blocks[0].matrix).min() < -0.01
+    found = covariance.total(blocks)
+    assert np.linalg.eigvalsh(found).min() > -1e-12
+    assert np.all(np.diag(found) >= np.diag(blocks[0].matrix))
+    np.testing.assert_allclose(found, found.T)
+    blocks.append(Block(9 * np.eye(4)))
+    np.testing.assert_array_equal(covariance.total(blocks), blocks[0].matrix + 9 * np.eye(4))
 
 
 def test_sides_of_a_variation():
-    up, down = np.array([1.0, 2.0]), np.array([-1.0, -2.0])
-    np.testing.assert_array_equal(covariance.shift([up]).matrix, [[1, 2], [2, 4]])
-    np.testing.assert_array_equal(covariance.shift([up, down]).matrix, [[1, 2], [2, 4]])
+    up, down = np.array([[1.0, 2.0]]), np.array([[-1.0, -2.0]])
+    np.testing.assert_array_equal(covariance.of_shifts([up]).matrix, [[1, 2], [2, 4]])
+    np.testing.assert_array_equal(covariance.of_shifts([up, down]).matrix, [[1, 2], [2, 4]])
     # Both to the same side: nothing cancels.
-    np.testing.assert_array_equal(covariance.shift([up, up]).matrix, [[1, 2], [2, 4]])
+    np.testing.assert_array_equal(covariance.of_shifts([up, up]).matrix, [[1, 2], [2, 4]])
+    assert np.isnan(covariance.training_error(up)).all()
+
+
+def test_scatter_of_training_is_taken_out_of_shifts():
+    """Up without effect, down with a known one, each with scatter of training: on average."""
+    rng = np.random.default_rng(13)
+    trials, passes = 4000, 2
+    scale = np.array([1.0, 3.0, 0.5])
+    root = np.array([[1, 0, 0], [0.6, 0.8, 0], [-0.3, 0.5, 0.8]]) * scale[:, None]
+    training = root @ root.T
+    effect = np.array([0.7, -2.0, 1.0]) * scale
+
+    def draw():
+        return rng.normal(size=(trials, passes, 3)) @ root.T
+
+    nominal, found, measured, errors = draw(), {}, {}, []
+    for name, effects in (("none", 0 * effect), ("known", effect)):
+        shifts = effects + draw() - nominal
+        blocks = [covariance.of_shifts([shift]) for shift in shifts]
+        found[name] = np.array([block.matrix for block in blocks])
+        measured[name] = np.array([block.measured for block in blocks])
+        errors.append(np.mean([covariance.training_error(shift) ** 2 for shift in shifts], axis=0))
+        found[name] -= np.outer(effects, effects)
+    # Of the mean over two passes of a difference of two results.
+    extra = 2 * training / passes
+    for name in found:
+        error = found[name].std(axis=0) / np.sqrt(trials)
+        assert np.all(np.abs(found[name].mean(axis=0)) < 4.5 * error)
+        assert np.all(error < 0.15 * np.sqrt(np.outer(np.diag(extra), np.diag(extra))))
+    error = measured["none"].std(axis=0) / np.sqrt(trials)
+    assert np.all(np.abs(measured["none"].mean(axis=0) - extra) < 4.5 * error)
+    np.testing.assert_allclose(errors, [np.diag(extra)] * 2, rtol=0.1)
+    # Both sides of one block share the nominal result.
+    both = covariance.of_shifts([shifts[0], -shifts[1]])
+    one, other = (covariance.of_shifts([each]) for each in shifts[:2])
+    np.testing.assert_allclose(both.matrix, (one.matrix + other.matrix) / 2)
 
 
 def test_replicas_of_a_histogram_scatter_by_the_squares_of_weights():
@@ -149,6 +192,54 @@ def test_p_values_of_several_estimated_blocks():
         assert np.mean(np.array(found) < level) == pytest.approx(level, rel=0.25)
 
 
+def p_values(with_training, common, rest, passes, nominal, trials=1500):
+    """Tests of results with scatter of training against truth, with replicas in two passes.
+
+    Scatter of training is `common` to the replicas and the result of a pass, or their own (`rest`);
+    both are factors on a covariance. Returns p-values with blocks as they are made, and with the
+    scatter of training subtracted.
+    """
+    rng = np.random.default_rng(14)
+    statistical, training = gaussian(rng, 4), gaussian(rng, 4)
+
+    def draw(matrix, *shape):
+        return rng.multivariate_normal(np.zeros(4), matrix, shape)
+
+    found = []
+    for _ in range(trials):
+        of_passes = draw(common * training, nominal)
+        results = draw(statistical, 1) + of_passes + draw(rest * training, nominal)
+        replicas = draw(statistical, 30, 1) + of_passes[:passes]
+        replicas = replicas + draw(rest * training, 30, passes)
+        blocks = {"data": covariance.of_replicas(replicas)}
+        if with_training:
+            blocks["training"] = covariance.scatter(results) * (1 / nominal)
+        less = {name: Block(block.matrix, block.freedom) for name, block in blocks.items()}
+        difference = results.mean(axis=0)
+        found.append([covariance.chi2_test(difference, b).p_value for b in (blocks, less)])
+    return np.array(found).T
+
+
+def test_p_values_are_uniform_with_scatter_of_training_in_replicas():
+    """The result has the scatter of two passes that the means over two passes have."""
+    left_in, subtracted = p_values(False, 0, 1, passes=2, nominal=2)
+    assert uniform(left_in) > 0.01
+    assert not uniform(subtracted[~np.isnan(subtracted)]) > 1e-6
+
+
+def test_p_values_are_uniform_where_seeds_cancel_the_scatter_of_training():
+    left_in, _ = p_values(True, 0.5, 0, passes=2, nominal=10)
+    assert uniform(left_in) > 0.01
+
+
+def test_p_values_are_never_too_small():
+    """More passes than replicas have, and scatter that common seeds cancel in part."""
+    left_in, _ = p_values(True, 0.5, 0.5, passes=2, nominal=10)
+    for level in (0.01, 0.05, 0.32):
+        error = np.sqrt(level * (1 - level) / len(left_in))
+        assert 0 < np.mean(left_in < level) < level + 2 * error
+
+
 def test_shapes_have_one_bin_less():
     """Any bin may be dropped: chi2 is that of the others."""
     rng = np.random.default_rng(9)
@@ -190,7 +281,7 @@ def test_a_covariance_that_contains_the_difference_is_refused():
     rng = np.random.default_rng(11)
     truth, unfolded = np.full(BINS, 100.0), np.full(BINS, 130.0)
     data = covariance.scatter(rng.normal(0, 1, (50, BINS)))
-    model = covariance.shift([truth - unfolded], frozenset({"nature"}))
+    model = covariance.of_shifts([(truth - unfolded)[None]], frozenset({"nature"}))
     blocks = {"data": data, "model": model}
     hidden = {"data": data, "model": Block(model.matrix)}
     assert covariance.chi2_test(unfolded - truth, hidden).chi2 < 1

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from binned_reference import Simulation, bin_of, count_pairs, gaussian_joint, iterate, summary
+from binned_reference import Simulation, bin_of, gaussian_joint, iterate, summary
 from proof_chain import make_plan, plain_events, read, unfold
 from scipy import stats
 
@@ -81,20 +81,22 @@ FINE = np.concatenate([[-10], np.linspace(-3, 3, 31), [10]])
 DATA, SIMULATION, EACH = 6_000, 9_000, 8
 
 
-def exact_mean(z, x, data, data_weight):
-    """Return the mean of z after one binned iteration from weighted data."""
-    simulation = Simulation(count_pairs(z, x, FINE), np.zeros(32), np.zeros(32))
-    nu = iterate(simulation, np.bincount(bin_of(data, FINE), data_weight, 32), 1)[0]
-    return summary(z, nu[bin_of(z, FINE)][None])[1, 0]
+def exact(z, x, weight, data, data_weight):
+    """Return yield and mean of z after one binned iteration from weighted events."""
+    pairs = bin_of(z, FINE) * 32 + bin_of(x, FINE)
+    matched = np.bincount(pairs, weight, 32 * 32).reshape(32, 32)
+    scale = data_weight.sum() / weight.sum()
+    seen = np.bincount(bin_of(data, FINE), data_weight, 32)
+    nu = iterate(Simulation(scale * matched, np.zeros(32), np.zeros(32)), seen, 1)[0]
+    return summary(z, (scale * weight * nu[bin_of(z, FINE)])[None])[:2, 0]
 
 
 @pytest.mark.usefixtures("tensorflow_runtime")
-def test_replicas_of_the_chain_scatter_as_new_pseudo_data(tmp_path):
+def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
+    """Networks follow each replica: slope 1 against the shifts of the exact binned iteration."""
     rng = np.random.default_rng(4)
     z = rng.normal(0, 1, SIMULATION).astype(np.float32).astype(float)
     x, data = z + rng.normal(0, SMEARING, SIMULATION), measured(rng, DATA)
-    new = {f"new-{n}": rng.poisson(DATA) for n in range(EACH)}
-    source = {"source": "h1", "files": ["unused"]}
     plan = make_plan(
         tmp_path,
         classifier={"kind": "mlp", "features": "plain", "width": 16, "blocks": 2},
@@ -110,27 +112,27 @@ def test_replicas_of_the_chain_scatter_as_new_pseudo_data(tmp_path):
             "epochs": 10,
         },
         unfolding={"iterations": 1},
-        uncertainties={
-            "data_replicas": EACH,
-            "variations": {name: {"data": source} for name in new},
-        },
+        uncertainties={"data_replicas": EACH, "simulation_replicas": EACH},
     )
-    sets = {f"{name}.data": plain_events(None, measured(rng, n)) for name, n in new.items()}
-    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x), **sets)
-
-    def result(variant):
-        """Yield and mean."""
-        found = read(plan.unfolded(f"{variant}.none", "none", 1))
-        return summary(z, found.weight[None])[:2, 0]
-
-    replicas = np.array([result(name) for name in plan.variants.of_kind("data")])
-    others = np.array([result(name) for name in new])
-    ratio = replicas.var(axis=0, ddof=1) / others.var(axis=0, ddof=1)
-    low, high = stats.f.ppf([0.001, 0.999], EACH - 1, EACH - 1)
-    assert np.all((low < ratio) & (ratio < high))
-    # The same replicas of the exact iteration; without Poisson weights nothing would move.
-    ids = np.arange(DATA, dtype=np.uint64)
-    drawn = [replica_weights(1, plan.variants[name], ids) for name in plan.variants.of_kind("data")]
-    expected = [exact_mean(z, x, data, weight) for weight in drawn]
-    assert np.corrcoef(replicas[:, 1], expected)[0, 1] > 0.8
-    assert np.corrcoef(replicas[:, 0], np.sum(drawn, axis=1))[0, 1] > 0.8
+    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))
+    ones = {"data": np.ones(DATA), "simulation": np.ones(SIMULATION)}
+    yields, means = [], []
+    for kind, every in ones.items():
+        found, expected = [], []
+        for name in plan.variants.of_kind(kind):
+            weights = read(plan.unfolded(f"{name}.none", "none", 1)).weight
+            found.append(summary(z, weights[None])[:2, 0])
+            ids = np.arange(len(every), dtype=np.uint64)
+            drawn = replica_weights(plan.config.study.seed, plan.variants[name], ids)
+            factors = ones | {kind: drawn}
+            expected.append(exact(z, x, factors["simulation"], data, factors["data"]))
+        # Scatter of training that replicas share moves all of them alike.
+        moved = [np.array(rows) - np.mean(rows, axis=0) for rows in (expected, found)]
+        means.append([rows[:, 1] for rows in moved])
+        # The simulation is scaled to the data: its replicas do not move the yield.
+        if kind == "data":
+            yields.append([rows[:, 0] for rows in moved])
+    for shifts, best in ((yields, 0.3), (means, 0.2)):
+        fit = stats.linregress(*np.concatenate(shifts, axis=1))
+        assert fit.stderr < best
+        assert abs(fit.slope - 1) < 3.5 * fit.stderr

@@ -12,15 +12,17 @@ from omniflow.report.tables import UNCERTAINTIES, ReportTables
 from omniflow.report.uncertainties import panel
 
 KEYS = {"method": "none", "combine": "none", "observable": "q2"}
+NOTE = "Scatter of training is left in the blocks data, model."
 
 
 def _covariance():
-    """Errors of 300 (data) and 400 (training) in every bin, so 500 in all."""
+    """Errors of 300 (data) and 400 (training) in every bin, 500 in all; none of `model`."""
     bins = len(OBSERVABLES["q2"][5]) - 1
     i, j = (index.ravel() for index in np.indices((bins, bins)))
     frames = []
-    for block, error in (("data", 300.0), ("training", 400.0), ("total", 500.0)):
-        value = error**2 * (i == j)
+    variances = {"data": 300.0**2, "training": 400.0**2, "model": -4.0, "total": 500.0**2}
+    for block, variance in variances.items():
+        value = variance * (i == j)
         frames.append(pd.DataFrame({"block": block, "bin_i": i, "bin_j": j, "value": value}))
     return pd.concat(frames).assign(**KEYS)
 
@@ -30,8 +32,15 @@ def folder(tmp_path):
     model = Model(methods={"none": Strategy()}, observables=("q2",), passes=3)
     folder = write_study(tmp_path / "study", model)
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    (folder / "study.json").write_text(json.dumps(study | {"uncertain": ["none"]}))
+    study |= {"uncertain": ["none"], "uncertainty_notes": [NOTE]}
+    (folder / "study.json").write_text(json.dumps(study))
     _covariance().to_csv(folder / "covariance.csv", index=False)
+    shifts = {"bin": range(15), "training_error": np.nan, "variation": "model"}
+    means = pd.read_csv(folder / "metrics.csv").query("iteration == 3")["mean"].to_numpy()
+    signs = (-1.0) ** np.arange(15)
+    pd.DataFrame(KEYS | shifts | {"shift": 0.02 * signs * means}).to_csv(
+        folder / "shifts.csv", index=False
+    )
     chi2 = {"bins": 15, "covariance_freedom": 40.0, "blocks": "data training", "parallel": "jes"}
     pd.DataFrame(
         [
@@ -55,14 +64,16 @@ def test_section_of_a_study_with_uncertainties(folder):
     section = text[text.index('id="uncertainties"') :]
     cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", section)]
     for row in (
+        ["Q²", "none", "model", "2.00\u00a0%", "–"],
         ["Q²", "none", "truth", "12.3 / 15", "0.66", "x", "jes"],
         ["Q²", "none", "simulation", "80.0 / 15", "–", "–", "jes"],
-        ["Q²", "none", "8 toys"],
+        ["Q²", "none", "8 toys, errors of data and training"],
     ):
         places = [i for i in range(len(cells)) if cells[i : i + len(row)] == row]
         assert len(places) == 1, row
     assert "contain the tested difference" in section
     assert "points along the tested difference" in section
+    assert NOTE in section
 
 
 def test_without_uncertainties_there_is_no_section(tmp_path):

@@ -21,10 +21,10 @@ BINS, PASSES, REPLICAS = 4, 5, 9
 METHOD = "parallel"
 
 
-def make_plan(folder, normalization):
+def make_plan(folder, normalization, passes=PASSES, **changes):
     simulation = {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]}
     raw = {
-        "study": {"name": "small", "passes": PASSES, "output": str(folder)},
+        "study": {"name": "small", "passes": passes, "output": str(folder)},
         "samples": {
             "data": {"source": "h1", "files": [str(DATA / "h1_nature.h5")], "events": 300},
             "simulation": simulation | {"events": 600},
@@ -48,6 +48,7 @@ def make_plan(folder, normalization):
             },
         },
     }  # fmt: skip
+    raw["uncertainties"] |= changes
     return Plan(validate(raw))
 
 
@@ -113,11 +114,13 @@ def _seen(events, factor=1.0):
     return np.sum((events[4] * factor)[events[3]])
 
 
-def _expected(plan, content):
-    """Blocks of differences to truth, and of differences to the simulation."""
+def _expected(plan, content, as_measured=False):
+    """Blocks of the result, of differences to truth, and of differences to the simulation.
+
+    With what scatter of training adds where `as_measured`.
+    """
     data, simulation = _records("nature", 0, 300), _records("simulation", 0, 600)
     mean = {name: found.mean(axis=0) for name, found in content.items()}
-    reference = content["nominal"][:2].mean(axis=0)
     of = {k: np.array([mean[f"{k}-{n}"] for n in range(1, count + 1)])
           for k, count in (("data", REPLICAS), ("simulation", REPLICAS + 1))}  # fmt: skip
     drawn = {"data": _drawn(plan, "data", data[0])}
@@ -135,10 +138,9 @@ def _expected(plan, content):
     )
     common = {"training": np.cov(content["nominal"].T) / PASSES}
     for name in ("model", "nature"):
-        common[name] = np.outer(mean[name] - reference, mean[name] - reference)
-    sides = [mean[name] - reference for name in ("jes_up", "jes_down")]
-    common["jes"] = (np.outer(sides[0], sides[0]) + np.outer(sides[1], sides[1])) / 2
-    noise = {kind: _training(plan, content, kind) for kind in of}
+        common[name] = _systematic(content, name, as_measured)
+    common["jes"] = sum(_systematic(content, f"jes_{s}", as_measured) for s in ("up", "down")) / 2
+    noise = {kind: 0 if as_measured else _training(plan, content, kind) for kind in of}
     own = {kind: np.cov(rows.T) - noise[kind] for kind, rows in of.items()}
     to_truth = own | {"data": np.cov((of["data"] - truths).T) - noise["data"]}
     to_prior = {
@@ -164,6 +166,14 @@ def test_blocks_are_those_of_numpy(study):
         np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-15, err_msg=block)
 
 
+def _systematic(content, name, as_measured):
+    """Products of the shifts of two passes: of different ones only, or of the mean shift."""
+    one, two = content[name] - content["nominal"][:2]
+    if as_measured:
+        return np.outer(one + two, one + two) / 4
+    return (np.outer(one, two) + np.outer(two, one)) / 2
+
+
 def _training(plan, content, kind):
     """What differs from pass to pass within replicas, more than between passes: in a loop."""
     rows = [content[name] for name in plan.variants.of_kind(kind)]
@@ -186,7 +196,7 @@ def test_a_study_may_have_variations_alone(study, tmp_path):
     found = rows[(rows.observable == "q2") & (rows.block == "model")].value.to_numpy()
     expected = _expected(plan, content)[0]["model"]
     np.testing.assert_allclose(found.reshape(BINS, BINS), expected, rtol=1e-9)
-    assert set(pd.read_csv(alone.table("coverage.csv")).kind) == {"pass"}
+    assert set(pd.read_csv(alone.table("coverage.csv")).kind) == {"pass_total"}
 
 
 def _chi2(plan, difference, covariance):
@@ -197,7 +207,7 @@ def _chi2(plan, difference, covariance):
 
 def test_tests_leave_out_what_contains_the_difference(study):
     plan, content, tables = study
-    _, to_truth, to_prior = _expected(plan, content)
+    _, to_truth, to_prior = _expected(plan, content, as_measured=True)
     rows = tables["chi2.csv"]
     rows = rows[rows.observable == "q2"].set_index("prediction")
     assert list(rows.index) == ["truth", "simulation", "model", "nature"]
@@ -226,9 +236,9 @@ def test_pulls_are_those_of_numpy(study):
     truth = _unit(plan, _histogram(_records("nature", 0, 300)))
     toys = [_unit(plan, _histogram(_records("nature", 300 * n, 300 * n + 300))) for n in (1, 2)]
     expected = {
-        "pass": (content["nominal"] - truth) / np.sqrt(np.diag(known + training)),
+        "pass_total": (content["nominal"] - truth) / np.sqrt(np.diag(known + training)),
         "toy": (np.array([content[f"toy-{n}"].mean(axis=0) for n in (1, 2)]) - toys)
-        / np.sqrt(np.diag(known + training / 2)),
+        / np.sqrt(np.diag(blocks["data"] + training / 2)),
     }
     pulls, coverage = tables["pulls.csv"], tables["coverage.csv"]
     for kind, wanted in expected.items():
@@ -240,3 +250,51 @@ def test_pulls_are_those_of_numpy(study):
         assert row.coverage == pytest.approx((np.abs(wanted) <= 1).mean())
         assert row.pull_mean == pytest.approx(wanted.mean())
         assert row.pull_width == pytest.approx(wanted.std())
+
+
+def test_shifts_have_a_sign_and_an_error(study):
+    _, content, tables = study
+    rows = tables["shifts.csv"]
+    rows = rows[rows.observable == "q2"]
+    assert list(rows.variation.unique()) == ["model", "nature", "jes_up", "jes_down"]
+    for name, found in rows.groupby("variation"):
+        one, two = content[name] - content["nominal"][:2]
+        assert list(found.bin) == list(range(BINS))
+        np.testing.assert_allclose(found["shift"], (one + two) / 2, rtol=1e-9, atol=1e-15)
+        # Half the difference of two is the error of their mean.
+        np.testing.assert_allclose(found.training_error, np.abs(one - two) / 2, rtol=1e-9)
+
+
+def test_pulls_of_toys_know_what_toys_vary(tmp_path):
+    """Toys of known scatter, beside a large variation and a large block of the simulation."""
+    passes, count, bins = 40, 300, 5
+    settings = {"data_replicas": count, "simulation_replicas": count, "toys": count}
+    plan = make_plan(tmp_path, "absolute", passes, **settings)
+    rng = np.random.default_rng(6)
+    truth = np.linspace(1000, 2000, bins)
+
+    def results(runs=2, own=0.0, **sizes):
+        """Contents around truth, with scatter of training 2 from pass to pass."""
+        common = own + sum(rng.normal(0, size, bins) for size in sizes.values())
+        return truth + common + rng.normal(0, 2, (runs, bins))
+
+    contents = {}
+    # Truth moves with the replica and differs between toys.
+    moved = {kind: truth + rng.normal(0, 20, (count, bins)) for kind in ("data", "toy")}
+    for kind in ("data", "toy"):
+        for name, own in zip(plan.variants.of_kind(kind), moved[kind] - truth, strict=True):
+            contents[name] = results(own=own, statistical=3)
+    for name in plan.variants.of_kind("simulation"):
+        contents[name] = results(simulation=30)
+    for name in plan.variants.of_kind("variation"):
+        contents[name] = results(own=100)
+    result = uncertainties.Result(plan, results(passes), contents)
+    replicas = {"data": moved["data"], "simulation": np.tile(truth, (count, 1))}
+    prediction = uncertainties.Prediction(truth, replicas, {}, frozenset())
+    found = uncertainties.make_pulls(plan, result, prediction, moved["toy"])
+    assert found["toy"].shape == (count, bins)
+    # Scatter of 1500 numbers, errors from 300 replicas each and 40 passes.
+    assert found["toy"].std() == pytest.approx(1, abs=0.06)
+    assert abs(found["toy"].mean()) < 0.1
+    assert np.mean(np.abs(found["toy"]) < 1) == pytest.approx(0.683, abs=0.04)
+    assert found["pass_total"].std() < 0.2

@@ -162,7 +162,7 @@ def test_uncertainties_of_the_study(study):
             assert abs(file.attrs["sum_data"] - seen) < 5 * np.sqrt(seen)
     tests = pd.read_csv(root / "chi2.csv")
     assert set(tests.prediction) == {"truth", "simulation"}
-    assert set(pd.read_csv(root / "coverage.csv").kind) == {"pass"}
+    assert set(pd.read_csv(root / "coverage.csv").kind) == {"pass_total"}
     report = (root / "report.html").read_text(encoding="utf-8")
     assert 'id="uncertainties"' in report
     assert "Correlation of none: Q² (q2)" in report

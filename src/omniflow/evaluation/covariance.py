@@ -1,4 +1,9 @@
-"""Covariance matrices in blocks, chi-square tests with them, pulls and coverage."""
+"""Covariance matrices in blocks, chi-square tests with them, pulls and coverage.
+
+Replicas and variations are unfolded in one or several passes. Several passes measure how much of a
+block is scatter of training; it is subtracted from what is reported, and stays in what is tested
+with. A difference of two scattered matrices has no known distribution and may be singular.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +22,26 @@ class Block:
     """One contribution to the covariance of B bins.
 
     Attributes:
-        matrix: (B, B).
+        measured: (B, B), positive semi-definite; scatter of training adds to it.
         freedom: degrees of freedom of a matrix that is estimated from scatter; infinite otherwise.
         origins: what the samples were made by that the block holds differences between. A test
             against a prediction of the same origin would compare a difference with itself.
+        training: (B, B) what scatter of training adds, without bias; 0 where it is not measured.
     """
 
-    matrix: np.ndarray
+    measured: np.ndarray
     freedom: float = np.inf
     origins: frozenset[str] = frozenset()
+    training: np.ndarray | float = 0.0
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """The block (B, B) without bias; variances below 0 are 0 within the scatter of training."""
+        return self.measured - self.training
 
     def __mul__(self, factor: float) -> Block:
         """Return the block times a number."""
-        return Block(factor * self.matrix, self.freedom, self.origins)
+        return Block(factor * self.measured, self.freedom, self.origins, factor * self.training)
 
 
 @dataclass(frozen=True)
@@ -65,10 +77,9 @@ def scatter(values: np.ndarray) -> Block:
 def of_replicas(values: np.ndarray) -> Block:
     """Return the covariance that replicas (R, P, B), each run in P passes, have of one another.
 
-    With several passes the scatter of training that is left in the means over passes is measured
-    and subtracted: what remains of values after the mean of each replica and the mean of each pass
-    are taken away (two-way analysis of variance, without bias). Eigenvalues that become negative
-    are set to 0.
+    Several passes measure the scatter of training that is left in the means over passes: what
+    remains of values after the mean of each replica and the mean of each pass are taken away
+    (two-way analysis of variance).
     """
     replicas, passes, bins = values.shape
     block = scatter(values.mean(axis=1))
@@ -76,22 +87,37 @@ def of_replicas(values: np.ndarray) -> Block:
         return block
     rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean((0, 1))
     rest = rest.reshape(-1, bins)
-    noise = rest.T @ rest / ((replicas - 1) * (passes - 1) * passes)
-    error = np.sqrt(np.diagonal(block.matrix))
-    scale = np.outer(error, error)
-    scaled = np.divide(block.matrix - noise, scale, out=np.zeros_like(scale), where=scale > 0)
-    eigenvalues, vectors = np.linalg.eigh(scaled)
-    matrix = (vectors * np.maximum(eigenvalues, 0)) @ vectors.T
-    return Block(matrix * scale, block.freedom)
+    training = rest.T @ rest / ((replicas - 1) * (passes - 1) * passes)
+    return Block(block.measured, block.freedom, training=training)
 
 
-def shift(shifts: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
-    """Return the covariance of one fully correlated variation from its shifts (B,).
+def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
+    """Return the covariance of one fully correlated variation from its shifts (P, B) by pass.
 
-    Two sides of a variation are averaged as outer products, so that shifts in the same direction
-    do not cancel; symmetric sides give the outer product of either.
+    The outer product of the mean shift holds the covariance of that mean, which several passes
+    measure. The block without it is the mean of the products of shifts of *different* passes: their
+    scatter of training is independent, so that a variation without effect gives 0 on average. Such
+    a matrix has eigenvalues below 0, which are not clipped: the scatter that is subtracted points
+    to other directions than the mean shift, so that clipping would give it all back.
+
+    Two sides of a variation are averaged as matrices, so that shifts in the same direction do not
+    cancel; symmetric sides give the matrix of either.
     """
-    return Block(np.mean([np.outer(each, each) for each in shifts], axis=0), np.inf, origins)
+    means = [side.mean(axis=0) for side in sides]
+    measured = np.mean([np.outer(mean, mean) for mean in means], axis=0)
+    passes = len(sides[0])
+    if passes == 1:
+        return Block(measured, np.inf, origins)
+    training = np.mean([scatter(side).measured for side in sides], axis=0) / passes
+    return Block(measured, np.inf, origins, training)
+
+
+def training_error(shifts: np.ndarray) -> np.ndarray:
+    """Return the error (B,) by training of the mean of shifts (P, B); NaN for one pass."""
+    passes, bins = shifts.shape
+    if passes == 1:
+        return np.full(bins, np.nan)
+    return np.sqrt(shifts.var(axis=0, ddof=1) / passes)
 
 
 def statistical(counts: sparse.csr_matrix, weights: np.ndarray) -> np.ndarray:
@@ -116,8 +142,24 @@ def of_unit(content: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 def total(blocks: Iterable[Block]) -> np.ndarray:
-    """Return the sum of blocks, (B, B)."""
-    return np.sum([block.matrix for block in blocks], axis=0)
+    """Return the sum of the matrices of blocks, (B, B), positive semi-definite.
+
+    Where the scatter of training that was subtracted leaves negative eigenvalues in the sum,
+    relative to the errors as measured, these are set to 0.
+    """
+    blocks = list(blocks)
+    found = np.sum([block.matrix for block in blocks], axis=0)
+    error = np.sqrt(np.diagonal(_measured(blocks)))
+    scale = np.outer(error, error)
+    scaled = np.divide(found, scale, out=np.zeros_like(scale), where=scale > 0)
+    eigenvalues, vectors = np.linalg.eigh(scaled)
+    if eigenvalues[0] >= -RANK * eigenvalues[-1]:
+        return found
+    return (vectors * np.maximum(eigenvalues, 0)) @ vectors.T * scale
+
+
+def _measured(blocks: Iterable[Block]) -> np.ndarray:
+    return np.sum([block.measured for block in blocks], axis=0)
 
 
 def independent(blocks: Mapping[str, Block], origins: frozenset[str]) -> dict[str, Block]:
@@ -133,10 +175,11 @@ def chi2_test(
 ) -> Chi2:
     """Test whether a difference (B,) is 0 within a covariance.
 
-    Bins without variance are left out. For a covariance of blocks that are estimated from scatter
-    chi2 follows Hotelling's distribution, with effective degrees of freedom of the sum after Nel
-    and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such blocks it follows
-    the chi-square distribution.
+    Blocks are taken as measured: what scatter of training adds to them makes p-values too large,
+    not too small. Bins without variance are left out. For a covariance of blocks that are estimated
+    from scatter chi2 follows Hotelling's distribution, with effective degrees of freedom of the
+    sum after Nel and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such
+    blocks it follows the chi-square distribution.
 
     Args:
         difference: what is tested; sums to 0 where `normalised`.
@@ -157,18 +200,18 @@ def chi2_test(
             )
     if not blocks:
         raise ValueError("no block of a covariance to test with")
-    variance = np.diagonal(total(blocks.values()))
+    variance = np.diagonal(_measured(blocks.values()))
     keep = variance > 0
     wanted = int(keep.sum()) - normalised
     scale = 1 / np.sqrt(variance[keep])
     scaled = [
-        Block(b.matrix[np.ix_(keep, keep)] * np.outer(scale, scale), b.freedom)
+        Block(b.measured[np.ix_(keep, keep)] * np.outer(scale, scale), b.freedom)
         for b in blocks.values()
     ]
     freedom = _freedom(scaled)
     if wanted < 1:
         return Chi2(np.nan, 0, freedom, np.nan)
-    values, vectors = np.linalg.eigh(total(scaled))
+    values, vectors = np.linalg.eigh(_measured(scaled))
     good = values > RANK * values[-1]
     if good.sum() < wanted:
         return Chi2(np.nan, wanted, freedom, np.nan)
@@ -182,8 +225,8 @@ def _freedom(blocks: Sequence[Block]) -> float:
     def size(matrix: np.ndarray) -> float:
         return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
 
-    lost = sum(size(block.matrix) / block.freedom for block in blocks)
-    return size(total(blocks)) / lost if lost > 0 else np.inf
+    lost = sum(size(block.measured) / block.freedom for block in blocks)
+    return size(_measured(blocks)) / lost if lost > 0 else np.inf
 
 
 def _p_value(chi2: float, bins: int, freedom: float) -> float:

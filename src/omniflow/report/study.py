@@ -97,6 +97,7 @@ class Study(_Record):
     observables: tuple[ObservableRecord, ...] = Field(min_length=1)
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
     uncertain: tuple[str, ...] = ()
+    uncertainty_notes: tuple[str, ...] = ()
     stacking: tuple[StackRecord, ...] = ()
     headline_combine: dict[str, str]
     notes: tuple[str, ...]

@@ -67,6 +67,8 @@ COLUMNS: dict[str, dict[str, str]] = {
 UNCERTAINTIES: dict[str, dict[str, str]] = {
     "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
     | {"bin_i": "i", "bin_j": "i", "value": "f"},
+    "shifts": {"method": "s", "combine": "s", "observable": "s", "variation": "s"}
+    | {"bin": "i", "shift": "f", "training_error": "f"},
     "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
     | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"}
     | {"parallel": "s"},
@@ -130,6 +132,7 @@ class ReportTables:
     trust: dict[str, pd.DataFrame]
     problems: tuple[str, ...] = field(default=())
     covariance: pd.DataFrame | None = None
+    shifts: pd.DataFrame | None = None
     chi2: pd.DataFrame | None = None
     coverage: pd.DataFrame | None = None
 

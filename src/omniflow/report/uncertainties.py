@@ -13,6 +13,7 @@ from omniflow.report.study import ObservableRecord
 from omniflow.report.tables import ReportTables
 
 TOTAL = "total"
+RESULT = ("method", "observable")
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -23,6 +24,7 @@ class Panel:
     Attributes:
         looks: of the blocks, the total first.
         figures: per observable, for each method its name and figures.
+        shifts: header and rows of the sizes of variations; no rows without variations.
         tests: header and rows of the tests against predictions.
         coverage: header and rows of pulls and coverage; no rows without truth.
         left_out: whether a test leaves a block out.
@@ -31,6 +33,7 @@ class Panel:
 
     looks: dict[str, formats.Look]
     figures: list[tuple[ObservableRecord, list[tuple[str, list[Markup]]]]]
+    shifts: Table
     tests: Table
     coverage: Table
     left_out: bool
@@ -46,6 +49,7 @@ def panel(tables: ReportTables) -> Panel | None:
     return Panel(
         looks,
         [(o, _figures(tables, o, looks)) for o in tables.study.observables],
+        _shifts(tables),
         _tests(tables),
         _coverage(tables),
         bool((tables.chi2["left_out"] != "").any()),
@@ -68,10 +72,11 @@ def _figures(
             continue
         matrices = {name: _matrix(rows[rows["block"] == name]) for name in looks}
         bins, mean = frame["bin"].to_numpy(), frame["mean"].to_numpy()
-        relative = {name: np.sqrt(np.diag(m)[bins]) / mean for name, m in matrices.items()}
+        # Below 0: no effect within the scatter of training.
+        errors = {name: np.sqrt(np.maximum(np.diag(m), 0)) for name, m in matrices.items()}
+        relative = {name: error[bins] / mean for name, error in errors.items()}
         shown = frame[["low", "high"]].assign(**relative)
-        error = np.sqrt(np.diag(matrices[TOTAL]))
-        error = np.where(error > 0, error, np.nan)
+        error = np.where(errors[TOTAL] > 0, errors[TOTAL], np.nan)
         title = f"{method}: {observable.label} ({observable.name})"
         one = figures.uncertainty(observable, shown, looks, title=f"Uncertainty of {title}")
         two = figures.correlation(
@@ -86,6 +91,21 @@ def _matrix(rows: pd.DataFrame) -> np.ndarray:
     matrix = np.zeros((size, size))
     matrix[rows["bin_i"], rows["bin_j"]] = rows["value"]
     return matrix
+
+
+def _shifts(tables: ReportTables) -> Table:
+    """Root mean square over bins of shifts and of their errors by training, relative to content."""
+    header = ["observable", "method", "variation", "shift", "of it scatter of training"]
+    labels = {o.name: o.label for o in tables.study.observables}
+    last = tables.headline("metrics", tables.study.iterations)
+    rows = tables.shifts.merge(last[[*RESULT, "bin", "mean"]], on=[*RESULT, "bin"])
+    squares = {c: np.square(rows[c] / rows["mean"]) for c in ("shift", "training_error")}
+    found = rows.assign(**squares).groupby([*RESULT, "variation"], sort=False)[list(squares)]
+    body = [
+        [labels[o], method, variation, formats.percent(shift), formats.percent(error)]
+        for (method, o, variation), shift, error in np.sqrt(found.mean()).itertuples()
+    ]
+    return header, body
 
 
 def _tests(tables: ReportTables) -> Table:
@@ -110,12 +130,12 @@ def _tests(tables: ReportTables) -> Table:
 def _coverage(tables: ReportTables) -> Table:
     header = ["observable", "method", "over", "coverage", "mean pull", "width of pulls"]
     labels = {o.name: o.label for o in tables.study.observables}
-    plural = {"pass": "passes", "toy": "toys"}
+    over = {"toy": "toys, errors of data and training", "pass_total": "passes, total error"}
     body = [
         [
             labels[row.observable],
             row.method,
-            f"{row.entries} {plural[row.kind]}",
+            f"{row.entries} {over[row.kind]}",
             formats.percent(row.coverage, row.coverage_error),
             formats.number(row.pull_mean, 2),
             formats.number(row.pull_width, 2),

@@ -29,6 +29,7 @@ from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
+from omniflow.unfolding.notes import of_uncertainties
 from omniflow.unfolding.plan import Plan
 
 # Below this many passing events in either sample the report says that it shows no physics.
@@ -334,6 +335,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         ],
         "methods": methods,
         "uncertain": list(plan.variants.methods),
+        "uncertainty_notes": of_uncertainties(config, plan.variants),
         "headline_combine": {m["name"]: m["combine"][0] for m in methods},
         "notes": [
             *plan.notes,

@@ -1,4 +1,4 @@
-"""Stage 5, beside the tables: covariances in blocks, tests against predictions, pulls, coverage.
+"""Stage 5, beside the tables: covariances in blocks, shifts, tests, pulls, coverage.
 
 All of the last iteration and of each method's first combination, as event yields (`absolute`) or
 with unit sum (`shape`). Bins count from 0.
@@ -25,9 +25,13 @@ from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import ROLES, TOY, VARIATION
 
 TRUTH, PRIOR = "truth", "simulation"
+# A kind of pulls beside toys: of passes, by the total error. The blocks that toys vary.
+PASS_TOTAL = "pass_total"
+TOYS_VARY = ("data", "training")
 KEYS = ("method", "combine", "observable")
 COLUMNS = {
     "covariance.csv": (*KEYS, "block", "bin_i", "bin_j", "value"),
+    "shifts.csv": (*KEYS, "variation", "bin", "shift", "training_error"),
     "chi2.csv": (
         *KEYS,
         *("prediction", "chi2", "bins", "p_value", "covariance_freedom", "blocks", "left_out"),
@@ -70,7 +74,11 @@ class Result:
     def __init__(self, plan: Plan, passes: np.ndarray, variants: dict[str, np.ndarray]) -> None:
         """Take contents, in units that are compared."""
         self.plan, self.passes, self.variants = plan, passes, variants
-        self.reference = passes[: plan.config.uncertainties.passes].mean(axis=0)
+
+    def shift(self, variation: str) -> np.ndarray:
+        """Return the shifts (P, B) of a variation from the nominal result of the same pass."""
+        found = self.variants[variation]
+        return found - self.passes[: len(found)]
 
     def replicas(self, kind: str) -> np.ndarray:
         """Return the contents (R, P, B) of the variants of a kind."""
@@ -81,8 +89,8 @@ class Result:
     def blocks(self, passes: int, prediction: Prediction | None = None) -> dict[str, Block]:
         """Return the covariance of the mean of so many passes, or of its difference to something.
 
-        Replicas and variations have the random numbers of the nominal result, and what they still
-        scatter by training is subtracted where several passes measure it: it has its own block.
+        Replicas and variations have the random numbers of the nominal result. What they still
+        scatter by training is measured by several passes.
         """
         blocks = {}
         for kind in ROLES:
@@ -93,8 +101,8 @@ class Result:
         if len(self.passes) > 1:
             blocks["training"] = covariance.scatter(self.passes) * (1 / passes)
         for name, sides in self.plan.variants.blocks().items():
-            shifts = [self.variants[side].mean(axis=0) - self.reference for side in sides]
-            blocks[name] = covariance.shift(shifts, _origins(self.plan, sides))
+            shifts = [self.shift(side) for side in sides]
+            blocks[name] = covariance.of_shifts(shifts, _origins(self.plan, sides))
         return blocks | (prediction.blocks if prediction is not None else {})
 
 
@@ -107,10 +115,11 @@ def make_tables(plan: Plan) -> None:
         for name, result in _results(plan, method).items():
             keys = (method, plan.combinations(method)[0], name)
             rows["covariance.csv"] += [(*keys, *row) for row in _covariance_rows(result)]
+            rows["shifts.csv"] += [(*keys, *row) for row in _shift_rows(result)]
             tests = _test_rows(plan, result, predictions[name])
             rows["chi2.csv"] += [(*keys, *row) for row in tests]
             if truths is not None:
-                found = _pulls(plan, result, predictions[name][TRUTH], truths[name])
+                found = make_pulls(plan, result, predictions[name][TRUTH], truths[name])
                 for kind, pulls in found.items():
                     rows["pulls.csv"] += [
                         (*keys, kind, number + 1, bin_, pull)
@@ -130,6 +139,14 @@ def _covariance_rows(result: Result) -> Iterator[tuple]:
     for name, block in blocks.items():
         for (i, j), value in np.ndenumerate(block.matrix):
             yield name, i, j, value
+
+
+def _shift_rows(result: Result) -> Iterator[tuple]:
+    for name in result.plan.variants.of_kind(VARIATION):
+        shifts = result.shift(name)
+        errors = covariance.training_error(shifts)
+        for bin_, numbers in enumerate(zip(shifts.mean(axis=0), errors, strict=True)):
+            yield name, bin_, *numbers
 
 
 def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -> Iterator[tuple]:
@@ -164,19 +181,23 @@ def _shifts(plan: Plan, result: Result) -> dict[str, list[np.ndarray]]:
     }
 
 
-def _pulls(
+def make_pulls(
     plan: Plan, result: Result, truth: Prediction, toys: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return pulls (k, B) against truth of every pass, and of every toy against its own truth."""
-    found = {"pass": (1, result.passes - truth.content)}
-    if len(toys):
-        contents = result.replicas(TOY).mean(axis=1)
-        found[TOY] = (plan.config.uncertainties.passes, contents - toys)
+    """Return pulls (k, B) by kind: of every toy against its own truth, of every pass against truth.
+
+    Toys differ by their data and by their training, so that these blocks are their error; it takes
+    replicas of the data. Passes are divided by the error of all blocks.
+    """
     pulls = {}
-    for kind, (passes, differences) in found.items():
-        blocks = covariance.independent(result.blocks(passes, truth), truth.origins)
-        if blocks:
-            pulls[kind] = covariance.pulls(differences, covariance.total(blocks.values()))
+    blocks = covariance.independent(result.blocks(1, truth), truth.origins)
+    if blocks:
+        error = covariance.total(blocks.values())
+        pulls[PASS_TOTAL] = covariance.pulls(result.passes - truth.content, error)
+    if len(toys) and len(result.replicas("data")):
+        blocks = result.blocks(plan.config.uncertainties.passes, truth)
+        error = covariance.total(blocks[name] for name in TOYS_VARY if name in blocks)
+        pulls[TOY] = covariance.pulls(result.replicas(TOY).mean(axis=1) - toys, error)
     return pulls
 
 

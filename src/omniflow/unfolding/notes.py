@@ -1,0 +1,48 @@
+"""Notes on a configuration: what a reader of its uncertainties has to know."""
+
+from __future__ import annotations
+
+from omniflow.config.schema import Config
+from omniflow.unfolding.variants import ROLES, SIDES, TOY, Variants
+
+
+def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:
+    """Return how the scatter of training is treated and what the configuration leaves out."""
+    if not variants.methods:
+        return ()
+    blocks = [kind for kind in ROLES if variants.of_kind(kind)] + list(variants.blocks())
+    names, passes = ", ".join(blocks), config.uncertainties.passes
+    found = []
+    if blocks and passes > 1:
+        found.append(
+            f"Scatter of training is measured over {passes} passes of each replica and variation "
+            f"and subtracted from the blocks {names}; tests against predictions leave it in."
+        )
+    elif blocks:
+        found.append(
+            f"Scatter of training is left in the blocks {names} as far as common random numbers do "
+            "not cancel it: uncertainties.passes is 1, and it takes 2 to measure and subtract it."
+        )
+    if config.study.passes == 1:
+        found.append(
+            "There is no block training, so that errors, tests and pulls lack the scatter of "
+            "training: study.passes is 1, and it takes 2 to measure it."
+        )
+    if variants.of_kind(TOY) and not variants.of_kind("data"):
+        found.append("Toys have no pulls: their error takes uncertainties.data_replicas.")
+    return (*found, *_unpaired(variants))
+
+
+def _unpaired(variants: Variants) -> list[str]:
+    """Name the variations that look like one side of a pair and are blocks of their own."""
+    found = []
+    for name, sides in variants.blocks().items():
+        for side, other in (SIDES, SIDES[::-1]):
+            stem = name.removesuffix(side)
+            if stem == name or len(sides) > 1:
+                continue
+            reason = f"there is no variation {stem}{other}"
+            if stem in variants.names:
+                reason = f"{stem} is a variation, too"
+            found.append(f"The variation {name} is a block of its own, by one side: {reason}.")
+    return found
