@@ -214,6 +214,7 @@ def test_kinds_of_pretraining(pretraining):
     [
         ({"start": "scratch", "transfer": {"freeze_epochs": 2}}, "acts on pre-trained networks"),
         ({"transfer": {"models": 0}}, r"transfer\.models"),
+        ({"transfer": {"per_pass": True}}, "needs several models"),
         ({"transfer": {"freeze_epochs": -1}}, "freeze_epochs"),
         ({"transfer": {"freeze_epochs": "never"}}, "freeze_epochs"),
         ({"transfer": {"backbone_rate_factor": 0}}, "backbone_rate_factor"),

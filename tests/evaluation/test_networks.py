@@ -91,10 +91,14 @@ def test_all_lanes_have_the_spread_of_the_summary(normalization):
     lanes[:, :, 2] = 0  # an empty bin, and below one without truth
     truth = {"q2": Histogram(*[np.array([90.0, 0, 100, 110])] * 3)}
     contents = _means(lanes)
-    ensembles = Ensembles("parallel", "mean", 3, SUBSETS, {"q2": contents})
+    ensembles = Ensembles(
+        "parallel", "mean", "lanes", LANES, 3, 3 * LANES, SUBSETS, {"q2": contents}
+    )
     table = networks_table([ensembles], truth, normalization)
     assert tuple(table.columns) == NETWORKS_COLUMNS
     assert table.lanes.tolist() == N.tolist()
+    assert set(table.varied) == {"lanes"}
+    assert set(table.members) == {3}
     assert table.networks.tolist() == (3 * N).tolist()
     assert table.subsets.tolist() == [5, 10, 10, 5, 1]
     assert set(table.passes) == {6}
@@ -103,6 +107,16 @@ def test_all_lanes_have_the_spread_of_the_summary(normalization):
     _, summary = unfolding_tables([every], edges, truth, truth, normalization)
     assert table.sigma_rel.iloc[-1] == pytest.approx(summary.sigma_rel[0])
     assert table.sigma_rel_error.iloc[-1] == pytest.approx(summary.sigma_rel_error[0])
+
+
+def test_members_vary_beside_fixed_lanes():
+    contents = _means(_lanes(6, 4, 5, 2, seed=6))
+    found = Ensembles("m", "mean", "members", 2, LANES, 2 * LANES, SUBSETS, {"q2": contents})
+    table = networks_table([found], None, "absolute")
+    assert set(table.varied) == {"members"}
+    assert set(table.lanes) == {2}
+    assert table.members.tolist() == N.tolist()
+    assert table.networks.tolist() == (2 * N).tolist()
 
 
 def test_without_lanes_the_table_is_empty():

@@ -80,7 +80,7 @@ def write_study(folder: Path, model: Model) -> Path:
             for observable in model.observables:
                 _results(tables, model, rng, method, strategy, combine, observable)
     tables |= _networks(model, rng) | _bayes(model)
-    tables["networks"] = pd.DataFrame(_lanes(model), columns=NETWORKS_COLUMNS)
+    tables["networks"] = pd.DataFrame(_ensembles(model), columns=NETWORKS_COLUMNS)
     tables["weights"] = [
         {"method": m, "combine": c, "pass": p, "iteration": i, "sum": 60000 + 40 * p - 300 / i,
          "minimum": 0.05, "maximum": 4.0 + i + s.spread * (p % 3), "mean": 1.01,
@@ -175,17 +175,21 @@ def _bayes(model):
     return {"bayes": bins, "bayes_summary": summary}
 
 
-def _lanes(model):
-    """Spreads that fall exactly with the square root of the number of lanes, to 0.4%."""
+def _ensembles(model):
+    """Spreads that fall exactly with the square root of the number of networks, to 0.4%."""
     return [
-        {"method": m, "combine": combinations(s)[0], "observable": name, "lanes": n,
-         "networks": n * s.members, "subsets": 3, "sigma_rel": 0.004 * np.sqrt(s.lanes / n),
-         "sigma_rel_error": 0.0003, "expected": 0.004 * np.sqrt(s.lanes / n),
-         "expected_error": 0.0003, "ratio": np.sqrt(n / s.lanes), "ratio_error": 0.06,
+        {"method": m, "combine": combinations(s)[0], "observable": name, "varied": varied,
+         "lanes": s.lanes, "members": s.members} | {varied: n}
+        | {"networks": s.lanes * s.members * n // most, "subsets": 3,
+         "sigma_rel": 0.004 * np.sqrt(most / n), "sigma_rel_error": 0.0003,
+         "expected": 0.004 * np.sqrt(most / n), "expected_error": 0.0003,
+         "ratio": np.sqrt(n / most), "ratio_error": 0.06,
          "floor_squared": 0.0, "floor_squared_error": 1e-6, "passes": model.passes}
-        for m, s in model.methods.items() if s.lanes > 1 and model.passes > 1
+        for m, s in model.methods.items()
+        for varied, most in (("lanes", s.lanes), ("members", s.members))
+        if most > 1 and model.passes > 1
         for name in model.observables
-        for n in range(1, s.lanes + 1)
+        for n in range(1, most + 1)
     ]  # fmt: skip
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,7 @@ def _read(folder, model=None, **changes):
 
 
 def _panel(tables):
-    (panel,) = networks.panels(tables, _looks(tables))
+    panel, *_ = networks.panels(tables, _looks(tables))
     return panel
 
 
@@ -59,20 +61,64 @@ def test_lanes_of_several_networks_are_called_so(tmp_path):
     assert panel.sentences[0].startswith("From 1 to 2 lanes of 3 networks σ_rel falls by")
 
 
+def test_members_are_told_apart_from_lanes(tmp_path):
+    model = Model({"hybrid": Strategy(lanes=2, members=4)}, ("q2",), 4, 1, epochs=2)
+    tables = _read(tmp_path, model)
+    lanes, members = networks.panels(tables, _looks(tables))
+    assert (lanes.title, members.title) == ("hybrid", "hybrid: members of the last step")
+    text = " ".join(members.sentences).replace("\u00a0", " ")
+    assert text.startswith(
+        "Given the weights of all earlier steps, which used all 4 members, σ_rel"
+    )
+    assert "from 2 to 4 members of the last step; independent scatter" in text
+    assert "this step alone would give 29 %" in text  # 1 - sqrt(2 / 4)
+    assert "earlier steps is significant; without one 8 would bring σ_rel" in text
+
+
+def test_a_part_that_comes_from_earlier_steps_is_told(tmp_path):
+    model = Model({"step": Strategy(members=5)}, ("q2",), 6, 1, epochs=2)
+    tables = _read(tmp_path, model, floor_squared=9e-6, floor_squared_error=2e-6)
+    text = " ".join(_panel(tables).sentences).replace("\u00a0", " ")
+    assert "About 0.300 % of spread is common to the members of a pass" in text
+    assert "Whether more in every step would, this curve does not tell" in text
+    assert "would bring" not in text
+
+
 def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
-    text = page.render(_read(tmp_path))
+    tables = _read(tmp_path)
+    rows = tables.networks[tables.networks["varied"] == "lanes"]
+    text = page.render(replace(tables, networks=rows))
     assert text.count('aria-label="Spread by number of lanes of parallel"') == 1
-    assert "There is no curve of step:" in text
+    assert "There is no curve of members of step: its last step" in text
     assert 'href="#networks"' in text
 
 
 @pytest.mark.parametrize("passes", [1, 3])
-def test_without_lanes_there_is_no_panel(tmp_path, passes):
-    model = Model({"step": Strategy(members=3)}, ("q2",), passes, 1, epochs=2)
+def test_without_lanes_or_members_there_is_no_panel(tmp_path, passes):
+    model = Model({"none": Strategy()}, ("q2",), passes, 1, epochs=2)
     tables = _read(tmp_path, model)
     assert tables.networks.empty
     assert networks.panels(tables, _looks(tables)) == []
-    assert ("There is no curve of step" in page.render(tables)) is (passes > 1)
+    assert networks.without_members(tables) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"aggregate": "stacking"}, "stacked members were decided on all of them"),
+        ({"networks": 1}, "copies of one network"),
+        ({}, "by an earlier version"),
+    ],
+)
+def test_methods_without_a_curve_of_members_are_named(tmp_path, changes, words):
+    tables = _read(tmp_path)
+    (step,) = (m for m in tables.study.methods if m.name == "step")
+    study = tables.study.model_copy(update={"methods": (step.model_copy(update=changes),)})
+    rows = tables.networks[tables.networks["varied"] == "lanes"]
+    assert networks.without_members(replace(tables, study=study)) == []
+    (found,) = networks.without_members(replace(tables, study=study, networks=rows))
+    assert found.startswith("There is no curve of members of step:")
+    assert words in found
 
 
 def test_half_of_the_lanes_is_a_size_that_exists():

@@ -21,10 +21,19 @@ def test_stacked_members_are_shown(tmp_path):
         loss_best=0.69,
         loss_mean=0.68,
         loss_stacked=0.6795,
+        crossed_best=0.691,
+        crossed_mean=0.681,
+        crossed_stacked=0.68085,
         events=12345,
     )
     study = tables.study.model_copy(update={"stacking": (record,)})
     tables = dataclasses.replace(tables, study=study)
-    expected = ["step", "1", "2", "2.50 of 3", "0.500", "12\u202f345", "0.69000", "0.68000"]
-    assert stacking.rows(tables) == [[*expected, "0.67950", "5.00"]]
+    expected = ["step", "1", "2", "2.50 of 3", "0.500", "12\u202f345"]
+    losses = ["0.69100", "0.68100", "0.68085", "1.50"]
+    assert stacking.rows(tables) == [[*expected, *losses, "5.00"]]
+    old = record.model_copy(
+        update=dict.fromkeys(("crossed_best", "crossed_mean", "crossed_stacked"))
+    )
+    before = dataclasses.replace(tables, study=study.model_copy(update={"stacking": (old,)}))
+    assert stacking.rows(before) == [[*expected, *4 * ["–"], "5.00"]]
     assert "Stacked members" in page.render(tables)

@@ -53,12 +53,38 @@ def test_what_passes_alone_give_a_method_without_bias():
             {"start": "backbone", "models": 1, "freeze_epochs": "all", "backbone_rate_factor": 0.2},
             "pre-trained backbone, new head, backbone frozen",
         ),
+        (
+            {"start": "pretrained", "models": 6, "per_pass": True},
+            "pre-trained backbone and head, 6 pre-trained models, others in each pass",
+        ),
     ],
 )
 def test_policies_in_words(changes, words):
+    assert tradeoff.policy(_record(**changes)) == words
+
+
+def _record(**changes):
     record = {"name": "m", "lanes": 1, "members": 1, "aggregate": None, "chain": "c"}
     record |= {"networks_per_pass": 2, "combine": ["none"]}
-    assert tradeoff.policy(MethodRecord.model_validate(record | changes)) == words
+    return MethodRecord.model_validate(record | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shared"),
+    [
+        ({"start": "scratch"}, False),
+        ({"start": "backbone", "models": 1}, True),
+        ({"start": "backbone", "lanes": 2, "members": 3, "models": 6}, True),
+        ({"start": "backbone", "lanes": 2, "members": 3, "models": 23, "per_pass": True}, True),
+        ({"start": "backbone", "lanes": 2, "members": 3, "models": 24, "per_pass": True}, False),
+        # Members that are copies of one network start once.
+        ({"start": "backbone", "members": 5, "networks": 1, "models": 4, "per_pass": True}, False),
+    ],
+)
+def test_pretrained_models_that_passes_share_are_told(changes, shared):
+    text = tradeoff.shared_models([_record(**changes)], 4)
+    assert text.startswith("Passes of m share pre-trained models.") is shared
+    assert bool(text) is shared
 
 
 def test_the_page_shows_every_method(tables):
@@ -70,6 +96,7 @@ def test_the_page_shows_every_method(tables):
     for name in ("none", "parallel", "pretrained"):
         assert f">{name}</th>" in section
     assert "pre-trained backbone and head" in section
+    assert "Passes of pretrained share pre-trained models" in section
 
 
 @pytest.mark.parametrize("changes", [{"has_truth": False}, {"passes": 1}])

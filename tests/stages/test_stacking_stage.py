@@ -8,6 +8,7 @@ import small_study
 
 from omniflow.events import store
 from omniflow.events.batches import held_out
+from omniflow.events.folds import fold_of
 from omniflow.files import open_h5
 from omniflow.stages import stacking
 from omniflow.unfolding import seeds
@@ -82,6 +83,39 @@ def test_no_member_is_trained_on_the_events_that_decide(plan, records):
                 assert found["events"] == record["summary"]["held_out_events"]
                 total = record["summary"]["train_events"] + found["events"]
                 assert total == fiducial.sum()
+
+
+@pytest.mark.parametrize(("step", "role"), [(1, "data"), (2, "simulation")])
+def test_halves_of_the_events_judge_each_other(plan, step, role):
+    """Halves by event id; losses on one half of what the other decided."""
+    group = plan.group_of(CHAIN, 1, 1)
+    _, found = _stack(plan, group, 2, step, 1)
+    logits = []
+    for block in plan.blocks(group, 2, step):
+        with open_h5(plan.logits(block)) as file:
+            for network in block.networks:
+                if network.lane == 1:
+                    names = ("logits", "numerator", "denominator", "half")
+                    where = f"held_out/lane-1-member-{network.member}"
+                    z, a, b, half = (file[f"{where}/{name}"][:] for name in names)
+                    logits.append(z)
+    events = store.open_store(plan.store(role))
+    select = np.asarray(events.pass_detector if step == 1 else events.pass_particle)
+    ids = np.asarray(events.event_id)
+    split = seeds.integer(plan.seed("split", network))
+    ids = ids[held_out(ids, split, 0.2) & select]
+    np.testing.assert_array_equal(half[: len(ids)], fold_of(ids, 2) == 1)
+    ratios, losses = np.exp(np.array(logits, float)), []
+    for judged in (half, ~half):
+        r = ratios[:, judged].mean(axis=0)
+        of_a = (a[judged] * np.log1p(1 / r)).sum() / a[judged].sum()
+        losses.append((of_a + (b[judged] * np.log1p(r)).sum() / b[judged].sum()) / 2)
+    assert found["crossed_mean"] == pytest.approx(np.mean(losses))
+    assert found["crossed_stacked"] != found["loss_stacked"]
+    table = stacking.table(plan)
+    table = table[(table.lane == 1) & (table.iteration == 2) & (table.step == str(step))]
+    for name in ("crossed_stacked", "crossed_mean", "crossed_best"):
+        assert set(table[name]) == {found[name]}
 
 
 def test_members_are_averaged_with_their_weights(plan):

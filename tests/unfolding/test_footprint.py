@@ -36,3 +36,12 @@ def test_larger_jobs_have_fewer_files_of_the_same_networks():
     assert large["networks"] == small["networks"]
     assert large["histories"].files < small["histories"].files
     assert large["weights of steps"].size == pytest.approx(small["weights of steps"].size, rel=0.5)
+
+
+def test_members_of_the_last_step_are_kept():
+    """Five members in each of two passes, 4 bytes for each of 1000 events; once, not per step."""
+    one, two = _kinds(iterations=1), _kinds(iterations=2)
+    lanes = 2 * (4 + 1) * 2  # passes, lanes of both chains, steps
+    size = 4 * 1000 * lanes + 4_000 * one["weights of steps"].files
+    assert one["weights of steps"].size == size + 4 * 1000 * 2 * 5
+    assert two["weights of steps"].size == 2 * size + 4 * 1000 * 2 * 5

@@ -35,6 +35,39 @@ def test_each_network_takes_its_own_model():
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize("models", [2, 5, 6, 18, 30])
+def test_passes_take_models_of_their_own(models):
+    """Of three passes with six networks per step: pass p begins where the one before ended."""
+    transfer = {"models": models, "per_pass": True}
+    settings = {"members": 2, "start": "pretrained", "transfer": transfer}
+    plan = _plan({"m": {"lanes": 3, **settings}, "one": settings}, PAIR, passes=3, per_job=3)
+    taken = {}
+    for network, block in all_networks(plan).items():
+        wanted = (6 * (network.pass_ - 1) + 2 * network.lane + network.member) % models
+        assert plan.pretrained_model(network) == wanted
+        if network.iteration == 1:
+            assert plan.pretrained(wanted) in plan.inputs.block(block)
+            taken.setdefault(network.pass_, set()).add(wanted)
+    used = sorted(set().union(*taken.values()))
+    assert used == list(range(min(models, 18)))
+    assert plan.pretrained_models("m") == [n.lane for n in plan.pretraining_networks] == used
+    # `one` is the first lane of the same chain.
+    assert plan.pretrained_models("one") == sorted({k % models for k in (0, 1, 6, 7, 12, 13)})
+    if models >= 18:
+        assert not taken[1] & taken[2] | taken[2] & taken[3] | taken[1] & taken[3]
+
+
+def test_only_models_that_passes_take_are_trained():
+    """Three passes of one network take three of four models."""
+    transfer = {"models": 4, "per_pass": True}
+    plan = _plan({"m": {"start": "backbone", "transfer": transfer}}, PAIR, passes=3)
+    assert [n.lane for n in plan.pretraining_networks] == [0, 1, 2]
+    made = {path for job in jobs(plan, RATES) for path in job.outputs if job.rule == "pretrain"}
+    assert made == {plan.pretrained(model) for model in range(3)}
+    (note,) = plan.notes
+    assert note == "m: 4 pre-trained models for 3 network(s) per step in all passes; 3 are used."
+
+
 def test_models_have_random_numbers_of_their_own():
     def states(models):
         method = {"lanes": 5, "start": "backbone", "transfer": {"models": models}}
@@ -57,7 +90,7 @@ def test_models_that_no_network_takes_are_not_trained():
     }
     plan = _plan(methods | {"none": {}}, PAIR)
     assert len(plan.pretraining_networks) == 2
-    assert [plan.pretrained_models(name) for name in ("one", "two", "none")] == [1, 2, 0]
+    assert [plan.pretrained_models(name) for name in ("one", "two", "none")] == [[0], [0, 1], []]
     (note,) = plan.notes
     assert note == "two: 7 pre-trained models for 2 network(s) per step; 2 are used."
 
@@ -97,6 +130,7 @@ SLUGS = {
     "pretrained-1-freeze-all": {"freeze_epochs": "all", "backbone_rate_factor": 0.1},
     "pretrained-1-rate-0p2": {"backbone_rate_factor": 0.2},
     "pretrained-1-models-3": {"models": 3},
+    "pretrained-1-models-3-per-pass": {"models": 3, "per_pass": True},
     "pretrained-1-freeze-5-rate-1e-05": {"freeze_epochs": 5, "backbone_rate_factor": 1e-5},
 }
 

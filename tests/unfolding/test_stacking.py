@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from omniflow.unfolding.stacking import stack
+from omniflow.unfolding.stacking import cross, stack
 
 
 def _sample(rng, members=3, events=4000, noise=(0.2, 0.5, 1.0)):
@@ -93,3 +93,68 @@ def test_the_scale_of_class_weights_does_not_matter():
     one, two = stack(ratios, a, b, False), stack(ratios, 1e4 * a, 1e-3 * b, False)
     np.testing.assert_allclose(one.weights, two.weights, atol=1e-4)
     assert one.loss == pytest.approx(two.loss)
+
+
+def _crossed_by_hand(ratios, a, b, likelihood, half):
+    """Each half judged with the weights of the other, by the losses above."""
+    members, found = len(ratios), []
+    for one in (half, ~half):
+        decides, judged = ((ratios[:, part], a[part], b[part]) for part in (one, ~one))
+        best = min(np.eye(members), key=lambda weights: _loss(weights, *decides, likelihood))
+        weights = [stack(*decides, likelihood).weights, np.full(members, 1 / members), best]
+        found.append([_loss(each, *judged, likelihood) for each in weights])
+    return np.mean(found, axis=0)
+
+
+@pytest.mark.parametrize("likelihood", [False, True])
+def test_halves_judge_each_other(likelihood):
+    rng = np.random.default_rng(7)
+    sample = _sample(rng, events=600)
+    half = rng.random(600) < 0.5
+    found = cross(*sample, likelihood, half)
+    expected = _crossed_by_hand(*sample, likelihood, half)
+    np.testing.assert_allclose([found.stacked, found.mean, found.best], expected)
+    assert found == cross(*sample, likelihood, ~half)
+
+
+def test_a_half_without_a_class_judges_nothing():
+    ratios, a, b = _sample(np.random.default_rng(8), events=50)
+    found = cross(ratios, a, b, False, a > 0)  # all of class A in one half
+    assert np.all(np.isnan([found.stacked, found.mean, found.best]))
+
+
+@pytest.mark.parametrize("likelihood", [False, True])
+def test_the_gain_is_unbiased_on_events_that_did_not_decide(likelihood):
+    """Members of equal noise around the truth: equal weights are the best, and nothing is gained.
+
+    The true gain of weights is their gain on 40,000 more events.
+    """
+    rng = np.random.default_rng(9)
+    noise = (0.5,) * 4
+    everything = _sample(rng, 4, 40_000, noise)
+
+    def gain(weights, sample):
+        equal = np.full(4, 0.25)
+        return _loss(equal, *sample, likelihood) - _loss(weights, *sample, likelihood)
+
+    rows = []
+    for _ in range(80):
+        sample = _sample(rng, 4, 300, noise)
+        half = rng.random(300) < 0.5
+        crossed, whole = cross(*sample, likelihood, half), stack(*sample, likelihood)
+        parts = [
+            stack(*(array[..., part] for array in sample), likelihood) for part in (half, ~half)
+        ]
+        true = np.mean([gain(part.weights, everything) for part in parts])
+        rows.append(
+            [
+                whole.loss_mean - whole.loss - gain(whole.weights, everything),
+                crossed.mean - crossed.stacked - true,
+                true,
+            ]
+        )
+    means = np.mean(rows, axis=0)
+    errors = np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows))
+    assert means[0] > 5 * errors[0]  # too optimistic on the events that decided
+    assert abs(means[1]) < 3 * errors[1]
+    assert means[2] < -5 * errors[2]  # weights that follow fluctuations lose

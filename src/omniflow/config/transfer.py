@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from omniflow.config.section import Positive, Rate, Section
 
@@ -20,6 +20,12 @@ class Transfer(Section):
         description="Pre-trained networks, each with random numbers of its own, or files of "
         "`samples.pretraining.weights`: network k of a step starts from number k modulo `models`.",
     )
+    per_pass: bool = Field(
+        False,
+        description="Whether passes take other models than the passes before, as far as `models` "
+        "goes: with K networks per step, network k of pass p takes number k + (p - 1) K modulo "
+        "`models`. Then the scatter of pre-training is in the spread between passes.",
+    )
     freeze_epochs: Literal["all"] | Annotated[int, Field(ge=0)] = Field(
         0,
         description="Epochs at the start of a training in which only the head is trained, in those "
@@ -31,10 +37,21 @@ class Transfer(Section):
         description="Learning rate of the backbone relative to the head's, in all iterations.",
     )
 
+    @model_validator(mode="after")
+    def _passes_have_models_to_take(self) -> Transfer:
+        if self.per_pass and self.models == 1:
+            raise ValueError(
+                "per_pass needs several models: set models to passes x networks per step, or leave "
+                "per_pass out"
+            )
+        return self
+
     @property
     def slug(self) -> str:
         """Name in paths, such as `models-3-freeze-5-rate-0p2`; empty for the defaults."""
         parts = [f"models-{self.models}"] if self.models > 1 else []
+        if self.per_pass:
+            parts.append("per-pass")
         if self.freeze_epochs:
             parts.append(f"freeze-{self.freeze_epochs}")
         if self.backbone_rate_factor != 1 and self.freeze_epochs != "all":  # else without effect

@@ -1,9 +1,12 @@
-"""Spread over passes against the number of lanes that are combined.
+"""Spread over passes against the number of lanes, or members of the last step, that are combined.
 
 With v_b(n) the variance over passes of the content of bin b, averaged over the ensembles of n lanes
 and divided by the squared mean content of all lanes, sigma_rel(n) is the mean over bins of
 sqrt(v_b(n)). Lanes of independent scatter give sigma_rel(1) / sqrt(n). What the lanes of one pass
 share does not average away; then v_b(n) = f_b + (v_b(1) - f_b) / n, exactly so for the mean.
+
+Members of the last step share the weights of earlier steps, in which all members took part: their
+spread is conditional on these, and f_b holds what earlier steps scatter by.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from omniflow.evaluation.metrics import spread
 from omniflow.evaluation.tables import Normalization
 
 NETWORKS_COLUMNS = (
-    *("method", "combine", "observable", "lanes", "networks", "subsets"),
+    *("method", "combine", "observable", "varied", "lanes", "members", "networks", "subsets"),
     *("sigma_rel", "sigma_rel_error", "expected", "expected_error", "ratio", "ratio_error"),
     *("floor_squared", "floor_squared_error", "passes"),
 )
@@ -36,14 +39,19 @@ class Ensembles:
 
     Attributes:
         method, combine: which lanes, and how they are combined.
-        members: networks per step of each lane.
-        subsets: lanes of each ensemble, by size, single lanes first and all lanes last.
+        varied: what ensembles differ by: `lanes`, or `members` of the last step.
+        lanes, members: of the whole ensemble.
+        networks: per step, of the whole ensemble.
+        subsets: lanes or members of each ensemble, by size, single ones first and all last.
         contents: observable -> contents (subset, pass, B) after the last iteration.
     """
 
     method: str
     combine: str
+    varied: str
+    lanes: int
     members: int
+    networks: int
     subsets: Sequence[tuple[int, ...]]
     contents: Mapping[str, np.ndarray]
 
@@ -53,10 +61,10 @@ class Curve:
     """Spread by size of the ensemble, K sizes, with errors from a bootstrap over passes.
 
     Attributes:
-        sizes: (K,) lanes that are combined.
+        sizes: (K,) lanes or members that are combined.
         sigma_rel: (2, K) mean over bins of the relative spread, and its error.
-        expected: (2, K) that of one lane over the square root of the size.
-        ratio: (2, K) spread of all lanes over that of fewer.
+        expected: (2, K) that of a single one over the square root of the size.
+        ratio: (2, K) spread of all over that of fewer.
         floor_squared: (2,) mean over bins of f_b from a straight line in 1 / n, signed.
     """
 
@@ -72,7 +80,7 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
 
     Args:
         contents: (subset, pass, B) contents, positive on average, of two passes or more.
-        sizes: (subset,) lanes of each, increasing from 1.
+        sizes: (subset,) lanes or members of each, increasing from 1.
     """
     found = spread(contents.swapaxes(0, 1).reshape(contents.shape[1], -1), None)
     several, which = np.unique(sizes, return_inverse=True)
@@ -114,7 +122,7 @@ def networks_table(
     """Build networks.csv (NETWORKS_COLUMNS); bins and averages are those of `unfolding_tables`.
 
     Args:
-        results: ensembles of every method that has several lanes.
+        results: ensembles of every method that has several lanes or members.
         truth: observable -> truth, (B,); None for real data.
         normalization: of contents.
     """
@@ -130,7 +138,9 @@ def networks_table(
             if normalization == "shape":
                 contents = contents / contents.sum(axis=2, keepdims=True)
             found = curve(contents[:, :, keep], sizes)
-            columns = {"lanes": found.sizes, "networks": found.sizes * result.members}
+            columns = {"varied": result.varied, "lanes": result.lanes, "members": result.members}
+            columns[result.varied] = found.sizes
+            columns["networks"] = found.sizes * result.networks // sizes.max()
             columns["subsets"] = [int((sizes == size).sum()) for size in found.sizes]
             for name in ("sigma_rel", "expected", "ratio", "floor_squared"):
                 columns[name], columns[f"{name}_error"] = getattr(found, name)

@@ -31,14 +31,14 @@ class Panel:
     """Figure, sentences and table of one method.
 
     Attributes:
-        method: name of the method.
+        title: name of the method, and what its ensembles differ by if not lanes.
         looks: legend of the figure.
         figure: SVG, averaged over observables.
         sentences: what it means.
         rows: one per observable, as in `HEADER`.
     """
 
-    method: str
+    title: str
     looks: dict[str, Look]
     figure: Markup
     sentences: list[str]
@@ -46,25 +46,47 @@ class Panel:
 
 
 def panels(tables: ReportTables, looks: dict[str, Look]) -> list[Panel]:
-    """Return a panel for each method whose spread is known for several numbers of lanes."""
+    """Return a panel for each method whose spread is known for several numbers of lanes.
+
+    One more where it is known for several numbers of members of the last step.
+    """
     found = []
     for method in tables.study.methods:
-        frame = tables.networks[tables.networks["method"] == method.name]
-        if len(frame):
-            found.append(_panel(tables, method, frame, looks[method.name]))
+        mine = tables.networks[tables.networks["method"] == method.name]
+        for varied in ("lanes", "members"):
+            frame = mine[mine["varied"] == varied]
+            if len(frame):
+                found.append(_panel(tables, method, varied, frame, looks[method.name]))
     return found
 
 
-def members_only(tables: ReportTables) -> str:
-    """Return the methods of one lane with several members, which have no curve, in words."""
+def without_members(tables: ReportTables) -> list[str]:
+    """Return which methods of several members have no curve of them, and why, in sentences."""
     if "sigma_rel" not in tables.measurable():
-        return ""
-    return listing([m.name for m in tables.study.methods if m.lanes == 1 and m.members > 1])
+        return []
+    rows = tables.networks[tables.networks["varied"] == "members"]
+    reasons: dict[str, list[str]] = {}
+    for method in tables.study.methods:
+        if method.members == 1 or method.name in set(rows["method"]):
+            continue
+        if method.aggregate == "stacking":
+            reason = "the weights of stacked members were decided on all of them."
+        elif method.networks == 1:
+            reason = "copies of one network with other units dropped are no further networks."
+        else:
+            reason = "its last step was aggregated by an earlier version, or not as the last one."
+        reasons.setdefault(reason, []).append(method.name)
+    return [
+        f"There is no curve of members of {listing(names)}: {reason}"
+        for reason, names in reasons.items()
+    ]
 
 
-def _panel(tables: ReportTables, method: MethodRecord, frame: pd.DataFrame, look: Look) -> Panel:
+def _panel(
+    tables: ReportTables, method: MethodRecord, varied: str, frame: pd.DataFrame, look: Look
+) -> Panel:
     # The mean of errors, because all observables are of the same passes.
-    mean = frame.groupby("lanes")[_NUMBERS].mean()
+    mean = frame.groupby(varied)[_NUMBERS].mean()
     bias = _bias(tables, method)
     sizes = mean.index.to_numpy(dtype=float)
     nothing = np.zeros(len(sizes))
@@ -75,22 +97,26 @@ def _panel(tables: ReportTables, method: MethodRecord, frame: pd.DataFrame, look
     if math.isfinite(bias):
         series[_BIAS] = (sizes, np.full(len(sizes), bias), nothing)
     shown = {name: {_FOUND: look, **_LOOKS}[name] for name in series}
+    lanes = varied == "lanes"
     svg = figures.by_iteration(
         series,
         shown,
         "Spread $\\sigma_{\\mathrm{rel}}$",
         log=False,
-        axis="Lanes combined",
+        axis="Lanes combined" if lanes else "Members of the last step combined",
         apart=0.0,
-        title=f"Spread by number of lanes of {method.name}",
+        title=f"Spread by number of {varied} of {method.name}",
     )
     labels = {o.name: o.label for o in tables.study.observables}
     rows = [
-        _row(labels[name], rows.set_index("lanes"))
+        _row(labels[name], rows.set_index(varied))
         for name, rows in frame.groupby("observable", sort=False)
     ]
     passes = int(frame["passes"].min())
-    return Panel(method.name, shown, Markup(svg), _sentences(method, mean, bias, passes), rows)
+    about = _about_lanes(method, mean, passes) if lanes else _about_members(mean, passes)
+    about += _about_bias(bias, mean["sigma_rel"].iloc[-1])
+    title = method.name if lanes else f"{method.name}: members of the last step"
+    return Panel(title, shown, Markup(svg), about, rows)
 
 
 def _bias(tables: ReportTables, method: MethodRecord) -> float:
@@ -100,17 +126,17 @@ def _bias(tables: ReportTables, method: MethodRecord) -> float:
 
 
 def _half(curve: pd.DataFrame) -> int:
-    """Return the size that all lanes are compared with: about half as many."""
+    """Return the size that the whole ensemble is compared with: about half as many."""
     return max(n for n in curve.index if n <= max(1, math.ceil(curve.index[-1] / 2)))
 
 
 def _fall(curve: pd.DataFrame) -> tuple[str, str]:
-    """Return how much the spread falls from about half of the lanes to all, and would by 1/√n."""
-    half, lanes = _half(curve), curve.index[-1]
+    """Return how much the spread falls from about half of the ensemble to all, and by 1/√n."""
+    half, everything = _half(curve), curve.index[-1]
     row = curve.loc[half]
     return (
         percent(1 - row["ratio"], row["ratio_error"]),
-        f"{100 * (1 - math.sqrt(half / lanes)):.0f}\u00a0%",
+        f"{100 * (1 - math.sqrt(half / everything)):.0f}\u00a0%",
     )
 
 
@@ -133,7 +159,7 @@ def _significant(row: pd.Series, passes: int) -> bool:
     return row["floor_squared"] > stdtrit(passes - 1, CONFIDENCE) * row["floor_squared_error"]
 
 
-def _sentences(method: MethodRecord, curve: pd.DataFrame, bias: float, passes: int) -> list[str]:
+def _about_lanes(method: MethodRecord, curve: pd.DataFrame, passes: int) -> list[str]:
     half, lanes, last = _half(curve), int(curve.index[-1]), curve.iloc[-1]
     unit = "networks" if method.members == 1 else f"lanes of {method.members} networks"
     fall, expected = _fall(curve)
@@ -141,25 +167,54 @@ def _sentences(method: MethodRecord, curve: pd.DataFrame, bias: float, passes: i
         f"From {half} to {lanes} {unit} σ_rel falls by {fall}; independent scatter would give "
         f"{expected}."
     ]
-    spread = last["sigma_rel"]
     if _significant(last, passes):
-        sentences.append(
+        return [
+            *sentences,
             f"About {percent(_floor(last))} of spread is common to the {unit} of a pass and does "
-            f"not average away: more than {lanes} would help little beyond it."
-        )
-    else:
-        sentences.append(
-            f"No part that stays is significant; without one {2 * lanes} would bring σ_rel from "
-            f"{percent(spread)} to about {percent(spread / math.sqrt(2))}."
-        )
+            f"not average away: more than {lanes} would help little beyond it.",
+        ]
+    return [*sentences, f"No part that stays is significant; {_doubled(lanes, last)}"]
+
+
+def _about_members(curve: pd.DataFrame, passes: int) -> list[str]:
+    """Return what the members of the last step tell: given what the steps before it handed on."""
+    half, members, last = _half(curve), int(curve.index[-1]), curve.iloc[-1]
+    fall, expected = _fall(curve)
+    sentences = [
+        f"Given the weights of all earlier steps, which used all {members} members, σ_rel falls by "
+        f"{fall} from {half} to {members} members of the last step; independent scatter of this "
+        f"step alone would give {expected}."
+    ]
+    if _significant(last, passes):
+        return [
+            *sentences,
+            f"About {percent(_floor(last))} of spread is common to the members of a pass: it comes "
+            "from earlier steps, and more members in the last step alone cannot lower it. Whether "
+            "more in every step would, this curve does not tell.",
+        ]
+    return [
+        *sentences,
+        f"No part that comes from earlier steps is significant; {_doubled(members, last)}",
+    ]
+
+
+def _doubled(size: int, last: pd.Series) -> str:
+    spread = last["sigma_rel"]
+    return (
+        f"without one {2 * size} would bring σ_rel from {percent(spread)} to about "
+        f"{percent(spread / math.sqrt(2))}."
+    )
+
+
+def _about_bias(bias: float, spread: float) -> list[str]:
     if bias > spread:
-        sentences.append(
+        return [
             f"But the bias, {percent(bias)} on average, is larger than that spread, and no number "
             "of networks lowers it."
-        )
-    elif math.isfinite(bias):
-        sentences.append(
+        ]
+    if math.isfinite(bias):
+        return [
             f"The bias, {percent(bias)} on average, is smaller than that spread, so that more "
             "networks bring the result closer to truth."
-        )
-    return sentences
+        ]
+    return []

@@ -95,7 +95,7 @@ def _context(tables: ReportTables) -> dict:
         "network_header": networks.HEADER,
         "stack_header": stacking.HEADER,
         "stacks": stacking.rows(tables),
-        "members_only": networks.members_only(tables),
+        "no_members": networks.without_members(tables),
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import math
+
 from omniflow.report.formats import count, listing, number
 from omniflow.report.tables import ReportTables
 
 HEADER = ("method", "iteration", "step", "effective members", "largest weight", "held-out events")
 HEADER += ("loss, best member", "equal weights", "stacked", "gain / 10⁻⁴")
+HEADER += ("gain on deciding events / 10⁻⁴",)
 
 
 def rows(tables: ReportTables) -> list[list[str]]:
-    """Return the cells of the table of stacked members, as in `HEADER`; none without stacking."""
+    """Return the cells of the table of stacked members, as in `HEADER`; none without stacking.
+
+    Losses and gain are those on events that did not decide the weights; no numbers where a study of
+    an earlier version lacks them.
+    """
     users: dict[str, list[str]] = {}
     members = {}
     for method in tables.study.methods:
         users.setdefault(method.chain, []).append(method.name)
         members[method.chain] = method.members
-    return [
-        [
-            listing(users[found.chain]),
-            str(found.iteration),
-            found.step,
-            f"{number(found.effective)} of {members[found.chain]}",
-            number(found.largest),
-            count(found.events),
-            *(f"{loss:.5f}" for loss in (found.loss_best, found.loss_mean, found.loss_stacked)),
-            number(1e4 * (found.loss_mean - found.loss_stacked)),
-        ]
-        for found in tables.study.stacking
-    ]
+    found = []
+    for stack in tables.study.stacking:
+        losses = (stack.crossed_best, stack.crossed_mean, stack.crossed_stacked)
+        best, mean, stacked = (math.nan if loss is None else loss for loss in losses)
+        found.append(
+            [
+                listing(users[stack.chain]),
+                str(stack.iteration),
+                stack.step,
+                f"{number(stack.effective)} of {members[stack.chain]}",
+                number(stack.largest),
+                count(stack.events),
+                *(f"{x:.5f}" if math.isfinite(x) else "–" for x in (best, mean, stacked)),
+                number(1e4 * (mean - stacked)),
+                number(1e4 * (stack.loss_mean - stack.loss_stacked)),
+            ]
+        )
+    return found

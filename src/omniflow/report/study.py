@@ -44,7 +44,8 @@ class MethodRecord(_Record):
     """A strategy: lanes x members, where networks start, its chain and its combinations.
 
     Attributes:
-        models: pre-trained models that its networks start from.
+        models: pre-trained models that its networks start from, of all passes.
+        per_pass: whether passes take other models than the passes before.
     """
 
     name: str
@@ -54,6 +55,7 @@ class MethodRecord(_Record):
     aggregate: str | None
     start: str
     models: int = 0
+    per_pass: bool = False
     freeze_epochs: str = "0"
     backbone_rate_factor: float = 1.0
     chain: str
@@ -62,7 +64,10 @@ class MethodRecord(_Record):
 
 
 class StackRecord(_Record):
-    """Stacked members of one chain, iteration and step: means over passes and lanes."""
+    """Stacked members of one chain, iteration and step: means over passes and lanes.
+
+    Losses on the events that decided the weights, and `crossed`: on events that decided nothing.
+    """
 
     chain: str
     iteration: int
@@ -72,6 +77,9 @@ class StackRecord(_Record):
     loss_best: float
     loss_mean: float
     loss_stacked: float
+    crossed_best: float | None = None
+    crossed_mean: float | None = None
+    crossed_stacked: float | None = None
     events: float
 
 

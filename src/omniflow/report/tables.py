@@ -44,8 +44,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     | _BIN
     | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
     "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
-    "networks": {"method": "s", "combine": "s", "observable": "s"}
-    | dict.fromkeys(["lanes", "networks", "subsets", "passes"], "i")
+    "networks": {"method": "s", "combine": "s", "observable": "s", "varied": "s"}
+    | dict.fromkeys(["lanes", "members", "networks", "subsets", "passes"], "i")
     | dict.fromkeys(["sigma_rel", "expected", "ratio", "floor_squared"], "f")
     | dict.fromkeys(["sigma_rel_error", "ratio_error", "floor_squared_error"], "f"),
     "timing": _NETWORK
@@ -106,7 +106,7 @@ _KEYS = {
     "detector_summary": [*_RESULT],
     "bayes": ["observable", "iteration", "bin"],
     "bayes_summary": ["observable", "iteration"],
-    "networks": ["method", "observable", "lanes"],
+    "networks": ["method", "observable", "varied", "lanes", "members"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],
     "timing": list(_NETWORK),

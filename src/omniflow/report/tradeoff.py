@@ -35,9 +35,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Panel:
-    """The figure and its table, ready for the template."""
+    """The figure, what it lacks in a sentence (or nothing) and its table, for the template."""
 
     figure: Markup
+    note: str
     header: list[str]
     rows: list[list[str]]
 
@@ -62,7 +63,8 @@ def panel(tables: ReportTables, looks: Mapping[str, formats.Look]) -> Panel | No
         ]
         for one in found
     ]
-    return Panel(Markup(figure), header, rows)
+    note = shared_models(tables.study.methods, tables.study.passes)
+    return Panel(Markup(figure), note, header, rows)
 
 
 def points(tables: ReportTables) -> list[Point]:
@@ -94,6 +96,8 @@ def policy(method: MethodRecord) -> str:
     }[method.start]
     if method.models > 1:
         words += f", {method.models} pre-trained models"
+    if method.per_pass:
+        words += ", others in each pass"
     if method.freeze_epochs == "all":
         return f"{words}, backbone frozen"
     if method.freeze_epochs != "0":
@@ -101,6 +105,22 @@ def policy(method: MethodRecord) -> str:
     if method.backbone_rate_factor != 1:
         words += f", backbone at {method.backbone_rate_factor:g} times the rate"
     return words
+
+
+def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
+    """Return a sentence on methods whose passes share pre-trained models; nothing without them."""
+    names = [
+        m.name
+        for m in methods
+        if m.start != "scratch" and m.models < passes * m.lanes * (m.networks or m.members)
+    ]
+    if not names:
+        return ""
+    return (
+        f"Passes of {formats.listing(names)} share pre-trained models. Their scatter is then "
+        "common to all passes: it is neither in the spread nor in the block `training` of a "
+        "covariance, and counts as bias. With transfer.per_pass passes have models of their own."
+    )
 
 
 def unbiased(passes: int) -> float:

@@ -20,7 +20,8 @@ def pretrain(plan: Plan, model: int) -> None:
     """Train a classifier of the pre-training pair at detector level and write it."""
     with interrupt.noted() as interruption:
         job = Pretraining(plan, interruption)
-        ((weights, record),) = job.train([plan.pretraining_networks[model]])
+        network = next(n for n in plan.pretraining_networks if n.lane == model)
+        ((weights, record),) = job.train([network])
         if job.writes:
             with replace_folder(plan.pretrained(model)) as folder:
                 job.save(weights, folder / "network.weights.h5")

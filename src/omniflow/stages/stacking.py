@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from omniflow.events.batches import Part, Source
+from omniflow.events.folds import fold_of
 from omniflow.files import open_h5, read_dataset
 from omniflow.unfolding import stacking, weights
 from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network
@@ -20,13 +21,17 @@ from omniflow.unfolding.plan import Plan
 if TYPE_CHECKING:
     from omniflow.training.trainer import Trainer
 
-_NAMES = ("logits", "numerator", "denominator")
+_NAMES = ("logits", "numerator", "denominator", "half")
+_CROSSED = ("crossed_stacked", "crossed_mean", "crossed_best")
 
 
 def held_out(
     trainer: Trainer, parameters: np.ndarray, sources: Sequence[Source], split: int, fraction: float
 ) -> tuple[np.ndarray, ...]:
-    """Return logits and weights in class A and B, (k,) each, of the events that a network held out.
+    """Return logits, weights in class A and B, and halves of the events that a network held out.
+
+    (k,) each. The half that an event belongs to is a hash of its id, so that both roles of an event
+    are in the same.
 
     Args:
         trainer: evaluates the network.
@@ -42,7 +47,8 @@ def held_out(
         select[index] = True
         outputs = trainer.predict([parameters], replace(source, select=select))
         logits = [logits[0, select[where]] for where, logits in outputs]
-        found.append((np.concatenate(logits), *source.weights(index)))
+        half = fold_of(source.event_id[index], 2) == 1
+        found.append((np.concatenate(logits), *source.weights(index), half))
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
 
@@ -52,8 +58,8 @@ def write(file: h5py.File, network: Network, arrays: tuple[np.ndarray, ...]) -> 
         file[f"{_group(network)}/{name}"] = array
 
 
-def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[stacking.Stack, int]:
-    """Return the weights of the members of a lane in one step, and how many events decided."""
+def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[np.ndarray, dict[str, object]]:
+    """Return the weights of the members of a lane in one step, and what is kept beside them."""
     logits = []
     for block in blocks:
         with open_h5(plan.logits(block)) as file:
@@ -64,18 +70,19 @@ def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[stacking.Stac
     ratios = np.stack([weights.ratio(z, plan.config.training.logit_clip)[0] for z in logits])
     # Members of a lane hold the same events out, with the same weights.
     likelihood = plan.config.training.loss.startswith("mlc")
-    return stacking.stack(ratios, *arrays[1:], likelihood), ratios.shape[1]
-
-
-def record(lane: int, found: stacking.Stack, events: int) -> dict[str, object]:
-    """Return what is kept of a lane's stack beside its weights."""
-    return {
+    _, numerator, denominator, half = arrays
+    found = stacking.stack(ratios, numerator, denominator, likelihood)
+    crossed = stacking.cross(ratios, numerator, denominator, likelihood, half)
+    return found.weights, {
         "lane": lane,
         "weights": found.weights.tolist(),
         "losses": found.losses.tolist(),
         "loss_stacked": found.loss,
         "loss_mean": found.loss_mean,
-        "events": events,
+        "crossed_stacked": crossed.stacked,
+        "crossed_mean": crossed.mean,
+        "crossed_best": crossed.best,
+        "events": ratios.shape[1],
     }
 
 
@@ -91,6 +98,8 @@ def table(plan: Plan) -> pd.DataFrame:
             keys = {"chain": group.chain, "pass": group.pass_, "lane": entry["lane"]}
             keys |= {"iteration": iteration, "step": STEP_NAMES[step]}
             shared = {name: entry[name] for name in ("loss_stacked", "loss_mean", "events")}
+            # Weights of earlier versions lack them.
+            shared |= {name: entry.get(name, np.nan) for name in _CROSSED}
             pairs = zip(entry["weights"], entry["losses"], strict=True)
             rows += [
                 keys | {"member": member, "weight": weight, "loss": loss} | shared
@@ -115,10 +124,12 @@ def summary(rows: pd.DataFrame) -> list[dict[str, object]]:
         loss_best=("loss", "min"),
         loss_mean=("loss_mean", "first"),
         loss_stacked=("loss_stacked", "first"),
+        **{name: (name, "first") for name in _CROSSED},
         events=("events", "first"),
     )
     found["effective"] = 1 / found.pop("square")
-    return found.groupby(["chain", "iteration", "step"]).mean().reset_index().to_dict("records")
+    mean = found.groupby(["chain", "iteration", "step"]).mean().reset_index()
+    return mean.astype(object).where(mean.notna(), None).to_dict("records")
 
 
 def _group(network: Network) -> str:

@@ -112,7 +112,7 @@ def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
     pretraining = timing[timing.purpose == "pretraining"]
     for name, method in plan.config.methods.items():
         mine = timing[(timing.chain == plan.chain_slug(method)) & (timing.lane < method.lanes)]
-        models = pretraining[pretraining["lane"] < plan.pretrained_models(name)]
+        models = pretraining[pretraining["lane"].isin(plan.pretrained_models(name))]
         seconds = mine.groupby("pass").seconds.sum()
         error = seconds.std(ddof=1) / np.sqrt(len(seconds)) if len(seconds) > 1 else np.nan
         rows.append(
@@ -301,7 +301,8 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             "networks": plan.chains[plan.chain_slug(method)].networks,
             "aggregate": method.aggregate,
             "start": method.start,
-            "models": plan.pretrained_models(name),
+            "models": len(plan.pretrained_models(name)),
+            "per_pass": method.transfer.per_pass,
             "freeze_epochs": method.transfer.freeze_epochs,
             "backbone_rate_factor": method.transfer.backbone_rate_factor,
             "chain": plan.chain_slug(method),

@@ -36,8 +36,9 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     """Write the weights (lane, event) of a group of lanes after a step.
 
     Step 1 gives the pull weights nu * omega, completed for misses by step 1b, step 2 the push
-    weights nu, completed for fakes by step 2b; all as ratios to the base weight. Checkpoints of the
-    networks are removed.
+    weights nu, completed for fakes by step 2b; all as ratios to the base weight. After the last
+    step 2 also the weights that each member alone would give, `members` (lane, member, event):
+    smaller ensembles are made of them when the logits are gone. Checkpoints are removed.
     """
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
@@ -57,9 +58,9 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         members = [i for i, owner in enumerate(lanes) if owner == lane]
         where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
         if how == "stacking":
-            stack, events = stacking.stack(plan, blocks, lane)
-            stacks.append(stacking.record(lane, stack, events))
-        options = (logits[members], stack.weights if stacks else how, clip)
+            weights, record = stacking.stack(plan, blocks, lane)
+            stacks.append(record)
+        options = (logits[members], weights if stacks else how, clip)
         options = (*options, f"{where} step {STEP_NAMES[step]}")
         before = start(step, row)
         if step == MISSES:
@@ -74,6 +75,14 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         checks.append({"lane": lane, **check.as_dict()})
     with create_h5(plan.weights(group, iteration, step)) as file:
         file.create_dataset("ratio", data=np.asarray(rows, np.float32))
+        if plan.keeps_members(group, iteration, step):
+            shape = (len(group.lanes), chain.members, len(common.weight))
+            alone = file.create_dataset("members", shape, np.float32)
+            for row, (lane, logit) in enumerate(zip(lanes, logits, strict=True)):
+                before = start(step, group.lanes.index(lane))
+                where = f"a member of {group.chain} pass {group.pass_} lane {lane}"
+                nu, _ = steps.push(common, before, logit[None], how, clip, where)
+                alone[divmod(row, chain.members)] = nu
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
             file.attrs["stacking"] = json.dumps(stacks)

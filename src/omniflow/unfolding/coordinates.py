@@ -68,6 +68,15 @@ class Chain:
         """Networks that are trained per lane and step; one where its copies are the members."""
         return 1 if self.diversity == "dropout" else self.members
 
+    @property
+    def exchangeable(self) -> bool:
+        """Whether there are several members, each a network of its own and weighted as the others.
+
+        Then some of them are what a smaller ensemble would be. Stacked members have weights that
+        were decided on all of them, and copies of one network are no further networks.
+        """
+        return self.networks > 1 and self.aggregate != "stacking"
+
 
 @dataclass(frozen=True)
 class Network:

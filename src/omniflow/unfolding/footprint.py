@@ -95,7 +95,12 @@ def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     files = sum(blocks[i] for i in scored)
     yield Kind("scores", files, SCORES * sum(sizes[i] for i in scored) + HDF5 * files)
     lanes = sum(len(group.lanes) for group, _, _ in stages)
-    size = 4 * lanes * events["simulation"] + len(stages) * HDF5
+    kept = sum(
+        len(stage[0].lanes) * plan.chains[stage[0].chain].members
+        for stage in stages
+        if plan.keeps_members(*stage)
+    )
+    size = 4 * (lanes + kept) * events["simulation"] + len(stages) * HDF5
     yield Kind("weights of steps", len(stages), size)
     # Every group is in one step at a time.
     rounds = 2 * len(plan.iterations)
@@ -114,7 +119,8 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     # Contents, variances and covariances of about 20 bins, per observable and level.
     names = plan.config.observables.names
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8
-    size += 8 * 20 * len(names) * len(plan.passes) * sum(len(plan.subsets(m)) for m in methods)
+    smaller = sum(len(plan.subsets(m)) + len(plan.member_subsets(m)) for m in methods)
+    size += 8 * 20 * len(names) * len(plan.passes) * smaller
     yield Kind("histograms", len(found), size + len(found) * len(names) * 6 * HDF5)
     second = len(plan.second_subjects)
     size = 2 * second * (HISTORY + EPOCH * plan.config.training.epochs)

@@ -76,13 +76,21 @@ class Inputs:
         groups = [g for p in passes or self.plan.passes for g in self.plan.lane_groups(method, p)]
         return [self.plan.final_weights(group, self.plan.iterations[-1]) for group in groups]
 
+    def members(self, method: str, *passes: int) -> list[Path]:
+        """Return the weights of the last step 2, with those of its members, as `subsets`."""
+        if not self.plan.member_subsets(method):
+            return []
+        groups = [g for p in passes or self.plan.passes for g in self.plan.lane_groups(method, p)]
+        return [self.plan.weights(group, self.plan.iterations[-1], 2) for group in groups]
+
     def histograms(self, result: str) -> list[Path]:
         """Return the files that the histograms of a result are made from."""
         observables = self.plan.observables(
             self.plan.variants.role("simulation", parted(result)[0])
         )
         unfolded = self.plan.path("unfolded", method=result)
-        return [*self._stores(result), observables, unfolded, *self.subsets(result)]
+        ensembles = dict.fromkeys([*self.subsets(result), *self.members(result)])
+        return [*self._stores(result), observables, unfolded, *ensembles]
 
     def second(self, subject: str) -> list[Path]:
         """Return the files that the second classifiers of a subject wait for."""

@@ -166,6 +166,18 @@ class Plan(Paths):
         several = lanes > 1 and len(self.passes) > 1
         return subsets(lanes, self.combinations(method)[0]) if several else []
 
+    def member_subsets(self, method: str) -> list[tuple[int, ...]]:
+        """Return the subsets of the members of a method's last step 2 whose spread is compared."""
+        if parted(method)[0] != NOMINAL or len(self.passes) == 1:
+            return []
+        chain = self.chains[self.chain_slug(self.config.methods[method])]
+        return subsets(chain.members, chain.aggregate) if chain.exchangeable else []
+
+    def keeps_members(self, group: Group, iteration: int, step: int) -> bool:
+        """Return whether the push weights of each member are kept beside those of all."""
+        last = (iteration, step) == (self.iterations[-1], 2)
+        return last and group.variant == NOMINAL and self.chains[group.chain].exchangeable
+
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the results has to know about this configuration."""
@@ -185,11 +197,12 @@ class Plan(Paths):
                 "ask for data_replicas."
             )
         for name, method in self.config.methods.items():
-            used = self.pretrained_models(name)
+            used = len(self.pretrained_models(name))
             if method.start != "scratch" and used < method.transfer.models:
                 notes.append(
                     f"{name}: {method.transfer.models} pre-trained models for {used} network(s) "
-                    f"per step; {used} are used."
+                    f"per step{' in all passes' if method.transfer.per_pass else ''}; {used} are "
+                    "used."
                 )
             if method.aggregate == "truncated_mean" and method.members in (3, 4):
                 notes.append(
@@ -306,19 +319,27 @@ class Plan(Paths):
         """Pre-trained models that the study trains: those that its methods start from."""
         if not self.pretraining_classes:
             return ()
-        models = max(map(self.pretrained_models, self.config.methods))
-        return tuple(Network("pretraining", 0, model, 0, 0, 0, 0) for model in range(models))
+        models = set().union(*map(self.pretrained_models, self.config.methods))
+        return tuple(Network("pretraining", 0, model, 0, 0, 0, 0) for model in sorted(models))
 
-    def pretrained_models(self, method: str) -> int:
-        """Return from how many pre-trained models the networks of a method start."""
+    def pretrained_models(self, method: str) -> list[int]:
+        """Return the numbers of the pre-trained models that the networks of a method start from."""
         settings = self.config.methods[method]
         if settings.start == "scratch":
-            return 0
-        return min(settings.transfer.models, settings.lanes * settings.members)
+            return []
+        chain = self.chains[self.chain_slug(settings)]
+        networks = range(settings.lanes * chain.networks)
+        return sorted({self._model(chain, pass_, k) for pass_ in self.passes for k in networks})
 
     def pretrained_model(self, network: Network) -> int:
         """Return the number of the pre-trained model that a network starts from."""
-        return network.k % self.chains[network.chain].transfer.models
+        return self._model(self.chains[network.chain], network.pass_, network.k)
+
+    @staticmethod
+    def _model(chain: Chain, pass_: int, k: int) -> int:
+        if chain.transfer.per_pass:
+            k += (pass_ - 1) * chain.lanes * chain.networks
+        return k % chain.transfer.models
 
     def seed(self, purpose: str, network: Network, attempt: int = 0) -> np.random.SeedSequence:
         """Return the random numbers of a network for `initial`, `split`, `order` and so on.

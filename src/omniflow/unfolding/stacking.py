@@ -7,6 +7,7 @@ that are not negative.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,21 @@ class Stack:
     losses: np.ndarray
 
 
+@dataclass(frozen=True)
+class Crossed:
+    """Losses on events that decided nothing; NaN where a half of the events has too few of them.
+
+    Attributes:
+        stacked: of the mean with the weights that the other half decided.
+        mean: of the mean with equal weights.
+        best: of the member that was the best on the other half.
+    """
+
+    stacked: float
+    mean: float
+    best: float
+
+
 def stack(
     ratios: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, likelihood: bool
 ) -> Stack:
@@ -47,17 +63,7 @@ def stack(
         denominator: (k,) weights in class B.
         likelihood: whether the loss is that of the maximum-likelihood classifier.
     """
-    members = len(ratios)
-    a, b = numerator / (2 * numerator.sum()), denominator / (2 * denominator.sum())
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """Return the loss and its gradient (M,)."""
-        r = weights @ ratios
-        if likelihood:
-            return float(b @ (r - 1) - a @ np.log(r)), ratios @ (b - a / r)
-        value = float(a @ np.log1p(1 / r) + b @ np.log1p(r))
-        return value, ratios @ ((b - a / r) / (1 + r))
-
+    members, loss = len(ratios), _loss(ratios, numerator, denominator, likelihood)
     equal, single = np.full(members, 1 / members), np.eye(members)
     losses = np.array([loss(one)[0] for one in single])
     starts = [equal, 0.9 * single[losses.argmin()] + 0.1 * equal]
@@ -83,3 +89,48 @@ def stack(
         candidates.append(weights / weights.sum())
     best = min(candidates, key=lambda weights: loss(weights)[0])
     return Stack(best, loss(best)[0], loss(equal)[0], losses)
+
+
+def cross(
+    ratios: np.ndarray,
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    likelihood: bool,
+    half: np.ndarray,
+) -> Crossed:
+    """Return losses on events that did not decide the weights: two-fold, the mean of both halves.
+
+    Weights that events decide fit their fluctuations, so that their loss on the same events is too
+    low. Here each half of the events is judged with what `stack` finds on the other.
+
+    Args:
+        ratios, numerator, denominator, likelihood: as those of `stack`.
+        half: (k,) bool, which half an event belongs to, by its id.
+    """
+    parts = [(ratios[:, part], numerator[part], denominator[part]) for part in (half, ~half)]
+    if any(not a.sum() > 0 or not b.sum() > 0 for _, a, b in parts):
+        return Crossed(np.nan, np.nan, np.nan)
+    found = []
+    for decides, judged in (parts, parts[::-1]):
+        loss, members = _loss(*judged, likelihood), len(ratios)
+        fitted = stack(*decides, likelihood)
+        best = np.eye(members)[fitted.losses.argmin()]
+        weights = (fitted.weights, np.full(members, 1 / members), best)
+        found.append([loss(each)[0] for each in weights])
+    return Crossed(*np.mean(found, axis=0).tolist())
+
+
+def _loss(
+    ratios: np.ndarray, numerator: np.ndarray, denominator: np.ndarray, likelihood: bool
+) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+    """Return the loss, with its gradient (M,), as a function of the weights (M,)."""
+    a, b = numerator / (2 * numerator.sum()), denominator / (2 * denominator.sum())
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        r = weights @ ratios
+        if likelihood:
+            return float(b @ (r - 1) - a @ np.log(r)), ratios @ (b - a / r)
+        value = float(a @ np.log1p(1 / r) + b @ np.log1p(r))
+        return value, ratios @ ((b - a / r) / (1 + r))
+
+    return loss
