@@ -24,7 +24,7 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import diagnostics, ensembles, evaluation, stacking
+from omniflow.stages import binned, diagnostics, ensembles, evaluation, stacking
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -52,8 +52,9 @@ def make_tables(plan: Plan) -> None:
     metrics, summary = unfolding_tables(
         _results(plan, "particle"), edges, prior, truth, normalization
     )
+    simulation = binned.Simulation(plan)
     bayes, bayes_summary = bayes_tables(
-        evaluation.bayes_histograms(plan), edges, prior, truth, normalization
+        binned.reference(simulation), edges, prior, truth, normalization
     )
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
@@ -78,6 +79,7 @@ def make_tables(plan: Plan) -> None:
         "detector_summary": detector_summary,
         "bayes": bayes,
         "bayes_summary": bayes_summary,
+        "acceptance": binned.acceptance_table(simulation),
         "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,
