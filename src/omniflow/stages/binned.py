@@ -11,7 +11,6 @@ from omniflow.evaluation import bayes, efficiency, matching, observables
 from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.matching import NOWHERE, Objects
 from omniflow.events import store
-from omniflow.physics.jets import RADIUS
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
@@ -50,6 +49,8 @@ class Simulation:
         if observables.get(name).kind == "event":
             return np.where(both, np.arange(len(both)), NOWHERE)
         if self._partners is None:  # the same jets in every observable of jets
+            from omniflow.physics.jets import RADIUS
+
             self._partners = matching.match(particle, detector, both, RADIUS)
         return self._partners
 
