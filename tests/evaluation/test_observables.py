@@ -13,6 +13,7 @@ from omniflow.config.schema import Config
 from omniflow.errors import ConfigError, InputError
 from omniflow.evaluation import observables
 from omniflow.events.sample import Level
+from omniflow.unfolding import fingerprints
 
 
 @dataclass
@@ -189,7 +190,7 @@ class TestCache:
         monkeypatch.setattr(observables, "CHUNK", 3)
         path = tmp_path / "observables.h5"
         observables.write(path, LEVEL, EXPECTED)
-        found = observables.read(path)
+        found = observables.read(path, EXPECTED)
         assert set(found) == set(EXPECTED)
         for name, (index, value) in EXPECTED.items():
             assert found[name].event_index.dtype == np.int64
@@ -208,18 +209,53 @@ class TestCache:
         path = tmp_path / "observables.h5"
         path.write_text("no")
         with pytest.raises(InputError, match="is not an HDF5 file"):
-            observables.read(path)
+            observables.read(path, ["q2"])
         observables.write(path, LEVEL, ["q2"])
         with pytest.raises(InputError, match="of 4 events, but the sample has 5"):
-            observables.read(path, events=5)
-        assert len(observables.read(path, events=4)["q2"]) == 3
+            observables.read(path, ["q2"], events=5)
+        assert len(observables.read(path, ["q2"], events=4)["q2"]) == 3
         with pytest.raises(InputError, match="jet_pt"):
             observables.read(path, ["jet_pt"])
         with h5py.File(path, "r+") as file:
             file["q2/count"][0] = 2
         with pytest.raises(InputError, match="q2/value"):
-            observables.read(path)
+            observables.read(path, ["q2"])
         with h5py.File(path, "r+") as file:
             file.attrs["schema_version"] = 99
-        with pytest.raises(InputError, match="version of observables is 99, expected 1"):
-            observables.read(path)
+        with pytest.raises(InputError, match="version of observables is 99, expected 2"):
+            observables.read(path, ["q2"])
+
+    def test_objects_are_every_jet_every_event_or_every_particle(self, jets, tmp_path):
+        path = tmp_path / "observables.h5"
+        observables.write(path, LEVEL, ["jet_tau21", "dphi_jet_e", "log10_pt"])
+        found = observables.read_objects(path, "jet_tau21", 4)
+        assert found.event.tolist() == [0, 0, 2]
+        # the second particle's tau21 does not exist, but it is a jet
+        np.testing.assert_array_equal(found.value, PARTICLES[:, 3])
+        np.testing.assert_array_equal(found.eta, PARTICLES[:, 1])
+        np.testing.assert_array_equal(found.phi, PARTICLES[:, 2])
+        found = observables.read_objects(path, "dphi_jet_e", 4)
+        assert found.event.tolist() == [0, 1, 2, 3]
+        assert np.isnan(found.value).tolist() == [False, True, False, True]
+        assert found.value[2] == pytest.approx(math.pi - 0.283185, abs=1e-6)
+        found = observables.read_objects(path, "log10_pt", 4)
+        assert found.event.tolist() == [0, 0, 2]
+
+    def test_without_observables_of_jets_none_are_stored(self, jets, tmp_path):
+        path = tmp_path / "observables.h5"
+        observables.write(path, LEVEL, ["q2", "log10_pt"])
+        assert jets == []
+        with h5py.File(path) as file:
+            assert set(file) == {"q2", "log10_pt"}
+
+    def test_two_entries_of_an_event_are_refused(self, tmp_path):
+        path = tmp_path / "observables.h5"
+        observables.write(path, LEVEL, ["q2"])
+        with h5py.File(path, "r+") as file:
+            file["q2/count"][:] = [1, 0, 2, 0]
+        with pytest.raises(InputError, match="q2: event 2 has several entries"):
+            observables.read_objects(path, "q2", 4)
+
+
+def test_the_plan_knows_the_version_of_the_files():
+    assert fingerprints.OBSERVABLES_VERSION == observables.SCHEMA_VERSION

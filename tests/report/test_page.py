@@ -89,7 +89,8 @@ def test_policy_allows_only_the_page_s_own_script(reader):
 
 
 def test_sections_and_figures_are_there(reader):
-    for heading in ("Summary", "Observables", "Detector level", "Convergence", "Loss curves",
+    for heading in ("Summary", "Observables", "Detector level", "Acceptance", "Convergence",
+                    "Loss curves",
                     "Timing", "Weights", "Combination of lanes", "Definitions"):  # fmt: skip
         assert heading in reader.headings
     kinds = [label.split(" of ")[0] for label in reader.figures]
@@ -155,7 +156,7 @@ def test_binned_reference_is_shown(reader):
 def test_observables_without_a_binned_reference_are_named(written):
     tables = ReportTables.read(written)
     text = " ".join(Reader(page.render(tables)).text.split())
-    assert "There is no binned (IBU) of jet τ₂₁: these have several entries per event" in text
+    assert "There is no binned (IBU) of jet τ₂₁: the particles of an event are not" in text
     text = text.split("Distance to truth")[1].split("within twice the floor")[0]
     assert text.split("jet τ₂₁")[1].split("Q²")[0].endswith("– ")
     assert text.count("→") == 2 * 3 + 1  # two observables, three methods, one binned reference

@@ -47,6 +47,11 @@ def tables(model, observables):
         for m in methods for o, e in observables.items() for b in range(len(e) - 1)
     ]  # fmt: skip
     last = model.iterations
+    found["acceptance"] = [
+        {"observable": o, "bin": b, "low": e[b], "high": e[b + 1], "efficiency": 0.05 * (b + 1),
+         "efficiency_error": 0.002, "fake_fraction": 0.1, "fake_fraction_error": 0.004}
+        for o, e in observables.items() for b in range(len(e) - 1)
+    ]  # fmt: skip
     found["convergence"] = [
         {"method": m, "combine": "none", "observable": o, "iteration": i, "td": 4 * 0.3**i,
          "td_floor": 0.12, "fall": 2.8 * 0.3**i if i < last else np.nan,

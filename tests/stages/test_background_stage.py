@@ -10,7 +10,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.errors import InputError
 from omniflow.events import store
-from omniflow.stages import evaluation, samples, second, tables, training
+from omniflow.stages import binned, evaluation, samples, second, tables, training
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
 
@@ -128,16 +128,20 @@ def test_histograms_are_those_of_data_less_backgrounds(plan):
 def test_the_binned_reference_unfolds_data_less_backgrounds(tmp_path):
     """Data are the simulation itself; a fourth of them is subtracted: three fourths come back."""
     plan = _plan(tmp_path, "h1_simulation.h5", "h1_simulation.h5")
-    found = evaluation.bayes_histograms(plan)["q2"]
+    found = _reference(plan)["q2"]
     events = store.open_store(plan.store("simulation"))
     produced = evaluation.counts(plan, "simulation", "particle")["q2"].fill(events.weight)
     expected = (1 - FACTOR) * produced.content
     np.testing.assert_allclose(found.content, np.tile(expected, (3, 1)), rtol=1e-9)
     # The normalisation alone moves every bin by u f / (1 - f), on top of fluctuations.
     plain = _plan_without_uncertainty(plan)
-    added = found.variance - evaluation.bayes_histograms(plain)["q2"].variance
+    added = found.variance - _reference(plain)["q2"].variance
     relative = UNCERTAINTY * FACTOR / (1 - FACTOR)
     np.testing.assert_allclose(added, np.tile((relative * expected) ** 2, (3, 1)), rtol=1e-6)
+
+
+def _reference(plan):
+    return binned.reference(binned.Simulation(plan))
 
 
 def _plan_without_uncertainty(plan):

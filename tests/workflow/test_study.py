@@ -118,13 +118,15 @@ def test_promised_files(study):
     summary = pd.read_csv(root / "summary.csv")
     assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
     bayes = pd.read_csv(root / "bayes.csv")
-    assert set(bayes.observable) == {"q2"}  # the others have several entries per event
-    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == {"q2"}
-    assert "There is no binned (IBU) of log₁₀(p_T / GeV) and jet p_T" in report
+    assert set(bayes.observable) == {"q2", "jet_pt"}  # particles are not matched
+    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == {"q2", "jet_pt"}
+    assert "There is no binned (IBU) of log₁₀(p_T / GeV): " in report
     assert "networks have no scores" not in report  # replicas and variations never have any
-    mine = metrics[(metrics.method == "none") & (metrics.observable == "q2")]
-    both = bayes.merge(mine, on="bin", suffixes=("", "_omnifold"))
-    assert len(both) > 10
+    acceptance = pd.read_csv(root / "acceptance.csv")
+    assert set(acceptance.observable) == {"q2", "log10_pt", "jet_pt"}
+    mine = metrics[metrics.method == "none"]
+    both = bayes.merge(mine, on=["observable", "bin"], suffixes=("", "_omnifold"))
+    assert len(both) > 20
     for column in ("low", "high", "truth", "prior"):  # same bins, same inputs
         np.testing.assert_allclose(both[column], both[f"{column}_omnifold"])
     timing = pd.read_csv(root / "timing.csv")

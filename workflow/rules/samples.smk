@@ -107,7 +107,7 @@ rule observables:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "observables.py",
-        depends=PLAN.fingerprints.sections("observables.names"),
+        depends=PLAN.fingerprints.observables,
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"

@@ -11,7 +11,10 @@ those of fakes and d the data, each iteration is
 and the content is s nu_t times the sum of all simulated weights of t, misses included: D'Agostini's
 formula, with the efficiency divided out and fakes as one more cause whose yield is that of the
 simulation. The covariance follows from the exact derivative of the content with respect to the
-data through all iterations (T. Adye, arXiv:1105.1160), which the original paper leaves out.
+data (T. Adye, arXiv:1105.1160, which the original paper leaves out) and to the simulated sums,
+through all iterations.
+
+What is unfolded are events, or jets that are matched between the levels.
 """
 
 from __future__ import annotations
@@ -19,12 +22,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
-from omniflow.errors import InputError
-from omniflow.evaluation.observables import Entries
+from omniflow.evaluation.matching import NOWHERE
 
-NOWHERE = -1  # the cell of an event that does not count at a level
-FLOW = 3  # cells beside the bins: underflow, overflow, no entry
+FLOW = 3  # cells beside the bins: underflow, overflow, no value
 
 
 @dataclass(frozen=True)
@@ -32,80 +34,79 @@ class Response:
     """Sums of simulated weights, before the scale s, for T and D cells at the two levels.
 
     Attributes:
-        matched: (T, D) unfolded events that pass at detector level.
-        misses: (T,) unfolded events that do not.
-        fakes: (D,) events that pass at detector level and are not unfolded.
+        matched: (T, D) what is unfolded and seen at detector level.
+        misses: (T,) what is unfolded and not seen.
+        fakes: (D,) what is seen and not unfolded.
+        covariance: (P, P) statistical covariance of all P = T D + T + D sums, in this order, row by
+            row; None for a simulation without error.
     """
 
     matched: np.ndarray
     misses: np.ndarray
     fakes: np.ndarray
+    covariance: sparse.csr_array | None = None
 
     @property
     def sum_detector(self) -> float:
-        """Sum over all events that pass at detector level."""
+        """Sum over all that is seen at detector level."""
         return float(self.matched.sum() + self.fakes.sum())
 
 
-def cells(entries: Entries, edges: np.ndarray, events: int) -> np.ndarray:
-    """Return the cell (n,) of each of n events: no event is lost.
+def cells(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the cell (k,) of each value (k,): nothing is lost.
 
     Cell 0 is the underflow, 1 to B are the bins [low, high), B + 1 is the overflow and B + 2 holds
-    events without an entry.
-
-    Raises:
-        InputError: an event has more than one entry, so that the levels cannot be matched.
+    NaN, what has no value.
     """
-    index = entries.event_index
-    if len(index) and np.bincount(index).max() > 1:
-        raise InputError(
-            f"event {index[np.flatnonzero(np.diff(index) == 0)[0]]} has several entries of one "
-            "observable: unfolding in bins needs at most one per event at both levels"
-        )
-    result = np.full(events, len(edges) + 1)
-    result[index] = np.searchsorted(edges, entries.value.astype(np.float64), side="right")
-    return result
+    cell = np.searchsorted(edges, value.astype(np.float64), side="right")
+    return np.where(np.isnan(value), len(edges) + 1, cell)
 
 
-def histogram(weight: np.ndarray, cell: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the content (D,) and statistical covariance (D, D) of events in their cells.
+def histogram(
+    weight: np.ndarray, event: np.ndarray, cell: np.ndarray, size: int
+) -> tuple[np.ndarray, sparse.csr_array]:
+    """Return the content (D,) of cells and its statistical covariance (D, D).
 
-    Independent events with one entry each have a diagonal covariance, the sums of squared weights.
+    Events are independent, what belongs to one event is not: with n_ed the number of those of event
+    e in cell d, the covariance is sum_e w_e^2 n_ed n_ed'.
 
     Args:
-        weight: (n,) weights.
-        cell: (n,) cells, NOWHERE for events that do not count.
+        weight: (n,) weights of the events.
+        event: (k,) event of each event or jet.
+        cell: (k,) cells, NOWHERE for what does not count.
         size: number D of cells.
     """
     chosen = cell != NOWHERE
-    weight, cell = weight[chosen], cell[chosen]
-    return (
-        np.bincount(cell, weight, size),
-        np.diag(np.bincount(cell, weight**2, size)),
-    )
+    shape = (len(weight), size)
+    weighted = sparse.csr_array((weight[event[chosen]], (event[chosen], cell[chosen])), shape)
+    return weighted.sum(axis=0), (weighted.T @ weighted).tocsr()
 
 
 def response(
-    weight: np.ndarray, particle: np.ndarray, detector: np.ndarray, shape: tuple[int, int]
+    weight: np.ndarray,
+    event: np.ndarray,
+    particle: np.ndarray,
+    detector: np.ndarray,
+    shape: tuple[int, int],
 ) -> Response:
-    """Sort simulated events into matched events, misses and fakes.
+    """Sort what is simulated into matched, misses and fakes.
 
     Args:
-        weight: (n,) base weights.
-        particle: (n,) particle-level cells, NOWHERE for events that are not unfolded.
-        detector: (n,) detector-level cells, NOWHERE for events that do not pass.
+        weight: (n,) base weights of the events.
+        event: (k,) event of each event, jet or pair of jets.
+        particle: (k,) particle-level cells, NOWHERE for what is not unfolded.
+        detector: (k,) detector-level cells, NOWHERE for what is not seen.
         shape: numbers (T, D) of cells.
     """
     t, d = shape
     unfolded, seen = particle != NOWHERE, detector != NOWHERE
-    both = unfolded & seen
-    pairs = particle[both] * d + detector[both]
-    missed, fake = unfolded & ~seen, seen & ~unfolded
-    return Response(
-        np.bincount(pairs, weight[both], t * d).reshape(t, d),
-        np.bincount(particle[missed], weight[missed], t),
-        np.bincount(detector[fake], weight[fake], d),
-    )
+    place = np.full(len(particle), NOWHERE)
+    place = np.where(unfolded & seen, particle * d + detector, place)
+    place = np.where(unfolded & ~seen, t * d + particle, place)
+    place = np.where(seen & ~unfolded, t * d + t + detector, place)
+    content, covariance = histogram(weight, event, place, t * d + t + d)
+    matched, misses, fakes = np.split(content, [t * d, t * d + t])
+    return Response(matched.reshape(t, d), misses, fakes, covariance)
 
 
 def unfold(
@@ -117,43 +118,61 @@ def unfold(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the content after each iteration and its covariance.
 
-    The covariance is that of the data, propagated to first order; the simulation has no error
-    here. A cell that no event is seen of keeps its content. Data in cells without simulation
-    count nowhere.
+    The covariance is that of data and simulated sums, propagated to first order. A cell that
+    nothing is seen of keeps its content. Data in cells without simulation count nowhere.
 
     Args:
         simulation: sums of simulated weights.
         data: (D,) sums of data weights.
         covariance: (D, D) of the data.
         iterations: how many.
-        scale: factor s on the simulation; None is the ratio of both sums at detector level, and
-            its dependence on the data is propagated too.
+        scale: factor s on the simulation; None is the ratio of both sums at detector level, whose
+            dependence on data and simulation is propagated too.
 
     Returns:
         Content (iterations, T) and covariance (iterations, T, T).
     """
     matched, fakes = simulation.matched, simulation.fakes
+    t, d = matched.shape
     seen = matched.sum(axis=1)
     total = seen + simulation.misses
-    share = np.divide(matched, seen[:, None], out=np.zeros_like(matched), where=seen[:, None] > 0)
-    # derivatives with respect to the data: of s (D,) and of nu (T, D)
-    slope = np.zeros(len(data))
+    there = np.where(seen > 0, seen, 1.0)
+    share = np.where(seen[:, None] > 0, matched / there[:, None], 0.0)
+    # Derivatives are with respect to Q numbers: data, matched, misses, fakes.
+    of_matched, of_misses, of_fakes = d, d + t * d, d + t * d + t
+    row, column = np.repeat(np.arange(t), d), np.tile(np.arange(d), t)
+    places = of_matched + np.arange(t * d)
+    d_scale = np.zeros(of_fakes + d)
     if scale is None:
-        slope += 1 / simulation.sum_detector
         scale = float(data.sum()) / simulation.sum_detector
-    nu, d_nu = np.ones(len(total)), np.zeros_like(matched)
+        d_scale[:d] = 1 / simulation.sum_detector
+        d_scale[of_matched:of_misses] = d_scale[of_fakes:] = -scale / simulation.sum_detector
+    nu, d_nu = np.ones(t), np.zeros((t, len(d_scale)))
     contents, covariances = [], []
     for _ in range(iterations):
         sums = nu @ matched + fakes
         known = sums > 0
         safe = scale * np.where(known, sums, 1.0)
         omega = np.where(known, data / safe, 0.0)
-        d_expected = scale * matched.T @ d_nu + np.outer(sums, slope)
-        d_omega = (np.diag(known.astype(float)) - omega[:, None] * d_expected) / safe[:, None]
+        d_sums = matched.T @ d_nu
+        d_sums[column, places] += nu[row]
+        d_sums[np.arange(d), of_fakes + np.arange(d)] += 1
+        d_omega = -omega[:, None] * (scale * d_sums + np.outer(sums, d_scale))
+        d_omega[np.arange(d), np.arange(d)] += known
+        d_omega /= safe[:, None]
         factor = np.where(seen > 0, share @ omega, 1.0)
-        d_nu = factor[:, None] * d_nu + nu[:, None] * (share @ d_omega)
+        d_factor = share @ d_omega
+        d_factor[row, places] += np.where(seen > 0, 1 / there, 0.0)[row] * (
+            omega[column] - factor[row]
+        )
+        d_nu = factor[:, None] * d_nu + nu[:, None] * d_factor
         nu = nu * factor
-        jacobian = total[:, None] * (scale * d_nu + np.outer(nu, slope))
+        jacobian = total[:, None] * (scale * d_nu + np.outer(nu, d_scale))
+        jacobian[row, places] += scale * nu[row]
+        jacobian[np.arange(t), of_misses + np.arange(t)] += scale * nu
         contents.append(scale * total * nu)
-        covariances.append(jacobian @ covariance @ jacobian.T)
+        found = jacobian[:, :d] @ covariance @ jacobian[:, :d].T
+        if simulation.covariance is not None:
+            found += jacobian[:, d:] @ (simulation.covariance @ jacobian[:, d:].T)
+        covariances.append(found)
     return np.array(contents), np.array(covariances)

@@ -18,6 +18,7 @@ import hist
 import numpy as np
 
 from omniflow.errors import ConfigError, InputError
+from omniflow.evaluation.matching import Objects
 from omniflow.events.sample import Level
 from omniflow.files import create_h5, open_h5, read_dataset
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
     from omniflow.physics.jets import Jets
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # as `OBSERVABLES_VERSION` of unfolding.fingerprints
+# Stored wherever there is an observable of jets: what matches them between the levels.
+_AXES = ("jet_eta", "jet_phi")
 CHUNK = 50_000  # events per step: bounds the memory of clustering and of columns in float64
 
 
@@ -282,6 +285,7 @@ _VALUES: dict[str, Callable[[_Chunk], tuple[np.ndarray, np.ndarray]]] = {
     "log10_pt_over_q": _log10_pt_over_q,
     "jet_pt": _jet("pt"),
     "jet_eta": _jet("eta"),
+    "jet_phi": _jet("phi"),
     "jet_tau21": _jet("tau21"),
     "q2": _event("q2"),
     "eta_e": _event("eta_e"),
@@ -292,7 +296,10 @@ _VALUES: dict[str, Callable[[_Chunk], tuple[np.ndarray, np.ndarray]]] = {
 
 
 def _blocks(level: Level, names: Sequence[str]) -> Iterator[tuple[int, int, dict[str, Entries]]]:
-    """Yield (start, stop, entries) for consecutive events; indices count from `start`."""
+    """Yield (start, stop, entries) for consecutive events; indices count from `start`.
+
+    Jets that an observable does not exist for have NaN.
+    """
     for start in range(0, len(level), CHUNK):
         stop = min(start + CHUNK, len(level))
         chunk = _Chunk(level, start, stop)
@@ -301,10 +308,18 @@ def _blocks(level: Level, names: Sequence[str]) -> Iterator[tuple[int, int, dict
             # log10(0) or 0/0 of an unphysical entry is not finite, hence no entry
             with np.errstate(divide="ignore", invalid="ignore"):
                 index, value = _VALUES[name](chunk)
-            value = np.asarray(value, dtype=np.float32)
-            finite = np.isfinite(value)
-            block[name] = Entries(index[finite].astype(np.int64), value[finite])
+            found = Entries(index.astype(np.int64), np.asarray(value, dtype=np.float32))
+            block[name] = found if name in _AXES or _of_jets(name) else _finite(found)
         yield start, stop, block
+
+
+def _of_jets(name: str) -> bool:
+    return get(name).kind == "jet"
+
+
+def _finite(entries: Entries) -> Entries:
+    finite = np.isfinite(entries.value)
+    return Entries(entries.event_index[finite], entries.value[finite])
 
 
 def compute(level: Level, names: Iterable[str]) -> dict[str, Entries]:
@@ -323,9 +338,11 @@ def compute(level: Level, names: Iterable[str]) -> dict[str, Entries]:
         for name, part in block.items():
             parts[name].append(Entries(part.event_index + start, part.value))
     return {
-        name: Entries(
-            np.concatenate([p.event_index for p in part] or [np.empty(0, np.int64)]),
-            np.concatenate([p.value for p in part] or [np.empty(0, np.float32)]),
+        name: _finite(
+            Entries(
+                np.concatenate([p.event_index for p in part] or [np.empty(0, np.int64)]),
+                np.concatenate([p.value for p in part] or [np.empty(0, np.float32)]),
+            )
         )
         for name, part in parts.items()
     }
@@ -335,13 +352,16 @@ def write(path: str | Path, level: Level, names: Iterable[str]) -> None:
     """Write the observables of a level of n events to `path`, so that jets are clustered once.
 
     Layout (HDF5): attributes `schema_version`, `events`; per observable a group with `count`
-    (n,) int32, entries per event, and `value` (k,) float32. Memory does not
+    (n,) int32, entries per event, and `value` (k,) float32. Observables of jets have a value for
+    every jet, NaN where they do not exist, and come with `jet_eta` and `jet_phi`. Memory does not
     grow with the number of events.
 
     Raises:
         ConfigError, InputError: as `compute`.
     """
     names = [get(name).name for name in names]
+    if any(_of_jets(name) for name in names):
+        names = list(dict.fromkeys([*names, *_AXES]))
     with create_h5(path) as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["events"] = len(level)
@@ -361,10 +381,8 @@ def write(path: str | Path, level: Level, names: Iterable[str]) -> None:
                 values[name][old:] = part.value
 
 
-def read(
-    path: str | Path, names: Iterable[str] | None = None, events: int | None = None
-) -> dict[str, Entries]:
-    """Read observables that `write` cached: those of `names`, or all in the file.
+def read(path: str | Path, names: Iterable[str], events: int | None = None) -> dict[str, Entries]:
+    """Read observables of `names` that `write` cached.
 
     Args:
         path: the cache.
@@ -376,20 +394,47 @@ def read(
             that disagree.
     """
     with open_h5(path) as file:
-        version = file.attrs.get("schema_version")
-        if version != SCHEMA_VERSION:
-            raise InputError(
-                f"{path}: schema version of observables is {version}, expected {SCHEMA_VERSION}: "
-                "write it again"
-            )
-        cached = file.attrs.get("events")
-        if events is not None and cached != events:
-            raise InputError(
-                f"{path}: observables of {cached} events, but the sample has {events}: "
-                "write it again"
-            )
-        names = list(file if names is None else names)
-        return {name: _read_one(file, name) for name in names}
+        _check(path, file, events)
+        return {name: _finite(_read_one(file, name)) for name in names}
+
+
+def read_objects(path: str | Path, name: str, events: int) -> Objects:
+    """Read what an observable has its values of: every event, every jet or every particle.
+
+    Raises:
+        InputError: as `read`, or several entries of one event where the observable is of events.
+    """
+    with open_h5(path) as file:
+        _check(path, file, events)
+        found = _read_one(file, name)
+        if _of_jets(name):
+            axes = (_read_one(file, axis).value for axis in _AXES)
+            return Objects(found.event_index, found.value, *axes)
+    if get(name).kind == "particle":
+        return Objects(found.event_index, found.value)
+    if len(found) and np.bincount(found.event_index).max() > 1:
+        twice = found.event_index[np.flatnonzero(np.diff(found.event_index) == 0)[0]]
+        raise InputError(
+            f"{path}: {name}: event {twice} has several entries of an observable that has one per "
+            "event: write it again"
+        )
+    value = np.full(events, np.nan, np.float32)
+    value[found.event_index] = found.value
+    return Objects(np.arange(events), value)
+
+
+def _check(path: str | Path, file: h5py.File, events: int | None) -> None:
+    version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: schema version of observables is {version}, expected {SCHEMA_VERSION}: "
+            "write it again"
+        )
+    cached = file.attrs.get("events")
+    if events is not None and cached != events:
+        raise InputError(
+            f"{path}: observables of {cached} events, but the sample has {events}: write it again"
+        )
 
 
 def _read_one(file: h5py.File, name: str) -> Entries:

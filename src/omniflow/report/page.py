@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from omniflow.errors import InputError
 from omniflow.report import (
+    acceptance,
     cells,
     figures,
     formats,
@@ -123,6 +124,7 @@ def _context(tables: ReportTables) -> dict:
         "uncertainties": uncertainties.panel(tables),
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),
+        "acceptance": acceptance.context(tables),
         "trust": trust.context(tables, looks),
     }
 

@@ -77,6 +77,10 @@ UNCERTAINTIES: dict[str, dict[str, str]] = {
 }
 # Tables of how far the result can be trusted.
 TRUST: dict[str, dict[str, str]] = {
+    "acceptance": {"observable": "s"}
+    | _BIN
+    | dict.fromkeys(["efficiency", "efficiency_error"], "f")
+    | dict.fromkeys(["fake_fraction", "fake_fraction_error"], "f"),
     "classifiers": {"chain": "s"}
     | dict.fromkeys(["pass", "lane", "member", "fold", "iteration"], "i")
     | {"step": "s", "part": "s", "events": "i"}
@@ -106,6 +110,7 @@ _KEYS = {
     "detector_summary": [*_RESULT],
     "bayes": ["observable", "iteration", "bin"],
     "bayes_summary": ["observable", "iteration"],
+    "acceptance": ["observable", "bin"],
     "networks": ["method", "observable", "varied", "lanes", "members"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],

@@ -1,4 +1,4 @@
-"""Stage 4: histograms of every method, and of the binned reference."""
+"""Stage 4: histograms of every method."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.evaluation import bayes, observables
+from omniflow.evaluation import observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
-from omniflow.evaluation.observables import Entries
 from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
@@ -113,69 +112,6 @@ def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
                     iteration,
                     {name: Histogram(*(a[row] for a in parts)) for name, parts in arrays.items()},
                 )
-
-
-def bayes_histograms(plan: Plan) -> dict[str, Histogram]:
-    """Unfold every observable that has one entry per event in bins: (iteration, bin) of each.
-
-    The events, their weights and the scale are OmniFold's. Unfolded events outside the evaluated
-    region have cells of their own in the same bins. With `shape` the scale is that of
-    detector-level sums, because ratios carry no yield.
-    """
-    common = setup(plan)
-    names = [n for n in plan.config.observables.names if observables.get(n).kind == "event"]
-    absolute = plan.config.unfolding.normalization == "absolute"
-    by_sums = plan.config.unfolding.scale == "detector" or not absolute
-    inside = region(plan, store.open_store(plan.store("simulation")), "particle")
-
-    def read(role: str, level: str, events: int) -> dict[str, Entries]:
-        return observables.read(plan.observables(role) / f"{level}.h5", names, events)
-
-    particle = read("simulation", "particle", len(common.weight))
-    detector = read("simulation", "detector", len(common.weight))
-    samples = {"data": (common.data_weight, common.data)}
-    for role in plan.backgrounds:
-        events = store.open_store(plan.store(role))
-        samples[role] = (np.asarray(events.weight), np.asarray(events.pass_detector))
-    entries = {role: read(role, "detector", len(weight)) for role, (weight, _) in samples.items()}
-
-    def in_cells(name: str, edge: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return data less backgrounds in cells (D,), and their covariance (D, D)."""
-        found = {}
-        for role, (weight, passes) in samples.items():
-            cell = bayes.cells(entries[role][name], edge, len(weight))
-            found[role] = bayes.histogram(weight, np.where(passes, cell, bayes.NOWHERE), size)
-        content, covariance = found.pop("data")
-        for role, (subtracted, variance) in found.items():
-            factor = plan.background_factor(role)
-            shift = plan.backgrounds[role].uncertainty * factor * subtracted
-            content = content - factor * subtracted
-            covariance = covariance + factor**2 * variance + np.outer(shift, shift)
-        return content, covariance
-
-    result = {}
-    for name, edge in ((n, e) for n, e in edges(plan).items() if n in names):
-        size = len(edge) - 1 + bayes.FLOW
-        true = bayes.cells(particle[name], edge, len(inside)) + np.where(inside, 0, size)
-        seen = bayes.cells(detector[name], edge, len(inside))
-        response = bayes.response(
-            common.weight,
-            np.where(common.particle, true, bayes.NOWHERE),
-            np.where(common.detector, seen, bayes.NOWHERE),
-            (2 * size, size),
-        )
-        content, covariance = bayes.unfold(
-            response,
-            *in_cells(name, edge, size),
-            plan.config.unfolding.iterations,
-            None if by_sums else common.scale,
-        )
-        bins = slice(1, len(edge))
-        block = covariance[:, bins, bins]
-        result[name] = Histogram(
-            content[:, bins], np.diagonal(block, axis1=1, axis2=2), block.sum(axis=2)
-        )
-    return result
 
 
 def ratios(

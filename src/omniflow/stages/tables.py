@@ -24,7 +24,7 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import checkpoints, diagnostics, ensembles, evaluation, stacking
+from omniflow.stages import binned, checkpoints, diagnostics, ensembles, evaluation, stacking
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
@@ -54,8 +54,9 @@ def make_tables(plan: Plan) -> None:
     metrics, summary = unfolding_tables(
         _results(plan, "particle"), edges, prior, truth, normalization
     )
+    simulation = binned.Simulation(plan)
     bayes, bayes_summary = bayes_tables(
-        evaluation.bayes_histograms(plan), edges, prior, truth, normalization
+        binned.reference(simulation), edges, prior, truth, normalization
     )
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
@@ -80,6 +81,7 @@ def make_tables(plan: Plan) -> None:
         "detector_summary": detector_summary,
         "bayes": bayes,
         "bayes_summary": bayes_summary,
+        "acceptance": binned.acceptance_table(simulation),
         "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,

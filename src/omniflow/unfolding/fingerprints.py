@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from omniflow.unfolding.plan import Plan
 
 
+# Of files of observables (`evaluation.observables.SCHEMA_VERSION`, which the plan does not load):
+# studies with older ones write them again.
+OBSERVABLES_VERSION = 2
+
+
 class Fingerprints:
     """Hashes of parts of a plan."""
 
@@ -35,6 +40,11 @@ class Fingerprints:
     def store(self, role: str) -> str:
         """Return a hash of what determines an event store."""
         return _hash([self.plan.samples[role].model_dump(mode="json"), self.plan.config.study.seed])
+
+    @property
+    def observables(self) -> str:
+        """Return a hash of what determines the files of observables."""
+        return _hash([self.sections("observables.names"), OBSERVABLES_VERSION])
 
     def training(self, networks: tuple[Network, ...] = ()) -> str:
         """Return a hash of what determines trainings, and of the networks of one job.

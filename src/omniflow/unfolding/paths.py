@@ -16,6 +16,7 @@ TABLES = (
     "detector_summary.csv",
     "bayes.csv",
     "bayes_summary.csv",
+    "acceptance.csv",
     "networks.csv",
     "timing.csv",
     "histories.csv",

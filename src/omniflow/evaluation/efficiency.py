@@ -1,0 +1,86 @@
+"""Efficiency: what the detector level sees of each particle-level bin, and fakes among it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from omniflow.evaluation.matching import Objects
+
+ACCEPTANCE_COLUMNS = (
+    *("observable", "bin", "low", "high"),
+    *("efficiency", "efficiency_error", "fake_fraction", "fake_fraction_error"),
+)
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A weighted fraction per bin with its statistical error, (B,); NaN for empty bins."""
+
+    value: np.ndarray
+    error: np.ndarray
+
+
+def fraction(
+    weight: np.ndarray, objects: Objects, part: np.ndarray, whole: np.ndarray, edges: np.ndarray
+) -> Fraction:
+    """Return the share of `part` in the weight of `whole`, per bin.
+
+    With a_e and b_e the numbers of part and whole of event e in a bin, f = sum w a / sum w b has
+    the variance sum_e w_e^2 (a_e - f b_e)^2 / (sum w b)^2 to first order: entries of one event move
+    together. For unit weights and one entry per event it is the binomial f (1 - f) / N.
+
+    Args:
+        weight: (n,) weights of the events.
+        objects: k events, jets or particles.
+        part: (k,) bool; what is not in `whole` does not count.
+        whole: (k,) bool.
+        edges: (B + 1,) increasing; bins are [low, high), under- and overflow are left out.
+    """
+    bins = len(edges) - 1
+    index = np.searchsorted(edges, objects.value.astype(np.float64), side="right") - 1
+    whole = whole & (index >= 0) & (index < bins)  # NaN is sorted behind the last edge
+
+    def weighted(chosen: np.ndarray) -> sparse.csr_array:
+        event, column = objects.event[chosen], index[chosen]
+        return sparse.csr_array((weight[event], (event, column)), (len(weight), bins))
+
+    some, every = weighted(whole & part), weighted(whole)
+    total = every.sum(axis=0)
+    filled = total != 0
+    safe = np.where(filled, total, 1.0)
+    value = some.sum(axis=0) / safe
+    rest = some - every @ sparse.diags_array(value)
+    error = np.sqrt(rest.multiply(rest).sum(axis=0)) / np.abs(safe)
+    return Fraction(np.where(filled, value, np.nan), np.where(filled, error, np.nan))
+
+
+def acceptance_table(
+    efficiency: Mapping[str, Fraction],
+    fakes: Mapping[str, Fraction],
+    edges: Mapping[str, np.ndarray],
+) -> pd.DataFrame:
+    """Build the table of acceptance.csv (ACCEPTANCE_COLUMNS) from fractions by observable.
+
+    Bins that are empty at both levels are absent.
+    """
+    frames = []
+    for name, edge in edges.items():
+        frame = pd.DataFrame(
+            {
+                "observable": name,
+                "bin": np.arange(len(edge) - 1),
+                "low": edge[:-1],
+                "high": edge[1:],
+                "efficiency": efficiency[name].value,
+                "efficiency_error": efficiency[name].error,
+                "fake_fraction": fakes[name].value,
+                "fake_fraction_error": fakes[name].error,
+            }
+        )
+        frames.append(frame[frame["efficiency"].notna() | frame["fake_fraction"].notna()])
+    return pd.concat(frames, ignore_index=True)[list(ACCEPTANCE_COLUMNS)]

@@ -1,0 +1,88 @@
+"""Matching of the jets of an event between its two levels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+NOWHERE = -1  # the partner of an object without one, the cell of an object that does not count
+CHUNK = 200_000  # events per step: bounds the memory of pairs
+
+
+@dataclass(frozen=True)
+class Objects:
+    """What one observable has its values of at one level: every event, jet or particle.
+
+    Attributes:
+        event: (k,) non-decreasing, position of the object's event in the sample.
+        value: (k,) values; NaN where the observable does not exist, as for an event without a jet.
+        eta, phi: (k,) directions of jets; None for events and particles.
+    """
+
+    event: np.ndarray
+    value: np.ndarray
+    eta: np.ndarray | None = None
+    phi: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.value)
+
+
+def match(particle: Objects, detector: Objects, both: np.ndarray, radius: float) -> np.ndarray:
+    """Match jets one to one within their events.
+
+    The closest pair of an event is matched first, then the closest of the remaining jets, and so
+    on, up to a distance sqrt(deta^2 + dphi^2) of `radius`; of equal distances the pair that comes
+    first.
+
+    Args:
+        particle: jets at particle level.
+        detector: jets at detector level of the same n events.
+        both: (n,) bool, events in which jets are matched.
+        radius: largest distance of a pair.
+
+    Returns:
+        Partner (k,) of every particle-level jet among those at detector level, or NOWHERE.
+    """
+    partner = np.full(len(particle), NOWHERE)
+    for true, seen in _pairs(particle.event, detector.event, both):
+        deta = particle.eta[true].astype(float) - detector.eta[seen]
+        dphi = particle.phi[true].astype(float) - detector.phi[seen]
+        distance = np.hypot(deta, (dphi + np.pi) % (2 * np.pi) - np.pi)
+        order = np.argsort(distance, kind="stable")
+        order = order[distance[order] < radius]
+        true, seen = true[order], seen[order]
+        # What is closest for both of its jets is closest among all that share a jet with it:
+        # taking these together is the same as taking one pair after the other.
+        while len(true):
+            closest = _first(true) & _first(seen)
+            partner[true[closest]] = seen[closest]
+            rest = ~(np.isin(true, true[closest]) | np.isin(seen, seen[closest]))
+            true, seen = true[rest], seen[rest]
+    return partner
+
+
+def _pairs(
+    particle: np.ndarray, detector: np.ndarray, both: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield all pairs of jets of the same event, some events at a time."""
+    for start in range(0, len(both), CHUNK):
+        events = np.arange(start, min(start + CHUNK, len(both)) + 1)
+        first = np.searchsorted(detector, events)
+        true = np.arange(*np.searchsorted(particle, events[[0, -1]]))
+        true = true[both[particle[true]]]
+        local = particle[true] - start
+        counts = np.diff(first)[local]
+        ends = np.cumsum(counts)
+        within = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+        yield np.repeat(true, counts), np.repeat(first[local], counts) + within
+
+
+def _first(index: np.ndarray) -> np.ndarray:
+    """Return which elements (k,) are the first of their value."""
+    result = np.zeros(len(index), bool)
+    result[np.unique(index, return_index=True)[1]] = True
+    return result

@@ -1,0 +1,44 @@
+import pandas as pd
+from test_page import Reader
+
+from omniflow.report import acceptance
+from omniflow.report.tables import ReportTables
+
+
+def _read(folder, **columns):
+    path = folder / "acceptance.csv"
+    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+    return ReportTables.read(folder)
+
+
+def test_section_is_there_with_a_folded_figure(rendered):
+    reader = Reader(rendered[1])
+    assert [label for label in reader.figures if label.startswith("Acceptance of")]
+    text = " ".join(reader.text.split())
+    assert "Extrapolated." in text
+    assert "Some bins are extrapolated from the simulation: see Acceptance." in text
+
+
+def test_bins_of_low_efficiency_are_named(written):
+    # 5%, 10% and so on: the first bin of each observable is below 10%
+    low = acceptance._low(ReportTables.read(written))
+    assert [label for label, _ in low] == ["jet τ₂₁", "Q²"]
+    sentence = low[0][1].replace("\xa0", " ")
+    assert sentence == "1 of 20 bins, lowest (5.00 ± 0.20) % (0 to 0.0500)"
+    assert low[1][1].startswith("1 of 15 bins")
+    assert low[1][1].endswith("(150 to 190 GeV^2)")
+
+
+def test_bins_that_are_not_evaluated_are_not_named(study):
+    path = study / "metrics.csv"
+    rows = pd.read_csv(path)
+    rows[rows["bin"] > 0].to_csv(path, index=False)
+    assert acceptance._low(ReportTables.read(study)) == []
+
+
+def test_high_efficiencies_are_not_named(study):
+    assert acceptance._low(_read(study, efficiency=0.1)) == []
+
+
+def test_bins_without_particle_level_are_not_named(study):
+    assert acceptance._low(_read(study, efficiency=float("nan"))) == []
