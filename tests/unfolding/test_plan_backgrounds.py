@@ -59,7 +59,7 @@ def test_uncertain_backgrounds_vary_by_themselves(wanted):
     # The study that jobs read from the resolved configuration is the same.
     again = validate(plan.config.model_dump(mode="json"))
     assert again.variations == plan.config.variations
-    assert not any("photo" in note for note in plan.notes)
+    assert not any("background" in note for note in plan.notes)
 
 
 def test_backgrounds_that_the_user_varies_are_left_to_him():
