@@ -20,8 +20,7 @@ def pretrain(plan: Plan, model: int) -> None:
     """Train a classifier of the pre-training pair at detector level and write it."""
     with interrupt.noted() as interruption:
         job = Pretraining(plan, interruption)
-        network = next(n for n in plan.pretraining_networks if n.lane == model)
-        ((weights, record),) = job.train([network])
+        ((weights, record),) = job.train([plan.pretraining_networks[model]])
         if job.writes:
             with replace_folder(plan.pretrained(model)) as folder:
                 job.save(weights, folder / "network.weights.h5")
