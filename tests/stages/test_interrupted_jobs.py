@@ -173,6 +173,33 @@ def test_a_diverged_network_is_trained_anew(warm, study, diverging, capsys):
     assert not (plan.root / "checkpoints").exists()
 
 
+def test_a_gradient_that_is_not_finite_starts_the_network_anew(warm, study, monkeypatch, capsys):
+    plan, block = study
+    done, original = [], Graph.gradient
+
+    def gradient(self, parameters, prepared):
+        losses, gradients = original(self, parameters, prepared)
+        done.append(losses)
+        if len(done) == 2:  # of the first network; its loss is finite
+            gradients = [np.full_like(one, np.nan) for one in gradients]
+        return losses, gradients
+
+    monkeypatch.setattr(Graph, "gradient", gradient)
+    training.train_block(plan, block)
+    assert np.isfinite(done).all()
+    ours, theirs = _records(plan, block), _records(warm, block)
+    assert [r["attempt"] for r in ours] == [1, 0, 0]
+    message = (
+        f"{block.networks[0].name}: gradient of epoch 1 is nan. "
+        "Lower training.learning_rate or training.clip_norm."
+    )
+    assert ours[0]["failures"] == [message]
+    assert f"Attempt 1 failed: {message}" in capsys.readouterr().err
+    assert ours[0]["start"]["digest"] != theirs[0]["start"]["digest"]  # other random numbers
+    assert [r["digest"] for r in ours][1:] == [r["digest"] for r in theirs][1:]
+    assert not (plan.root / "checkpoints").exists()
+
+
 def test_a_network_that_diverges_too_often_ends_the_job(study, diverging, at_update):
     plan, block = study
     network = block.networks[0]
