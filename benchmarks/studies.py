@@ -120,7 +120,9 @@ def job(plan: Plan) -> Job:
         sys.exit(f"a training job ended with {done.returncode}:\n{done.stderr[-2000:]}")
     history = plan.history(block)
     networks = json.loads(history.read_text(encoding="utf-8"))["networks"]
-    shutil.rmtree(history.parent)  # else the next job would take these networks over
+    # Else the next job would take these networks over.
+    shutil.rmtree(history.parent)
+    shutil.rmtree(plan.root / "checkpoints")
     return Job(seconds, networks)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from omniflow.errors import TrainingError
 from omniflow.files import open_h5
-from omniflow.stages import training
+from omniflow.stages import training, weights
 from omniflow.training.graph import Graph
 from omniflow.training.interrupt import Interrupted
 from omniflow.training.progress import Progress
@@ -105,6 +105,19 @@ def test_a_killed_job_goes_on_with_what_it_had(warm, study, at_update):
     training.train_block(plan, block)
     assert len(done) == 2 * updates  # the other two alone
     _same_outputs(plan, warm, block)
+
+
+def test_checkpoints_stay_until_the_outputs_are_used(warm, study, at_update):
+    plan, block = study
+    training.train_block(plan, block)
+    assert len(_checkpoints(plan)) == 3
+    # Snakemake deletes the outputs of a job that it did not see end.
+    _forget(plan, block)
+    done = at_update(0, _die)
+    training.train_block(plan, block)
+    assert not done
+    _same_outputs(plan, warm, block)
+    weights.aggregate(plan, block.group, block.iteration, block.step)
     assert not (plan.root / "checkpoints").exists()
 
 
@@ -170,6 +183,8 @@ def test_a_diverged_network_is_trained_anew(warm, study, diverging, capsys):
     assert ours[1]["start"]["digest"] != theirs[1]["start"]["digest"]  # other random numbers
     assert ours[1]["summary"]["train_events"] == theirs[1]["summary"]["train_events"]  # same split
     assert f"Attempt 1 failed: {network.name}" in capsys.readouterr().err
+    assert len(_checkpoints(plan)) == 4  # of both attempts
+    weights.aggregate(plan, block.group, block.iteration, block.step)
     assert not (plan.root / "checkpoints").exists()
 
 
@@ -197,7 +212,6 @@ def test_a_gradient_that_is_not_finite_starts_the_network_anew(warm, study, monk
     assert f"Attempt 1 failed: {message}" in capsys.readouterr().err
     assert ours[0]["start"]["digest"] != theirs[0]["start"]["digest"]  # other random numbers
     assert [r["digest"] for r in ours][1:] == [r["digest"] for r in theirs][1:]
-    assert not (plan.root / "checkpoints").exists()
 
 
 def test_a_network_that_diverges_too_often_ends_the_job(study, diverging, at_update):

@@ -21,7 +21,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features, Scaling
 from omniflow.files import write_json
 from omniflow.models.signature import Signature
-from omniflow.training import checkpoint, distributed, runtime
+from omniflow.training import distributed, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
@@ -60,10 +60,17 @@ class Networks(ABC):
             execution.precision,
             LOSSES[plan.config.training.loss].neutral,
         )
+        chosen = engine(plan.config, self.model, features)
+        self.ranks.agree(
+            "The engine",
+            f"{chosen.name}, {chosen.stack} network(s) at a time",
+            "Nodes differ in compilers or GPUs: set execution.engine and execution.stack to what "
+            "all have, or give the job nodes that are alike.",
+        )
         self.trainer = Trainer(
             self.model,
             plan.config.training,
-            engine(plan.config, self.model, features),
+            chosen,
             self.ranks,
             interruption,
             60 * execution.checkpoint,
@@ -180,13 +187,13 @@ class Networks(ABC):
         }
 
     def write_history(self, records: list[dict], path: Path) -> None:
-        """Write the records of a job, and remove the checkpoints that led to them."""
-        write_json({"networks": records, "job": _job_record()}, path)
-        checkpoint.remove(
-            self.plan.checkpoint(Network(**record["network"]), attempt)
-            for record in records
-            for attempt in range(record["attempt"] + 1)
-        )
+        """Write the records of a job."""
+        job = {
+            "seconds": time.time() - _STARTED,
+            "device": runtime.device(),
+            "threads": self.plan.config.execution.threads,
+        }
+        write_json({"networks": records, "job": job}, path)
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
@@ -242,7 +249,3 @@ def digest(arrays: list[np.ndarray]) -> str:
     for array in arrays:
         result.update(np.ascontiguousarray(array).tobytes())
     return result.hexdigest()[:16]
-
-
-def _job_record() -> dict[str, object]:
-    return {"seconds": time.time() - _STARTED, "device": runtime.device()}
