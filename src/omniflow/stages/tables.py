@@ -162,6 +162,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "parameters": record["parameters"],
                     "job_seconds": content["job"]["seconds"],
                     "device": content["job"]["device"],
+                    "threads": content["job"].get("threads"),  # earlier versions do not say
                     "engine": record["engine"],
                     "ranks": record["ranks"],
                     "restarts": record["attempt"],
