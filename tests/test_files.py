@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -178,6 +182,66 @@ def test_memory_map_refuses_compressed_datasets(tmp_path):
         h5file.create_dataset("x", data=np.arange(10), compression="gzip")
     with pytest.raises(InputError, match=r"a\.h5: x: is not stored as one contiguous"):
         files.memory_map(tmp_path / "a.h5", "x")
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from omniflow import files
+with getattr(files, sys.argv[1])(sys.argv[2]) as out:
+    if sys.argv[1] == "create_h5":
+        out["x"] = [1.0]
+    elif out.is_dir():
+        Path(out, "part").write_text("half")
+    else:
+        out.write_text("half")
+    print("writing", flush=True)
+    time.sleep(100)
+"""
+
+
+def _killed(place, path):
+    """A process that was killed while it wrote `path`."""
+    command = [sys.executable, "-c", WRITER, place, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        process.kill()
+
+
+@pytest.mark.parametrize("place", ["atomic_path", "create_h5", "replace_folder"])
+def test_what_killed_writers_left_goes_with_the_next_one(tmp_path, place):
+    path, other = tmp_path / "out", tmp_path / "other-out"
+    _killed(place, path)
+    _killed(place, other)
+    (left,), kept = files.left_over(path), files.left_over(other)
+    assert not path.exists()
+    with getattr(files, place)(path) as out:
+        assert not left.exists()
+        if place == "atomic_path":
+            out.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == sorted([path, *kept])
+    assert len(kept) == 1  # that of another file, which may be written right now
+
+
+def test_nothing_is_left_over_where_nothing_is(tmp_path):
+    assert files.left_over(tmp_path / "missing" / "out") == []
+    (tmp_path / ".tmp-mine-out").write_text("a user's own")
+    assert files.left_over(tmp_path / "out") == []
+
+
+def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(handle):
+        assert not (tmp_path / "out").exists()
+        synced.append(Path(os.readlink(f"/proc/self/fd/{handle}")))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with files.replace_folder(tmp_path / "out") as folder:
+        (folder / "deep").mkdir()
+        for name in ("a", "deep/b"):
+            (folder / name).write_text("x")
+    assert set(synced) == {folder, *(folder / name for name in ("a", "deep", "deep/b"))}
 
 
 HDF5_TEXT = "Can't write data (file write failed: time = 1, errno = 28, error message = 'No space')"

@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     The folder is made if missing. The temporary name ends like `path`, so that writers which
     look at the suffix do the same as for `path`. After any exception (KeyboardInterrupt too)
-    the temporary file is removed and an existing `path` is left as it was.
+    the temporary file is removed and an existing `path` is left as it was. One process at a time
+    writes a path: temporary files of earlier ones are those of killed writers, and are removed.
 
     Raises:
         OutputError: the disk is full, read-only, or may not be written to.
@@ -48,11 +49,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
     with _writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
+        discard_left_over(path)
         try:
             yield temporary
             # Else a power cut after the renaming could leave an empty file under the final name.
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            _sync(temporary)
             os.replace(temporary, path)
         except BaseException:
             _discard(temporary)
@@ -63,7 +64,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def replace_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces the folder `path` on success.
 
-    After any exception the temporary folder is removed and an existing `path` left as it was.
+    After any exception the temporary folder is removed and an existing `path` left as it was. One
+    process at a time writes a path, as in `atomic_path`.
 
     Raises:
         OutputError: the disk is full, read-only, or may not be written to.
@@ -72,9 +74,12 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
     with _writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
+        discard_left_over(path)
         try:
             temporary.mkdir()
             yield temporary
+            for file in (*temporary.rglob("*"), temporary):
+                _sync(file)
             if path.exists():
                 shutil.rmtree(path)
             os.replace(temporary, path)
@@ -83,6 +88,31 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
                 _discard(file)
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def left_over(path: str | Path) -> list[Path]:
+    """Return the temporary files and folders of writers of `path`."""
+    path = Path(path)
+    temporary = re.compile(r"\.tmp-[0-9a-f]{12}-" + re.escape(path.name))
+    if not path.parent.is_dir():
+        return []
+    return [path.parent / name for name in os.listdir(path.parent) if temporary.fullmatch(name)]
+
+
+def discard_left_over(path: str | Path) -> None:
+    """Remove what killed writers of `path` have left; nobody must be writing it."""
+    for found in left_over(path):
+        with suppress(OSError):  # it does no harm
+            shutil.rmtree(found) if found.is_dir() else found.unlink()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _discard(path: Path) -> None:

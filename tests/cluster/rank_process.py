@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,21 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 
 def main(size: str, kind: str, folder: str) -> None:
-    """Train two networks and write what comes out; `die` as the kind ends rank 1 on the way."""
+    """Train two networks and write what comes out.
+
+    The kind `die` ends rank 1 on the way, `late` makes it late and trains nothing.
+    """
     from training_inputs import classifier, settings, two_classes
 
-    from omniflow.training import distributed, runtime
+    from omniflow.training import distributed, interrupt, runtime
+    from omniflow.training.checkpoint import Checkpoint
 
     out = Path(folder)
+    if kind == "late" and "1" in (os.environ.get("HOROVOD_RANK"), os.environ.get("SLURM_PROCID")):
+        time.sleep(10)
     ranks = distributed.start(int(size), out)
+    if kind == "late":
+        return
     runtime.configure(1, ranks.local)
     import keras
 
@@ -57,10 +66,12 @@ def main(size: str, kind: str, folder: str) -> None:
                 registry.initial_weights(model, np.random.SeedSequence([k, ranks.rank]))
             ),
             Seeds(5 + k, np.random.SeedSequence(7 + k)),
+            checkpoint=Checkpoint(out / f"die-{k}.h5", "key") if kind == "die" else None,
         )
         for k in range(2)
     ]
-    fits = trainer.fit(tasks)
+    with interrupt.noted():  # as in jobs: horovodrun sends SIGTERM to the ranks that are left
+        fits = trainer.fit(tasks)
     parameters = [fit.parameters for fit in fits]
     logits = np.concatenate([x for _, x in trainer.predict(parameters, sources[1])], axis=1)
     np.savez(

@@ -109,9 +109,11 @@ def test_a_killed_job_goes_on_with_what_it_had(warm, study, at_update):
     _same_outputs(plan, warm, block)
 
 
-def test_outputs_that_snakemake_removes_are_made_again_without_training(warm, study, at_update):
+def test_checkpoints_stay_until_the_outputs_are_used(warm, study, at_update):
     plan, block = study
     training.train_block(plan, block)
+    assert len(_checkpoints(plan)) == 3
+    # Snakemake deletes the outputs of a job that it did not see end.
     _forget(plan, block)
     done = at_update(0, _die)
     training.train_block(plan, block)
@@ -186,6 +188,32 @@ def test_a_diverged_network_is_trained_anew(warm, study, diverging, capsys):
     assert len(_checkpoints(plan)) == 4  # one of them of the attempt that failed
     weights.aggregate(plan, block.group, block.iteration, block.step)
     assert not _checkpoints(plan)
+
+
+def test_a_gradient_that_is_not_finite_starts_the_network_anew(warm, study, monkeypatch, capsys):
+    plan, block = study
+    done, original = [], Graph.gradient
+
+    def gradient(self, parameters, prepared):
+        losses, gradients = original(self, parameters, prepared)
+        done.append(losses)
+        if len(done) == 2:  # of the first network; its loss is finite
+            gradients = [np.full_like(one, np.nan) for one in gradients]
+        return losses, gradients
+
+    monkeypatch.setattr(Graph, "gradient", gradient)
+    training.train_block(plan, block)
+    assert np.isfinite(done).all()
+    ours, theirs = _records(plan, block), _records(warm, block)
+    assert [r["attempt"] for r in ours] == [1, 0, 0]
+    message = (
+        f"{block.networks[0].name}: gradient of epoch 1 is nan. "
+        "Lower training.learning_rate or training.clip_norm."
+    )
+    assert ours[0]["failures"] == [message]
+    assert f"Attempt 1 failed: {message}" in capsys.readouterr().err
+    assert ours[0]["start"]["digest"] != theirs[0]["start"]["digest"]  # other random numbers
+    assert [r["digest"] for r in ours][1:] == [r["digest"] for r in theirs][1:]
 
 
 def test_a_network_that_diverges_too_often_ends_the_job(study, diverging, at_update):

@@ -9,6 +9,7 @@ from omniflow.events import store
 from omniflow.events.features import open_features
 from omniflow.files import open_h5
 from omniflow.stages import networks, training
+from omniflow.training.distributed import Ranks
 from omniflow.unfolding.plan import Plan
 
 
@@ -106,6 +107,18 @@ def test_splits_are_fixed_or_fresh(warm, cold):
             ]
             assert len(counts[0]) >= 2
             assert (counts[0] == counts[1]) == same
+
+
+def test_ranks_compare_their_engines(warm, monkeypatch):
+    compared = []
+
+    class Noted(Ranks):
+        def agree(self, what, text, advice):
+            compared.append((what, text))
+
+    monkeypatch.setattr(networks.distributed, "start", lambda *_: Noted())
+    training.BlockJob(warm, next(iter(warm.all_blocks())))
+    assert compared == [("The engine", "tensorflow, 1 network(s) at a time")]
 
 
 def test_networks_do_not_depend_on_their_job(warm, cold):

@@ -170,8 +170,9 @@ def test_removing_leaves_no_empty_folders(tmp_path):
         Checkpoint(path, "key").write(State({}, {}))
     other = tmp_path / "file"
     other.write_text("", encoding="utf-8")
+    (paths[0].parent / ".tmp-0123456789ab-x.h5").write_text("of a killed writer")
     checkpoint.remove(paths[:1])
-    assert paths[1].is_file()
+    assert list(paths[1].parent.iterdir()) == paths[1:]
     checkpoint.remove(paths)
     assert list(tmp_path.iterdir()) == [other]
 

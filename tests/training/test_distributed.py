@@ -137,6 +137,42 @@ def test_all_ranks_stop_where_one_is_told_to(tmp_path):
     assert Checkpoint(tmp_path / "0.h5", "key").read().progress["update"] == 1
 
 
+def test_ranks_at_different_updates_are_an_error(tmp_path):
+    """Rank 0 finds the checkpoint of an interrupted training; another does not see it."""
+    sources = two_classes(300)
+
+    def interrupted(ranks):
+        interrupt = Interrupt()
+        interrupt.requested = True
+        state = Checkpoint(tmp_path / "0.h5", "key")
+        with pytest.raises(Interrupted):
+            _trainer(ranks, interrupt).fit([_task(_trainer(ranks), sources, checkpoint=state)])
+
+    def resumed(ranks):
+        trainer, state = _trainer(ranks), Checkpoint(tmp_path / f"{ranks.rank}.h5", "key")
+        message = (
+            "network: where the training goes on differs between the ranks: "
+            "'epoch 1, update 1' on rank 0; 'epoch 0, update 0' on rank 1. .* checkpoints"
+        )
+        with pytest.raises(RankError, match=message):
+            trainer.fit([_task(trainer, sources, checkpoint=state)])
+
+    _run(2, interrupted)
+    _run(2, resumed)
+
+
+def test_ranks_that_differ_say_who(tmp_path):
+    def work(ranks):
+        ranks.agree("Size", "the same", "")
+        with pytest.raises(RankError) as found:
+            ranks.agree("The engine", "native" if ranks.rank % 2 else "tensorflow", "Mend it.")
+        return str(found.value)
+
+    message = "The engine differs between the ranks: 'tensorflow' on rank 0, 2; 'native' on rank 1."
+    assert _run(3, work) == [f"{message} Mend it."] * 3
+    Ranks().agree("The engine", "native", "")  # nobody to differ from
+
+
 def test_more_ranks_than_events_of_a_batch_are_an_error():
     data, simulation = two_classes(12)
     few = changed(data, select=np.arange(12) < 12)

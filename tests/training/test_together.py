@@ -1,5 +1,10 @@
 """Networks trained together are the networks that each would be alone."""
 
+import itertools
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from small_networks import changed, make_trainer, predict
@@ -54,6 +59,39 @@ def test_a_stack_gives_the_networks_trained_alone(kind, changes, float64):
         (expected,) = alone.fit([_task(alone, k, own)])
         assert expected.best_epoch > 0
         _same(found[k], expected)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Every look at the clock finds it a second later: an update waits for 1 s and takes 2 s."""
+    ticks = itertools.count()
+    fake = SimpleNamespace(perf_counter=lambda: float(next(ticks)), monotonic=time.monotonic)
+    monkeypatch.setattr("omniflow.training.trainer.time", fake)
+
+
+@pytest.mark.parametrize("stack", [1, 2, 4])
+def test_networks_of_a_stack_share_its_time(clock, stack):
+    trainer = _trainer("mlp", stack, epochs=1)
+    sources = two_classes(200)
+    # The same split, and so the same number of updates.
+    seeds = _task(trainer, 0, sources).seeds
+    tasks = [replace(_task(trainer, k, sources), seeds=seeds) for k in range(4)]
+    for fit in trainer.fit(tasks):
+        (epoch,) = fit.history[1:]
+        # Updates of 64 events; together as many times more in the same time. 1 s is held-out.
+        assert epoch["events_per_second"] == 64 / 2 * stack
+        assert epoch["seconds"] == fit.summary["updates_per_epoch"] * 2 / stack + 1
+        assert epoch["waiting"] == 0.5
+
+
+def test_time_is_shared_by_those_that_run(clock):
+    """The shorter of two epochs leaves the rest of the time to the other."""
+    trainer = _trainer("mlp", 2, epochs=1)
+    few, many = trainer.fit([_task(trainer, k, two_classes(n)) for k, n in enumerate((100, 300))])
+    short, long = (fit.summary["updates_per_epoch"] for fit in (few, many))
+    assert short < long
+    assert few.history[1]["seconds"] == short + 1
+    assert many.history[1]["seconds"] == short + 2 * (long - short) + 1
 
 
 def test_each_stops_by_itself():

@@ -14,6 +14,7 @@ from omniflow.unfolding.estimate import (
     PARTICLE_FEATURES,
     estimate,
     histogrammed,
+    measured_rates,
     missing_files,
     network_seconds,
     parameters,
@@ -75,10 +76,16 @@ def test_conditional_means_are_networks_too(tmp_path):
     assert size.seconds == pytest.approx(unity.seconds * 2560 / 2040)
 
 
+def _timing(plan, *rows):
+    """Write the columns of the timing table that matter, with threads last."""
+    lines = ["step,events_per_second,device,engine,ranks,threads", *rows]
+    plan.table("timing.csv").parent.mkdir(parents=True, exist_ok=True)
+    plan.table("timing.csv").write_text("\n".join(lines) + "\n")
+
+
 def test_rates_of_a_finished_study_replace_the_rule_of_thumb(tmp_path):
     plan = _plan(tmp_path)
-    plan.table("timing.csv").parent.mkdir(parents=True)
-    plan.table("timing.csv").write_text("step,events_per_second\n1,100\n1,300\n2,50\n")
+    _timing(plan, "1,100,CPU,native,1,1", "1,300,CPU,tensorflow,1,", "2,50,CPU,native,1,1.0")
     size = estimate(plan)
     # 52% of both samples at 200 events/s in step 1, all simulation at 50 events/s in step 2.
     per_pass = 0.52 * 2000 / 200 + 1000 / 50
@@ -88,10 +95,37 @@ def test_rates_of_a_finished_study_replace_the_rule_of_thumb(tmp_path):
     assert size.seconds == pytest.approx(36 * epochs * per_pass)
 
 
+@pytest.mark.parametrize(
+    ("execution", "wanted"),
+    [
+        ({}, {1: 200, 2: 50}),
+        ({"engine": "native"}, {1: 100, 2: 50}),
+        ({"engine": "tensorflow"}, None),  # none in step 2
+        ({"threads": 4}, {1: 400, 2: 200}),
+        ({"threads": 2}, None),
+        ({"ranks": 2}, {1: 800, 2: 400}),
+        ({"ranks": 4}, None),
+        ({"gpus": 1}, {1: 5000, 2: 2500}),
+        ({"gpus": 1, "threads": 32}, {1: 5000, 2: 2500}),
+        ({"gpus": 2, "ranks": 2}, None),
+    ],
+)
+def test_rates_of_jobs_that_ran_otherwise_do_not_count(tmp_path, execution, wanted):
+    plan = _plan(tmp_path, **execution)
+    _timing(
+        plan,
+        *("1,100,CPU,native,1,1", "1,300,CPU,tensorflow,1,1", "2,50,CPU,native,1,1"),
+        *("1,400,CPU,native,1,4", "2,200,CPU,native,1,4"),
+        *("1,800,CPU,native,2,1", "2,400,CPU,native,2,1"),
+        *("1,5000,NVIDIA H100,tensorflow,1,1", "2,2500,NVIDIA H100,tensorflow,1,8"),
+    )
+    assert measured_rates(plan) == wanted
+    assert ("rule of thumb" in rates(plan).source) == (wanted is None)
+
+
 def test_a_given_rate_replaces_all_others(tmp_path):
     plan = _plan(tmp_path)
-    plan.table("timing.csv").parent.mkdir(parents=True)
-    plan.table("timing.csv").write_text("step,events_per_second\n1,100\n2,50\n")
+    _timing(plan, "1,100,CPU,native,1,1", "2,50,CPU,native,1,1")
     found = rates(plan, 1000.0)
     assert found.events_per_second == {1: 1000.0, 2: 1000.0}
     assert "given" in found.source

@@ -14,13 +14,15 @@ def _h1(name, **options):
     return {"source": "h1", "files": [str(DATA / f"{name}.h5")]} | options
 
 
-def _histories(plan, rates):
+def _histories(plan, rates, device="CPU"):
     """Write the first history of either step, with the given events per second."""
     for step, rate in rates.items():
         block = plan.blocks(plan.groups("scratch-1", 1)[0], 1, step)[0]
         epochs = [{"epoch": 0}, {"epoch": 1, "events_per_second": rate}]
-        plan.history(block).parent.mkdir(parents=True)
-        plan.history(block).write_text(json.dumps({"networks": [{"epochs": epochs}]}))
+        network = {"epochs": epochs, "engine": "native", "ranks": 1}
+        content = {"networks": [network], "job": {"device": device, "threads": 1}}
+        plan.history(block).parent.mkdir(parents=True, exist_ok=True)
+        plan.history(block).write_text(json.dumps(content))
 
 
 def _plan(tmp_path, **execution):
@@ -76,6 +78,15 @@ def test_measured_rates_replace_the_rule_of_thumb(tmp_path):
     # 9 epochs and one for the logits, of 100,000 events at 1000 events/s.
     expected = STARTUP + math.ceil(MARGIN_MEASURED * 5 * 10 * 100 / 60)
     assert Limits(plan).training_minutes(5, 2) == expected
+
+
+def test_rates_of_other_devices_do_not_count(tmp_path):
+    plan = _plan(tmp_path)
+    before = Limits(plan).training_minutes(5, 2)
+    _histories(plan, {1: 1.0, 2: 1.0}, device="NVIDIA H100")
+    assert Limits(plan).training_minutes(5, 2) == before
+    _histories(plan, {1: 1.0, 2: 1.0})
+    assert Limits(plan).training_minutes(5, 2) > before
 
 
 def test_one_measured_step_is_not_enough(tmp_path):

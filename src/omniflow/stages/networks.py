@@ -61,10 +61,17 @@ class Networks(ABC):
             execution.precision,
             LOSSES[plan.config.training.loss].neutral,
         )
+        chosen = engine(plan.config, self.model, features)
+        self.ranks.agree(
+            "The engine",
+            f"{chosen.name}, {chosen.stack} network(s) at a time",
+            "Nodes differ in compilers or GPUs: set execution.engine and execution.stack to what "
+            "all have, or give the job nodes that are alike.",
+        )
         self.trainer = Trainer(
             self.model,
             plan.config.training,
-            engine(plan.config, self.model, features),
+            chosen,
             self.ranks,
             interruption,
             60 * execution.checkpoint,
@@ -182,7 +189,12 @@ class Networks(ABC):
 
     def write_history(self, records: list[dict], path: Path) -> None:
         """Write the records of a job."""
-        write_json({"networks": records, "job": _job_record()}, path)
+        job = {
+            "seconds": time.time() - _STARTED,
+            "device": runtime.device(),
+            "threads": self.plan.config.execution.threads,
+        }
+        write_json({"networks": records, "job": job}, path)
 
     def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
@@ -239,7 +251,3 @@ def digest(arrays: list[np.ndarray]) -> str:
         for start in range(0, len(array), _CHUNK):  # event weights stay in their files
             result.update(array[start : start + _CHUNK].tobytes())
     return result.hexdigest()[:16]
-
-
-def _job_record() -> dict[str, object]:
-    return {"seconds": time.time() - _STARTED, "device": runtime.device()}

@@ -24,9 +24,10 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import binned, checkpoints, diagnostics, ensembles, evaluation, stacking
+from omniflow.stages import binned, diagnostics, ensembles, evaluation, stacking
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
+from omniflow.training import checkpoint
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
 from omniflow.unfolding.notes import of_uncertainties
@@ -101,11 +102,7 @@ def make_tables(plan: Plan) -> None:
     study["stacking"] = stacking.summary(stacks)
     study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
-    # The last jobs whose networks nothing else has taken over.
-    for model in plan.pretraining_networks:
-        checkpoints.remove(plan, plan.pretrained(model.lane) / "history.json")
-    for subject in plan.second_subjects:
-        checkpoints.remove(plan, plan.second(subject))
+    checkpoint.remove(plan.checkpoints(plan.pretraining_networks))
 
 
 def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:
@@ -172,6 +169,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "parameters": record["parameters"],
                     "job_seconds": content["job"]["seconds"],
                     "device": content["job"]["device"],
+                    "threads": content["job"].get("threads"),  # earlier versions do not say
                     "engine": record["engine"],
                     "ranks": record["ranks"],
                     "restarts": record["attempt"],

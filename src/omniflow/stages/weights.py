@@ -8,8 +8,9 @@ import numpy as np
 
 from omniflow.events import folds
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import checkpoints, stacking
+from omniflow.stages import stacking
 from omniflow.stages.inputs import events
+from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
@@ -38,7 +39,10 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     Step 1 gives the pull weights nu * omega, completed for misses by step 1b, step 2 the push
     weights nu, completed for fakes by step 2b; all as ratios to the base weight. After the last
     step 2 also the weights that each member alone would give, `members` (lane, member, event):
-    smaller ensembles are made of them when the logits are gone. Checkpoints are removed.
+    smaller ensembles are made of them when the logits are gone.
+
+    The trainings' checkpoints are removed here and not by their jobs: outputs of a job that
+    Snakemake did not see end are deleted, and the job that makes them again must not train.
     """
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
@@ -86,8 +90,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
             file.attrs["stacking"] = json.dumps(stacks)
-    for block in blocks:
-        checkpoints.remove(plan, plan.history(block))
+    checkpoint.remove(plan.checkpoints(n for block in blocks for n in block.networks))
 
 
 def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:

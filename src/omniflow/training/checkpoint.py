@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import create_h5, open_h5, read_dataset, to_json
+from omniflow.files import create_h5, discard_left_over, open_h5, read_dataset, to_json
 
 SCHEMA = 1
 
@@ -60,9 +60,10 @@ class Checkpoint:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete checkpoints, and the folders that this leaves empty."""
+    """Delete checkpoints, what killed writers left of them, and the folders that become empty."""
     for path in paths:
         path.unlink(missing_ok=True)
+        discard_left_over(path)
         for folder in path.parents:
             try:
                 folder.rmdir()

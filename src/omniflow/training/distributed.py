@@ -10,8 +10,9 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from omniflow.files import write_text
 
 # Seconds after which a rank that no longer answers ends the job.
 TIMEOUT = 30
+# Seconds that ranks wait for each other at the start: they import TensorFlow before they meet, from
+# a file system that all of them read at once.
+START = 600
 
 
 class RankError(OmniflowError):
@@ -46,6 +50,23 @@ class Ranks:
     def first(self, array: np.ndarray) -> np.ndarray:
         """Return the array of rank 0."""
         return array
+
+    def agree(self, what: str, text: str, advice: str) -> None:
+        """Compare a text, of at most 64 bytes, over the ranks.
+
+        Raises:
+            RankError: it is not the same on all, and all raise; the advice ends the message.
+        """
+        table = np.zeros((self.size, 64))
+        table[self.rank] = np.frombuffer(text.encode().ljust(64, b"\0"), np.uint8)
+        rows = self.sum([table])[0].astype(np.uint8)
+        texts = [row.tobytes().rstrip(b"\0").decode() for row in rows]
+        if len(set(texts)) > 1:
+            found = "; ".join(
+                f"{each!r} on rank {', '.join(str(n) for n, t in enumerate(texts) if t == each)}"
+                for each in dict.fromkeys(texts)
+            )
+            raise RankError(f"{what} differs between the ranks: {found}. {advice}")
 
 
 class _Horovod(Ranks):
@@ -78,16 +99,15 @@ class _Horovod(Ranks):
     @contextmanager
     def _named(self) -> Iterator[str]:
         """Yield a name that is the same on all ranks; say what a lost rank means."""
-        from horovod.common.exceptions import HorovodInternalError
+        import tensorflow as tf
 
         self._calls += 1
         try:
             yield f"omniflow-{self._calls}"
-        except HorovodInternalError as error:
+        except tf.errors.UnknownError as error:  # Horovod's own are for its elastic mode alone
             raise RankError(
-                f"rank {self.rank} of {self.size} on {socket.gethostname()}: another rank has "
-                "ended or no longer answers; the log of that rank says why. A rerun goes on from "
-                f"the last checkpoint. ({error})"
+                f"{_name()}: another rank has ended or no longer answers; the log of that rank "
+                f"says why. A rerun goes on from the last checkpoint. ({error.message})"
             ) from error
 
 
@@ -98,7 +118,8 @@ def start(wanted: int, folder: Path) -> Ranks:
     horovodrun has set everything already.
 
     Raises:
-        RankError: Horovod is missing, or the job was started with another number of processes.
+        RankError: Horovod is missing, the job was started with another number of processes, or
+            not all of them came.
     """
     slurm = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
     started = int(os.environ.get("HOROVOD_SIZE", slurm if wanted > 1 else 1))
@@ -116,18 +137,24 @@ def start(wanted: int, folder: Path) -> Ranks:
             f"execution.ranks is {wanted}, but Horovod is not installed ({error}); install it as "
             "docs/hpc.md says, or set execution.ranks: 1."
         ) from error
-    os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(TIMEOUT))
-    if "HOROVOD_RANK" not in os.environ:
-        _meet(folder)
-    hvd.init()
+    if not hvd.is_initialized():
+        os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(TIMEOUT))
+        path = None if "HOROVOD_RANK" in os.environ else _meet(folder)
+        _wait_for_all()
+        try:
+            hvd.init()
+        except ValueError as error:
+            raise RankError(f"{_name()}: {error}") from error
+        if path is not None and hvd.rank() == 0:
+            path.unlink(missing_ok=True)
     return _Horovod()
 
 
 _server: Any = None  # rank 0 serves the others until it ends
 
 
-def _meet(folder: Path) -> None:
-    """Tell Horovod where the tasks of this Slurm step are."""
+def _meet(folder: Path) -> Path:
+    """Tell Horovod where the tasks of this Slurm step are; return the file that says so."""
     rank, size = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
     local = int(os.environ["SLURM_LOCALID"])
     counts = _tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
@@ -137,11 +164,7 @@ def _meet(folder: Path) -> None:
     path = folder / f"ranks-{step}-{os.environ.get('SLURM_RESTART_COUNT', '0')}.txt"
     if rank == 0:
         _serve(counts, path)
-    deadline = time.monotonic() + 5 * TIMEOUT
-    while not path.is_file():
-        if time.monotonic() > deadline:
-            raise RankError(f"rank {rank}: rank 0 has not written {path}; its log says why.")
-        time.sleep(0.1)
+    _wait_until(path.is_file, f"rank {rank}: rank 0 has not written {path}; its log says why.")
     address, port = path.read_text(encoding="utf-8").split()
     os.environ |= {
         "HOROVOD_RANK": str(rank),
@@ -158,6 +181,51 @@ def _meet(folder: Path) -> None:
     }
     if len(counts) == 1:
         os.environ.setdefault("HOROVOD_GLOO_IFACE", "lo")
+    return path
+
+
+def _wait_for_all() -> None:
+    """Wait until every rank has got this far.
+
+    Horovod has one timeout for its start and for ranks that are lost later, which must be short.
+    """
+    rank, size = int(os.environ["HOROVOD_RANK"]), int(os.environ["HOROVOD_SIZE"])
+    # Rank 0 waits for the others, and they for its word that all are there.
+    words = [("PUT", rank), ("GET", 0)]
+    if rank == 0:
+        words = [*(("GET", other) for other in range(1, size)), ("PUT", 0)]
+    for method, other in words:
+        _wait_until(
+            lambda method=method, other=other: _ask(method, other),
+            f"{_name()}: nothing is heard of rank {other}; its log says why.",
+        )
+
+
+def _ask(method: str, rank: int) -> bool:
+    """Tell (PUT) or ask (GET) the server by which ranks find each other that one is there."""
+    address, port = (os.environ[f"HOROVOD_GLOO_RENDEZVOUS_{name}"] for name in ("ADDR", "PORT"))
+    connection = HTTPConnection(address, int(port), timeout=10)
+    try:
+        connection.request(method, f"/omniflow/{rank}", b"there" if method == "PUT" else None)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False  # too busy, or not there yet
+    finally:
+        connection.close()
+
+
+def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + START
+    while not done():
+        if time.monotonic() > deadline:
+            raise RankError(f"{otherwise} Waited for {START} s.")
+        time.sleep(0.2)
+
+
+def _name() -> str:
+    """Return what messages call this process."""
+    rank, size = (os.environ[f"HOROVOD_{name}"] for name in ("RANK", "SIZE"))
+    return f"rank {rank} of {size} on {socket.gethostname()}"
 
 
 def _serve(counts: list[int], path: Path) -> None:

@@ -224,7 +224,8 @@ class Progress:
         momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
         backbone = self.task.transfer.backbone_factor(now.epoch)
         norm = self.learner.update(gradient, loss, now.rate, momentum, backbone)
-        self._finite(norm, f"gradient of epoch {now.epoch}")
+        if not self._finite(norm, f"gradient of epoch {now.epoch}"):
+            return  # sums must stay finite too: checkpoints are JSON
         now.update += 1
         now.loss += loss
         now.norm += norm

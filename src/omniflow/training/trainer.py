@@ -99,7 +99,14 @@ class Trainer:
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
             learner = self.learner(index, task.transfer.acts)
-            networks.append(Progress(task, self.settings, learner, self.ranks.size, self._variance))
+            one = Progress(task, self.settings, learner, self.ranks.size, self._variance)
+            networks.append(one)
+            self.ranks.agree(
+                f"{task.name}: where the training goes on",
+                f"epoch {one.numbers.epoch}, update {one.numbers.update}",
+                "They have read different checkpoints. Start again when the file system shows all "
+                "nodes the same; deleting the study's folder `checkpoints` begins anew.",
+            )
         self._saved = time.monotonic()
         try:
             while active := [one for one in networks if not one.ended]:
@@ -133,9 +140,9 @@ class Trainer:
                 if not one.ended:
                     one.update(float(loss), gradient)
             spent = time.perf_counter() - mark
-            for one in running:
-                one.numbers.waited += waited
-                one.numbers.seconds += spent
+            for one in running:  # networks trained together share the time
+                one.numbers.waited += waited / len(running)
+                one.numbers.seconds += spent / len(running)
             if stop[0]:
                 raise Interrupted(f"{active[0].task.name} and those with it: {_KEPT}")
             if time.monotonic() - self._saved > self._checkpoint_seconds:

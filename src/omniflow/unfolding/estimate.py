@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omniflow.config.execution import Execution
 from omniflow.config.samples import H1Sample, Sample
 from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError
@@ -32,7 +34,8 @@ class Rates:
     """How fast networks train.
 
     Attributes:
-        events_per_second: of training, by step, for one network that all ranks of a job train.
+        events_per_second: of training, by step, for one network that all ranks of a job train;
+            for networks trained together, of all of them.
         source: where the numbers come from, for the reader.
     """
 
@@ -269,25 +272,46 @@ def rule_of_thumb(plan: Plan) -> dict[int, float]:
 def measured_rates(plan: Plan) -> dict[int, float] | None:
     """Return events per second of training in either step, as the study's own jobs measured them.
 
-    They come from the timing table, or else from the first histories; None where either step has
-    no measurement yet.
+    They come from the timing table, or else from the first histories, as far as jobs ran as the
+    configuration says now; None where either step has no such measurement yet.
     """
     rates: dict[int, list[float]] = {1: [], 2: []}
+    for step, found, job in _measurements(plan):
+        if step in rates and _as_configured(plan.config.execution, job):
+            rates[step] += found
+    if not all(rates.values()):
+        return None
+    return {step: sum(found) / len(found) for step, found in rates.items()}
+
+
+def _measurements(plan: Plan) -> Iterator[tuple[int, list[float], dict]]:
+    """Yield steps, events per second of networks or their epochs, and how their jobs ran."""
     table = plan.table("timing.csv")
     if table.is_file():
         with open(table, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 if row["step"] in ("1", "2"):
-                    rates[int(row["step"])].append(float(row["events_per_second"]))
-    else:
-        # All passes and lanes are alike: those of the first are looked at, where there are any.
-        for group in (g for chain in plan.chains for g in plan.groups(chain, 1)[:1]):
-            for step in (1, 2):
-                path = plan.history(plan.blocks(group, 1, step)[0])
-                if path.is_file():
-                    for network in json.loads(path.read_text(encoding="utf-8"))["networks"]:
-                        # Nothing is trained in epoch 0.
-                        rates[step] += [e["events_per_second"] for e in network["epochs"][1:]]
-    if not all(rates.values()):
-        return None
-    return {step: sum(found) / len(found) for step, found in rates.items()}
+                    yield int(row["step"]), [float(row["events_per_second"])], row
+        return
+    # All passes and lanes are alike: those of the first are looked at, where there are any.
+    for group in (g for chain in plan.chains for g in plan.groups(chain, 1)[:1]):
+        for step in (1, 2):
+            path = plan.history(plan.blocks(group, 1, step)[0])
+            if path.is_file():
+                content = json.loads(path.read_text(encoding="utf-8"))
+                for network in content["networks"]:
+                    # Nothing is trained in epoch 0.
+                    found = [epoch["events_per_second"] for epoch in network["epochs"][1:]]
+                    yield step, found, content["job"] | network
+
+
+def _as_configured(execution: Execution, job: dict) -> bool:
+    """Return whether a job ran on the device, engine, ranks and threads of the configuration."""
+    gpu = job["device"] != "CPU"
+    return (
+        gpu == (execution.gpus > 0)
+        and execution.engine in ("auto", job["engine"])
+        and int(job["ranks"]) == execution.ranks
+        # Threads hardly matter beside a GPU; earlier versions did not note them.
+        and (gpu or not job.get("threads") or float(job["threads"]) == execution.threads)
+    )
