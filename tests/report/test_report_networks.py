@@ -38,6 +38,11 @@ def test_the_fall_is_told_with_its_expectation(tmp_path):
     assert "without one 10 would bring σ_rel from 0.400 % to about 0.283 %" in text
 
 
+def test_two_passes_tell_no_error_of_the_fall(tmp_path):
+    text = " ".join(_panel(_read(tmp_path, passes=2, ratio_error=1e-15)).sentences)
+    assert "σ_rel falls by 22.5\u00a0%; independent" in text
+
+
 def test_a_part_that_stays_is_told(tmp_path):
     tables = _read(tmp_path, floor_squared=9e-6, floor_squared_error=2e-6, ratio=0.9)
     panel = _panel(tables)
