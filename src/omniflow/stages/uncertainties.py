@@ -167,7 +167,7 @@ def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -
         numbers = (found.chi2, found.bins, found.p_value, found.freedom)
         parallel = alignment.aligned(
             mean - prediction.content,
-            {block: used[block].matrix for block in used},
+            {block: used[block].measured for block in used},
             {block: shifts[block] for block in shifts if block in used},
         )
         yield name, *numbers, " ".join(used), left_out, " ".join(parallel)
@@ -176,7 +176,7 @@ def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -
 def _shifts(plan: Plan, result: Result) -> dict[str, list[np.ndarray]]:
     """Return the shifts (B,) of each systematic block, of one side or both."""
     return {
-        name: [result.variants[side].mean(axis=0) - result.reference for side in sides]
+        name: [result.shift(side).mean(axis=0) for side in sides]
         for name, sides in plan.variants.blocks().items()
     }
 
