@@ -81,7 +81,7 @@ def test_only_data_are_evaluated_more_than_before(warm, monkeypatch, tmp_path):
             seen.append(len(parameters) * len(index))
             return inner(parameters, source, index)
 
-        monkeypatch.setattr(training, "_Job", lambda *arguments, job=job: job)
+        monkeypatch.setattr(training, "BlockJob", lambda *arguments, job=job: job)
         monkeypatch.setattr(job.trainer.engine, "outputs", outputs)
         monkeypatch.setattr(type(warm), "networks_folder", lambda *_: tmp_path / "networks")
         monkeypatch.setattr(type(warm), "logits", lambda *_: tmp_path / "logits.h5")
