@@ -130,6 +130,14 @@ def main() -> None:
         for _ in range(options.rounds):
             for task, found in matrix.items():
                 found += measure(native, task, 1, options.seconds / 2)["native"]
+        own = {name: teams[name] for name in list(teams)[:3]}
+        passes: dict[str, list[float]] = {name: [] for name in own}
+        for _ in range(options.rounds):
+            infer, forward = (
+                measure(own, task, 1, options.seconds / 2) for task in ("infer", "forward")
+            )
+            for name, found in passes.items():
+                found.append(infer[name][0] / forward[name][0])
         epochs = iteration_epochs(teams, options.epochs)
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores,")
     mean = counts.mean()
@@ -140,6 +148,9 @@ def main() -> None:
     print("\n| code | process start to first update, s |\n|---|---|")
     for name, team in teams.items():
         print(f"| {name} | {team[0].start:.1f} |")
+    print("\n| code | rate of inference / of training's forward pass |\n|---|---|")
+    for name, found in passes.items():
+        print(f"| {name} | {spread(found, '{:.2f}')} |")
     arithmetic(plan, counts, matrix)
 
 

@@ -25,9 +25,6 @@ from omniflow.unfolding.plan import Plan
 NETWORKS = (1, 5)
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-PLAIN = {"features": "plain"}
-# Where events are many: a network so small that reading them weighs more than usual.
-SMALL = PLAIN | {"width": 16, "heads": 2, "blocks": 1, "class_blocks": 1}
 REFERENCE = 100_000
 FEW = 4  # particles per event where events are many
 RANKS = (1, 2)
@@ -75,12 +72,12 @@ def events(folder: Path, rounds: int, threads: int) -> None:
 
     Long jobs and short ones would see another machine; those side by side see the same.
     """
-    print("\n| events | on disk, MB | epoch, s | relative cost per event | waiting for input |")
+    print("\n| events | on disk, MB | per event, µs | relative cost per event | waiting |")
     print("|---|---|---|---|---|")
     for count in EVENTS:
-        work = max(2 * count, 200_000)
+        work = max(count, 2 * REFERENCE)
         plans = {
-            name: _synthetic(folder / f"{count}-{name}", n, FEW, work // n, threads, SMALL)
+            name: synthetic(folder / f"{count}-{name}", n, FEW, work // n, threads)
             for name, n in (("measured", count), ("reference", REFERENCE))
         }
         with ThreadPoolExecutor(len(plans)) as pool:
@@ -88,8 +85,8 @@ def events(folder: Path, rounds: int, threads: int) -> None:
         found, reference = (list(jobs) for jobs in zip(*pairs, strict=True))
         print(
             f"| {count:,} | {_megabytes(plans['measured']):,.0f} | "
-            f"{spread([job.epoch for job in found], '{:.2f}')} | "
-            f"{ratios(found, reference, _per_event)} | {waiting(found)} |",
+            f"{spread([1e6 * job.per_event for job in found], '{:.0f}')} | "
+            f"{ratios(found, reference, lambda job: job.per_event)} | {waiting(found)} |",
             flush=True,
         )
         for plan in plans.values():
@@ -99,7 +96,7 @@ def events(folder: Path, rounds: int, threads: int) -> None:
 def particles(folder: Path, rounds: int, threads: int) -> None:
     """Print the cost per event and per particle against the particles per event."""
     plans = {
-        count: _synthetic(folder / str(count), ROWS // count, count, 3, threads, PLAIN)
+        count: synthetic(folder / str(count), ROWS // count, count, 3, threads)
         for count in PARTICLES
     }
     jobs = measure(plans, rounds)
@@ -107,8 +104,9 @@ def particles(folder: Path, rounds: int, threads: int) -> None:
     print("|---|---|---|---|")
     for count, found in jobs.items():
         print(
-            f"| {count} | {spread([1e3 * _per_event(job) for job in found], '{:.2f}')} | "
-            f"{ratios(found, jobs[20], _per_event, 20 / count)} | {waiting(found)} |",
+            f"| {count} | {spread([1e3 * job.per_event for job in found], '{:.2f}')} | "
+            f"{ratios(found, jobs[20], lambda job: job.per_event, 20 / count)} | "
+            f"{waiting(found)} |",
             flush=True,
         )
 
@@ -158,10 +156,6 @@ def waiting(found: list[Job]) -> str:
     return spread([100 * job.waiting for job in found], "{:.1f}%")
 
 
-def _per_event(job: Job) -> float:
-    return job.epoch / job.events
-
-
 def _repeated(folder: Path, **sections: dict) -> Plan:
     """Write RECORDS of each sample, those of tests/data over and over."""
     plan = studies.make(folder, training=_training(3), **sections)
@@ -170,13 +164,13 @@ def _repeated(folder: Path, **sections: dict) -> Plan:
     return plan
 
 
-def _synthetic(
-    folder: Path, count: int, length: int, epochs: int, threads: int, classifier: dict
+def synthetic(
+    folder: Path, count: int, length: int, epochs: int, threads: int, **classifier: int
 ) -> Plan:
     """Write `count` events of `length` particles, half data and half simulation."""
     plan = studies.make(
         folder,
-        classifier=classifier,
+        classifier={"features": "plain"} | classifier,
         training=_training(epochs),
         execution={"threads": threads},
     )

@@ -79,15 +79,14 @@ class Job:
     networks: list[dict]
 
     @property
-    def epoch(self) -> float:
-        """Seconds of an epoch of the first network, with its held-out events; median."""
-        return float(np.median([epoch["seconds"] for epoch in self.networks[0]["epochs"][1:]]))
+    def per_event(self) -> float:
+        """Seconds per event and epoch of the first network, held-out events too.
 
-    @property
-    def events(self) -> int:
-        """Events of the first network, held-out ones too."""
+        The mean over epochs: in a median, a disturbance would weigh more where epochs are long.
+        """
         summary = self.networks[0]["summary"]
-        return summary["train_events"] + summary["held_out_events"]
+        epochs = [epoch["seconds"] for epoch in self.networks[0]["epochs"][1:]]
+        return sum(epochs) / len(epochs) / (summary["train_events"] + summary["held_out_events"])
 
     @property
     def rate(self) -> float:
@@ -104,26 +103,40 @@ class Job:
 
 def job(plan: Plan) -> Job:
     """Train the first block of step 1 in a process of its own and remove what it wrote."""
-    block = _block(plan)
     begin = time.perf_counter()
+    return finished(plan, start(plan), begin)
+
+
+def start(plan: Plan) -> subprocess.Popen:
+    """Start a process that trains the first block of step 1."""
     ranks = plan.config.execution.ranks
     launcher = [HOROVODRUN, "-np", str(ranks), "--gloo"] if ranks > 1 else []
-    done = subprocess.run(
+    return subprocess.Popen(
         [*launcher, sys.executable, __file__, plan.config.study.output],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
     )
+
+
+def finished(plan: Plan, process: subprocess.Popen, begin: float) -> Job:
+    """Wait for a process that `start` started at `begin`, return its job, remove what it wrote."""
+    _, said = process.communicate()
     seconds = time.perf_counter() - begin
-    if done.returncode:
-        sys.exit(f"a training job ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    history = plan.history(block)
+    if process.returncode:
+        sys.exit(f"a training job ended with {process.returncode}:\n{said[-2000:]}")
+    history = plan.history(_block(plan))
     networks = json.loads(history.read_text(encoding="utf-8"))["networks"]
     # Else the next job would take these networks over.
     shutil.rmtree(history.parent)
     shutil.rmtree(plan.root / "checkpoints")
     return Job(seconds, networks)
+
+
+def load(folder: Path) -> Plan:
+    """Return the plan of the study that `make` has written in `folder`."""
+    return Plan(settings.load(folder / "config.yaml"))
 
 
 def _block(plan: Plan):
@@ -132,5 +145,5 @@ def _block(plan: Plan):
 
 
 if __name__ == "__main__":
-    found = Plan(settings.load(Path(sys.argv[1]) / "config.yaml"))
+    found = load(Path(sys.argv[1]))
     training.train_block(found, _block(found))

@@ -8,7 +8,7 @@ from protocol import serve
 
 
 def main(folder: str, kind: str, threads: str) -> None:
-    """Serve `train` and `infer` on the events of step 2, and `epoch`."""
+    """Serve `train`, `infer` and `forward` on the events of step 2, and `epoch`."""
     from omniflow.training import runtime
 
     runtime.configure(int(threads))
@@ -82,6 +82,15 @@ def main(folder: str, kind: str, threads: str) -> None:
             pass
         return inferred
 
+    orders = part.shuffled(np.random.default_rng(2), size)
+
+    def forward() -> int:
+        """The forward pass of training, on its batches."""
+        for _ in range(per_call):
+            for _ in trainer.engine.outputs([initial], source, next(orders)):
+                pass
+        return per_call * size
+
     def epoch(fraction: float) -> tuple[int, float]:
         """Both steps: an epoch with its held-out events, and the logits that reweight."""
         events, seconds = 0, 0.0
@@ -114,7 +123,7 @@ def main(folder: str, kind: str, threads: str) -> None:
         product[0, 0].numpy()
         return 20 * 2 * 4608 * 64 * 128
 
-    serve(epoch=epoch, train=train, infer=infer, matrix=matrix, shape=shape)
+    serve(epoch=epoch, train=train, infer=infer, forward=forward, matrix=matrix, shape=shape)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Studies on the Slurm of the tests: running them, disturbing them, comparing their numbers."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -177,12 +178,26 @@ def checkpoints(folder):
     return found
 
 
+def processor_seconds(pid):
+    """Processor time of a process, which does not depend on what else the machine does."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.inf  # it has ended
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def begun(folder):
     """Epochs of the trainings that are past their first and not at their end."""
     states = checkpoints(folder).items()
     return {
         key: state["epoch"] for key, state in states if state["epoch"] > 1 and not state["finished"]
     }
+
+
+def seconds(folder):
+    """How long each network trained, which tells trainings of the same numbers apart."""
+    return {key: summary["seconds"] for key, summary in summaries(folder).items()}
 
 
 def summaries(folder):

@@ -10,14 +10,39 @@ import time
 import clusters
 import numpy as np
 import pytest
+import yaml
 from clusters import STEP_1
 
 KILLS = int(os.environ.get("KILLS", "2"))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(reference, tmp_path_factory):
+    """Step 1 of a training long enough to be met in the middle, finished without Slurm."""
+    content = clusters.config()
+    content["training"] |= {"epochs": 150, "patience": 150}
+    study = clusters.with_samples(reference, tmp_path_factory.mktemp("undisturbed"))
+    clusters.write_config(study, content)
+    clusters.finish(study, "local", "--", STEP_1)
+    return study
+
+
+@pytest.fixture
+def long_study(undisturbed, tmp_path):
+    """The same, with its samples prepared: its folder and configuration."""
+    study = clusters.with_samples(undisturbed, tmp_path / "study")
+    return study, yaml.safe_load((undisturbed / "config.yaml").read_text())
+
+
 def _assert_step_1(study, reference):
     clusters.assert_same_file(study / STEP_1, reference / STEP_1)
-    assert not clusters.left_over(study / "results" / "small" / "samples")
+    # Nothing incomplete is left, and no checkpoint of what has been aggregated.
+    assert not clusters.left_over(study)
+    assert not (study / "results" / "small" / "checkpoints").exists()
+
+
+def _log(study):
+    return (study / "snakemake.log").read_text()[-6000:]
 
 
 def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
@@ -42,7 +67,11 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
                 found = clusters.wait_for(lambda: clusters.trainings(study), process, 300)
                 if not found:
                     break
-                time.sleep(moments.uniform(0, 6))
+                # Counted in processor time: of start-up, the first network and the second.
+                moment = moments.uniform(0, 15)
+                clusters.wait_for(
+                    lambda pid=found[0], moment=moment: clusters.processor_seconds(pid) > moment
+                )
                 done += clusters.kill(found[0])
                 clusters.wait_for(lambda pid=found[0]: pid not in clusters.trainings(study))
                 states = clusters.checkpoints(study).items()
@@ -52,23 +81,20 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
         if process.returncode == 0 and done == KILLS:
             break
     assert done == KILLS
-    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+    assert process.returncode == 0, _log(study)
     print(f"seed {seed}, {len(finished)} network(s) had finished in a job that was killed")
     clusters.assert_same_results(study, reference)
     # What had finished was not trained again: its time is that of the training that was kept.
-    found = clusters.summaries(study)
-    assert finished == {key: found[key]["seconds"] for key in finished}
+    found = clusters.seconds(study)
+    assert finished == {key: found[key] for key in finished}
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(slurm, reference, tmp_path):
-    # Long enough to be met in the middle.
-    content = clusters.config()
-    content["training"] |= {"epochs": 150, "patience": 150}
-    undisturbed, study = (clusters.with_samples(reference, tmp_path / name) for name in "ab")
-    for folder in (undisturbed, study):
-        clusters.write_config(folder, content)
-    clusters.finish(undisturbed, "local", "--", STEP_1)
-    begun = {}
+@pytest.mark.parametrize("how", ["kill", "scancel"])
+def test_a_training_ended_in_the_middle_goes_on_from_its_checkpoint(
+    slurm, long_study, undisturbed, how
+):
+    study, _ = long_study
+    begun, finished = {}, {}
     with clusters.started(study, STEP_1) as process:
         while not begun and clusters.wait_for(lambda: clusters.begun(study), process):
             # Stopped, so that it does not end between a look at its checkpoints and the kill.
@@ -76,12 +102,45 @@ def test_a_killed_training_goes_on_from_its_checkpoint(slurm, reference, tmp_pat
             for pid in found:
                 clusters.kill(pid, signal.SIGSTOP)
             begun = clusters.begun(study)
+            if begun and how == "scancel":
+                subprocess.run(["scancel", *clusters.jobs()], check=True)
             for pid in found:
-                clusters.kill(pid, signal.SIGKILL if begun else signal.SIGCONT)
-    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+                clusters.kill(pid, signal.SIGKILL if begun and how == "kill" else signal.SIGCONT)
+        states = clusters.checkpoints(study).items()
+        finished = {key: state["total_seconds"] for key, state in states if state["finished"]}
+    assert process.returncode == 0, _log(study)
     assert begun, "no training was stopped between its first epoch and its last"
     found = clusters.summaries(study)
     assert all(found[key]["resumed"] == 1 for key in begun)
+    assert all(found[key]["seconds"] == finished[key] for key in finished.keys() - begun.keys())
+    _assert_step_1(study, undisturbed)
+
+
+@pytest.mark.parametrize("how", ["limit", "signal", "requeue"])
+def test_a_training_that_is_told_to_end_saves_where_it_stands(slurm, long_study, undisturbed, how):
+    study, content = long_study
+    # No checkpoint but the one of the signal, and of networks that have finished.
+    content["execution"]["checkpoint"] = 60
+    options = []
+    if how == "limit":
+        # A limit of a minute, and SIGTERM half a minute before. Retries have two minutes.
+        options = ["--set-resources", "train:runtime=attempt", "--default-resources"]
+        options += ["slurm_extra='--signal=TERM@50'", "mem_mb=1000", "disk_mb=1000"]
+        content["execution"]["networks_per_job"] = 2
+    clusters.write_config(study, content)
+    with clusters.started(study, STEP_1, *options) as process:
+        (pid,) = clusters.wait_for(lambda: clusters.trainings(study), process)
+        if how != "limit":
+            clusters.wait_for(lambda: clusters.processor_seconds(pid) > 14)
+            if how == "signal":
+                subprocess.run(["scancel", "--signal=TERM", *clusters.jobs()], check=True)
+            else:
+                subprocess.run(["scontrol", "requeue", *clusters.jobs()], check=True)
+        clusters.wait_for(lambda: pid not in clusters.trainings(study), process)
+    log = _log(study)
+    assert process.returncode == 0, log
+    found = clusters.summaries(study)
+    assert sum(summary["resumed"] for summary in found.values()) == 1, found
     _assert_step_1(study, undisturbed)
 
 
@@ -89,22 +148,12 @@ def test_a_cancelled_job_is_submitted_again(slurm, study, reference):
     with clusters.started(study, STEP_1) as process:
         clusters.wait_for(lambda: clusters.trainings(study), process)
         subprocess.run(["scancel", *clusters.jobs()], check=True)
-        clusters.wait_for(lambda: not clusters.trainings(study), process)
-        kept = {
-            key: state["total_seconds"]
-            for key, state in clusters.checkpoints(study).items()
-            if state["finished"]
-        }
-    log = (study / "snakemake.log").read_text()
-    assert process.returncode == 0, log[-6000:]
-    assert "CANCELLED" in log
-    found = clusters.summaries(study)
-    assert kept == {key: found[key]["seconds"] for key in kept}
+    assert process.returncode == 0, _log(study)
+    assert "CANCELLED" in (study / "snakemake.log").read_text()
     _assert_step_1(study, reference)
 
 
-def test_a_job_runs_into_its_time_limit(slurm, study, reference):
-    # A training that hangs, with a limit of one minute.
+def test_a_hanging_job_runs_into_its_time_limit(slurm, study, reference):
     options = ["--retries", "0", "--set-resources", "train:runtime=1", "--default-resources"]
     options += ["slurm_extra='--signal=TERM@10'", "mem_mb=1000", "disk_mb=1000"]
     with clusters.started(study, STEP_1, *options) as process:
@@ -112,9 +161,20 @@ def test_a_job_runs_into_its_time_limit(slurm, study, reference):
         clusters.kill(pid, signal.SIGSTOP)
     log = (study / "snakemake.log").read_text()
     assert process.returncode != 0
-    # SIGTERM came before the limit, or, where the training did not heed it, the limit.
-    assert re.search("SLURM status is: '(FAILED|TIMEOUT)'", log), log[-6000:]
+    assert "SLURM status is: 'TIMEOUT'" in log, log[-6000:]
     clusters.finish(study, "slurm", STEP_1)
+    _assert_step_1(study, reference)
+
+
+def test_a_job_out_of_memory_is_submitted_with_more(slurm, reference, tmp_path):
+    study = clusters.with_samples(reference, tmp_path)
+    clusters.write_config(study, clusters.config(mem_mb=400))
+    with clusters.started(study, STEP_1):
+        pass
+    log = (study / "snakemake.log").read_text()
+    asked = [int(found) for found in re.findall(r"rule train:.*?mem_mb=(\d+)", log, re.DOTALL)]
+    assert asked[:2] == [400, 800], log[-6000:]
+    assert "SLURM status is: 'OUT_OF_MEMORY'" in log, log[-6000:]
     _assert_step_1(study, reference)
 
 
@@ -123,11 +183,15 @@ def test_snakemake_is_killed(slurm, study, reference):
         clusters.wait_for(lambda: clusters.trainings(study), process)
         process.kill()
     # The job goes on alone, and has ended when `started` returns.
+    trained = clusters.seconds(study)
+    assert trained
     result = clusters.run(study, "slurm", STEP_1)
     assert result.returncode != 0
     assert "--unlock" in result.stdout
     clusters.finish(study, "slurm", "--unlock")
     clusters.finish(study, "slurm", STEP_1)
+    # Snakemake asked for the job again, and the job took over what it had trained.
+    assert clusters.seconds(study) == trained
     _assert_step_1(study, reference)
 
 
@@ -137,7 +201,7 @@ def test_the_node_daemon_is_killed(slurm, study, reference):
         assert clusters.kill(int((slurm / "run" / "slurmd.pid").read_text()))
         time.sleep(5)
         subprocess.run([clusters.SLURM, "start", slurm], check=True)
-    assert process.returncode == 0, (study / "snakemake.log").read_text()[-6000:]
+    assert process.returncode == 0, _log(study)
     _assert_step_1(study, reference)
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from omniflow.training.progress import Fit, Task
 
 _STARTED = time.time()
+_CHUNK = 100_000  # rows of an array that are hashed at a time
 
 # Initial weights and where they come from; trained weights and the record of the training.
 Start = tuple[list[np.ndarray], dict[str, str]]
@@ -246,6 +247,7 @@ class Networks(ABC):
 def digest(arrays: list[np.ndarray]) -> str:
     """Return a hash of arrays, to compare networks in histories."""
     result = hashlib.sha256()
-    for array in arrays:
-        result.update(np.ascontiguousarray(array).tobytes())
+    for array in map(np.atleast_1d, arrays):
+        for start in range(0, len(array), _CHUNK):  # event weights stay in their files
+            result.update(array[start : start + _CHUNK].tobytes())
     return result.hexdigest()[:16]

@@ -8,7 +8,7 @@ from omniflow.events.features import open_features
 from omniflow.files import replace_folder
 from omniflow.stages.inputs import unfolded
 from omniflow.stages.networks import Networks
-from omniflow.training import checkpoint, interrupt
+from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding.coordinates import Network
 from omniflow.unfolding.plan import Plan
@@ -20,13 +20,11 @@ def pretrain(plan: Plan, model: int) -> None:
     """Train a classifier of the pre-training pair at detector level and write it."""
     with interrupt.noted() as interruption:
         job = Pretraining(plan, interruption)
-        network = plan.pretraining_networks[model]
-        ((weights, record),) = job.train([network])
+        ((weights, record),) = job.train([plan.pretraining_networks[model]])
         if job.writes:
             with replace_folder(plan.pretrained(model)) as folder:
                 job.save(weights, folder / "network.weights.h5")
                 job.write_history([record], folder / "history.json")
-            checkpoint.remove(plan.checkpoints([network]))
 
 
 class Pretraining(Networks):

@@ -17,7 +17,7 @@ from omniflow.events.batches import Source, held_out
 from omniflow.events.sample import Events
 from omniflow.stages import evaluation
 from omniflow.stages.networks import Networks
-from omniflow.training import checkpoint, interrupt
+from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
@@ -58,7 +58,6 @@ def train(plan: Plan, subject: str) -> None:
             records.append(record)
     if job.writes:
         job.write_history(records, plan.second(subject))
-        checkpoint.remove(plan.checkpoints(Network(**r["network"]) for r in records))
 
 
 def table(plan: Plan) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import diagnostics, ensembles, evaluation, stacking
+from omniflow.stages import checkpoints, diagnostics, ensembles, evaluation, stacking
 from omniflow.stages.weights import setup
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
@@ -96,6 +96,11 @@ def make_tables(plan: Plan) -> None:
     study = _study(plan, common.scale, truth is not None, timing)
     study["stacking"] = stacking.summary(stacks)
     write_json(study, plan.table("study.json"))
+    # The last jobs whose networks nothing else has taken over.
+    for model in plan.pretraining_networks:
+        checkpoints.remove(plan, plan.pretrained(model.lane) / "history.json")
+    for subject in plan.second_subjects:
+        checkpoints.remove(plan, plan.second(subject))
 
 
 def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:

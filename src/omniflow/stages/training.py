@@ -27,8 +27,8 @@ from omniflow.unfolding.plan import Plan
 def train_block(plan: Plan, block: Block) -> None:
     """Train the networks of a block and write weights, histories and logits.
 
-    What a killed job has trained is kept in checkpoints and not trained again; `weights.aggregate`
-    removes them.
+    What a killed job has trained is kept in checkpoints, until its weights are aggregated, and not
+    trained again.
     """
     with interrupt.noted() as interruption:
         job = BlockJob(plan, block, interruption)

@@ -8,9 +8,8 @@ import numpy as np
 
 from omniflow.events import folds
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import stacking
+from omniflow.stages import checkpoints, stacking
 from omniflow.stages.inputs import events
-from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
@@ -34,10 +33,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     """Write the weights (lane, event) of a group of lanes after a step.
 
     Step 1 gives the pull weights nu * omega, completed for misses by step 1b, step 2 the push
-    weights nu, completed for fakes by step 2b; all as ratios to the base weight.
-
-    The trainings' checkpoints are removed here and not by their jobs: outputs of a job that
-    Snakemake did not see end are deleted, and the job that makes them again must not train.
+    weights nu, completed for fakes by step 2b; all as ratios to the base weight. Checkpoints of the
+    networks are removed.
     """
     common = setup(plan, group.variant)
     blocks = plan.blocks(group, iteration, step)
@@ -77,7 +74,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
             file.attrs["stacking"] = json.dumps(stacks)
-    checkpoint.remove(plan.checkpoints(n for block in blocks for n in block.networks))
+    for block in blocks:
+        checkpoints.remove(plan, plan.history(block))
 
 
 def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:

@@ -6,7 +6,7 @@ and numbers of networks; nothing else knows them. It loads neither TensorFlow no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -334,11 +334,6 @@ class Plan(Paths):
         return seeds.sequence(self.config.study.seed, purpose, *coordinates)
 
     # -- inputs of trainings ---------------------------------------------------------------
-
-    def checkpoints(self, networks: Iterable[Network]) -> list[Path]:
-        """Return where the states of networks lie, of all attempts that they may have had."""
-        attempts = range(self.config.training.restarts + 1)
-        return [self.checkpoint(network, n) for network in networks for n in attempts]
 
     def pretrained_weights(self, model: int) -> Path:
         """File of a pre-trained model."""
