@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,29 +87,43 @@ def test_falls_of_the_distance(written):
 
 def test_overtraining_and_tails_are_tabulated(written):
     tables = ReportTables.read(written)
-    assert _lines(trust._overtraining(tables))[0] == "scratch-1 | 3 | 0.400 % | 1.2 | 1.2"
+    lines = _lines(trust._overtraining(tables))
+    assert lines[0] == "scratch-1 | 1 | 3 | 0.400 % | 1.2 | 1.2"
+    assert lines[1] == "scratch-1 | 2 | 3 | 0.400 % | 0.60 | 0.60"
     expected = "none | 0.0200 | 0.110 | 0.930 | 4.10 | 12.5 | 4.30 % | 51 234"
     assert _lines(trust._tails(tables))[0] == expected
 
 
 def test_areas_of_trained_and_held_out_events(written):
-    # AUC 0.5 + 0.08 x 0.4^2, and 0.004 more for events that trained; errors 0.005 each.
-    expected = "scratch-1 | 1 | 30 | 0.513 ± 0.005 | 0.517 ± 0.005 | 0.004 ± 0.007 | 1.1"
-    assert _lines(trust._summary(ReportTables.read(written)))[0] == expected
+    # AUC 0.5 + 0.08 x 0.4 and 0.5 + 0.08 x 0.4^2, and 0.004 more for events that trained.
+    lines = _lines(trust._summary(ReportTables.read(written)))
+    rest = "0.004 ± 0.007 | 1.1"
+    assert lines[0] == f"scratch-1 | 1 | 1 | 30 | 0.532 ± 0.005 | 0.536 ± 0.005 | {rest}"
+    assert lines[1] == f"scratch-1 | 1 | 2 | 30 | 0.513 ± 0.005 | 0.517 ± 0.005 | {rest}"
 
 
-def test_networks_without_scores_are_counted(study):
-    assert trust._absent(ReportTables.read(study)) == 0
-    path = study / "classifiers.csv"
-    table = pd.read_csv(path)
-    table[table["pass"] > 1].to_csv(path, index=False)
-    # Of ten passes one: 3 lanes and 2 members, 2 iterations, 2 steps.
-    assert trust._absent(ReportTables.read(study)) == 20
+@pytest.mark.parametrize(
+    ("judged", "sentence"),
+    [
+        ({"events": "reserved", "fraction": 0.1}, "the 10.0 % of all events that no network"),
+        ({"events": "fold", "fraction": 0.5}, "those of its fold"),
+        ({"events": "split", "fraction": 0.2}, "in this or in an earlier iteration"),
+        # Of two iterations: 0.2 of the 0.2 were held out in the first one too.
+        ({"events": "fresh", "fraction": 0.2}, "iteration 2 it has been trained on all but 20.0 %"),
+    ],
+)
+def test_page_says_what_held_out_events_are(study, judged, sentence):
+    path = study / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"judged": judged}))
+    text = trust._held_out(ReportTables.read(study)).replace("\xa0", " ")
+    assert sentence in text
+
+
+def test_studies_without_scores_have_no_table_of_networks(study):
     for name in ("classifiers", "reliability", "roc"):
         columns = (study / f"{name}.csv").read_text().splitlines()[0]
         (study / f"{name}.csv").write_text(columns + "\n")
     tables = ReportTables.read(study)
-    assert trust._absent(tables) == 200
     assert trust._summary(tables)[1] == trust._classifiers(tables, {}) == []
 
 

@@ -19,8 +19,9 @@ def tables(model, observables):
                 for part in ("held-out", "trained"):
                     _classifiers(found, model, chain, lanes, members, i, step, part)
         found["overtraining"] += [
-            {"chain": chain, "lane": lane, "member": member, "observable": o, "chi2": 18.0,
-             "bins": 15, "p_value": 0.26, "difference": 0.004}
+            {"chain": chain, "lane": lane, "member": member, "iteration": i, "observable": o,
+             "chi2": 18.0 / i, "bins": 15, "p_value": 0.26, "difference": 0.004}
+            for i in sorted({1, model.iterations})
             for lane in range(lanes) for member in range(members) for o in observables
         ]  # fmt: skip
     levels = ["detector"] + ["particle"] * model.has_truth
@@ -65,7 +66,7 @@ def _classifiers(found, model, chain, lanes, members, iteration, step, part):
     area = 0.5 + 0.08 * (0.4**iteration if step == 1 else 1) + 0.004 * (part == "trained")
     keys = {"chain": chain, "iteration": iteration, "step": step, "part": part}
     found["classifiers"] += [
-        keys | {"pass": p, "lane": lane, "member": m, "events": 10000, "auc": area,
+        keys | {"pass": p, "lane": lane, "member": m, "fold": 0, "events": 10000, "auc": area,
                 "auc_error": 0.005, "chi2": 13.0, "bins": 12}
         for p in range(1, model.passes + 1) for lane in range(lanes) for m in range(members)
     ]  # fmt: skip

@@ -8,8 +8,10 @@ import pytest
 import small_study
 
 from omniflow.config import validate
+from omniflow.evaluation.scores import Scores
 from omniflow.events import store
 from omniflow.files import open_h5
+from omniflow.stages import scores
 from omniflow.training.graph import Graph
 from omniflow.training.trainer import Trainer
 from omniflow.unfolding.coordinates import FAKES, MISSES
@@ -222,3 +224,43 @@ def test_networks_trained_together_keep_to_their_folds(recorded, folder):
 def _rows(plan, block):
     with open_h5(plan.logits(block)) as file:
         return list(zip(block.networks, file["logits"][:], strict=True))
+
+
+def _fold(event_id):
+    """SplitMix64 (Steele et al. 2014), twice, in Python's own integers."""
+    x, mask = event_id, 2**64 - 1
+    for _ in range(2):
+        x = (x + 0x9E3779B97F4A7C15) & mask
+        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
+        x ^= x >> 31
+    return 1 + K * x // 2**64
+
+
+def test_scores_are_of_the_own_fold_and_of_trained_events(recorded):
+    plan, _ = recorded
+    record = small_study.records(plan)
+    simulation, data = (store.open_store(plan.store(role)) for role in ("simulation", "data"))
+    in_fold = np.array([_fold(i) for i in data.event_id.tolist()])
+    (group,) = plan.groups("scratch-1", 1)
+    for step in (1, 2):
+        start = plan.previous_weights(group, 2, step)
+        with open_h5(start) as file:
+            (before,) = file["ratio"][:].astype(float)
+        for block in plan.blocks(group, 2, step):
+            found = scores.of_block(plan.networks_folder(block), block)
+            with open_h5(plan.logits(block)) as file:
+                logits = dict(zip(block.networks, file["logits"][:], strict=True))
+            for network, own in found.items():
+                rows = np.isfinite(logits[network])
+                held, events = own["held-out"], rows.sum()
+                weight = (np.asarray(simulation.weight) * (before if step == 1 else 1))[rows]
+                direct = Scores.empty(15.0).plus(logits[network][rows], 0 * weight, weight)
+                np.testing.assert_allclose(held.sums[1], direct.sums[1], atol=1e-9)
+                if step == 1:
+                    measured = data.pass_detector & (in_fold == network.fold)
+                    events += measured.sum()
+                    total = np.asarray(data.weight)[measured].sum()
+                    assert held.sums[0].sum() == pytest.approx(total)
+                assert held.events == events > 50
+                assert own["trained"].events == record[network]["summary"]["train_events"]

@@ -121,6 +121,7 @@ def test_promised_files(study):
     assert set(bayes.observable) == {"q2"}  # the others have several entries per event
     assert set(pd.read_csv(root / "bayes_summary.csv").observable) == {"q2"}
     assert "There is no binned (IBU) of log₁₀(p_T / GeV) and jet p_T" in report
+    assert "networks have no scores" not in report  # replicas and variations never have any
     mine = metrics[(metrics.method == "none") & (metrics.observable == "q2")]
     both = bayes.merge(mine, on="bin", suffixes=("", "_omnifold"))
     assert len(both) > 10
@@ -335,3 +336,8 @@ def test_data_without_particle_level_conditional_means_and_folds(tmp_path):
     assert set(steps[steps.step == "2b"].events) == {"200"}
     assert " lacks " not in report
     assert "learns the mean step-1 ratio" in report
+    assert "networks have no scores" not in report
+    classifiers = pd.read_csv(root / "classifiers.csv")
+    assert sorted(zip(classifiers.step, classifiers.fold, strict=True)) == [
+        (step, fold) for step in (1, 2) for fold in (1, 1, 2, 2)
+    ]

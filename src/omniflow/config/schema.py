@@ -102,6 +102,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _reserved_events_stay_unseen(self) -> Config:
+        pair = self.samples.pretraining
+        if self.training.reserved and self.training.folds > 1:
+            raise ValueError(
+                "training.reserved does not go with training.folds above 1, whose networks are "
+                "judged on the events of their fold; use one of the two"
+            )
+        if self.training.reserved and pair is not None and pair.allow_overlap:
+            raise ValueError(
+                "training.reserved needs samples.pretraining.allow_overlap: false: networks must "
+                "not start from one that has seen the reserved events"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _rate_factor_of_the_optimizer(self) -> Config:
         if self.training.optimizer == "ecd" and self.unfolding.restart.rate_factor != 1:
             raise ValueError(

@@ -112,6 +112,15 @@ class Training(Section):
         "time without one fold of the events, and an event gets its weight from the network that "
         "has not seen it. 1: one network for all events.",
     )
+    reserved: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Fraction of all events that no network of any step and iteration is trained "
+        "on or stopped by, and on which the report judges the networks. They are unfolded like the "
+        "others. 0: networks are judged on the events of `validation`, which earlier iterations "
+        "may have been trained on.",
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="Bound of the gradient's global norm.")
     ema: float = Field(
         0.999, ge=0, lt=1, description="Momentum of the averaged weights that are used; 0: none."

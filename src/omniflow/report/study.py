@@ -75,6 +75,21 @@ class StackRecord(_Record):
     events: float
 
 
+class JudgedRecord(_Record):
+    """What networks are judged on.
+
+    Attributes:
+        events: what held-out events are: `reserved`, those of the `fold` or of the `split` of a
+            network, or `fresh`: of its split, which trained it in earlier iterations.
+        fraction: of all events.
+        unscored: networks of steps 1 and 2 without scores.
+    """
+
+    events: str = "fresh"
+    fraction: float = 0.2
+    unscored: int = 0
+
+
 class Study(_Record):
     """Content of study.json: everything in the report that is not a number per bin."""
 
@@ -98,6 +113,7 @@ class Study(_Record):
     methods: tuple[MethodRecord, ...] = Field(min_length=1)
     uncertain: tuple[str, ...] = ()
     stacking: tuple[StackRecord, ...] = ()
+    judged: JudgedRecord = JudgedRecord()
     headline_combine: dict[str, str]
     notes: tuple[str, ...]
 

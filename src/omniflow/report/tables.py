@@ -75,7 +75,7 @@ UNCERTAINTIES: dict[str, dict[str, str]] = {
 # Tables of how far the result can be trusted.
 TRUST: dict[str, dict[str, str]] = {
     "classifiers": {"chain": "s"}
-    | dict.fromkeys(["pass", "lane", "member", "iteration"], "i")
+    | dict.fromkeys(["pass", "lane", "member", "fold", "iteration"], "i")
     | {"step": "s", "part": "s", "events": "i"}
     | dict.fromkeys(["auc", "auc_error", "chi2", "bins"], "f"),
     "reliability": {"chain": "s", "iteration": "i", "step": "s", "part": "s"}
@@ -89,7 +89,8 @@ TRUST: dict[str, dict[str, str]] = {
     | dict.fromkeys(["maximum", "share_of_largest", "ess"], "f"),
     "weight_distributions": {"method": "s", "low": "f", "high": "f", "fraction": "f"},
     "effective_sizes": {"method": "s", "observable": "s"} | _BIN | {"ess": "f", "ess_prior": "f"},
-    "overtraining": {"chain": "s", "lane": "i", "member": "i", "observable": "s"}
+    "overtraining": {"chain": "s", "observable": "s"}
+    | dict.fromkeys(["lane", "member", "iteration"], "i")
     | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
     "convergence": _RESULT | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
     "stopping": {"method": "s", "observable": "s"}

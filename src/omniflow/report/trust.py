@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def context(tables: ReportTables, looks: dict[str, Look]) -> dict[str, Any]:
         "stopping": _stopping(tables),
         "second": _second(tables),
         "failures": _failures(tables),
-        "absent": _absent(tables),
+        "held_out": _held_out(tables),
         "summary": _summary(tables),
         "parts": _PARTS,
         "classifiers": _classifiers(tables, looks),
@@ -130,21 +131,49 @@ def _called(subject: str) -> str:
     return "before unfolding" if subject == "_prior" else subject
 
 
-def _absent(tables: ReportTables) -> int:
-    """Return how many networks of steps 1 and 2 have no scores."""
-    timing = tables.timing
-    wanted = timing[(timing["purpose"] == "unfolding") & timing["step"].isin(["1", "2"])]
-    return max(0, len(wanted) - len(tables.trust["classifiers"]) // 2)
+def _held_out(tables: ReportTables) -> str:
+    """What held-out events are, and what they can show."""
+    judged, last = tables.study.judged, tables.study.iterations
+    share = formats.percent(judged.fraction)
+    if judged.events == "reserved":
+        return (
+            f"Held-out events are the {share} of all events that no network of any step and "
+            "iteration is trained on or stopped by (training.reserved)."
+        )
+    if judged.events == "fold":
+        return (
+            "Held-out events of a network are those of its fold: neither the network nor what it "
+            "started from was trained on them or stopped by them (training.folds)."
+        )
+    if judged.events == "split":
+        return (
+            f"Held-out events are the {share} that a network is not trained on, in this or in an "
+            "earlier iteration. They choose the epoch that it stops at."
+        )
+    return (
+        f"Held-out events are the {share} that a network is not trained on in an iteration; they "
+        "choose the epoch that it stops at. Only in iteration 1 has the network never been trained "
+        "on them: later iterations go on with the same network and hold other events out. Of those "
+        f"held out in iteration {last} it has been trained on all but "
+        f"{formats.percent(judged.fraction ** (last - 1))} before. What a network has learned by "
+        "heart in earlier iterations looks like knowledge there, and trained − held-out is too "
+        "small: read it in iteration 1, or set training.reserved to keep events that no iteration "
+        "is trained on."
+    )
 
 
 def _summary(tables: ReportTables) -> Table:
-    """Areas and reliability of the networks of each chain and step in the last iteration."""
-    header = ["chain", "step", "networks", "AUC, held-out", "AUC, trained", "trained − held-out"]
-    header.append("reliability, held-out: χ² / bins")
+    """Areas and reliability of the networks of each chain and step, first and last iteration."""
+    header = ["chain", "step", "iteration", "networks", "AUC, held-out", "AUC, trained"]
+    header += ["trained − held-out", "reliability, held-out: χ² / bins"]
     rows, body = tables.trust["classifiers"], []
-    rows = rows[rows["iteration"] == tables.study.iterations]
-    keys = ["pass", "lane", "member"]
-    for (chain, step), own in rows.groupby(["chain", "step"], sort=False):
+    keys = ["pass", "lane", "member", "fold"]
+    places = rows[["chain", "step"]].drop_duplicates().itertuples(index=False)
+    for (chain, step), iteration in product(places, sorted({1, tables.study.iterations})):
+        own = rows[(rows["chain"] == chain) & (rows["step"] == step)]
+        own = own[own["iteration"] == iteration]
+        if own.empty:
+            continue
         held, trained = (own[own["part"] == part].set_index(keys) for part in _PARTS)
         difference = (trained["auc"] - held["auc"]).mean()
         # Networks share their events: the error of one is that of the mean.
@@ -154,7 +183,7 @@ def _summary(tables: ReportTables) -> Table:
             for frame, error in zip((held, trained), errors, strict=True)
         ]
         reliability = held["chi2"].sum() / held["bins"].sum()
-        line = [chain, step, formats.count(len(held)), *areas]
+        line = [chain, step, str(iteration), formats.count(len(held)), *areas]
         line += [formats.pair(float(difference), math.hypot(*errors))]
         body.append([*line, formats.number(float(reliability), 2)])
     return header, body
@@ -207,13 +236,14 @@ def _overtraining(tables: ReportTables) -> Table:
     """Weights of events that trained against those of held-out events: chi2 over bins."""
     rows = tables.trust["overtraining"]
     names = [o for o in tables.study.observables if o.name in set(rows["observable"])]
-    header = ["chain", "networks", "mean weight, trained over held-out, − 1"]
+    header = ["chain", "iteration", "networks", "mean weight, trained over held-out, − 1"]
     header += [f"{observable.label}: χ² / bins" for observable in names]
     body = []
-    for chain, own in rows.groupby("chain", sort=False):
+    for (chain, iteration), own in rows.groupby(["chain", "iteration"], sort=False):
         by_observable = own.groupby("observable")[["chi2", "bins"]].sum()
         networks = len(own.drop_duplicates(["lane", "member"]))
-        line = [chain, formats.count(networks), formats.percent(float(own["difference"].mean()))]
+        line = [chain, str(iteration), formats.count(networks)]
+        line.append(formats.percent(float(own["difference"].mean())))
         for observable in names:
             chi2, bins = by_observable.loc[observable.name]
             line.append(formats.number(chi2 / bins, 2) if bins else "–")

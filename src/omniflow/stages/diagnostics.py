@@ -12,18 +12,16 @@ from omniflow.evaluation import scores as evaluation
 from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import store
-from omniflow.events.batches import held_out
 from omniflow.files import memory_map, open_h5
-from omniflow.stages import scores, second
+from omniflow.stages import parts, scores, second
 from omniflow.stages.evaluation import counts, edges, read_histograms
 from omniflow.stages.weights import setup
-from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import STEP_NAMES, Network
 from omniflow.unfolding.plan import Plan
 
-_NETWORK = ("chain", "pass", "lane", "member", "iteration", "step")
+_NETWORK = ("chain", "pass", "lane", "member", "fold", "iteration", "step")
 _OVERTRAINING = (
-    *("chain", "lane", "member", "observable"),
+    *("chain", "lane", "member", "iteration", "observable"),
     *("chi2", "bins", "p_value", "difference"),
 )
 _CURVE = ("chain", "iteration", "step", "part")
@@ -54,6 +52,29 @@ def tables(
         "convergence": falls,
         "stopping": _stopping(falls),
     }
+
+
+def judged(plan: Plan) -> dict[str, object]:
+    """Return what held-out events are, their fraction, and how many networks lack scores.
+
+    The networks that are missing are those that a version without scores has trained.
+    """
+    training, restart = plan.config.training, plan.config.unfolding.restart
+    fresh = restart.network == "warm" and restart.split == "fresh" and len(plan.iterations) > 1
+    if training.reserved:
+        events, fraction = "reserved", training.reserved
+    elif training.folds > 1:
+        events, fraction = "fold", 1 / training.folds
+    else:
+        events, fraction = "fresh" if fresh else "split", training.validation
+    unscored = [
+        len(block.networks)
+        for group in _blocks(plan)
+        for block in group
+        if plan.scored(block.group, block.step)
+        and not (plan.networks_folder(block) / scores.NAME).is_file()
+    ]
+    return {"events": events, "fraction": fraction, "unscored": sum(unscored)}
 
 
 def _headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +126,7 @@ def _blocks(plan: Plan) -> Iterator[list]:
 
 
 def _network(network: Network, own: dict[str, Scores]) -> Iterator[tuple]:
-    place = (network.chain, network.pass_, network.lane, network.member)
+    place = (network.chain, network.pass_, network.lane, network.member, network.fold)
     starts = evaluation.coarse(own[PARTS[0]])
     for part, found in own.items():
         measured = (*evaluation.auc(found), *evaluation.chi2(found, starts))
@@ -180,7 +201,7 @@ def _effective(histogram: Histogram) -> np.ndarray:
 
 
 def _overtraining(plan: Plan) -> pd.DataFrame:
-    """Compare events that trained with events that did not, for step 2 of the last iteration.
+    """Compare events that trained with held-out ones, for step 2 of the first and last iteration.
 
     Only the networks of pass 1: the passes are alike, and every network takes a pass over the
     events of every observable.
@@ -191,20 +212,20 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
     event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
     matrices = counts(plan, "simulation", "particle")
     base = common.scale * np.where(common.particle, common.weight, 0.0)
-    last, rows = plan.iterations[-1], []
-    for chain in plan.chains:
-        for group in plan.groups(chain, plan.passes[0]):
-            ratios = memory_map(plan.final_weights(group, last), "ratio")
-            for block in plan.blocks(group, last, 2):
-                for network in block.networks:
-                    split = seeds.integer(plan.seed("split", network))
-                    out = held_out(event_id, split, plan.config.training.validation)
-                    ratio = ratios[group.lanes.index(network.lane)].astype(float)
-                    keys = {"chain": chain, "lane": network.lane, "member": network.member}
-                    rows += [
-                        keys | {"observable": name} | overtraining.compare(m, base, ratio, out)
-                        for name, m in matrices.items()
-                    ]
+    rows = []
+    for group in (g for chain in plan.chains for g in plan.groups(chain, plan.passes[0])):
+        for iteration in sorted({plan.iterations[0], plan.iterations[-1]}):
+            ratios = memory_map(plan.final_weights(group, iteration), "ratio")
+            for network in (n for b in plan.blocks(group, iteration, 2) for n in b.networks):
+                out, trained = parts.judged(plan, network, event_id)
+                used = np.where(out | trained, base, 0.0)
+                ratio = ratios[group.lanes.index(network.lane)].astype(float)
+                keys = {"chain": group.chain, "lane": network.lane, "member": network.member}
+                keys["iteration"] = iteration
+                rows += [
+                    keys | {"observable": name} | overtraining.compare(m, used, ratio, out)
+                    for name, m in matrices.items()
+                ]
     return pd.DataFrame(rows)
 
 

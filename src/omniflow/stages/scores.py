@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from omniflow.evaluation.scores import PARTS, SUMS, Scores
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
 from omniflow.files import create_h5, open_h5, read_dataset
 from omniflow.unfolding.coordinates import Block, Network
 
@@ -20,34 +20,31 @@ class Recorder:
 
     def __init__(
         self,
-        sources: Sequence[tuple[Source, ...]],
-        splits: Sequence[int],
-        fraction: float,
+        strata: Sequence[tuple[Source, ...]],
+        judged: Sequence[Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]],
         clip: float,
     ) -> None:
         """Start with empty scores.
 
         Args:
-            sources: per network, the strata that it was trained on.
-            splits: per network, the seed of its split.
-            fraction: of the events that is held out.
+            strata: per network, all events of its step.
+            judged: per network, which events ((n,) uint64 ids) each of `PARTS` holds, (n,) bool.
             clip: largest magnitude of a logit.
         """
-        self._sources, self._splits, self._fraction = sources, splits, fraction
-        self.scores = [{part: Scores.empty(clip) for part in PARTS} for _ in sources]
+        self._strata, self._judged = strata, judged
+        self.scores = [{part: Scores.empty(clip) for part in PARTS} for _ in strata]
 
     def follow(
         self, logits: Iterator[tuple[slice, np.ndarray]], stratum: int
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the logits of a stratum's events, as `Trainer.predict` does, and record them."""
         for where, found in logits:
-            for network, (sources, seed) in enumerate(
-                zip(self._sources, self._splits, strict=True)
+            for network, (strata, judged) in enumerate(
+                zip(self._strata, self._judged, strict=True)
             ):
-                source = sources[stratum]
+                source = strata[stratum]
                 a, b = source.weights(where)
-                held = held_out(source.event_id[where], seed, self._fraction)
-                for part, chosen in zip(PARTS, (held, ~held), strict=True):
+                for part, chosen in zip(PARTS, judged(source.event_id[where]), strict=True):
                     rows = chosen & source.select[where]
                     scores = self.scores[network]
                     scores[part] = scores[part].plus(found[network, rows], a[rows], b[rows])

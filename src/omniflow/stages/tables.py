@@ -95,6 +95,7 @@ def make_tables(plan: Plan) -> None:
         metrics.to_parquet(temporary, index=False)
     study = _study(plan, common.scale, truth is not None, timing)
     study["stacking"] = stacking.summary(stacks)
+    study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
     # The last jobs whose networks nothing else has taken over.
     for model in plan.pretraining_networks:

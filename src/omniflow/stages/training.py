@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import inputs, scores, stacking
+from omniflow.stages import inputs, parts, scores, stacking
 from omniflow.stages.networks import Networks, Start, Trained
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -32,14 +33,17 @@ def train_block(plan: Plan, block: Block) -> None:
     """
     with interrupt.noted() as interruption:
         job = BlockJob(plan, block, interruption)
+        recorder = job.recorder(block)
         trained = job.train(block.networks)
         parameters = [job.registry.flatten(weights) for weights, _ in trained]
         held_out = job.held_out(parameters)
         members = job.members(parameters)
-        recorder = job.recorder(block)
-        logits = job.logits(members, recorder)
+        # Networks of folds give logits to their own fold alone, and thinned copies have others.
+        alike = len(plan.folds) == 1 and members is parameters
+        logits = job.logits(members, recorder if alike else None)
         if recorder:
-            for stratum, source in enumerate(job.sources(block.networks[0])[:-1]):
+            strata = job.strata(block.networks[0])
+            for stratum, source in enumerate(strata[:-1] if alike else strata):
                 for _ in recorder.follow(job.trainer.predict(parameters, source), stratum):
                     pass
         if not job.writes:
@@ -95,31 +99,32 @@ class BlockJob(Networks):
 
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training, the simulation last."""
+        return tuple(
+            replace(s, select=parts.seen(self.plan, network, s.select, s.event_id))
+            for s in self.strata(network)
+        )
+
+    def strata(self, network: Network) -> tuple[Source, ...]:
+        """Return the strata with all events of the step, also those that it must not see."""
         row = self.block.group.lanes.index(network.lane)
         base, ids = (self.simulation.weight,), self.simulation.event_id
-        simulation = (self.features, ids, self._seen(self.trained_on, ids, network))
+        simulation = (self.features, ids, self.trained_on)
         if self.block.step != 1:
             target = self.reached[row]
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
             return (Source(*simulation, (*base, target), base),)
         pushed = base if self.push is None else (*base, self.push[row])
-        measured = [self._measured(network, *each) for each in self.measured]
+        measured = [self._measured(*each) for each in self.measured]
         return (*measured, Source(*simulation, (), pushed))
 
-    def _measured(
-        self, network: Network, role: str, events: Events, factor: float | None
-    ) -> Source:
+    def _measured(self, role: str, events: Events, factor: float | None) -> Source:
         """Return the detector level of a sample, for class A, with a factor on its weights."""
         role = self.plan.variants.role(role, self.block.group.variant)
         features = open_features(self.plan.features(role, "detector"))
         factors = () if factor is None else (np.broadcast_to(factor, len(events)),)
-        seen = self._seen(events.pass_detector, events.event_id, network)
-        return Source(features, events.event_id, seen, (events.weight, *factors), ())
-
-    def _seen(self, select: np.ndarray, event_id: np.ndarray, network: Network) -> np.ndarray:
-        """Return which of the events `select` are not of the network's fold."""
-        return folds.without(select, event_id, network.fold, len(self.plan.folds))
+        weights = (events.weight, *factors)
+        return Source(features, events.event_id, events.pass_detector, weights, ())
 
     def applied_to(self, network: Network) -> Source:
         """Return the events that logits are wanted for: with folds, those of the network's own."""
@@ -175,12 +180,10 @@ class BlockJob(Networks):
         """Return what records scores; None where there are none."""
         if not self.plan.scored(block.group, block.step):
             return None
-        return scores.Recorder(
-            [self.sources(network) for network in block.networks],
-            [seeds.integer(self.plan.seed("split", network)) for network in block.networks],
-            self.plan.config.training.validation,
-            self.plan.config.training.logit_clip,
-        )
+        strata = [self.strata(network) for network in block.networks]
+        parts.require_reserved(self.plan, strata[0], block.networks[0].name)
+        judged = [partial(parts.judged, self.plan, network) for network in block.networks]
+        return scores.Recorder(strata, judged, self.plan.config.training.logit_clip)
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
         """Return the lane's weights of earlier steps, and those of a variant's events."""

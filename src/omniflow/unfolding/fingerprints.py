@@ -61,6 +61,8 @@ class Fingerprints:
             del whole["classifier"]["dropout"]
         if whole["training"]["folds"] == 1:
             del whole["training"]["folds"]
+        if not whole["training"]["reserved"]:
+            del whole["training"]["reserved"]
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1

@@ -279,9 +279,8 @@ class Plan(Paths):
                         yield group, iteration, step
 
     def scored(self, group: Group, step: int) -> bool:
-        """Return whether networks leave scores: those that predict the events they train on."""
-        nominal = group.variant == NOMINAL and len(self.folds) == 1
-        return step in (1, 2) and nominal and self.chains[group.chain].diversity != "dropout"
+        """Return whether networks leave scores: those of steps 1 and 2 of the nominal inputs."""
+        return step in (1, 2) and group.variant == NOMINAL
 
     def all_blocks(self) -> Iterator[Block]:
         """Yield every training job, in an order that respects dependencies."""
