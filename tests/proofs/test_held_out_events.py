@@ -47,8 +47,8 @@ def areas(folder, iterations, **training):
             "ema": 0,
             "batch_size": 50,
             "micro_batches": 1,
-            "epochs": 8,
-            "validation": 0.03,  # too few events to stop in time
+            "epochs": 20,
+            "validation": 0.02,  # too few events to stop in time
             **training,
         },
         unfolding={"iterations": iterations},  # warm, with fresh splits
@@ -65,17 +65,15 @@ def areas(folder, iterations, **training):
 
 
 def test_reserved_events_show_what_a_warm_chain_learned_by_heart(tmp_path):
-    area, error = areas(tmp_path, 3, reserved=0.3)
-    print(area, error)
+    area, error = areas(tmp_path, 2, reserved=0.3)
     reserved, trained = area[..., 0], area[..., 1]
-    assert trained[-1, 0] > 0.7
+    assert np.all(trained > 0.65)
     assert np.all(np.abs(reserved - 0.5) < 3 * error[..., 0])
 
 
 def test_folds_show_what_networks_learned_by_heart(tmp_path):
-    area, error = areas(tmp_path, 2, folds=2)
-    print(area, error)
+    area, error = areas(tmp_path, 1, folds=2)
     own_fold, trained = area[..., 0], area[..., 1]
-    assert area.shape == (2, 2, 2)
-    assert np.all(trained[-1] > 0.7)
+    assert area.shape == (1, 2, 2)
+    assert np.all(trained > 0.65)
     assert np.all(np.abs(own_fold - 0.5) < 3 * error[..., 0])
