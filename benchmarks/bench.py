@@ -104,6 +104,9 @@ def main() -> None:
             "tensorflow, 2 threads": [
                 Contender(sys.executable, "ours.py", folder, "tensorflow", 2, fraction=TENSORFLOW)
             ],
+            "tensorflow with XLA, 2 threads": [
+                Contender(sys.executable, "ours.py", folder, "tensorflow-xla", 2, **padded)
+            ],
             "(a) padded to 132, no identities": [
                 Contender(sys.executable, "padded.py", folder, 2, **padded)
             ],

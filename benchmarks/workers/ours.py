@@ -20,12 +20,14 @@ def main(folder: str, kind: str, threads: str) -> None:
     from omniflow.events.features import open_features
     from omniflow.models import registry
     from omniflow.training.engines import engine
+    from omniflow.training.graph import Graph
     from omniflow.training.prefetch import prefetch
     from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
     from omniflow.unfolding.plan import Plan
 
     settings = config.load(f"{folder}/config.yaml")
+    kind, _, compiled = kind.partition("-")  # tensorflow-xla
     execution = settings.execution.model_copy(update={"engine": kind, "threads": int(threads)})
     settings = settings.model_copy(update={"execution": execution})
     plan = Plan(settings)
@@ -42,7 +44,10 @@ def main(folder: str, kind: str, threads: str) -> None:
         settings.classifier, particle.particles.shape[1], particle.event.shape[1]
     )
     initial = registry.flatten(registry.initial_weights(model, np.random.SeedSequence(1)))
-    trainer = Trainer(model, settings.training, engine(settings, model, particle))
+    runner = engine(settings, model, particle)
+    if compiled:
+        runner = Graph(model, particle, settings.training.micro_batches, xla=True)
+    trainer = Trainer(model, settings.training, runner)
     size, per_call, inferred = settings.training.batch_size, 8, 4096
     weight = (simulation.weight,)
 
