@@ -21,7 +21,7 @@ DATA = ROOT / "tests" / "data"
 SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
 # Without an accounting database; waiting shorter, because the file system is local.
 OPTIONS = ["--slurm-status-command", "squeue", "--slurm-no-account", "--latency-wait", "10"]
-OPTIONS += ["--slurm-init-seconds-before-status-checks", "8"]
+OPTIONS += ["--slurm-init-seconds-before-status-checks", "3"]
 STEP_1 = "results/small/training/scratch-1/pass-1/lanes-0-1/iteration-1/step-1/weights.h5"
 
 
