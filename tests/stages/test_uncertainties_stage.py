@@ -265,8 +265,9 @@ def test_shifts_have_a_sign_and_an_error(study):
         np.testing.assert_allclose(found.training_error, np.abs(one - two) / 2, rtol=1e-9)
 
 
-def test_pulls_of_toys_know_what_toys_vary(tmp_path):
+def test_pulls_of_toys_know_what_toys_vary(tmp_path, monkeypatch):
     """Toys of known scatter, beside a large variation and a large block of the simulation."""
+    monkeypatch.setattr(uncertainties, "origins", lambda plan, role: frozenset({role}))
     passes, count, bins = 40, 300, 5
     settings = {"data_replicas": count, "simulation_replicas": count, "toys": count}
     plan = make_plan(tmp_path, "absolute", passes, **settings)
