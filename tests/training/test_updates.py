@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,7 +19,9 @@ from small_networks import (
 )
 from training_inputs import twins, two_classes
 
+from omniflow.config.training import Training
 from omniflow.events.batches import Part
+from omniflow.training.learner import Learner
 
 
 @pytest.mark.parametrize("optimizer", ["lion", "adamw", "adam", "ecd"])
@@ -164,3 +167,21 @@ def test_predictions_of_more_events_than_one_chunk(trainer, fit, monkeypatch):
     parts = predict(trainer, fit.parameters, data)
     np.testing.assert_allclose(parts, whole, rtol=1e-5, atol=1e-6)
     assert np.ptp(whole) > 1
+
+
+def _anonymous_memory():
+    """Anonymous resident memory of this process in kB."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+
+def test_memory_does_not_grow_with_the_number_of_updates():
+    learner = Learner(Training(), 10)
+    learner.start(np.zeros(10))
+    gradient, rng = np.ones(10, np.float32), np.random.default_rng(1)
+    sizes = []
+    for loss, rate in rng.uniform(0.1, 1, (5001, 2)):
+        learner.update(gradient, loss, 1e-3 * rate, rate)
+        sizes.append(_anonymous_memory() if len(sizes) in (1000, 5000) else 0)
+    # Numbers left behind would take 2 kB per update.
+    assert sizes[5000] - sizes[1000] < 3000

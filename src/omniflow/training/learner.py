@@ -84,11 +84,11 @@ class Learner:
         """
         rates = [backbone * rate, rate][-len(self._parts) :]
         first = 1 if len(self._parts) > 1 and backbone == 0 else 0
+        # As arrays: TensorFlow keeps every Python number that it has made a tensor of, for ever.
         norm = self._apply_from[first](
             tf.convert_to_tensor(gradient),
-            tf.constant(loss, tf.float64),
-            tf.constant(momentum, tf.float32),
-            *(tf.constant(value, tf.float32) for value in rates),
+            tf.convert_to_tensor(np.array(loss, np.float64)),
+            *(tf.convert_to_tensor(np.array(value, np.float32)) for value in (momentum, *rates)),
         )
         return float(norm)
 
