@@ -299,7 +299,7 @@ def by_iteration(
         axes.axhspan(axes.get_ylim()[0], floor, color=GUIDE, alpha=0.5, linewidth=0, zorder=0)
     everything = np.concatenate([iterations for iterations, _, _ in series.values()])
     axes.set_xlim(everything.min() - 0.4, everything.max() + 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.xaxis.set_minor_locator(MaxNLocator(1))
     axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel(axis)
