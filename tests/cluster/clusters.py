@@ -162,6 +162,12 @@ def jobs():
     return result.stdout.split()
 
 
+def memory(job):
+    """What a Slurm job, ended or not, has asked for."""
+    command = ["squeue", "--noheader", "--states", "all", "--jobs", job, "--format", "%m"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def drain():
     """Wait until no Slurm job is left."""
     wait_for(lambda: not jobs(), seconds=300)

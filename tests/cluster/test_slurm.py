@@ -168,8 +168,8 @@ def test_a_job_out_of_memory_is_submitted_with_more(slurm, reference, tmp_path):
     with clusters.started(study, STEP_1):
         pass
     log = (study / "snakemake.log").read_text()
-    asked = [int(found) for found in re.findall(r"rule train:.*?mem_mb=(\d+)", log, re.DOTALL)]
-    assert asked[:2] == [400, 800], log[-6000:]
+    asked = [clusters.memory(job) for job in re.findall(r"with SLURM jobid (\d+)", log)]
+    assert asked[:2] == ["400M", "800M"], log[-6000:]
     # Without cgroups Slurm ends the step, and the job has failed.
     assert re.search("SLURM status is: '(FAILED|OUT_OF_MEMORY)'", log), log[-6000:]
     _assert_step_1(study, reference)
