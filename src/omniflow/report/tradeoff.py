@@ -118,7 +118,7 @@ def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
         return ""
     return (
         f"Passes of {formats.listing(names)} share pre-trained models. Their scatter is then "
-        "common to all passes: it is neither in the spread nor in the block `training` of a "
+        "common to all passes: it is neither in the spread nor in the block training of a "
         "covariance, and counts as bias. With transfer.per_pass passes have models of their own."
     )
 
