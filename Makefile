@@ -13,8 +13,9 @@ demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
 	@echo "The report is results/demo/report.html"
 
+# Up to four processes, 2 GB each. Modules stay together: their fixtures are dear.
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready

@@ -166,6 +166,41 @@ def test_blocks_are_those_of_numpy(study):
         np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-15, err_msg=block)
 
 
+def test_the_joint_covariance_holds_all_observables(study):
+    plan, _, tables = study
+    content = {}
+    for result in plan.variants.results:
+        if result.endswith(METHOD):
+            with h5py.File(plan.histograms(result)) as file:
+                parts = [file[f"particle/median/{name}/content"][-1] for name in ("q2", "log10_pt")]
+            variant = result.rpartition(".")[0] or "nominal"
+            content[variant] = np.concatenate([_unit(plan, part) for part in parts], axis=1)
+    with h5py.File(plan.table("joint_covariance.h5")) as file:
+        names, bins = file["observable"].asstr()[:], file["bin"][:]
+        mean = file[f"{METHOD}/mean"][:]
+        found = {name: matrix[:] for name, matrix in file[f"{METHOD}/covariance"].items()}
+    assert names.tolist() == ["q2"] * BINS + ["log10_pt"] * 22
+    assert bins.tolist() == [*range(BINS), *range(22)]
+    nominal = content["nominal"]
+    np.testing.assert_allclose(mean, nominal.mean(axis=0), rtol=1e-12)
+    replicas = np.array([content[name] for name in plan.variants.of_kind("data")])
+    expected = {
+        "training": np.cov(nominal.T) / PASSES,
+        "model": _systematic(content, "model", as_measured=False),
+        "data": np.cov(replicas.mean(axis=1).T) - _training(plan, content, "data"),
+    }
+    for name, matrix in expected.items():
+        np.testing.assert_allclose(found[name], matrix, rtol=1e-9, atol=1e-13, err_msg=name)
+    # The bins of one observable have the covariance that its own table holds.
+    rows = tables["covariance.csv"]
+    for name in ("q2", "log10_pt"):
+        here = np.ix_(names == name, names == name)
+        for block in set(found) - {"total"}:
+            own = rows[(rows.observable == name) & (rows.block == block)].value
+            np.testing.assert_allclose(found[block][here].ravel(), own, rtol=1e-12, atol=1e-16)
+    assert np.linalg.eigvalsh(found["total"])[0] > -1e-9 * found["total"].max()
+
+
 def _systematic(content, name, as_measured):
     """Products of the shifts of two passes: of different ones only, or of the mean shift."""
     one, two = content[name] - content["nominal"][:2]

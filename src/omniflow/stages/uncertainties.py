@@ -16,7 +16,7 @@ import pandas as pd
 from omniflow.evaluation import alignment, covariance
 from omniflow.evaluation.covariance import Block
 from omniflow.evaluation.histograms import CountMatrix
-from omniflow.files import write_csv
+from omniflow.files import create_h5, write_csv
 from omniflow.stages import evaluation, inputs
 from omniflow.stages.origins import origins
 from omniflow.stages.weights import setup
@@ -75,6 +75,17 @@ class Result:
         """Take contents, in units that are compared."""
         self.plan, self.passes, self.variants = plan, passes, variants
 
+    @classmethod
+    def joined(cls, results: Iterable[Result]) -> Result:
+        """Return all observables as one, their bins after one another."""
+        results = list(results)
+        variants = {
+            name: np.concatenate([result.variants[name] for result in results], axis=1)
+            for name in results[0].variants
+        }
+        passes = np.concatenate([result.passes for result in results], axis=1)
+        return cls(results[0].plan, passes, variants)
+
     def shift(self, variation: str) -> np.ndarray:
         """Return the shifts (P, B) of a variation from the nominal result of the same pass."""
         found = self.variants[variation]
@@ -111,8 +122,10 @@ def make_tables(plan: Plan) -> None:
     predictions = _predictions(plan)
     truths = _truths_of_toys(plan) if inputs.events(plan, "data").particle is not None else None
     rows: dict[str, list[tuple]] = {name: [] for name in COLUMNS}
-    for method in plan.variants.methods:
-        for name, result in _results(plan, method).items():
+    results = {method: _results(plan, method) for method in plan.variants.methods}
+    write_joint(plan, results)
+    for method, observables in results.items():
+        for name, result in observables.items():
             keys = (method, plan.combinations(method)[0], name)
             rows["covariance.csv"] += [(*keys, *row) for row in _covariance_rows(result)]
             rows["shifts.csv"] += [(*keys, *row) for row in _shift_rows(result)]
@@ -132,12 +145,34 @@ def make_tables(plan: Plan) -> None:
         write_csv(pd.DataFrame(rows[table], columns=list(columns)), plan.table(table))
 
 
-def _covariance_rows(result: Result) -> Iterator[tuple]:
+def write_joint(plan: Plan, results: dict[str, dict[str, Result]]) -> None:
+    """Write the covariance of the bins of all observables together, for fits of several.
+
+    Every variant gives all observables from the same events, so that covariances between their
+    bins are those within one.
+    """
+    sizes = {name: r.passes.shape[1] for name, r in next(iter(results.values())).items()}
+    with create_h5(plan.table("joint_covariance.h5")) as file:
+        file.attrs.update(schema="omniflow-covariance", version=1)
+        file["observable"] = np.repeat(list(sizes), list(sizes.values())).astype("S")
+        file["bin"] = np.concatenate([np.arange(size) for size in sizes.values()])
+        for method, observables in results.items():
+            joined = Result.joined(observables.values())
+            file[f"{method}/mean"] = joined.passes.mean(axis=0)
+            for name, matrix in _matrices(joined).items():
+                file[f"{method}/covariance/{name}"] = matrix
+
+
+def _matrices(result: Result) -> dict[str, np.ndarray]:
+    """Return the blocks (B, B) of a result and, where there are any, their total."""
     blocks = result.blocks(len(result.passes))
-    if blocks:
-        blocks["total"] = Block(covariance.total(blocks.values()))
-    for name, block in blocks.items():
-        for (i, j), value in np.ndenumerate(block.matrix):
+    found = {name: block.matrix for name, block in blocks.items()}
+    return found | ({"total": covariance.total(blocks.values())} if blocks else {})
+
+
+def _covariance_rows(result: Result) -> Iterator[tuple]:
+    for name, matrix in _matrices(result).items():
+        for (i, j), value in np.ndenumerate(matrix):
             yield name, i, j, value
 
 

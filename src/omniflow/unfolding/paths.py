@@ -36,7 +36,14 @@ TABLES = (
     "study.json",
 )
 # Only where a study has variants.
-UNCERTAINTY_TABLES = ("covariance.csv", "shifts.csv", "chi2.csv", "pulls.csv", "coverage.csv")
+UNCERTAINTY_TABLES = (
+    "covariance.csv",
+    "joint_covariance.h5",
+    "shifts.csv",
+    "chi2.csv",
+    "pulls.csv",
+    "coverage.csv",
+)
 
 # Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
 PATTERNS = {
