@@ -35,8 +35,9 @@ def folder(tmp_path):
     study |= {"uncertain": ["none"], "uncertainty_notes": [NOTE]}
     (folder / "study.json").write_text(json.dumps(study))
     _covariance().to_csv(folder / "covariance.csv", index=False)
-    shifts = {"bin": range(15), "training_error": np.nan, "variation": "model"}
     means = pd.read_csv(folder / "metrics.csv").query("iteration == 3")["mean"].to_numpy()
+    shifts = {"bin": range(15), "training_error": np.nan, "variation": "model"}
+    shifts["statistical_error"] = 0.01 * means
     signs = (-1.0) ** np.arange(15)
     pd.DataFrame(KEYS | shifts | {"shift": 0.02 * signs * means}).to_csv(
         folder / "shifts.csv", index=False
@@ -64,7 +65,7 @@ def test_section_of_a_study_with_uncertainties(folder):
     section = text[text.index('id="uncertainties"') :]
     cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<t[dh].*?</t[dh]>", section)]
     for row in (
-        ["Q²", "none", "model", "2.00\u00a0%", "–"],
+        ["Q²", "none", "model", "2.00\u00a0%", "–", "1.00\u00a0%"],
         ["Q²", "none", "truth", "12.3 / 15", "0.66", "x", "jes"],
         ["Q²", "none", "simulation", "80.0 / 15", "–", "–", "jes"],
         ["Q²", "none", "8 toys, errors of data and training"],

@@ -11,7 +11,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.errors import InputError
 from omniflow.files import create_h5
-from omniflow.stages import origins, samples, uncertainties
+from omniflow.stages import origins, predictions, samples, uncertainties
 from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "data"
@@ -82,6 +82,21 @@ def _other():
     return content, np.diag(square)
 
 
+def _of_scaled():
+    """Covariance of its content, whose sum at detector level is that of the data, event by event.
+
+    One event more of weight w adds to its bin, and lowers the scale of all bins if it passes.
+    """
+    q2, inside, seen, weight = _records("nature")
+    content, _ = _other()
+    moves = np.zeros((len(q2), BINS))
+    for event in range(len(q2)):
+        if inside[event] and EDGES[0] <= q2[event] < EDGES[-1]:
+            moves[event, np.searchsorted(EDGES, q2[event], side="right") - 1] += 1
+        moves[event] -= seen[event] * content / weight[seen].sum()
+    return (weight[:, None] * moves).T @ (weight[:, None] * moves)
+
+
 @pytest.mark.parametrize("normalization", ["absolute", "shape"])
 def test_results_are_tested_against_predictions(tmp_path, normalization):
     plan = _plan(tmp_path, normalization)
@@ -95,7 +110,9 @@ def test_results_are_tested_against_predictions(tmp_path, normalization):
     assert list(rows.index) == ["simulation", "other"]
     assert rows.loc["other"].blocks == "training prediction"
     content, statistics = _other()
-    if normalization == "shape":
+    if normalization == "absolute":
+        statistics = _of_scaled()
+    else:
         passes = passes / passes.sum(axis=1, keepdims=True)
         total = content.sum()
         jacobian = np.eye(BINS) / total - np.outer(content, np.ones(BINS)) / total**2
@@ -114,16 +131,65 @@ def test_predictions_follow_the_scale_of_the_data(tmp_path):
     for role in plan.evaluated:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
-    found = uncertainties._predictions(plan)["q2"]["other"]
-    content, statistics = _other()
+    found = predictions.make(plan)["q2"]["other"]
+    content, _ = _other()
     np.testing.assert_allclose(found.content, content, rtol=1e-6)
-    np.testing.assert_allclose(found.blocks["prediction"].matrix, statistics, rtol=1e-6)
-    moved = found.replicas["data"] / content
-    assert moved.shape == (3, BINS)
+    np.testing.assert_allclose(found.blocks["prediction"].matrix, _of_scaled(), rtol=1e-6)
+    moved = np.array([found.variants[f"data-{n}"] for n in (1, 2, 3)]) / content
     assert np.ptp(moved, axis=1).max() < 1e-9
     assert 0.8 < moved.min() < moved.max() < 1.2
     assert np.ptp(moved[:, 0]) > 1e-3
-    np.testing.assert_allclose(found.replicas["simulation"], [content, content], rtol=1e-6)
+    for name in ("simulation-1", "simulation-2"):
+        np.testing.assert_allclose(found.variants[name], content, rtol=1e-6)
+
+
+def test_a_scaled_prediction_fluctuates_less_than_its_events(tmp_path):
+    """Its covariance is that of samples drawn anew, each scaled to the data."""
+    q2, inside, seen, weight = _records("nature")
+    _, unscaled = _other()
+    rng, rows = np.random.default_rng(4), []
+    for _ in range(4000):
+        drawn = weight * rng.poisson(1.0, len(weight))
+        found = np.histogram(q2[inside], EDGES, weights=drawn[inside])[0]
+        rows.append(found * weight[seen].sum() / drawn[seen].sum())
+    expected = np.cov(np.transpose(rows))
+    plan = _plan(tmp_path)
+    for role in plan.evaluated:
+        samples.make_store(plan, role)
+        samples.make_observables(plan, role)
+    matrix = predictions.make(plan)["q2"]["other"].blocks["prediction"].matrix
+    error = np.sqrt(np.diag(expected))
+    np.testing.assert_allclose(
+        matrix / np.outer(error, error), expected / np.outer(error, error), atol=0.1
+    )
+    total = np.ones(BINS)
+    assert total @ matrix @ total < 0.5 * total @ unscaled @ total
+    assert total @ matrix @ total == pytest.approx(total @ expected @ total, rel=0.1)
+
+
+def test_a_scaled_prediction_moves_with_what_is_subtracted(tmp_path):
+    background = {"source": "h1", "files": [str(DATA / "h1_simulation.h5")], "skip": 900}
+    plan = _plan(tmp_path)
+    raw = plan.config.model_dump(mode="json")
+    raw["samples"]["simulation"] |= {"events": 900}
+    raw["samples"]["backgrounds"] = {
+        "beam": {"sample": background, "factor": 0.5, "uncertainty": 0.4}
+    }
+    raw["uncertainties"]["data_replicas"] = 2
+    plan = Plan(validate(raw))
+    for role in plan.evaluated:
+        samples.make_store(plan, role)
+        samples.make_observables(plan, role)
+    found = predictions.make(plan)["q2"]["other"]
+    _, _, seen, weight = _records("nature")
+    _, _, background_seen, background_weight = (part[900:] for part in _records("simulation"))
+    subtracted = 0.5 * background_weight[background_seen].sum()
+    data = weight[seen].sum()
+    for side, factor in (("up", 1.4), ("down", 0.6)):
+        expected = (data - factor * subtracted) / (data - subtracted)
+        np.testing.assert_allclose(
+            found.variants[f"beam_{side}"] / found.content, expected, rtol=1e-6
+        )
 
 
 def test_a_prediction_without_particle_level_is_refused(tmp_path):

@@ -12,6 +12,7 @@ from scipy import stats
 from omniflow.config import validate
 from omniflow.files import create_h5
 from omniflow.stages import samples, uncertainties
+from omniflow.stages.predictions import Prediction
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import replica_weights
 
@@ -283,6 +284,7 @@ def test_pulls_are_those_of_numpy(study):
         (row,) = coverage[(coverage.observable == "q2") & (coverage.kind == kind)].itertuples()
         assert row.entries == len(wanted)
         assert row.coverage == pytest.approx((np.abs(wanted) <= 1).mean())
+        assert np.isnan(row.coverage_error) == (kind == "pass_total")
         assert row.pull_mean == pytest.approx(wanted.mean())
         assert row.pull_width == pytest.approx(wanted.std())
 
@@ -300,11 +302,33 @@ def test_shifts_have_a_sign_and_an_error(study):
         np.testing.assert_allclose(found.training_error, np.abs(one - two) / 2, rtol=1e-9)
 
 
-def test_pulls_of_toys_know_what_toys_vary(tmp_path, monkeypatch):
+def test_shifts_know_the_statistics_of_their_samples(study):
+    """Twice the variance of replicas where the varied sample has the same size."""
+    plan, content, tables = study
+    own = np.diag(_expected(plan, content)[0]["simulation"]).clip(0)
+    weights = {  # of all events: particle_level is all
+        "nominal": _records("simulation", 0, 600)[-1],
+        "model": _records("simulation", 600, None)[-1],
+        "nature": _records("nature", 300, None)[-1],
+    }
+    size = {name: weight.sum() ** 2 / np.sum(weight**2) for name, weight in weights.items()}
+    rows = tables["shifts.csv"]
+    rows = rows[rows.observable == "q2"].set_index("variation")
+    for name in ("model", "nature"):
+        expected = np.sqrt((1 + size["nominal"] / size[name]) * own)
+        found = rows.loc[name].statistical_error
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert rows.loc[["jes_up", "jes_down"]].statistical_error.isna().all()
+
+
+@pytest.mark.parametrize("kind", ["toy", "toy_samples"])
+def test_pulls_of_toys_know_what_toys_vary(kind, tmp_path, monkeypatch):
     """Toys of known scatter, beside a large variation and a large block of the simulation."""
+    simulated = kind == "toy_samples"
     monkeypatch.setattr(uncertainties, "origins", lambda plan, role: frozenset({role}))
     passes, count, bins = 40, 300, 5
     settings = {"data_replicas": count, "simulation_replicas": count, "toys": count}
+    settings["toy_simulations"] = simulated
     plan = make_plan(tmp_path, "absolute", passes, **settings)
     rng = np.random.default_rng(6)
     truth = np.linspace(1000, 2000, bins)
@@ -317,20 +341,24 @@ def test_pulls_of_toys_know_what_toys_vary(tmp_path, monkeypatch):
     contents = {}
     # Truth moves with the replica and differs between toys.
     moved = {kind: truth + rng.normal(0, 20, (count, bins)) for kind in ("data", "toy")}
-    for kind in ("data", "toy"):
-        for name, own in zip(plan.variants.of_kind(kind), moved[kind] - truth, strict=True):
-            contents[name] = results(own=own, statistical=3)
+    for name, own in zip(plan.variants.of_kind("data"), moved["data"] - truth, strict=True):
+        contents[name] = results(own=own, statistical=3)
+    for name, own in zip(plan.variants.of_kind("toy"), moved["toy"] - truth, strict=True):
+        contents[name] = results(own=own, statistical=3, simulation=30 * simulated)
     for name in plan.variants.of_kind("simulation"):
         contents[name] = results(simulation=30)
     for name in plan.variants.of_kind("variation"):
         contents[name] = results(own=100)
     result = uncertainties.Result(plan, results(passes), contents)
-    replicas = {"data": moved["data"], "simulation": np.tile(truth, (count, 1))}
-    prediction = uncertainties.Prediction(truth, replicas, {}, frozenset())
+    of_truth = dict.fromkeys(contents, truth)
+    of_truth |= dict(zip(plan.variants.of_kind("data"), moved["data"], strict=True))
+    prediction = Prediction(truth, of_truth, {}, frozenset())
     found = uncertainties.make_pulls(plan, result, prediction, moved["toy"])
-    assert found["toy"].shape == (count, bins)
+    assert set(found) == {kind, "pass_total"}
+    pulls = found[kind]
+    assert pulls.shape == (count, bins)
     # Scatter of 1500 numbers, errors from 300 replicas each and 40 passes.
-    assert found["toy"].std() == pytest.approx(1, abs=0.06)
-    assert abs(found["toy"].mean()) < 0.1
-    assert np.mean(np.abs(found["toy"]) < 1) == pytest.approx(0.683, abs=0.04)
+    assert pulls.std() == pytest.approx(1, abs=0.06)
+    assert abs(pulls.mean()) < 0.1
+    assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.04)
     assert found["pass_total"].std() < 0.2

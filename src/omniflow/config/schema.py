@@ -162,8 +162,12 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
-        if settings.toys and data.source != "pythia" and data.events is None:
-            raise ValueError("uncertainties.toys: needs samples.data.events, to take those after")
+        for role in settings.drawn_in_toys if settings.toys else ():
+            sample = getattr(self.samples, role)
+            if sample.source != "pythia" and sample.events is None:
+                raise ValueError(
+                    f"uncertainties.toys: needs samples.{role}.events, to take those after"
+                )
         for name, variation in settings.variations.items():
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)

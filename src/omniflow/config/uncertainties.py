@@ -80,6 +80,11 @@ class Uncertainties(Section):
         description="Further sets of pseudo-data of the same kind (next seeds of a generator, or "
         "next records of files), on which pulls and coverage are measured.",
     )
+    toy_simulations: bool = Field(
+        False,
+        description="Whether each toy takes further simulated events, too. Pulls are then divided "
+        "by the error of data, simulation and training, whose coverage they measure.",
+    )
     predictions: dict[Name, Sample] = Field(
         {},
         description="Samples with particle level that the result is tested against beside truth "
@@ -102,6 +107,17 @@ class Uncertainties(Section):
             if RESERVED.fullmatch(name) or RESERVED.fullmatch(block):
                 raise ValueError(f"{name!r} is the name of something else; choose another")
         return value
+
+    @model_validator(mode="after")
+    def _simulations_are_those_of_toys(self) -> Uncertainties:
+        if self.toy_simulations and not self.toys:
+            raise ValueError("toy_simulations: there are no toys; set toys, or leave it out")
+        return self
+
+    @property
+    def drawn_in_toys(self) -> tuple[str, ...]:
+        """Samples that each toy has of its own."""
+        return ("data", "simulation") if self.toy_simulations else ("data",)
 
     @property
     def varies(self) -> bool:

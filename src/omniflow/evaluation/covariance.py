@@ -96,7 +96,8 @@ def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()
 
     The outer product of the mean shift holds the covariance of that mean, which several passes
     measure. The block without it is the mean of the products of shifts of *different* passes: their
-    scatter of training is independent, so that a variation without effect gives 0 on average. Such
+    scatter of training is independent, so that a variation of the same events without effect gives
+    0 on average. What all passes share, the statistics of a varied sample, stays in the block. Such
     a matrix has eigenvalues below 0, which are not clipped: the scatter that is subtracted points
     to other directions than the mean shift, so that clipping would give it all back.
 

@@ -68,7 +68,7 @@ UNCERTAINTIES: dict[str, dict[str, str]] = {
     "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
     | {"bin_i": "i", "bin_j": "i", "value": "f"},
     "shifts": {"method": "s", "combine": "s", "observable": "s", "variation": "s"}
-    | {"bin": "i", "shift": "f", "training_error": "f"},
+    | {"bin": "i", "shift": "f", "training_error": "f", "statistical_error": "f"},
     "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
     | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"}
     | {"parallel": "s"},

@@ -94,16 +94,18 @@ def _matrix(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _shifts(tables: ReportTables) -> Table:
-    """Root mean square over bins of shifts and of their errors by training, relative to content."""
-    header = ["observable", "method", "variation", "shift", "of it scatter of training"]
+    """Root mean square over bins of shifts and of their errors, relative to content."""
+    header = ["observable", "method", "variation", "shift"]
+    header += ["of it scatter of training", "of it statistics of samples"]
     labels = {o.name: o.label for o in tables.study.observables}
     last = tables.headline("metrics", tables.study.iterations)
     rows = tables.shifts.merge(last[[*RESULT, "bin", "mean"]], on=[*RESULT, "bin"])
-    squares = {c: np.square(rows[c] / rows["mean"]) for c in ("shift", "training_error")}
+    columns = ("shift", "training_error", "statistical_error")
+    squares = {c: np.square(rows[c] / rows["mean"]) for c in columns}
     found = rows.assign(**squares).groupby([*RESULT, "variation"], sort=False)[list(squares)]
     body = [
-        [labels[o], method, variation, formats.percent(shift), formats.percent(error)]
-        for (method, o, variation), shift, error in np.sqrt(found.mean()).itertuples()
+        [labels[o], method, variation, *(formats.percent(size) for size in sizes)]
+        for (method, o, variation), *sizes in np.sqrt(found.mean()).itertuples()
     ]
     return header, body
 
@@ -130,7 +132,11 @@ def _tests(tables: ReportTables) -> Table:
 def _coverage(tables: ReportTables) -> Table:
     header = ["observable", "method", "over", "coverage", "mean pull", "width of pulls"]
     labels = {o.name: o.label for o in tables.study.observables}
-    over = {"toy": "toys, errors of data and training", "pass_total": "passes, total error"}
+    over = {
+        "toy": "toys, errors of data and training",
+        "toy_samples": "toys, errors of data, simulation and training",
+        "pass_total": "passes, total error",
+    }
     body = [
         [
             labels[row.observable],

@@ -6,32 +6,30 @@ with unit sum (`shape`). Bins count from 0.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from omniflow.evaluation import alignment, covariance
 from omniflow.evaluation.covariance import Block
-from omniflow.evaluation.histograms import CountMatrix
 from omniflow.files import create_h5, write_csv
-from omniflow.stages import evaluation, inputs
+from omniflow.stages import evaluation, inputs, predictions
 from omniflow.stages.origins import origins
-from omniflow.stages.weights import setup
+from omniflow.stages.predictions import TRUTH, Prediction
 from omniflow.unfolding.coordinates import NOMINAL, prefixed
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import ROLES, TOY, VARIATION
 
-TRUTH, PRIOR = "truth", "simulation"
-# A kind of pulls beside toys: of passes, by the total error. The blocks that toys vary.
-PASS_TOTAL = "pass_total"
-TOYS_VARY = ("data", "training")
+# Kinds of pulls: of passes by the total error; of toys by the blocks that they vary.
+PASS_TOTAL, TOY_SAMPLES = "pass_total", "toy_samples"
 KEYS = ("method", "combine", "observable")
 COLUMNS = {
     "covariance.csv": (*KEYS, "block", "bin_i", "bin_j", "value"),
-    "shifts.csv": (*KEYS, "variation", "bin", "shift", "training_error"),
+    "shifts.csv": (
+        *KEYS,
+        *("variation", "bin", "shift", "training_error", "statistical_error"),
+    ),
     "chi2.csv": (
         *KEYS,
         *("prediction", "chi2", "bins", "p_value", "covariance_freedom", "blocks", "left_out"),
@@ -43,24 +41,6 @@ COLUMNS = {
         *("kind", "entries", "coverage", "coverage_error", "pull_mean", "pull_width"),
     ),
 }
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What an unfolded observable is compared with.
-
-    Attributes:
-        content: (B,).
-        replicas: (R, B) the same in the replicas of `data` and of `simulation`: a prediction that
-            shares events with the result fluctuates with it.
-        blocks: its own statistical covariance, where it shares no events with the result.
-        origins: what its sample was made by.
-    """
-
-    content: np.ndarray
-    replicas: dict[str, np.ndarray]
-    blocks: dict[str, Block]
-    origins: frozenset[str]
 
 
 class Result:
@@ -86,10 +66,13 @@ class Result:
         passes = np.concatenate([result.passes for result in results], axis=1)
         return cls(results[0].plan, passes, variants)
 
-    def shift(self, variation: str) -> np.ndarray:
-        """Return the shifts (P, B) of a variation from the nominal result of the same pass."""
+    def shift(self, variation: str, prediction: Prediction | None = None) -> np.ndarray:
+        """Return the shifts (P, B) of a variation from the nominal result of the same pass.
+
+        Or those of the difference to a prediction, which moves if it is scaled to the data.
+        """
         found = self.variants[variation]
-        return found - self.passes[: len(found)]
+        return found - self.passes[: len(found)] - self._moved(variation, prediction)
 
     def replicas(self, kind: str) -> np.ndarray:
         """Return the contents (R, P, B) of the variants of a kind."""
@@ -107,19 +90,26 @@ class Result:
         for kind in ROLES:
             found = self.replicas(kind)
             if len(found):
-                moved = 0 if prediction is None else prediction.replicas[kind][:, None]
-                blocks[kind] = covariance.of_replicas(found - moved)
+                moved = [self._moved(name, prediction) for name in self.plan.variants.of_kind(kind)]
+                blocks[kind] = covariance.of_replicas(found - np.array(moved)[:, None])
         if len(self.passes) > 1:
             blocks["training"] = covariance.scatter(self.passes) * (1 / passes)
         for name, sides in self.plan.variants.blocks().items():
-            shifts = [self.shift(side) for side in sides]
+            shifts = [self.shift(side, prediction) for side in sides]
             blocks[name] = covariance.of_shifts(shifts, _origins(self.plan, sides))
         return blocks | (prediction.blocks if prediction is not None else {})
+
+    def _moved(self, variant: str, prediction: Prediction | None) -> np.ndarray:
+        """Return how far (B,) a prediction moves in a variant."""
+        if prediction is None:
+            return np.zeros(self.passes.shape[1])
+        return prediction.variants[variant] - prediction.content
 
 
 def make_tables(plan: Plan) -> None:
     """Write covariances, tests, pulls and coverage of all methods that get uncertainties."""
-    predictions = _predictions(plan)
+    compared = predictions.make(plan)
+    sizes = _relative_sizes(plan)
     truths = _truths_of_toys(plan) if inputs.events(plan, "data").particle is not None else None
     rows: dict[str, list[tuple]] = {name: [] for name in COLUMNS}
     results = {method: _results(plan, method) for method in plan.variants.methods}
@@ -128,11 +118,11 @@ def make_tables(plan: Plan) -> None:
         for name, result in observables.items():
             keys = (method, plan.combinations(method)[0], name)
             rows["covariance.csv"] += [(*keys, *row) for row in _covariance_rows(result)]
-            rows["shifts.csv"] += [(*keys, *row) for row in _shift_rows(result)]
-            tests = _test_rows(plan, result, predictions[name])
+            rows["shifts.csv"] += [(*keys, *row) for row in _shift_rows(result, sizes)]
+            tests = _test_rows(plan, result, compared[name])
             rows["chi2.csv"] += [(*keys, *row) for row in tests]
             if truths is not None:
-                found = make_pulls(plan, result, predictions[name][TRUTH], truths[name])
+                found = make_pulls(plan, result, compared[name][TRUTH], truths[name])
                 for kind, pulls in found.items():
                     rows["pulls.csv"] += [
                         (*keys, kind, number + 1, bin_, pull)
@@ -140,6 +130,8 @@ def make_tables(plan: Plan) -> None:
                         if not np.isnan(pull)
                     ]
                     summary = covariance.coverage(pulls)
+                    if kind == PASS_TOTAL:  # passes are not independent: they share the samples
+                        summary["coverage_error"] = np.nan
                     rows["coverage.csv"].append((*keys, kind, len(pulls), *summary.values()))
     for table, columns in COLUMNS.items():
         write_csv(pd.DataFrame(rows[table], columns=list(columns)), plan.table(table))
@@ -176,23 +168,62 @@ def _covariance_rows(result: Result) -> Iterator[tuple]:
             yield name, i, j, value
 
 
-def _shift_rows(result: Result) -> Iterator[tuple]:
+def _shift_rows(result: Result, sizes: dict[str, dict[str, float]]) -> Iterator[tuple]:
     for name in result.plan.variants.of_kind(VARIATION):
         shifts = result.shift(name)
-        errors = covariance.training_error(shifts)
-        for bin_, numbers in enumerate(zip(shifts.mean(axis=0), errors, strict=True)):
+        columns = (
+            shifts.mean(axis=0),
+            covariance.training_error(shifts),
+            _statistical_error(result, sizes[name]),
+        )
+        for bin_, numbers in enumerate(zip(*columns, strict=True)):
             yield name, bin_, *numbers
 
 
-def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -> Iterator[tuple]:
+def _statistical_error(result: Result, sizes: dict[str, float]) -> np.ndarray:
+    """Return the error (B,) of a shift by the statistics of nominal and varied samples.
+
+    Replicas of the nominal sample measure its own; that of a sample of another size is larger or
+    smaller in proportion. NaN for variations without a sample, and without replicas.
+
+    Args:
+        result: an observable.
+        sizes: effective size of the nominal sample over that of the varied one, by role.
+    """
+    variance = np.full(result.passes.shape[1], 0.0 if sizes else np.nan)
+    for role, size in sizes.items():
+        replicas = result.replicas(role)
+        if not len(replicas):
+            return np.full(len(variance), np.nan)
+        own = np.diagonal(covariance.of_replicas(replicas).matrix)
+        variance += (1 + size) * np.maximum(own, 0)
+    return np.sqrt(variance)
+
+
+def _relative_sizes(plan: Plan) -> dict[str, dict[str, float]]:
+    """Return effective sizes (sum w)^2 / sum w^2, nominal over varied, by variation and role."""
+
+    def size(role: str, variant: str) -> float:
+        events = inputs.events(plan, role, variant)
+        counted = events.pass_detector if role == "data" else inputs.unfolded(plan, events)
+        weight = np.asarray(events.weight)[np.asarray(counted, bool)]
+        return float(weight.sum() ** 2 / np.square(weight).sum())
+
+    return {
+        name: {role: size(role, NOMINAL) / size(role, name) for role in plan.variants[name].roles}
+        for name in plan.variants.of_kind(VARIATION)
+    }
+
+
+def _test_rows(plan: Plan, result: Result, compared: dict[str, Prediction]) -> Iterator[tuple]:
     """Yield tests of the mean over passes against each prediction.
 
     Blocks that contain the tested difference are left out and named, and so are those in use whose
     shifts are parallel to it.
     """
     mean, shape = result.passes.mean(axis=0), plan.config.unfolding.normalization == "shape"
-    shifts = _shifts(plan, result)
-    for name, prediction in predictions.items():
+    for name, prediction in compared.items():
+        shifts = _shifts(plan, result, prediction)
         blocks = result.blocks(len(result.passes), prediction)
         used = covariance.independent(blocks, prediction.origins)
         if not used:
@@ -208,10 +239,10 @@ def _test_rows(plan: Plan, result: Result, predictions: dict[str, Prediction]) -
         yield name, *numbers, " ".join(used), left_out, " ".join(parallel)
 
 
-def _shifts(plan: Plan, result: Result) -> dict[str, list[np.ndarray]]:
-    """Return the shifts (B,) of each systematic block, of one side or both."""
+def _shifts(plan: Plan, result: Result, prediction: Prediction) -> dict[str, list[np.ndarray]]:
+    """Return the shifts (B,) of each systematic block, one side or both, from a prediction."""
     return {
-        name: [result.shift(side).mean(axis=0) for side in sides]
+        name: [result.shift(side, prediction).mean(axis=0) for side in sides]
         for name, sides in plan.variants.blocks().items()
     }
 
@@ -221,18 +252,20 @@ def make_pulls(
 ) -> dict[str, np.ndarray]:
     """Return pulls (k, B) by kind: of every toy against its own truth, of every pass against truth.
 
-    Toys differ by their data and by their training, so that these blocks are their error; it takes
-    replicas of the data. Passes are divided by the error of all blocks.
+    Toys differ by their samples and by their training, so that these blocks are their error; it
+    takes replicas. Passes are divided by the error of all blocks.
     """
     pulls = {}
     blocks = covariance.independent(result.blocks(1, truth), truth.origins)
     if blocks:
         error = covariance.total(blocks.values())
         pulls[PASS_TOTAL] = covariance.pulls(result.passes - truth.content, error)
-    if len(toys) and len(result.replicas("data")):
+    drawn = plan.config.uncertainties.drawn_in_toys
+    if len(toys) and all(len(result.replicas(kind)) for kind in drawn):
         blocks = result.blocks(plan.config.uncertainties.passes, truth)
-        error = covariance.total(blocks[name] for name in TOYS_VARY if name in blocks)
-        pulls[TOY] = covariance.pulls(result.replicas(TOY).mean(axis=1) - toys, error)
+        error = covariance.total(blocks[k] for k in (*drawn, "training") if k in blocks)
+        kind = TOY_SAMPLES if plan.config.uncertainties.toy_simulations else TOY
+        pulls[kind] = covariance.pulls(result.replicas(TOY).mean(axis=1) - toys, error)
     return pulls
 
 
@@ -257,12 +290,7 @@ def _last(plan: Plan, result: str) -> dict[str, np.ndarray]:
         for unfolded in evaluation.read_histograms(plan, result, "particle")
         if (unfolded.combine, unfolded.iteration) == (how, iteration)
     )
-    return {name: _units(plan, h.content) for name, h in found.histograms.items()}
-
-
-def _units(plan: Plan, content: np.ndarray) -> np.ndarray:
-    shape = plan.config.unfolding.normalization == "shape"
-    return covariance.unit(content) if shape else content
+    return {name: predictions.units(plan, h.content) for name, h in found.histograms.items()}
 
 
 def _origins(plan: Plan, variations: Iterable[str]) -> frozenset[str]:
@@ -271,78 +299,13 @@ def _origins(plan: Plan, variations: Iterable[str]) -> frozenset[str]:
     return frozenset().union(*(origins(plan, role) for role in roles))
 
 
-def _predictions(plan: Plan) -> dict[str, dict[str, Prediction]]:
-    """Return predictions by observable and name: truth, simulations, what is only compared."""
-    replicas = {kind: [NOMINAL, *plan.variants.of_kind(kind)] for kind in ROLES}
-    samples = [(PRIOR, PRIOR, (_prior(plan, name) for name in replicas["simulation"]))]
-    if inputs.events(plan, "data").particle is not None:
-        weights = (inputs.events(plan, "data", name).weight for name in replicas["data"])
-        samples.insert(0, (TRUTH, "data", weights))
-    for name in plan.variants.of_kind(VARIATION):
-        role = plan.variants.role("simulation", name)
-        if role != "simulation":
-            samples.append((name, role, iter([_prior(plan, name)])))
-    for name, role in plan.variants.predictions.items():
-        samples.append((name, role, iter([_prior(plan, NOMINAL, role)])))
-    # What replicas do to the scale of other simulations: by the data, and by backgrounds.
-    scales = {
-        kind: np.array([setup(plan, name).sum_data for name in names])[:, None]
-        for kind, names in replicas.items()
-    }
-    if plan.config.unfolding.scale != "detector":
-        scales = {kind: np.ones_like(sums) for kind, sums in scales.items()}
-    found: dict[str, dict[str, Prediction]] = {n: {} for n in plan.config.observables.names}
-    for name, role, weights in samples:
-        matrices = evaluation.counts(plan, role, "particle")
-        first = next(weights)
-        rows = _contents(matrices, itertools.chain([first], weights))
-        for observable, matrix in matrices.items():
-            content = rows[observable][0]
-            moved = {kind: sums[1:] / sums[0] * content for kind, sums in scales.items()}
-            if name == TRUTH:  # not scaled to the data
-                moved["simulation"] = np.tile(content, (len(replicas["simulation"]) - 1, 1))
-            blocks = {}
-            if name in (TRUTH, PRIOR):
-                moved[role] = rows[observable][1:]
-            else:
-                blocks["prediction"] = Block(_statistical(plan, matrix, first, content))
-            found[observable][name] = Prediction(
-                _units(plan, content),
-                {kind: _units(plan, values) for kind, values in moved.items()},
-                blocks,
-                origins(plan, role),
-            )
-    return found
-
-
-def _prior(plan: Plan, variant: str, role: str = PRIOR) -> np.ndarray:
-    """Return the weights of a variant's simulation before unfolding, scaled to the data."""
-    common = setup(plan, variant, role)
-    return common.scale * common.weight
-
-
 def _truths_of_toys(plan: Plan) -> dict[str, np.ndarray]:
     """Return the truth (toys, B) of each toy by observable."""
     names = plan.config.observables.names
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for toy in plan.variants.of_kind(TOY):
         matrices = evaluation.counts(plan, plan.variants.role("data", toy), "particle")
-        for name, content in _contents(matrices, [inputs.events(plan, "data", toy).weight]).items():
-            rows[name].append(_units(plan, content[0]))
+        weight = inputs.events(plan, "data", toy).weight
+        for name, content in predictions.contents(matrices, [weight]).items():
+            rows[name].append(predictions.units(plan, content[0]))
     return {name: np.array(found) for name, found in rows.items()}
-
-
-def _contents(
-    matrices: dict[str, CountMatrix], weights: Iterable[np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return contents (k, B) by observable for k weights of every event, taken one by one."""
-    rows = [{name: m.fill(each).content for name, m in matrices.items()} for each in weights]
-    return {name: np.stack([row[name] for row in rows]) for name in matrices}
-
-
-def _statistical(
-    plan: Plan, matrix: CountMatrix, weights: np.ndarray, content: np.ndarray
-) -> np.ndarray:
-    found = covariance.statistical(matrix.counts, weights)
-    shape = plan.config.unfolding.normalization == "shape"
-    return covariance.of_unit(content, found) if shape else found

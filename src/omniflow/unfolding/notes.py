@@ -28,9 +28,31 @@ def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:
             "There is no block training, so that errors, tests and pulls lack the scatter of "
             "training: study.passes is 1, and it takes 2 to measure it."
         )
-    if variants.of_kind(TOY) and not variants.of_kind("data"):
-        found.append("Toys have no pulls: their error takes uncertainties.data_replicas.")
-    return (*found, *_unpaired(variants))
+    missing = [
+        f"uncertainties.{kind}_replicas"
+        for kind in config.uncertainties.drawn_in_toys
+        if variants.of_kind(TOY) and not variants.of_kind(kind)
+    ]
+    if missing:
+        found.append(f"Toys have no pulls: their error takes {' and '.join(missing)}.")
+    return (*found, *_sampled(variants), *_unpaired(variants))
+
+
+def _sampled(variants: Variants) -> list[str]:
+    """Name the blocks that hold the statistics of samples."""
+    names = [
+        name
+        for name, sides in variants.blocks().items()
+        if any(variants[side].roles for side in sides)
+    ]
+    if not names:
+        return []
+    listed = ", ".join(names)
+    return [
+        f"From samples of their own: {listed}. Their shifts hold the statistics of both samples, "
+        "which stay in the blocks and make errors and p-values too large rather than too small; "
+        "larger varied samples help."
+    ]
 
 
 def _unpaired(variants: Variants) -> list[str]:

@@ -63,7 +63,8 @@ class Variants:
             shifts = {f"background-{key}": shift for key, shift in variation.backgrounds.items()}
             found.append(Variant(name, VARIATION, 0, roles, variation.simulation_weights, shifts))
         for n in range(1, settings.toys + 1):
-            found.append(Variant(f"{TOY}-{n}", TOY, n, {"data": f"{TOY}-{n}.data"}))
+            roles = {role: f"{TOY}-{n}.{role}" for role in settings.drawn_in_toys}
+            found.append(Variant(f"{TOY}-{n}", TOY, n, roles))
         self._by_name = {variant.name: variant for variant in found}
 
     def __getitem__(self, name: str) -> Variant:
@@ -88,8 +89,8 @@ class Variants:
             for (name, variation), role in product(self.config.variations.items(), ROLES)
             if getattr(variation, role) is not None
         }
-        for n in range(1, settings.toys + 1):
-            found[f"{TOY}-{n}.data"] = next_sample(self.config.samples.data, n)
+        for n, role in product(range(1, settings.toys + 1), settings.drawn_in_toys):
+            found[f"{TOY}-{n}.{role}"] = next_sample(getattr(self.config.samples, role), n)
         predictions = settings.predictions
         return found | {role: predictions[name] for name, role in self.predictions.items()}
 
