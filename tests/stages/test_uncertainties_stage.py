@@ -42,7 +42,7 @@ def make_plan(folder, normalization, passes=PASSES, **changes):
             "variations": {
                 "model": {"simulation": simulation | {"skip": 600}},
                 "nature": {"simulation": {"source": "h1", "files": [str(DATA / "h1_nature.h5")],
-                                         "skip": 300}},
+                                         "skip": 900}},
                 "jes_up": {"simulation_weights": {"files": ["w.h5"], "dataset": "up"}},
                 "jes_down": {"simulation_weights": {"files": ["w.h5"], "dataset": "down"}},
             },
@@ -305,6 +305,7 @@ def test_pulls_of_toys_know_what_toys_vary(tmp_path, monkeypatch):
     monkeypatch.setattr(uncertainties, "origins", lambda plan, role: frozenset({role}))
     passes, count, bins = 40, 300, 5
     settings = {"data_replicas": count, "simulation_replicas": count, "toys": count}
+    settings["variations"] = {"large": {"simulation_weights": {"files": ["w.h5"], "dataset": "w"}}}
     plan = make_plan(tmp_path, "absolute", passes, **settings)
     rng = np.random.default_rng(6)
     truth = np.linspace(1000, 2000, bins)

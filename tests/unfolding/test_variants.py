@@ -1,14 +1,17 @@
+from copy import deepcopy
+from functools import reduce
+
 import numpy as np
 import pytest
 from plans import PYTHIA, all_networks, make_plan, state
 from scipy import stats
 
-from omniflow.config.samples import H1Sample, PythiaSample
+from omniflow.config.samples import H1Sample, PythiaSample, next_sample
 from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.estimate import Rates, estimate
 from omniflow.unfolding.jobs import jobs
-from omniflow.unfolding.variants import Variant, next_sample, origins, replica_weights
+from omniflow.unfolding.variants import ROLES, Variant, origins, replica_weights
 
 METHODS = {"parallel": {"lanes": 3}, "step": {"members": 2}}
 WEIGHTS = {"files": ["weights.h5"], "dataset": "factor"}
@@ -235,3 +238,71 @@ def test_samples_of_one_kind_have_one_origin():
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(ConfigError, match=message):
         with_variants(**changes)
+
+
+def _h1(name, skip=0, events=None):
+    return {"source": "h1", "files": [name], "skip": skip, "events": events}
+
+
+@pytest.mark.parametrize("source", ["h1", "pythia"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("samples.simulation", "samples.backgrounds.photo", "samples.pretraining.numerator"),
+        *("uncertainties.variations.model.simulation", "uncertainties.variations.model.data"),
+        "uncertainties.predictions.other",
+    ],
+)
+def test_toys_are_other_events(source, where):
+    """Toys of 500 records after the first 500: records 500 to 1999 of the file, or three seeds."""
+    data = _h1("f.h5", 0, 500) if source == "h1" else PYTHIA
+    samples = {
+        "data": data,
+        "simulation": PYTHIA | {"seed": 92},
+        "backgrounds": {"photo": {"sample": PYTHIA | {"seed": 93}}},
+        "pretraining": {"numerator": PYTHIA | {"seed": 94}, "denominator": PYTHIA | {"seed": 95}},
+    }
+    wanted = {
+        "toys": 3,
+        "variations": {"model": {key: PYTHIA | {"seed": 96 + k} for k, key in enumerate(ROLES)}},
+        "predictions": {"other": PYTHIA | {"seed": 98}},
+    }
+    make_plan(samples=samples, uncertainties=wanted)
+
+    def with_other(sample):
+        raw = deepcopy({"samples": samples, "uncertainties": wanted})
+        *path, last = where.split(".")
+        section = reduce(dict.__getitem__, path, raw)
+        section[last] = {"sample": sample} if "photo" in where else sample
+        return make_plan(**raw)
+
+    if source == "h1":
+        shared, free = [_h1("f.h5", 1999, 10), _h1("f.h5", 700)], _h1("f.h5", 2000)
+        records = r"\(records 1999 to 2008 of f\.h5; records 500 to 1999 of f\.h5\)"
+    else:
+        seeds = [3 + 3 * 100_003, 3 + 100_003]
+        shared, free = [PYTHIA | {"seed": seed} for seed in seeds], PYTHIA | {"seed": 4}
+        records = rf"\(seed {seeds[0]}; seed {seeds[0]}\)"
+    message = rf"{where} and uncertainties\.toys hold the same events {records}; toys follow"
+    with pytest.raises(ConfigError, match=message):
+        with_other(shared[0])
+    with pytest.raises(ConfigError, match=rf"{where} and uncertainties\.toys hold"):
+        with_other(shared[1])
+    with_other(free)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_varied_samples_are_other_events_than_backgrounds_and_pretraining(role):
+    samples = {
+        "data": PYTHIA,
+        "simulation": PYTHIA | {"seed": 92},
+        "backgrounds": {"photo": {"sample": PYTHIA | {"seed": 93}}},
+        "pretraining": {"simulation": PYTHIA | {"seed": 94}},
+    }
+    for seed, name in ((93, "backgrounds.photo"), (94, "pretraining.simulation")):
+        varied = {"variations": {"model": {role: PYTHIA | {"seed": seed}}}}
+        message = rf"variations\.model\.{role} and samples\.{name} hold the same events"
+        with pytest.raises(ConfigError, match=message):
+            make_plan(samples=samples, uncertainties=varied)
+    pair = samples["pretraining"] | {"allow_overlap": True}
+    make_plan(samples=samples | {"pretraining": pair}, uncertainties=varied)

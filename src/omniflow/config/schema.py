@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import Observables
-from omniflow.config.samples import Samples, share_events
+from omniflow.config.samples import (
+    H1Sample,
+    PythiaSample,
+    Samples,
+    extent,
+    independent,
+    next_sample,
+    share_events,
+)
 from omniflow.config.section import Combination, Name, Positive, Section
 from omniflow.config.training import Classifier, Training
 from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
@@ -138,21 +144,46 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _samples_are_disjoint(self) -> Config:
-        samples = {"data": self.samples.data, "simulation": self.samples.simulation}
-        samples |= {
-            f"backgrounds.{name}": background.sample
-            for name, background in self.samples.backgrounds.items()
+        samples, pair = self.samples, self.samples.pretraining
+        nominal = {"samples.data": samples.data, "samples.simulation": samples.simulation}
+        for name, background in samples.backgrounds.items():
+            nominal[f"samples.backgrounds.{name}"] = background.sample
+        given = {} if pair is None or pair.allow_overlap else pair.samples
+        pretraining = {f"samples.pretraining.{key}": sample for key, sample in given.items()}
+        varied = {
+            f"uncertainties.variations.{name}.{role}": getattr(variation, role)
+            for name, variation in self.uncertainties.variations.items()
+            for role in ("data", "simulation")
+            if getattr(variation, role) is not None
         }
-        pair = self.samples.pretraining
-        if pair is not None and not pair.allow_overlap:
-            samples |= {f"pretraining.{key}": sample for key, sample in pair.samples.items()}
-        for (one, a), (two, b) in combinations(samples.items(), 2):
-            if share_events(a, b):
-                raise ValueError(
-                    f"samples.{one} and samples.{two} hold the same events; give another seed, "
-                    "other files, or other records (skip, events)"
-                )
+        predictions = {
+            f"uncertainties.predictions.{name}": sample
+            for name, sample in self.uncertainties.predictions.items()
+        }
+        kinds = (nominal, pretraining, varied, predictions)
+        pairs = independent(*(tuple(kind.items()) for kind in kinds), self._toys())
+        for (one, a), (two, b) in pairs:
+            if not share_events(a, b):
+                continue
+            mend = "give another seed, other files, or other records (skip, events)"
+            if two == "uncertainties.toys":
+                mend = f"toys follow the data: for {one} {mend}, or lower uncertainties.toys"
+            elif one in predictions:
+                mend = "they are compared anyway: give others, or leave the prediction out"
+            raise ValueError(
+                f"{one} and {two} hold the same events ({extent(a)}; {extent(b)}); {mend}"
+            )
         return self
+
+    def _toys(self) -> list[tuple[str, PythiaSample | H1Sample]]:
+        """Return the samples of toys; records of files, which follow one another, as one."""
+        data, toys = self.samples.data, self.uncertainties.toys
+        if toys and data.events is None:
+            raise ValueError("uncertainties.toys: needs samples.data.events, to take those after")
+        samples = [next_sample(data, number) for number in range(1, toys + 1)]
+        if toys and isinstance(data, H1Sample):
+            samples = [samples[0].model_copy(update={"events": toys * data.events})]
+        return [("uncertainties.toys", sample) for sample in samples]
 
     @model_validator(mode="after")
     def _uncertainties_fit(self) -> Config:
@@ -162,8 +193,6 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
-        if settings.toys and data.source != "pythia" and data.events is None:
-            raise ValueError("uncertainties.toys: needs samples.data.events, to take those after")
         for name, variation in settings.variations.items():
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)
@@ -214,19 +243,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _predictions_are_something_else(self) -> Config:
-        for name, sample in self.uncertainties.predictions.items():
+        for name in self.uncertainties.predictions:
             where = f"uncertainties.predictions.{name}"
             if name in self.variations:
                 raise ValueError(
                     f"{where}: there is a variation of this name, whose simulation is a prediction "
                     "already; choose another name, or leave it out"
                 )
-            for role in ("data", "simulation"):
-                if share_events(sample, getattr(self.samples, role)):
-                    raise ValueError(
-                        f"{where} and samples.{role} hold the same events, which are compared "
-                        "anyway; give others, or leave it out"
-                    )
         return self
 
     @field_validator("combine")
