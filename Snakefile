@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 from omniflow import config as settings
 from omniflow.errors import ConfigError, OmniflowError
 from omniflow.files import write_text
-from omniflow.unfolding.estimate import refuse_toys_without_truth
+from omniflow.unfolding.estimate import refuse_impossible_toys
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
 
@@ -28,7 +28,7 @@ try:
     for path in workflow.configfiles:
         settings.read(path)
     PLAN = Plan(settings.validate(config))
-    refuse_toys_without_truth(PLAN)
+    refuse_impossible_toys(PLAN)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

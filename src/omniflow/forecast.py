@@ -28,14 +28,15 @@ def forecast(plan: Plan, workers: int | None, rate: float | None) -> Iterator[Ta
         rate: events per second of one training; None: measured or guessed.
 
     Raises:
-        ConfigError: fewer workers than one training needs, or toys of data without truth.
+        ConfigError: fewer workers than one training needs, or toys of data without truth or of
+            too few records.
     """
     ranks = plan.config.execution.ranks
     if workers is not None and workers < ranks:
         raise ConfigError(
             f"--workers {workers}: one training needs {ranks} (execution.ranks); give more."
         )
-    estimate.refuse_toys_without_truth(plan)
+    estimate.refuse_impossible_toys(plan)
     size = estimate.estimate(plan, rate)
     found = jobs(plan, size.rates)
     yield _samples(plan, size)

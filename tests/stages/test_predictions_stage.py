@@ -242,3 +242,39 @@ def test_copies_that_should_be_other_events_are_noted(tmp_path):
     assert note.startswith("simulation and prediction-copy hold the same events")
     # Two predictions of the same records are refused by nobody, but they are named too.
     assert len(origins.overlaps(plan)) == 2
+
+
+def test_copies_of_toys_and_of_what_networks_learn_from_are_noted(tmp_path):
+    """Toys are records 300 to 499 of nature; all others are read from copies of the file."""
+
+    def copy(name, skip, events=100):
+        shutil.copy(DATA / "h1_nature.h5", tmp_path / name)
+        return {"source": "h1", "files": [str(tmp_path / name)], "skip": skip, "events": events}
+
+    raw = _plan(tmp_path).config.model_dump(mode="json")
+    data = copy("nature.h5", 200)
+    raw["samples"] |= {
+        "data": data,
+        "simulation": copy("simulation.h5", 450),
+        "backgrounds": {"photo": {"sample": copy("photo.h5", 600)}},
+        "pretraining": {"simulation": copy("pretraining.h5", 700)},
+    }
+    raw["methods"] = {"none": {"start": "pretrained"}}
+    varied = {"one": copy("one.h5", 650), "two": copy("two.h5", 380)}
+    raw["uncertainties"] = {
+        "toys": 2,
+        "variations": {name: {"simulation": sample} for name, sample in varied.items()},
+    }
+    plan = Plan(validate(raw))
+    for role in plan.samples:
+        samples.make_store(plan, role)
+    found = [note.partition(" hold the same events")[0] for note in origins.overlaps(plan)]
+    assert sorted(found) == [
+        "one.simulation and background-photo",
+        "one.simulation and pretraining-simulation",
+        "simulation and toy-2.data",
+        "two.simulation and toy-1.data",
+        "two.simulation and toy-2.data",
+    ]
+    raw["samples"]["pretraining"]["allow_overlap"] = True
+    assert not any("pretraining" in note for note in origins.overlaps(Plan(validate(raw))))

@@ -43,7 +43,7 @@ def make_plan(folder, normalization, passes=PASSES, **changes):
             "variations": {
                 "model": {"simulation": simulation | {"skip": 600}},
                 "nature": {"simulation": {"source": "h1", "files": [str(DATA / "h1_nature.h5")],
-                                         "skip": 300}},
+                                         "skip": 900}},
                 "jes_up": {"simulation_weights": {"files": ["w.h5"], "dataset": "up"}},
                 "jes_down": {"simulation_weights": {"files": ["w.h5"], "dataset": "down"}},
             },
@@ -309,7 +309,7 @@ def test_shifts_know_the_statistics_of_their_samples(study):
     weights = {  # of all events: particle_level is all
         "nominal": _records("simulation", 0, 600)[-1],
         "model": _records("simulation", 600, None)[-1],
-        "nature": _records("nature", 300, None)[-1],
+        "nature": _records("nature", 900, None)[-1],
     }
     size = {name: weight.sum() ** 2 / np.sum(weight**2) for name, weight in weights.items()}
     rows = tables["shifts.csv"]
@@ -329,6 +329,7 @@ def test_pulls_of_toys_know_what_toys_vary(kind, tmp_path, monkeypatch):
     passes, count, bins = 40, 300, 5
     settings = {"data_replicas": count, "simulation_replicas": count, "toys": count}
     settings["toy_simulations"] = simulated
+    settings["variations"] = {"large": {"simulation_weights": {"files": ["w.h5"], "dataset": "w"}}}
     plan = make_plan(tmp_path, "absolute", passes, **settings)
     rng = np.random.default_rng(6)
     truth = np.linspace(1000, 2000, bins)

@@ -19,7 +19,7 @@ from omniflow.unfolding.estimate import (
     network_seconds,
     parameters,
     rates,
-    refuse_toys_without_truth,
+    refuse_impossible_toys,
     second_seconds,
 )
 from omniflow.unfolding.jobs import jobs
@@ -180,13 +180,28 @@ def test_toys_of_data_without_truth_are_refused(tmp_path):
     for name, levels in (("real.h5", ["reco"]), ("pseudo.h5", ["reco", "gen"])):
         with h5py.File(tmp_path / name, "w") as file:
             for level in levels:
-                file[f"{level}_event_features"] = [[0.0]]
+                file.create_dataset(f"{level}_event_features", (30, 1), "f4")
     real, pseudo, absent = (tmp_path / f"{name}.h5" for name in ("real", "pseudo", "absent"))
     with pytest.raises(ConfigError, match=r"uncertainties\.toys: .*real\.h5 .*has no particle"):
-        refuse_toys_without_truth(_toys([real]))
+        refuse_impossible_toys(_toys([real]))
     with pytest.raises(ConfigError, match="pseudo-data"):
         next(forecast(_toys([real]), None, None))
-    refuse_toys_without_truth(_toys([real], toys=0))
-    refuse_toys_without_truth(_toys([pseudo]))
-    refuse_toys_without_truth(_toys([absent]))
-    refuse_toys_without_truth(make_plan(uncertainties={"toys": 2}))
+    refuse_impossible_toys(_toys([real], toys=0))
+    refuse_impossible_toys(_toys([pseudo]))
+    refuse_impossible_toys(_toys([absent]))
+    refuse_impossible_toys(make_plan(uncertainties={"toys": 2}))
+
+
+def test_more_toys_than_records_are_refused(tmp_path):
+    for name, records in (("a.h5", 25), ("b.h5", 14)):
+        with h5py.File(tmp_path / name, "w") as file:
+            for level in ("reco", "gen"):
+                file.create_dataset(f"{level}_event_features", (records, 1), "f4")
+    one, both = [tmp_path / "a.h5"], [tmp_path / "a.h5", tmp_path / "b.h5"]
+    # Data and two toys of 10 records each take 30; of 25 one toy is there, of 39 two.
+    with pytest.raises(ConfigError, match=r"record 29, but .* hold 25: enough for 1 toys"):
+        refuse_impossible_toys(_toys(one))
+    refuse_impossible_toys(_toys(one, toys=1))
+    refuse_impossible_toys(_toys(both))
+    with pytest.raises(ConfigError, match=r"record 39, but .* hold 39: enough for 2 toys"):
+        refuse_impossible_toys(_toys(both, toys=3))

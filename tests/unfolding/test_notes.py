@@ -1,7 +1,7 @@
 """What a configuration of uncertainties says about itself."""
 
 import pytest
-from plans import make_plan
+from plans import PYTHIA, make_plan
 
 WEIGHTS = {"simulation_weights": {"files": ["weights.h5"], "dataset": "factor"}}
 
@@ -37,6 +37,19 @@ def test_a_missing_block_of_training_is_named(passes, said):
 def test_toys_without_replicas_have_no_pulls():
     assert "Toys have no pulls" in notes(toys=2)
     assert "Toys have no pulls" not in notes(toys=2, data_replicas=2)
+
+
+def test_toys_with_simulations_take_replicas_of_them():
+    wanted = {"toys": 2, "toy_simulations": True, "data_replicas": 2}
+    assert "their error takes uncertainties.simulation_replicas." in notes(**wanted)
+    assert "Toys have no pulls" not in notes(**wanted, simulation_replicas=2)
+
+
+def test_blocks_with_statistics_of_their_samples_are_named():
+    model = {"simulation": PYTHIA | {"seed": 77, "shower": "vincia"}}
+    found = notes(variations={"model": model, "jes": WEIGHTS})
+    assert "From samples of their own: model." in found
+    assert "of their own" not in notes(variations={"jes": WEIGHTS})
 
 
 def test_a_side_without_its_other_side_is_named():

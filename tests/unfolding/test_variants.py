@@ -1,14 +1,17 @@
+from copy import deepcopy
+from functools import reduce
+
 import numpy as np
 import pytest
 from plans import PYTHIA, all_networks, make_plan, state
 from scipy import stats
 
-from omniflow.config.samples import H1Sample, PythiaSample
+from omniflow.config.samples import H1Sample, PythiaSample, next_sample
 from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.estimate import Rates, estimate
 from omniflow.unfolding.jobs import jobs
-from omniflow.unfolding.variants import Variant, next_sample, origins, replica_weights
+from omniflow.unfolding.variants import ROLES, Variant, origins, replica_weights
 
 METHODS = {"parallel": {"lanes": 3}, "step": {"members": 2}}
 WEIGHTS = {"files": ["weights.h5"], "dataset": "factor"}
@@ -200,6 +203,31 @@ def test_toys_take_other_events():
     PythiaSample.model_validate(next_sample(last, 3).model_dump())
 
 
+def test_toys_may_take_simulations_of_their_own():
+    plan = with_variants(toys=2, toy_simulations=True)
+    assert plan.variants.role("simulation", "toy-2") == "toy-2.simulation"
+    assert plan.variants.role("data", "toy-2") == "toy-2.data"
+    seeds = {plan.samples[role].seed for role in plan.samples if "toy" in role or "." not in role}
+    assert len(seeds) == 6  # data and simulation, two of each
+    with pytest.raises(ConfigError, match="toy_simulations: there are no toys"):
+        with_variants(toys=0, toy_simulations=True)
+
+
+def test_simulations_of_toys_are_other_events():
+    """Records of one file: simulation 0 to 99 with those of two toys to 299, data after them."""
+    samples = {"simulation": _h1("f.h5", 0, 100), "data": _h1("f.h5", 300, 50)}
+    wanted = {"toys": 2, "toy_simulations": True}
+    make_plan({"none": {}}, samples=samples, uncertainties=wanted)
+    samples["data"] = _h1("f.h5", 299, 50)
+    with pytest.raises(ConfigError, match=r"samples\.data and uncertainties\.toys \(sim"):
+        make_plan({"none": {}}, samples=samples, uncertainties=wanted)
+    make_plan({"none": {}}, samples=samples, uncertainties={"toys": 2})
+    samples = {"simulation": _h1("f.h5", 0, 100), "data": _h1("g.h5", 0, 50)}
+    samples["simulation"].pop("events")
+    with pytest.raises(ConfigError, match=r"needs samples\.simulation\.events"):
+        make_plan({"none": {}}, samples=samples, uncertainties=wanted)
+
+
 def test_samples_of_one_kind_have_one_origin():
     one, other = (PythiaSample(source="pythia", events=n, seed=n) for n in (3, 4))
     assert origins(one) == origins(other)
@@ -235,3 +263,71 @@ def test_samples_of_one_kind_have_one_origin():
 def test_settings_that_cannot_be(changes, message):
     with pytest.raises(ConfigError, match=message):
         with_variants(**changes)
+
+
+def _h1(name, skip=0, events=None):
+    return {"source": "h1", "files": [name], "skip": skip, "events": events}
+
+
+@pytest.mark.parametrize("source", ["h1", "pythia"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("samples.simulation", "samples.backgrounds.photo", "samples.pretraining.numerator"),
+        *("uncertainties.variations.model.simulation", "uncertainties.variations.model.data"),
+        "uncertainties.predictions.other",
+    ],
+)
+def test_toys_are_other_events(source, where):
+    """Toys of 500 records after the first 500: records 500 to 1999 of the file, or three seeds."""
+    data = _h1("f.h5", 0, 500) if source == "h1" else PYTHIA
+    samples = {
+        "data": data,
+        "simulation": PYTHIA | {"seed": 92},
+        "backgrounds": {"photo": {"sample": PYTHIA | {"seed": 93}}},
+        "pretraining": {"numerator": PYTHIA | {"seed": 94}, "denominator": PYTHIA | {"seed": 95}},
+    }
+    wanted = {
+        "toys": 3,
+        "variations": {"model": {key: PYTHIA | {"seed": 96 + k} for k, key in enumerate(ROLES)}},
+        "predictions": {"other": PYTHIA | {"seed": 98}},
+    }
+    make_plan(samples=samples, uncertainties=wanted)
+
+    def with_other(sample):
+        raw = deepcopy({"samples": samples, "uncertainties": wanted})
+        *path, last = where.split(".")
+        section = reduce(dict.__getitem__, path, raw)
+        section[last] = {"sample": sample} if "photo" in where else sample
+        return make_plan(**raw)
+
+    if source == "h1":
+        shared, free = [_h1("f.h5", 1999, 10), _h1("f.h5", 700)], _h1("f.h5", 2000)
+        records = r"\(records 1999 to 2008 of f\.h5; records 500 to 1999 of f\.h5\)"
+    else:
+        seeds = [3 + 3 * 100_003, 3 + 100_003]
+        shared, free = [PYTHIA | {"seed": seed} for seed in seeds], PYTHIA | {"seed": 4}
+        records = rf"\(seed {seeds[0]}; seed {seeds[0]}\)"
+    message = rf"{where} and uncertainties\.toys hold the same events {records}; toys follow"
+    with pytest.raises(ConfigError, match=message):
+        with_other(shared[0])
+    with pytest.raises(ConfigError, match=rf"{where} and uncertainties\.toys hold"):
+        with_other(shared[1])
+    with_other(free)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_varied_samples_are_other_events_than_backgrounds_and_pretraining(role):
+    samples = {
+        "data": PYTHIA,
+        "simulation": PYTHIA | {"seed": 92},
+        "backgrounds": {"photo": {"sample": PYTHIA | {"seed": 93}}},
+        "pretraining": {"simulation": PYTHIA | {"seed": 94}},
+    }
+    for seed, name in ((93, "backgrounds.photo"), (94, "pretraining.simulation")):
+        varied = {"variations": {"model": {role: PYTHIA | {"seed": seed}}}}
+        message = rf"variations\.model\.{role} and samples\.{name} hold the same events"
+        with pytest.raises(ConfigError, match=message):
+            make_plan(samples=samples, uncertainties=varied)
+    pair = samples["pretraining"] | {"allow_overlap": True}
+    make_plan(samples=samples | {"pretraining": pair}, uncertainties=varied)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -49,6 +51,7 @@ class H1Sample(Section):
 
 
 Sample = Annotated[PythiaSample | H1Sample, Field(discriminator="source")]
+T = TypeVar("T")
 # Keras knows its files by this ending.
 WeightsFile = Annotated[str, Field(pattern=r"\.weights\.h5$")]
 
@@ -140,3 +143,50 @@ def share_events(a: PythiaSample | H1Sample, b: PythiaSample | H1Sample) -> bool
             return a.skip < ends[1] and b.skip < ends[0]
         return bool(set(files[0]) & set(files[1]))
     return False
+
+
+def independent(
+    nominal: Sequence[T],
+    pretraining: Sequence[T],
+    varied: Sequence[T],
+    predictions: Sequence[T],
+    toys: Sequence[T],
+    toy_simulations: Sequence[T] = (),
+) -> Iterator[tuple[T, T]]:
+    """Yield the pairs of samples (or of their names) that must not share events.
+
+    Args:
+        nominal: data, simulation, then backgrounds.
+        pretraining: those of pre-training, unless they may overlap.
+        varied: data and simulations of systematic variations.
+        predictions: what the result is only compared with.
+        toys: further records of the data.
+        toy_simulations: further records of the simulation, where toys take them.
+    """
+    data, simulation, *backgrounds = nominal
+    yield from combinations([*nominal, *pretraining], 2)
+    yield from product(varied, [*backgrounds, *pretraining])
+    yield from product(predictions, (data, simulation))
+    others = [simulation, *backgrounds, *pretraining, *varied, *predictions]
+    yield from product(others, toys)
+    yield from product([*nominal, *pretraining, *toys], toy_simulations)
+
+
+def extent(sample: PythiaSample | H1Sample) -> str:
+    """Return which events a sample takes from its source, for messages."""
+    if isinstance(sample, PythiaSample):
+        return f"seed {sample.seed}"
+    more = " and others" if len(sample.files) > 1 else ""
+    last = f"{sample.skip} to {sample.skip + sample.events - 1}" if sample.events else ""
+    return f"records {last or f'from {sample.skip}'} of {sample.files[0]}{more}"
+
+
+def next_sample(sample: PythiaSample | H1Sample, number: int) -> PythiaSample | H1Sample:
+    """Return a sample of the same kind as this one without its events.
+
+    A generator gets another seed, files are read farther on; `number` counts from 1.
+    """
+    if isinstance(sample, PythiaSample):
+        seed = 1 + (sample.seed - 1 + 100_003 * number) % 900_000_000
+        return sample.model_copy(update={"seed": seed})
+    return sample.model_copy(update={"skip": sample.skip + number * (sample.events or 0)})

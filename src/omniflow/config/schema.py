@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import combinations
-
 from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import Observables
-from omniflow.config.samples import Samples, share_events
+from omniflow.config.samples import (
+    H1Sample,
+    PythiaSample,
+    Samples,
+    extent,
+    independent,
+    next_sample,
+    share_events,
+)
 from omniflow.config.section import Combination, Name, Positive, Section
 from omniflow.config.training import Classifier, Training
 from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
@@ -138,21 +144,55 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _samples_are_disjoint(self) -> Config:
-        samples = {"data": self.samples.data, "simulation": self.samples.simulation}
-        samples |= {
-            f"backgrounds.{name}": background.sample
-            for name, background in self.samples.backgrounds.items()
+        samples, pair = self.samples, self.samples.pretraining
+        nominal = {"samples.data": samples.data, "samples.simulation": samples.simulation}
+        for name, background in samples.backgrounds.items():
+            nominal[f"samples.backgrounds.{name}"] = background.sample
+        given = {} if pair is None or pair.allow_overlap else pair.samples
+        pretraining = {f"samples.pretraining.{key}": sample for key, sample in given.items()}
+        varied = {
+            f"uncertainties.variations.{name}.{role}": getattr(variation, role)
+            for name, variation in self.uncertainties.variations.items()
+            for role in ("data", "simulation")
+            if getattr(variation, role) is not None
         }
-        pair = self.samples.pretraining
-        if pair is not None and not pair.allow_overlap:
-            samples |= {f"pretraining.{key}": sample for key, sample in pair.samples.items()}
-        for (one, a), (two, b) in combinations(samples.items(), 2):
-            if share_events(a, b):
-                raise ValueError(
-                    f"samples.{one} and samples.{two} hold the same events; give another seed, "
-                    "other files, or other records (skip, events)"
+        predictions = {
+            f"uncertainties.predictions.{name}": sample
+            for name, sample in self.uncertainties.predictions.items()
+        }
+        kinds = (nominal, pretraining, varied, predictions)
+        toys = [self._toys(role) for role in ("data", "simulation")]
+        pairs = independent(*(tuple(kind.items()) for kind in kinds), *toys)
+        for (one, a), (two, b) in pairs:
+            if not share_events(a, b):
+                continue
+            mend = "give another seed, other files, or other records (skip, events)"
+            if two.startswith("uncertainties.toys"):
+                mend = (
+                    "toys follow the sample that they replace: "
+                    f"for {one} {mend}, or lower uncertainties.toys"
                 )
+            elif one in predictions:
+                mend = "they are compared anyway: give others, or leave the prediction out"
+            raise ValueError(
+                f"{one} and {two} hold the same events ({extent(a)}; {extent(b)}); {mend}"
+            )
         return self
+
+    def _toys(self, role: str) -> list[tuple[str, PythiaSample | H1Sample]]:
+        """Return the samples of toys of a role; records of files, which follow, as one."""
+        sample, toys = getattr(self.samples, role), self.uncertainties.toys
+        if not toys or role not in self.uncertainties.drawn_in_toys:
+            return []
+        if sample.events is None:
+            raise ValueError(
+                f"uncertainties.toys: needs samples.{role}.events, to take those after"
+            )
+        found = [next_sample(sample, number) for number in range(1, toys + 1)]
+        if isinstance(sample, H1Sample):
+            found = [found[0].model_copy(update={"events": toys * sample.events})]
+        name = "uncertainties.toys" if role == "data" else f"uncertainties.toys ({role})"
+        return [(name, each) for each in found]
 
     @model_validator(mode="after")
     def _uncertainties_fit(self) -> Config:
@@ -162,12 +202,6 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
-        for role in settings.drawn_in_toys if settings.toys else ():
-            sample = getattr(self.samples, role)
-            if sample.source != "pythia" and sample.events is None:
-                raise ValueError(
-                    f"uncertainties.toys: needs samples.{role}.events, to take those after"
-                )
         for name, variation in settings.variations.items():
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)
@@ -218,19 +252,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _predictions_are_something_else(self) -> Config:
-        for name, sample in self.uncertainties.predictions.items():
+        for name in self.uncertainties.predictions:
             where = f"uncertainties.predictions.{name}"
             if name in self.variations:
                 raise ValueError(
                     f"{where}: there is a variation of this name, whose simulation is a prediction "
                     "already; choose another name, or leave it out"
                 )
-            for role in ("data", "simulation"):
-                if share_events(sample, getattr(self.samples, role)):
-                    raise ValueError(
-                        f"{where} and samples.{role} hold the same events, which are compared "
-                        "anyway; give others, or leave it out"
-                    )
         return self
 
     @field_validator("combine")

@@ -211,30 +211,46 @@ def missing_files(sample: Sample) -> list[str]:
     return [path for path in getattr(sample, "files", ()) if not Path(path).is_file()]
 
 
-def refuse_toys_without_truth(plan: Plan) -> None:
-    """Refuse toys of data without particle level before anything is trained.
+def refuse_impossible_toys(plan: Plan) -> None:
+    """Refuse toys of data without particle level, or of too few records, before any training.
 
-    Toys are further records of the data, compared with their own truth. Files that are not there
-    are not asked.
+    Toys are further records of the data, compared with their own truth, and of the simulation
+    where they take simulations of their own. Files that are not there are not asked.
 
     Raises:
-        ConfigError: toys are asked for and the data have no truth.
+        ConfigError: toys are asked for and the data have no truth, or not as many records.
     """
-    data = plan.config.samples.data
-    if not plan.config.uncertainties.toys or not isinstance(data, H1Sample) or missing_files(data):
-        return
+    toys = plan.config.uncertainties.toys
+    for role in plan.config.uncertainties.drawn_in_toys if toys else ():
+        sample = getattr(plan.config.samples, role)
+        if isinstance(sample, H1Sample) and not missing_files(sample):
+            _refuse_impossible_toys(sample, role, toys)
+
+
+def _refuse_impossible_toys(sample: H1Sample, role: str, toys: int) -> None:
     import h5py
 
+    truth, records = True, 0
     try:
-        with h5py.File(data.files[0], "r", locking=False) as file:
-            truth = any(name.startswith("gen_") for name in file)
-    except OSError:
+        for name in sample.files:
+            with h5py.File(name, "r", locking=False) as file:
+                truth = truth and any(key.startswith("gen_") for key in file)
+                records += len(file["reco_event_features"])
+    except (OSError, KeyError):
         return  # the job that reads the sample says what is wrong with it
     if not truth:
         raise ConfigError(
-            f"uncertainties.toys: {data.files[0]} of samples.data has no particle level that toys "
-            "could be compared with. Leave toys out, and measure pulls and coverage in a study "
-            "whose data are pseudo-data"
+            f"uncertainties.toys: {sample.files[0]} of samples.{role} has no particle level that "
+            "toys could be compared with. Leave toys out, and measure pulls and coverage in a "
+            "study whose data are pseudo-data"
+        )
+    last = sample.skip + (toys + 1) * sample.events
+    if last > records:
+        enough = max(0, (records - sample.skip) // sample.events - 1)
+        raise ConfigError(
+            f"uncertainties.toys: samples.{role} and {toys} toys of {sample.events} records each "
+            f"end at record {last - 1}, but its files hold {records}: enough for {enough} toys. "
+            f"Lower toys or samples.{role}.events, or add files"
         )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.samples import H1Sample, PythiaSample, Sample
+from omniflow.config.samples import H1Sample, Sample, next_sample
 from omniflow.config.schema import Config
 from omniflow.config.uncertainties import SIDES, EventWeights
 from omniflow.config.unfolding import Method
@@ -154,17 +154,6 @@ def replica_weights(
     """
     sequence = seeds.sequence(study_seed, f"replica {role or variant.kind}", variant.number)
     return poisson(event_id, seeds.integer(sequence)).astype(np.float64)
-
-
-def next_sample(sample: Sample, number: int) -> Sample:
-    """Return a sample of the same kind as this one without its events.
-
-    A generator gets another seed, files are read farther on; `number` counts from 1.
-    """
-    if isinstance(sample, PythiaSample):
-        seed = 1 + (sample.seed - 1 + 100_003 * number) % 900_000_000
-        return sample.model_copy(update={"seed": seed})
-    return sample.model_copy(update={"skip": sample.skip + number * (sample.events or 0)})
 
 
 def origins(sample: Sample) -> frozenset[str]:
