@@ -24,7 +24,8 @@ from omniflow.training.ecd import ECD, constants
 from omniflow.training.losses import LOSSES
 
 TRAIN, HELD_OUT, TEST = 200_000, 40_000, 100_000
-BATCH, EPOCHS, PATIENCE = 10_000, 40, 10
+# Updates and the longest wait for a lower held-out loss.
+UPDATES, PATIENCE = 800, 200
 WIDTHS, DROPOUT = (64, 128, 64), 0.1
 FOLDER = Path(__file__).parent
 
@@ -138,11 +139,11 @@ def optimiser(name: str, rate: float, loss: str, model: keras.Model, seed: int) 
     settings = Training(optimizer="ecd", loss=loss, ecd={"dt_hat": rate})
     shapes = [v.shape for v in model.trainable_variables if len(v.shape) == 2]
     variance = sum(2 * math.prod(shape) / sum(shape) for shape in shapes)
-    made = constants(settings, EPOCHS * (TRAIN // BATCH), variance, seed)
+    made = constants(settings, UPDATES, variance, seed)
     return ECD(made.dt, made.eta, made.f0)
 
 
-def train(data: Data, loss: str, name: str, rate: float, seed: int) -> dict[str, float]:
+def train(data: Data, loss: str, name: str, rate: float, seed: int, batch: int) -> dict[str, float]:
     """Train one network; return errors of the epoch with the lowest held-out loss."""
     begin = time.perf_counter()
     model, kind = network(loss, seed), LOSSES[loss]
@@ -153,7 +154,7 @@ def train(data: Data, loss: str, name: str, rate: float, seed: int) -> dict[str,
     def update(x: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             z = model(x, training=True)
-            value = kind.total(z, label / BATCH, (1 - label) / BATCH)
+            value = kind.total(z, label / batch, (1 - label) / batch)
         gradients = tape.gradient(value, model.trainable_variables)
         more = {"loss": value} if name == "ecd" else {}
         optimizer.apply(gradients, model.trainable_variables, **more)
@@ -167,15 +168,16 @@ def train(data: Data, loss: str, name: str, rate: float, seed: int) -> dict[str,
     rng = np.random.default_rng(seed)
     x, label, _ = data.train
     best = (math.inf, 0, model.get_weights())
-    for epoch in range(1, EPOCHS + 1):
-        for index in rng.permutation(TRAIN).reshape(-1, BATCH):
+    steps = TRAIN // batch
+    for epoch in range(1, UPDATES // steps + 1):
+        for index in rng.permutation(TRAIN).reshape(-1, batch):
             update(tf.constant(x[index]), tf.constant(label[index]))
         held, true = data.held_out[:2]
         cost_a, cost_b = kind.values(output(held))
         value = float(np.mean(true * cost_a + (1 - true) * cost_b))
         if value < best[0]:
             best = (value, epoch, model.get_weights())
-        if epoch - best[1] == PATIENCE:
+        if (epoch - best[1]) * steps >= PATIENCE:
             break
     model.set_weights(best[2])
     found, exact = kind.log_ratio(output(data.test[0])), data.test[2]
@@ -190,7 +192,7 @@ def train(data: Data, loss: str, name: str, rate: float, seed: int) -> dict[str,
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
     """Return mean and standard deviation over seeds, as E's table III."""
-    groups = runs.groupby(["loss", "optimizer", "rate"], sort=False)
+    groups = runs.groupby(["batch", "loss", "optimizer", "rate"], sort=False)
     found = groups.agg(
         seeds=("seed", "count"),
         mae=("mae", "mean"),
@@ -199,7 +201,6 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
         mae_log_spread=("mae_log", "std"),
         held_out_loss=("held_out_loss", "mean"),
         best_epoch=("best_epoch", "mean"),
-        seconds=("seconds", "mean"),
     )
     return found.reset_index()
 
@@ -211,6 +212,7 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", default=list(LOSSES), choices=list(LOSSES))
     parser.add_argument("--adam", nargs="*", type=float, default=[1e-3], help="learning rates")
     parser.add_argument("--ecd", nargs="*", type=float, default=[1.0], help="values of dt_hat")
+    parser.add_argument("--batch", type=int, default=10_000, help="events, a divisor of 200,000")
     parser.add_argument("--minutes", type=float, default=math.inf, help="start no more after")
     given = parser.parse_args()
     runtime.configure(1)
@@ -218,12 +220,12 @@ def main() -> None:
     data = Data()
     rates = [("ecd", rate) for rate in given.ecd] + [("adam", rate) for rate in given.adam]
     for seed, loss, (name, rate) in itertools.product(range(given.seeds), given.losses, rates):
-        if (loss, name, rate, seed) in _known(path):
+        if (given.batch, loss, name, rate, seed) in _known(path):
             continue
         if time.monotonic() - begin > 60 * given.minutes:
             break
-        row = {"loss": loss, "optimizer": name, "rate": rate, "seed": seed}
-        row |= train(data, loss, name, rate, seed)
+        row = {"batch": given.batch, "loss": loss, "optimizer": name, "rate": rate, "seed": seed}
+        row |= train(data, loss, name, rate, seed, given.batch)
         # One line at a time, so that several processes may share the file.
         text = pd.DataFrame([row]).to_csv(index=False, header=not path.is_file())
         with path.open("a", encoding="utf-8") as file:
@@ -236,7 +238,7 @@ def _known(path: Path) -> set[tuple]:
     if not path.is_file():
         return set()
     runs = pd.read_csv(path)
-    return set(zip(runs.loss, runs.optimizer, runs.rate, runs.seed, strict=True))
+    return set(zip(runs.batch, runs.loss, runs.optimizer, runs.rate, runs.seed, strict=True))
 
 
 if __name__ == "__main__":
