@@ -187,6 +187,11 @@ TWO = {"numerator": PYTHIA | {"seed": 8}, "denominator": PYTHIA | {"seed": 9}}
         (TWO | {"simulation": PYTHIA | {"seed": 7}}, "give one of"),
         (TWO | {"weights": ["a.weights.h5"]}, "give one of"),
         ({"weights": ["network.h5"]}, "pattern"),
+        (TWO | {"other_events": True}, "other_events is for weights"),
+        (
+            {"weights": ["a.weights.h5"], "other_events": True, "allow_overlap": True},
+            "contradict each other",
+        ),
         ({"simulation": PYTHIA | {"seed": 4}}, "simulation hold the same events"),
         ({"simulation": PYTHIA | {"showr": "simple"}}, r"simulation\.showr.*did you mean 'shower'"),
     ],
@@ -202,6 +207,7 @@ def test_pretraining_is_of_one_kind(pretraining, message):
         {"simulation": PYTHIA | {"seed": 8}},
         {"simulation": PYTHIA | {"seed": 4}, "allow_overlap": True},
         {"weights": ["a.weights.h5", "b.weights.h5"]},
+        {"weights": ["a.weights.h5"], "other_events": True},
     ],
 )
 def test_kinds_of_pretraining(pretraining):

@@ -29,7 +29,7 @@ from omniflow.unfolding.coordinates import (
 )
 from omniflow.unfolding.fingerprints import Fingerprints
 from omniflow.unfolding.inputs import Inputs
-from omniflow.unfolding.notes import of_uncertainties
+from omniflow.unfolding.notes import of_pretraining, of_uncertainties
 from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
@@ -214,6 +214,8 @@ class Plan(Paths):
                 notes.append(f"{name}: no truncated mean of {method.lanes} lanes; left out.")
             elif method.lanes < 5:
                 notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
+        if self.needs_pretraining:
+            notes += of_pretraining(self.config)
         return (*notes, *of_uncertainties(self.config, self.variants))
 
     @property
