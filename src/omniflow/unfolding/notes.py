@@ -6,8 +6,8 @@ from omniflow.config.schema import Config
 from omniflow.unfolding.variants import ROLES, SIDES, TOY, Variants
 
 _PRETRAINING = {
-    "declared": "samples.pretraining.other_events: that the networks of samples.pretraining.weights "
-    "were trained on other events than those of this study is declared, not checked.",
+    "declared": "samples.pretraining.other_events: that the networks of the files were trained on "
+    "other events than those of this study is declared, not checked.",
     "overlap": "samples.pretraining.allow_overlap: pre-trained networks may have been trained on "
     "events of this study.",
     "unknown": "samples.pretraining.weights: what the networks of the files were trained on is not "
@@ -20,6 +20,17 @@ def of_pretraining(config: Config) -> tuple[str, ...]:
     """Return what is known of the events that pre-trained networks have seen."""
     known = config.samples.pretraining.known if config.samples.pretraining else ""
     return (_PRETRAINING[known],) if known in _PRETRAINING else ()
+
+
+def of_scale(config: Config) -> tuple[str, ...]:
+    """Return that a number in `unfolding.scale` has no effect on a shape."""
+    settings = config.unfolding
+    if settings.normalization == "absolute" or settings.scale == "detector":
+        return ()
+    return (
+        f"unfolding.scale: {settings.scale:g} multiplies the stored weights and nothing else, "
+        "because ratios and distributions carry no yield with normalization: shape.",
+    )
 
 
 def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:

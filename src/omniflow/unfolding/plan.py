@@ -29,7 +29,7 @@ from omniflow.unfolding.coordinates import (
 )
 from omniflow.unfolding.fingerprints import Fingerprints
 from omniflow.unfolding.inputs import Inputs
-from omniflow.unfolding.notes import of_pretraining, of_uncertainties
+from omniflow.unfolding.notes import of_pretraining, of_scale, of_uncertainties
 from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
@@ -216,7 +216,7 @@ class Plan(Paths):
                 notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
         if self.needs_pretraining:
             notes += of_pretraining(self.config)
-        return (*notes, *of_uncertainties(self.config, self.variants))
+        return (*notes, *of_scale(self.config), *of_uncertainties(self.config, self.variants))
 
     @property
     def passes(self) -> range:
