@@ -150,6 +150,39 @@ def test_several_ranks_have_a_gpu_each_or_none():
     _refused(r"gpus \(1\) must be 0 or as many as ranks \(2\)", execution={"ranks": 2, "gpus": 1})
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "acts", "does_not"),
+    [
+        ("weight_decay", 0.1, ["lion", "adamw"], ["adam", "sgd", "ecd"]),
+        ("beta_1", 0.8, ["lion", "adamw", "adam"], ["sgd", "ecd"]),
+        ("beta_2", 0.9, ["lion", "adamw", "adam"], ["sgd", "ecd"]),
+        ("ecd", {"dt_hat": 1.0}, ["ecd"], ["lion", "adamw", "adam", "sgd"]),
+        ("learning_rate", 1e-3, ["lion", "adamw", "adam", "sgd"], ["ecd"]),
+        ("schedule", "constant", ["lion", "adamw", "adam", "sgd"], ["ecd"]),
+        ("warmup_epochs", 1.0, ["lion", "adamw", "adam", "sgd"], ["ecd"]),
+        ("clip_norm", None, ["lion", "adamw", "adam", "sgd"], ["ecd"]),
+    ],
+)
+def test_settings_that_do_not_act_on_the_optimiser_are_refused(key, value, acts, does_not):
+    for optimizer in acts:
+        found = validate(_raw(training={"optimizer": optimizer, key: value}))
+        assert validate(found.model_dump(mode="json")) == found
+    for optimizer in does_not:
+        training = {"optimizer": optimizer, key: value}
+        _refused(rf"training\.{key} does not act on .*: {optimizer}", training=training)
+        # All defaults, written down, are what they are.
+        plain = validate(_raw(training={"optimizer": optimizer}))
+        assert validate(plain.model_dump(mode="json")) == plain
+
+
+@pytest.mark.parametrize("aggregate", ["median", "log_mean"])
+def test_an_aggregate_takes_members(aggregate):
+    method = {"aggregate": aggregate}
+    _refused(r"methods\.one\.aggregate combines members", methods={"one": method | {"lanes": 3}})
+    validate(_raw(methods={"two": method | {"members": 2}}))
+    validate(_raw(methods={"one": {"aggregate": "mean"}}))
+
+
 def test_a_rate_factor_does_not_act_on_ecd():
     restart = {"restart": {"rate_factor": 0.5}}
     assert validate(_raw(unfolding=restart)).unfolding.restart.rate_factor == 0.5
@@ -187,6 +220,11 @@ TWO = {"numerator": PYTHIA | {"seed": 8}, "denominator": PYTHIA | {"seed": 9}}
         (TWO | {"simulation": PYTHIA | {"seed": 7}}, "give one of"),
         (TWO | {"weights": ["a.weights.h5"]}, "give one of"),
         ({"weights": ["network.h5"]}, "pattern"),
+        (TWO | {"other_events": True}, "other_events is for weights"),
+        (
+            {"weights": ["a.weights.h5"], "other_events": True, "allow_overlap": True},
+            "contradict each other",
+        ),
         ({"simulation": PYTHIA | {"seed": 4}}, "simulation hold the same events"),
         ({"simulation": PYTHIA | {"showr": "simple"}}, r"simulation\.showr.*did you mean 'shower'"),
     ],
@@ -202,6 +240,7 @@ def test_pretraining_is_of_one_kind(pretraining, message):
         {"simulation": PYTHIA | {"seed": 8}},
         {"simulation": PYTHIA | {"seed": 4}, "allow_overlap": True},
         {"weights": ["a.weights.h5", "b.weights.h5"]},
+        {"weights": ["a.weights.h5"], "other_events": True},
     ],
 )
 def test_kinds_of_pretraining(pretraining):

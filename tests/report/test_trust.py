@@ -119,6 +119,31 @@ def test_page_says_what_held_out_events_are(study, judged, sentence):
     assert sentence in text
 
 
+@pytest.mark.parametrize("events", ["reserved", "fold", "split", "fresh"])
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ("others", ""),
+        ("declared", " That the networks of samples.pretraining.weights were trained on none of "),
+        (
+            "overlap",
+            " This leaves out pre-training: networks that start from a pre-trained one may",
+        ),
+        ("unknown", " This leaves out pre-training: what the networks of samples.pretraining.wei"),
+    ],
+)
+def test_page_says_what_pretraining_may_know(study, events, known, sentence):
+    path, texts = study / "study.json", []
+    record = json.loads(path.read_text())
+    for judged in ({"events": events}, {"events": events, "pretraining": known}):
+        path.write_text(json.dumps(record | {"judged": judged}))
+        texts.append(trust._held_out(ReportTables.read(study)))
+    without, text = texts
+    assert text.startswith(without)
+    assert text[len(without) :].startswith(sentence)
+    assert bool(text[len(without) :]) == (known != "others")
+
+
 def test_studies_without_scores_have_no_table_of_networks(study):
     for name in ("classifiers", "reliability", "roc"):
         columns = (study / f"{name}.csv").read_text().splitlines()[0]

@@ -27,6 +27,7 @@ def plan(tmp_path):
             "variations": {
                 "scale": {"simulation_weights": {"files": files, "dataset": "factor"}},
                 "model": {"simulation": ROLE | {"seed": 5}},
+                "energy": {"data": ROLE | {"seed": 6}},
             },
         },
     }
@@ -74,6 +75,22 @@ def test_a_varied_sample_takes_the_place_of_the_nominal_one(plan):
     assert np.array_equal(inputs.events(plan, "simulation", "model").weight, expected.weight)
     common = setup(plan, "model")
     assert common.sum_simulation == pytest.approx(expected.weight[expected.pass_detector].sum())
+
+
+def test_varied_data_take_the_place_of_the_nominal_ones(plan):
+    varied, nominal = (store.open_store(plan.store(role)) for role in ("energy.data", "data"))
+    assert not np.array_equal(varied.weight, nominal.weight)
+    found = inputs.events(plan, "data", "energy")
+    for name in ("event_id", "weight", "pass_detector"):
+        assert np.array_equal(getattr(found, name), getattr(varied, name))
+    assert np.array_equal(found.detector.event, varied.detector.event)
+    simulation = store.open_store(plan.store("simulation"))
+    assert np.array_equal(inputs.events(plan, "simulation", "energy").weight, simulation.weight)
+    common = setup(plan, "energy")
+    expected = varied.weight[varied.pass_detector].sum()
+    assert common.sum_data == pytest.approx(expected)
+    assert common.scale == pytest.approx(expected / setup(plan).sum_simulation)
+    assert np.array_equal(common.data_weight, varied.weight)
 
 
 def test_the_yield_of_a_replica_fluctuates(plan):

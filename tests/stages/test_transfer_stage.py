@@ -13,7 +13,7 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.features import open_features
 from omniflow.files import open_h5
-from omniflow.stages import networks, pretraining, tables, training
+from omniflow.stages import networks, pretraining, samples, tables, training
 from omniflow.unfolding.plan import Plan
 
 PAIR = {
@@ -114,6 +114,57 @@ def test_a_file_gives_the_same_predictions(study, folder):
     assert origin == {"policy": "pretrained", "model": "0", "file": str(path)}
     history = json.loads(later.history(job.block).read_text())["networks"][0]
     assert history["start"] == origin | {"digest": networks.digest(start)}
+
+
+LARGE, WIDTH = 4000, np.hypot(1, 0.3)  # of the normal distributions at detector level
+
+
+def _large(plan):
+    """Write 4000 events of each sample, and what classifiers read."""
+    for i, role in enumerate(plan.samples):
+        mean = 0.5 if role in ("data", "pretraining-numerator") else 0.0
+        store.write(small_study.sample(LARGE, mean, 200 + i), plan.store(role), {}, 7 + i)
+    samples.make_scaling(plan)
+    for role, level in plan.classifier_inputs:
+        samples.make_features(plan, role, level)
+    return plan
+
+
+def _distance(plan, job, role, network, source):
+    """Root mean square of logit less ln N(x; 0.5, s) / N(x; 0, s) over events of one sample."""
+    events = store.open_store(plan.store(role))
+    parts = job.trainer.predict([job.registry.flatten(network)], source)
+    logits = np.concatenate([found[0] for _, found in parts])
+    chosen = np.asarray(events.pass_detector)
+    x = np.asarray(events.detector.event)[:, 0]
+    expected = (0.5 * x - 0.125) / WIDTH**2
+    return [np.sqrt(np.mean((sign * logits - expected)[chosen] ** 2)) for sign in (1, -1)]
+
+
+def test_pretraining_learns_the_ratio_of_numerator_to_denominator(folder):
+    """Against the analytic ratio; the classes swapped would have the other sign."""
+    change = {"epochs": 8, "batch_size": 400}
+    methods = {"one": {"start": "pretrained"}}
+
+    def plan(name, **pair):
+        raw = _plan(folder, name, methods, pair, width=8).config.model_dump(mode="json")
+        raw["training"] |= change
+        return _large(Plan(validate(raw)))
+
+    first = plan("analytic", **PAIR)
+    pretraining.pretrain(first, 0)
+    path = first.pretrained(0) / "network.weights.h5"
+    job = pretraining.Pretraining(first, None)
+    denominator = job.sources(first.pretraining_networks[0])[1]
+    found = _distance(first, job, "pretraining-denominator", job.load(path), denominator)
+    # The ratio's own width is 0.46.
+    assert found[0] < 0.1 < 0.8 < found[1]
+    # From a file, in a study whose inputs are scaled by other events.
+    later = plan("analytic-later", weights=[str(path)])
+    job = training.BlockJob(later, _block(later, "pretrained-1"))
+    network, source = job.block.networks[0], job.applied_to(job.block.networks[0])
+    found = _distance(later, job, "simulation", job.start(network)[0], source)
+    assert found[0] < 0.1 < 0.8 < found[1]
 
 
 def test_a_file_that_does_not_fit_is_refused(study, folder, tmp_path):

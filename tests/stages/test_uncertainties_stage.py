@@ -363,3 +363,37 @@ def test_pulls_of_toys_know_what_toys_vary(kind, tmp_path, monkeypatch):
     assert abs(pulls.mean()) < 0.1
     assert np.mean(np.abs(pulls) < 1) == pytest.approx(0.683, abs=0.04)
     assert found["pass_total"].std() < 0.2
+
+
+def test_varied_data_are_a_block_and_no_prediction(tmp_path):
+    """Data as measured with another energy scale: a file, and so an origin, of their own."""
+    path = tmp_path / "energy.h5"
+    with h5py.File(DATA / "h1_nature.h5") as source, h5py.File(path, "w") as file:
+        for name in source:
+            file[name] = source[name][:300]
+        file["reco_event_features"][:, 2:5] *= 1.02
+    variations = {"energy": {"data": {"source": "h1", "files": [str(path)]}}}
+    none = {"data_replicas": 0, "simulation_replicas": 0, "toys": 0}
+    plan = make_plan(tmp_path, "absolute", variations=variations, **none)
+    for role in plan.samples:
+        samples.make_store(plan, role)
+        samples.make_observables(plan, role)
+    content = histograms(plan)
+    uncertainties.make_tables(plan)
+    tables = {name: pd.read_csv(plan.table(name)) for name in uncertainties.COLUMNS}
+    rows = {name: table[table.observable == "q2"] for name, table in tables.items()}
+    found = rows["covariance.csv"]
+    assert list(found.block.unique()) == ["training", "energy", "total"]
+    block = found[found.block == "energy"].value.to_numpy().reshape(BINS, BINS)
+    np.testing.assert_allclose(block, _systematic(content, "energy", False), rtol=1e-9, atol=1e-15)
+    one, two = content["energy"] - content["nominal"][:2]
+    shifts = rows["shifts.csv"]
+    assert set(shifts.variation) == {"energy"}
+    np.testing.assert_allclose(shifts["shift"], (one + two) / 2, rtol=1e-9, atol=1e-15)
+    # Varied data are nothing that could be predicted, and contain no difference to truth.
+    tests = rows["chi2.csv"].set_index("prediction")
+    assert list(tests.index) == ["truth", "simulation"]
+    assert tests.left_out.isna().all()
+    covariance = np.cov(content["nominal"].T) / PASSES + _systematic(content, "energy", True)
+    difference = content["nominal"].mean(axis=0) - _histogram(_records("nature", 0, 300))
+    assert tests.chi2["truth"] == pytest.approx(_chi2(plan, difference, covariance), rel=1e-6)

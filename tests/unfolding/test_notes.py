@@ -52,6 +52,14 @@ def test_blocks_with_statistics_of_their_samples_are_named():
     assert "of their own" not in notes(variations={"jes": WEIGHTS})
 
 
+@pytest.mark.parametrize("scale", ["detector", 1.25])
+@pytest.mark.parametrize("normalization", ["absolute", "shape"])
+def test_a_scale_without_effect_is_named(scale, normalization):
+    text = " ".join(make_plan(acceptance={"scale": scale, "normalization": normalization}).notes)
+    without = (scale, normalization) == (1.25, "shape")
+    assert ("unfolding.scale: 1.25 multiplies" in text) == without
+
+
 def test_a_side_without_its_other_side_is_named():
     both = {"jes_up": WEIGHTS, "jes_down": WEIGHTS}
     assert "by one side" not in notes(variations=both | {"model": WEIGHTS})

@@ -80,6 +80,12 @@ class Pretraining(Section):
         description="Permit events that also stand in data or simulation, as in the paper; "
         "pre-trained networks have then seen what they are trained on later.",
     )
+    other_events: bool = Field(
+        False,
+        description="Declares that the networks of `weights` were trained on none of the events of "
+        "this study, which the files do not tell. `training.reserved` and `training.folds` above 1 "
+        "need it.",
+    )
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Pretraining:
@@ -93,6 +99,26 @@ class Pretraining(Section):
                 "weights (files of networks)"
             )
         return self
+
+    @model_validator(mode="after")
+    def _declares_what_cannot_be_seen(self) -> Pretraining:
+        if self.other_events and not self.weights:
+            raise ValueError("other_events is for weights: samples are compared; leave it out")
+        if self.other_events and self.allow_overlap:
+            raise ValueError("other_events and allow_overlap contradict each other; give one")
+        return self
+
+    @property
+    def known(self) -> Literal["others", "declared", "overlap", "unknown"]:
+        """What is known of the events that pre-trained networks have seen.
+
+        They are others than the study's, are declared to be, may be the same, or are not known.
+        """
+        if self.other_events:
+            return "declared"
+        if self.weights:
+            return "unknown"
+        return "overlap" if self.allow_overlap else "others"
 
     @property
     def samples(self) -> dict[str, Sample]:

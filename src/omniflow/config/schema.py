@@ -17,7 +17,7 @@ from omniflow.config.samples import (
     share_events,
 )
 from omniflow.config.section import Combination, Name, Positive, Section
-from omniflow.config.training import Classifier, Training
+from omniflow.config.training import ACTS_ON, Classifier, Training
 from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
 from omniflow.config.unfolding import Method, Unfolding
 
@@ -99,27 +99,50 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _folds_hide_events_from_pretraining(self) -> Config:
-        pair = self.samples.pretraining
-        if self.training.folds > 1 and pair is not None and pair.allow_overlap:
-            raise ValueError(
-                "training.folds above 1 needs samples.pretraining.allow_overlap: false: networks "
-                "must not start from one that has seen the events that they predict"
-            )
+        if self.training.folds > 1:
+            self._refuse_known_events("training.folds above 1", "the events that they predict")
         return self
+
+    def _refuse_known_events(self, key: str, events: str) -> None:
+        """Refuse pre-trained networks that may have seen the events of the study."""
+        pair = self.samples.pretraining
+        why = f"networks must not start from one that has seen {events}"
+        if pair is not None and pair.allow_overlap:
+            raise ValueError(f"{key} needs samples.pretraining.allow_overlap: false: {why}")
+        if pair is not None and pair.known == "unknown":
+            raise ValueError(
+                f"{key} does not go with samples.pretraining.weights: {why}, and files do not tell "
+                "what they were trained on. If it was other events than this study's, declare it "
+                "by samples.pretraining.other_events: true"
+            )
 
     @model_validator(mode="after")
     def _reserved_events_stay_unseen(self) -> Config:
-        pair = self.samples.pretraining
         if self.training.reserved and self.training.folds > 1:
             raise ValueError(
                 "training.reserved does not go with training.folds above 1, whose networks are "
                 "judged on the events of their fold; use one of the two"
             )
-        if self.training.reserved and pair is not None and pair.allow_overlap:
-            raise ValueError(
-                "training.reserved needs samples.pretraining.allow_overlap: false: networks must "
-                "not start from one that has seen the reserved events"
-            )
+        if self.training.reserved:
+            self._refuse_known_events("training.reserved", "the reserved events")
+        return self
+
+    @model_validator(mode="after")
+    def _options_act(self) -> Config:
+        training, optimizer = self.training, self.training.optimizer
+        for key, optimizers in ACTS_ON.items():
+            default = type(training).model_fields[key].default
+            if getattr(training, key) != default and optimizer not in optimizers:
+                raise ValueError(
+                    f"training.{key} does not act on training.optimizer: {optimizer} (but on "
+                    f"{', '.join(optimizers)}); leave it out"
+                )
+        for name, method in self.methods.items():
+            if method.members == 1 and method.aggregate != "mean":
+                raise ValueError(
+                    f"methods.{name}.aggregate combines members, of which there is one; set "
+                    "members, or leave aggregate out (lanes are combined by combine)"
+                )
         return self
 
     @model_validator(mode="after")

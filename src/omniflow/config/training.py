@@ -63,6 +63,20 @@ class ECD(Section):
     )
 
 
+_MOMENTA, _RATES = ("lion", "adamw", "adam"), ("lion", "adamw", "adam", "sgd")
+# Optimisers that keys of `training` act on, where not all.
+ACTS_ON = {
+    "ecd": ("ecd",),
+    "learning_rate": _RATES,
+    "schedule": _RATES,
+    "warmup_epochs": _RATES,
+    "clip_norm": _RATES,
+    "weight_decay": ("lion", "adamw"),
+    "beta_1": _MOMENTA,
+    "beta_2": _MOMENTA,
+}
+
+
 class Training(Section):
     """Training of every network."""
 
@@ -76,13 +90,14 @@ class Training(Section):
     optimizer: Literal["lion", "adamw", "adam", "sgd", "ecd"] = Field(
         "lion",
         description="Optimiser. `ecd` has its own section, and none of learning rate, momenta, "
-        "schedule, warm-up, weight decay and clipping acts on it.",
+        "schedule, warm-up, weight decay and clipping acts on it. Settings that do not act on the "
+        "optimiser are refused where they differ from their defaults.",
     )
     ecd: ECD = Field(ECD(), description="Settings of the optimiser `ecd`.")
     learning_rate: Rate = Field(2e-5, description="Peak learning rate.")
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay (lion, adamw).")
-    beta_1: float = Field(0.95, ge=0, lt=1, description="First momentum of the optimiser.")
-    beta_2: float = Field(0.99, ge=0, lt=1, description="Second momentum of the optimiser.")
+    beta_1: float = Field(0.95, ge=0, lt=1, description="First momentum (lion, adamw, adam).")
+    beta_2: float = Field(0.99, ge=0, lt=1, description="Second momentum (lion, adamw, adam).")
     schedule: Literal["cosine", "constant"] = Field(
         "cosine", description="Learning rate after the warm-up; cosine falls to 1% of the peak."
     )

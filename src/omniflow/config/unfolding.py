@@ -43,7 +43,8 @@ class Unfolding(Section):
     scale: Literal["detector"] | Annotated[float, Field(gt=0)] = Field(
         "detector",
         description="Factor s on the simulation: `detector` makes both detector-level sums "
-        "agree; a number is used as it is (the luminosity ratio).",
+        "agree; a number is used as it is (the luminosity ratio). With `normalization: shape` a "
+        "number multiplies the stored weights and nothing else.",
     )
     misses: Literal["unity", "conditional_mean"] = Field(
         "unity",
@@ -65,8 +66,9 @@ class Method(Section):
     members: Positive = Field(1, description="Networks per step, aggregated before the next step.")
     aggregate: Aggregation = Field(
         "mean",
-        description="Aggregation of the members of a step. `stacking`: the weighted mean with the "
-        "lowest loss on held-out events, which the members of a lane then share.",
+        description="Aggregation of the members of a step; it takes at least 2. `stacking`: the "
+        "weighted mean with the lowest loss on held-out events, which the members of a lane then "
+        "share.",
     )
     start: Literal["scratch", "pretrained", "backbone"] = Field(
         "scratch",

@@ -91,11 +91,14 @@ class JudgedRecord(_Record):
             network, or `fresh`: of its split, which trained it in earlier iterations.
         fraction: of all events.
         unscored: networks of steps 1 and 2 without scores.
+        pretraining: what pre-trained networks have seen: `others`, also by what the configuration
+            has `declared`; `overlap`, possibly the same events; or `unknown`.
     """
 
     events: str = "fresh"
     fraction: float = 0.2
     unscored: int = 0
+    pretraining: str = "others"
 
 
 class Study(_Record):

@@ -17,6 +17,15 @@ from omniflow.report.tables import ReportTables
 _PARTS = {"held-out": Look("#0072B2", False, "o"), "trained": Look("#D55E00", True, "s")}
 _PRIOR = Look(figures.PRIOR, True, "")
 _LEVELS = {"detector": "data against simulation", "particle": "truth against unfolded"}
+_PRETRAINING = {
+    "declared": " That the networks of samples.pretraining.weights were trained on none of them is "
+    "declared in the configuration (other_events), not checked.",
+    "overlap": " This leaves out pre-training: networks that start from a pre-trained one may know "
+    "them from there, in iteration 1 too (samples.pretraining.allow_overlap).",
+    "unknown": " This leaves out pre-training: what the networks of samples.pretraining.weights "
+    "were trained on is not known, so that networks which start from them may know held-out events "
+    "from there, in iteration 1 too.",
+}
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -132,7 +141,12 @@ def _called(subject: str) -> str:
 
 
 def _held_out(tables: ReportTables) -> str:
-    """What held-out events are, and what they can show."""
+    """What held-out events are, what they can show, and whether pre-training knows them."""
+    return _left_out(tables) + _PRETRAINING.get(tables.study.judged.pretraining, "")
+
+
+def _left_out(tables: ReportTables) -> str:
+    """What the trainings of steps leave out."""
     judged, last = tables.study.judged, tables.study.iterations
     share = formats.percent(judged.fraction)
     if judged.events == "reserved":

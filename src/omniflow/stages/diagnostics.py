@@ -57,6 +57,8 @@ def tables(
 def judged(plan: Plan) -> dict[str, object]:
     """Return what held-out events are, their fraction, and how many networks lack scores.
 
+    With them what is known of the events that pre-trained networks have seen, if there are any.
+
     The networks that are missing are those that a version without scores has trained.
     """
     training, restart = plan.config.training, plan.config.unfolding.restart
@@ -74,7 +76,10 @@ def judged(plan: Plan) -> dict[str, object]:
         if plan.scored(block.group, block.step)
         and not (plan.networks_folder(block) / scores.NAME).is_file()
     ]
-    return {"events": events, "fraction": fraction, "unscored": sum(unscored)}
+    found = {"events": events, "fraction": fraction, "unscored": sum(unscored)}
+    if plan.needs_pretraining:
+        found["pretraining"] = plan.config.samples.pretraining.known
+    return found
 
 
 def _headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,36 @@
-"""Notes on a configuration: what a reader of its uncertainties has to know."""
+"""Notes on a configuration: what a reader of its results has to know."""
 
 from __future__ import annotations
 
 from omniflow.config.schema import Config
 from omniflow.unfolding.variants import ROLES, SIDES, TOY, Variants
+
+_PRETRAINING = {
+    "declared": "samples.pretraining.other_events: that the networks of the files were trained on "
+    "other events than those of this study is declared, not checked.",
+    "overlap": "samples.pretraining.allow_overlap: pre-trained networks may have been trained on "
+    "events of this study.",
+    "unknown": "samples.pretraining.weights: what the networks of the files were trained on is not "
+    "known. If it was events of this study, held-out events show too little overtraining; if it "
+    "was not, declare it by samples.pretraining.other_events.",
+}
+
+
+def of_pretraining(config: Config) -> tuple[str, ...]:
+    """Return what is known of the events that pre-trained networks have seen."""
+    known = config.samples.pretraining.known if config.samples.pretraining else ""
+    return (_PRETRAINING[known],) if known in _PRETRAINING else ()
+
+
+def of_scale(config: Config) -> tuple[str, ...]:
+    """Return that a number in `unfolding.scale` has no effect on a shape."""
+    settings = config.unfolding
+    if settings.normalization == "absolute" or settings.scale == "detector":
+        return ()
+    return (
+        f"unfolding.scale: {settings.scale:g} multiplies the stored weights and nothing else, "
+        "because ratios and distributions carry no yield with normalization: shape.",
+    )
 
 
 def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from omniflow.unfolding.coordinates import (
 )
 from omniflow.unfolding.fingerprints import Fingerprints
 from omniflow.unfolding.inputs import Inputs
-from omniflow.unfolding.notes import of_uncertainties
+from omniflow.unfolding.notes import of_pretraining, of_scale, of_uncertainties
 from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
@@ -214,7 +214,9 @@ class Plan(Paths):
                 notes.append(f"{name}: no truncated mean of {method.lanes} lanes; left out.")
             elif method.lanes < 5:
                 notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
-        return (*notes, *of_uncertainties(self.config, self.variants))
+        if self.needs_pretraining:
+            notes += of_pretraining(self.config)
+        return (*notes, *of_scale(self.config), *of_uncertainties(self.config, self.variants))
 
     @property
     def passes(self) -> range:
