@@ -99,9 +99,11 @@ TRUST: dict[str, dict[str, str]] = {
     "overtraining": {"chain": "s", "observable": "s"}
     | dict.fromkeys(["lane", "member", "iteration"], "i")
     | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
-    "convergence": _RESULT | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
-    "stopping": {"method": "s", "observable": "s"}
-    | dict.fromkeys(["iteration", "fall", "uncertainty", "last"], "f"),
+    "convergence": _RESULT
+    | {"to": "i"}
+    | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
+    "stopping": {"method": "s", "observable": "s", "above_floor": "s", "rising": "s"}
+    | dict.fromkeys(["iteration", "to", "fall", "uncertainty", "last"], "f"),
 }
 _KEYS = {
     "metrics": [*_RESULT, "bin"],

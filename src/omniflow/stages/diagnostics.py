@@ -235,5 +235,7 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
 def _stopping(falls: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for method, own in falls.groupby("method", sort=False):
-        rows.append({"method": method} | vars(convergence.suggest(own)))
-    return pd.DataFrame(rows).astype({"iteration": "Int64"})
+        found = vars(convergence.suggest(own))
+        names = {key: " ".join(found[key]) for key in ("above_floor", "rising")}
+        rows.append({"method": method} | found | names)
+    return pd.DataFrame(rows).astype({"iteration": "Int64", "to": "Int64"})
