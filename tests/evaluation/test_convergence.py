@@ -57,6 +57,15 @@ def test_every_pair_of_iterations_has_its_fall():
     assert by_pair[0, 2] == pytest.approx(by_pair[0, 1] + by_pair[1, 2])
 
 
+def test_observables_without_entries_have_no_fall():
+    """They have no rows in detector.csv, and no distance."""
+    truth = np.full(5, 400.0)
+    detector, summary = _tables(truth, [truth * np.linspace(1.2, 0.8, 5), truth])
+    empty = summary.assign(observable="jet_pt", td=np.nan, td_floor=np.nan)
+    rows = convergence.falls(detector, pd.concat([empty, summary]))
+    assert set(rows["observable"]) == {"q2"}
+
+
 def _slow(events, shrinking, iterations):
     """Suggestion for 22 bins whose difference shrinks by `shrinking` per iteration, and TDs."""
     bins = 22

@@ -38,7 +38,8 @@ def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     keys = ["method", "combine", "observable"]
     bins = dict(iter(detector.groupby(keys, sort=False)))
     rows = []
-    for key, distances in summary.groupby(keys, sort=False):
+    # Without data or simulation in the bins there is no distance.
+    for key, distances in summary.dropna(subset="td").groupby(keys, sort=False):
         spectra = dict(iter(bins[key].groupby("iteration")))
         distances = distances.set_index("iteration").sort_index()
         for now, later in combinations(distances.index, 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -238,4 +239,6 @@ def _stopping(falls: pd.DataFrame) -> pd.DataFrame:
         found = vars(convergence.suggest(own))
         names = {key: " ".join(found[key]) for key in ("above_floor", "rising")}
         rows.append({"method": method} | found | names)
-    return pd.DataFrame(rows).astype({"iteration": "Int64", "to": "Int64"})
+    columns = ["method", *(field.name for field in fields(convergence.Suggestion))]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({"iteration": "Int64", "to": "Int64"})
