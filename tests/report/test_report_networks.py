@@ -156,6 +156,17 @@ def test_methods_without_a_curve_of_members_are_named(tmp_path, changes, words):
     assert words in found
 
 
+def test_models_that_passes_share_are_told(tmp_path):
+    methods = {"none": Strategy(), "parallel": Strategy(lanes=2)}
+    tables = _read(tmp_path / "scratch", Model(methods, ("q2",), 2, 1, epochs=2))
+    alone = "nothing in common but the events, whose statistical fluctuation is not in this spread."
+    assert networks.in_common(tables).endswith(alone)
+    methods["begun"] = Strategy(lanes=2, start="pretrained")
+    tables = _read(tmp_path / "pretrained", Model(methods, ("q2",), 2, 1, epochs=2))
+    text = networks.in_common(tables)
+    assert "but the events and, of begun, pre-trained models, whose scatter is not in" in text
+
+
 def test_half_of_the_lanes_is_a_size_that_exists():
     for sizes, half in (([1, 2], 1), ([1, 2, 3], 2), ([1, 3], 1), (range(1, 11), 5)):
         assert networks._half(pd.DataFrame({"x": 0}, index=np.array(sizes))) == half

@@ -115,7 +115,15 @@ def test_areas_of_trained_and_held_out_events(written):
     [
         ({"events": "reserved", "fraction": 0.1}, "the 10.0 % of all events that no network"),
         ({"events": "fold", "fraction": 0.5}, "those of its fold"),
-        ({"events": "split", "fraction": 0.2}, "in this or in an earlier iteration"),
+        (
+            {"events": "split", "fraction": 0.2, "split": "kept"},
+            "Nor was it trained on them in an earlier iteration",
+        ),
+        # Networks start again in iteration 2, and hold other events out.
+        (
+            {"events": "split", "fraction": 0.2, "split": "cold"},
+            "most of those held out in iteration 2 trained the network of the same lane and member",
+        ),
         # Of two iterations: 0.2 of the 0.2 were held out in the first one too.
         ({"events": "fresh", "fraction": 0.2}, "iteration 2 it has been trained on all but 20.0 %"),
     ],

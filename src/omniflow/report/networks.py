@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy.special import stdtrit
 
-from omniflow.report import bias, figures
+from omniflow.report import bias, figures, tradeoff
 from omniflow.report.formats import Look, listing, percent
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
@@ -58,6 +58,17 @@ def panels(tables: ReportTables, looks: dict[str, Look]) -> list[Panel]:
             if len(frame):
                 found.append(_panel(tables, method, varied, frame, looks[method.name]))
     return found
+
+
+def in_common(tables: ReportTables) -> str:
+    """Return a sentence on what lanes of different passes have in common."""
+    names = tradeoff.sharing(tables.study.methods, tables.study.passes)
+    models = f" and, of {listing(names)}, pre-trained models" if names else ""
+    fluctuation = "whose scatter is" if names else "whose statistical fluctuation is"
+    return (
+        f"Lanes of different passes have nothing in common but the events{models}, {fluctuation} "
+        "not in this spread."
+    )
 
 
 def without_members(tables: ReportTables) -> list[str]:

@@ -118,13 +118,18 @@ def policy(method: MethodRecord) -> str:
     return words
 
 
-def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
-    """Return a sentence on methods whose passes share pre-trained models; nothing without them."""
-    names = [
+def sharing(methods: Sequence[MethodRecord], passes: int) -> list[str]:
+    """Return the methods whose passes share pre-trained models."""
+    return [
         m.name
         for m in methods
         if m.start != "scratch" and m.models < passes * m.lanes * (m.networks or m.members)
     ]
+
+
+def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
+    """Return a sentence on methods whose passes share pre-trained models; nothing without them."""
+    names = sharing(methods, passes)
     if not names:
         return ""
     return (

@@ -159,10 +159,17 @@ def _held_out(tables: ReportTables) -> str:
             "started from was trained on them or stopped by them (training.folds)."
         )
     if judged.events == "split":
-        return (
-            f"Held-out events are the {share} that a network is not trained on, in this or in an "
-            "earlier iteration. They choose the epoch that it stops at."
+        found = (
+            f"Held-out events are the {share} that a network is not trained on. They choose the "
+            "epoch that it stops at. "
         )
+        if judged.split == "cold":
+            return found + (
+                "Every iteration trains new networks and holds other events out: most of those "
+                f"held out in iteration {last} trained the network of the same lane and member in "
+                "an earlier one, whose ratio is in the weights."
+            )
+        return found + "Nor was it trained on them in an earlier iteration."
     return (
         f"Held-out events are the {share} that a network is not trained on in an iteration; they "
         "choose the epoch that it stops at. Only in iteration 1 has the network never been trained "

@@ -61,13 +61,14 @@ def judged(plan: Plan) -> dict[str, object]:
     The networks that are missing are those that a version without scores has trained.
     """
     training, restart = plan.config.training, plan.config.unfolding.restart
-    fresh = restart.network == "warm" and restart.split == "fresh" and len(plan.iterations) > 1
+    redrawn = restart.split == "fresh" and len(plan.iterations) > 1
+    split = restart.network if redrawn else "kept"
     if training.reserved:
         events, fraction = "reserved", training.reserved
     elif training.folds > 1:
         events, fraction = "fold", 1 / training.folds
     else:
-        events, fraction = "fresh" if fresh else "split", training.validation
+        events, fraction = "fresh" if split == "warm" else "split", training.validation
     unscored = [
         len(block.networks)
         for group in _blocks(plan)
@@ -75,7 +76,7 @@ def judged(plan: Plan) -> dict[str, object]:
         if plan.scored(block.group, block.step)
         and not (plan.networks_folder(block) / scores.NAME).is_file()
     ]
-    return {"events": events, "fraction": fraction, "unscored": sum(unscored)}
+    return {"events": events, "fraction": fraction, "split": split, "unscored": sum(unscored)}
 
 
 def _headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
