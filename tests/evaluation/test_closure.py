@@ -37,3 +37,8 @@ def test_without_truth_or_method_there_is_no_closure():
         closure(_summary(**ROWS), "other", "none")
     with pytest.raises(InputError, match="truth"):
         closure(_summary(a=ROWS["a"] | {"td": None}), "m", "none")
+
+
+def test_observables_without_entries_have_no_row():
+    table = closure(_summary(a=ROWS["a"], b=ROWS["b"] | {"td": None}), "m", "none")
+    assert list(table.observable) == ["q2"]

@@ -37,7 +37,7 @@ def test_uncertainty_of_a_fall_is_its_scatter_over_data():
     assert rows["uncertainty"][0] == pytest.approx(scatter, rel=0.1)
     expected = -np.diff(distances, axis=1).mean()
     assert rows["fall"][0] == pytest.approx(expected, rel=0.1)
-    assert np.isnan(rows["fall"][1])
+    assert len(rows) == 1
 
 
 def test_the_floor_adds_in_quadrature():
@@ -48,40 +48,100 @@ def test_the_floor_adds_in_quadrature():
     assert raised == pytest.approx(np.hypot(first, 0.3))
 
 
+def test_every_pair_of_iterations_has_its_fall():
+    truth = np.full(5, 400.0)
+    slope = np.linspace(0.5, -0.5, 5)
+    rows = convergence.falls(*_tables(truth, [truth * (1 + slope * x) for x in (1, 0.5, 0.25)]))
+    assert list(zip(rows["iteration"], rows["to"], strict=True)) == [(0, 1), (0, 2), (1, 2)]
+    by_pair = rows.set_index(["iteration", "to"])["fall"]
+    assert by_pair[0, 2] == pytest.approx(by_pair[0, 1] + by_pair[1, 2])
+
+
+def test_observables_without_entries_have_no_fall():
+    """They have no rows in detector.csv, and no distance."""
+    truth = np.full(5, 400.0)
+    detector, summary = _tables(truth, [truth * np.linspace(1.2, 0.8, 5), truth])
+    empty = summary.assign(observable="jet_pt", td=np.nan, td_floor=np.nan)
+    rows = convergence.falls(detector, pd.concat([empty, summary]))
+    assert set(rows["observable"]) == {"q2"}
+
+
+def _slow(events, shrinking, iterations):
+    """Suggestion for 22 bins whose difference shrinks by `shrinking` per iteration, and TDs."""
+    bins = 22
+    data = np.full(bins, events / bins)
+    shape = np.sin(np.linspace(0, 2 * np.pi, bins, endpoint=False))
+    simulations = [data * (1 + 0.032 * shrinking**i * shape) for i in range(iterations + 1)]
+    detector, summary = _tables(data, simulations)
+    floor = 1000 * 0.5 * bins / 2 / events  # data alone: sum of variances over twice the contents
+    rows = convergence.falls(detector, summary.assign(td_floor=floor))
+    return convergence.suggest(rows), summary["td"].to_numpy()
+
+
+def test_many_small_falls_add_up():
+    """Each fall is below its uncertainty, those to the last iteration are not."""
+    found, td = _slow(250_000, 0.95, 10)
+    assert np.all(-np.diff(td)[1:] < 0.022)  # the floor alone is more
+    assert td[1] - td[10] > 0.06
+    assert 1 < found.iteration < 10
+    assert (found.observable, found.to) == ("q2", 10)
+    assert found.fall == pytest.approx(td[found.iteration - 1] - td[10])
+    assert found.above_floor == ("q2",)
+
+
+def test_without_a_difference_the_first_iteration_is_enough():
+    found, _ = _slow(1000, 0.95, 10)
+    assert (found.iteration, found.above_floor, found.rising) == (1, (), ())
+
+
 def _falls(**observables):
-    """Falls with uncertainty 1 from iteration 0 on; the last iteration has none."""
+    """Falls of distances per iteration from 0 on, with uncertainty 1 and a floor of 0.4."""
     rows = [
-        {"observable": name, "iteration": i, "fall": fall, "uncertainty": 1.0}
-        for name, falls in observables.items()
-        for i, fall in enumerate([*falls, np.nan])
-    ]
+        {"observable": name, "iteration": i, "to": j, "td": td[j], "td_floor": 0.4,
+         "fall": td[i] - td[j], "uncertainty": 1.0}
+        for name, td in observables.items()
+        for i in range(len(td)) for j in range(i + 1, len(td))
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
 @pytest.mark.parametrize(
-    ("falls", "iteration", "observable"),
+    ("distances", "iteration", "observable"),
     [
-        ({"q2": [9, 5, 2, 0.5, 0.1]}, 3, "q2"),
-        ({"q2": [9, 0.5, 0.5, 0.5]}, 1, None),
+        ({"q2": [17, 8, 3, 0.5, 0.2, 0.1]}, 3, "q2"),
+        ({"q2": [9, 0.5, 0.3, 0.2, 0.1]}, 1, None),
         # The last to settle decides.
-        ({"q2": [9, 0.5, 0.2, 0.1, 0], "jet_pt": [20, 5, 3, 2, 0.4]}, 4, "jet_pt"),
+        ({"q2": [9, 0.5, 0.2, 0.1, 0, 0], "pt": [30, 10, 5, 2, 0.4, 0.3]}, 4, "pt"),
         # A pause does not count where it falls again.
-        ({"q2": [9, 0.1, 3, 0.1, 0.1]}, 3, "q2"),
+        ({"q2": [9, 4, 3.9, 0.9, 0.8, 0.7]}, 3, "q2"),
+        # Small falls that add up to more than the uncertainty count.
+        ({"q2": [9, 4.0, 3.3, 2.6, 1.9, 1.2, 0.5]}, 5, "q2"),
         # A distance that rises does not fall.
-        ({"q2": [9, 2, -3, -3]}, 2, "q2"),
+        ({"q2": [9, 2, 0.5, 3, 3]}, 2, "q2"),
         # Still falling.
-        ({"q2": [9, 5, 3]}, None, "q2"),
-        ({"q2": [9]}, None, None),
+        ({"q2": [17, 8, 3, 0]}, None, "q2"),
+        ({"q2": [9, 0]}, None, None),
     ],
 )
-def test_suggested_iteration(falls, iteration, observable):
-    found = convergence.suggest(_falls(**falls))
+def test_suggested_iteration(distances, iteration, observable):
+    found = convergence.suggest(_falls(**distances))
     assert found.iteration == iteration
     assert found.observable == observable
-    assert found.last == len(next(iter(falls.values())))
+    assert found.last == len(next(iter(distances.values()))) - 1
 
 
-def test_the_reason_is_the_last_fall_that_counts():
-    found = convergence.suggest(_falls(q2=[9, 5, 2.5, 0.5], y=[9, 5, 2, 0.5]))
-    assert (found.iteration, found.observable, found.fall) == (3, "q2", 2.5)
+def test_the_reason_is_the_fall_that_forbids_to_stop_earlier():
+    found = convergence.suggest(_falls(q2=[17, 8, 3, 0.5, 0.2], y=[17, 8, 2, 0.8, 0.5]))
+    assert (found.iteration, found.observable, found.to) == (3, "q2", 4)
+    assert found.fall == pytest.approx(2.8)
     assert found.uncertainty == 1
+
+
+def test_distances_above_the_floor_and_rises_are_named():
+    found = convergence.suggest(_falls(q2=[9, 5, 4.9, 4.8], y=[9, 0.3, 0.9, 2], x=[9, 1, 0.5, 1]))
+    assert found.iteration == 1
+    assert found.above_floor == ("q2", "x")
+    assert found.rising == ("y",)
+    # None is suggested: distances after the last iteration.
+    found = convergence.suggest(_falls(q2=[17, 8, 3, 0.9], y=[3, 0.9, 0.8, 0.7]))
+    assert (found.iteration, found.above_floor, found.rising) == (None, ("q2",), ())

@@ -58,3 +58,10 @@ def test_empty_bins_do_not_count():
     matrix, base, ratio, out, value = _sample(500, 4)
     base = np.where((value > 0.5) & out, 0.0, base)  # held-out events in half of the bins alone
     assert compare(matrix, base, ratio, out)["bins"] == 5
+
+
+def test_without_entries_there_is_nothing_to_compare():
+    matrix, base, ratio, out, _ = _sample(500, 5)
+    found = compare(matrix, 0 * base, ratio, out)
+    assert found["bins"] == 0
+    assert np.isnan(found["difference"])

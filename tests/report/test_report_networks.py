@@ -53,11 +53,41 @@ def test_a_part_that_stays_is_told(tmp_path):
     assert [row[-1].replace("\u00a0", " ") for row in panel.rows] == ["0.300 %"] * 2
 
 
-@pytest.mark.parametrize(("bias", "words"), [(0.002, "is smaller"), (0.02, "is larger")])
-def test_the_bias_decides_whether_more_networks_help(tmp_path, bias, words):
-    tables = _read(tmp_path)
+@pytest.mark.parametrize(
+    ("bias", "statistics", "words"),
+    [
+        (0.0039, 1e-4, "but smaller than that spread, so that more networks bring the result"),
+        (0.02, 1e-4, "is larger than that spread"),
+        (0.02, 0.02, "cannot be told from what statistics"),
+        (0.002, 0.002, "It is smaller than that spread, so that more networks bring the result"),
+    ],
+)
+def test_the_bias_decides_whether_more_networks_help(tmp_path, bias, statistics, words):
+    assert words in _biased(tmp_path, bias, statistics)[0].sentences[-1]
+
+
+def _biased(folder, bias, statistics, model=None, **changes):
+    """Panels of a study with a bias and a relative statistical error, of passes without scatter."""
+    tables = _read(folder, model, **changes)
     tables.summary["bias_rel"] = bias
-    assert words in _panel(tables).sentences[-1]
+    tables.metrics["truth_error"] = statistics * tables.metrics["truth"]
+    tables.metrics[["mean_error", "sigma_rel"]] = 0.0
+    return networks.panels(tables, _looks(tables))
+
+
+@pytest.mark.parametrize("statistics", [1e-4, 0.003])
+def test_more_networks_are_not_praised_where_they_help_little(tmp_path, statistics):
+    changes = {"floor_squared": 9e-6, "floor_squared_error": 2e-6}
+    text = " ".join(_biased(tmp_path, 0.003, statistics, **changes)[0].sentences)
+    assert "would help little" in text
+    assert "more networks bring" not in text
+    assert "smaller than that spread." in text
+
+
+def test_members_of_the_last_step_tell_nothing_of_more_networks(tmp_path):
+    model = Model({"step": Strategy(members=5)}, ("q2",), 6, 1, epochs=2)
+    (members,) = _biased(tmp_path, 0.003, 1e-4, model)
+    assert members.sentences[-1].endswith("but smaller than that spread.")
 
 
 def test_lanes_of_several_networks_are_called_so(tmp_path):
@@ -124,6 +154,17 @@ def test_methods_without_a_curve_of_members_are_named(tmp_path, changes, words):
     (found,) = networks.without_members(replace(tables, study=study, networks=rows))
     assert found.startswith("There is no curve of members of step:")
     assert words in found
+
+
+def test_models_that_passes_share_are_told(tmp_path):
+    methods = {"none": Strategy(), "parallel": Strategy(lanes=2)}
+    tables = _read(tmp_path / "scratch", Model(methods, ("q2",), 2, 1, epochs=2))
+    alone = "nothing in common but the events, whose statistical fluctuation is not in this spread."
+    assert networks.in_common(tables).endswith(alone)
+    methods["begun"] = Strategy(lanes=2, start="pretrained")
+    tables = _read(tmp_path / "pretrained", Model(methods, ("q2",), 2, 1, epochs=2))
+    text = networks.in_common(tables)
+    assert "but the events and, of begun, pre-trained models, whose scatter is not in" in text
 
 
 def test_half_of_the_lanes_is_a_size_that_exists():

@@ -1,9 +1,10 @@
 import dataclasses
 
+import pytest
 from study_factory import Model, Strategy, write_study
 
 from omniflow.report import page, stacking
-from omniflow.report.study import StackRecord
+from omniflow.report.study import JudgedRecord, StackRecord
 from omniflow.report.tables import ReportTables
 
 
@@ -36,4 +37,20 @@ def test_stacked_members_are_shown(tmp_path):
     )
     before = dataclasses.replace(tables, study=study.model_copy(update={"stacking": (old,)}))
     assert stacking.rows(before) == [[*expected, *4 * ["–"], "5.00"]]
-    assert "Stacked members" in page.render(tables)
+    text = " ".join(page.render(tables).split())
+    assert "Stacked members" in text
+    assert "on the events that its members hold out: means over passes and lanes. No member" in text
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ("kept", "No member was trained on these events."),
+        ("warm", "iteration 2 and later ones trained the same members in earlier iterations"),
+        ("cold", "later ones trained members of earlier iterations, whose ratios are in"),
+    ],
+)
+def test_who_was_trained_on_the_deciding_events_is_said(written, split, words):
+    tables = ReportTables.read(written)
+    study = tables.study.model_copy(update={"judged": JudgedRecord(split=split)})
+    assert words in stacking.held_out(dataclasses.replace(tables, study=study))

@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from omniflow.errors import InputError
+from omniflow.report import formats, trust
 from omniflow.report.tables import COLUMNS, ReportTables
+from omniflow.report.verdict import judge
 
 
 def edit(path, change):
@@ -71,6 +73,38 @@ def test_empty_iteration_is_refused(study):
 def test_missing_results_are_named(study, name, keep, words):
     edit(study / f"{name}.csv", lambda table: table[keep(table)])
     with pytest.raises(InputError, match=rf"{name}\.csv: no rows for .*{words}"):
+        ReportTables.read(study)
+
+
+def _emptied(study, names):
+    """Tables as they are for observables without entries."""
+    lost = ["bias_rel", "sigma_rel", "rel_mse", "td", "td_prior", "td_floor"]
+
+    def averages(table):
+        table.loc[table["observable"].isin(names), [*lost, "bins"]] = ["", "", "", "", "", "", "0"]
+        return table
+
+    edit(study / "summary.csv", averages)
+    for name in ("metrics", "detector", "networks", "effective_sizes", "acceptance", "bayes"):
+        edit(study / f"{name}.csv", lambda table: table[~table["observable"].isin(names)])
+
+
+def test_observables_without_entries_are_left_out_and_named(study):
+    _emptied(study, ["q2"])
+    tables = ReportTables.read(study)
+    assert [o.name for o in tables.study.observables] == ["jet_tau21"]
+    assert tables.problems == ("No entries, and therefore left out: q2.",)
+    assert tables.binned == ()
+    for frame in (tables.summary, tables.detector_summary, tables.trust["convergence"]):
+        assert set(frame["observable"]) == {"jet_tau21"}
+    assert judge(tables).sentences
+    looks = formats.looks([m.name for m in tables.study.methods])
+    assert len(trust._sizes(tables, looks)) == 1
+
+
+def test_a_study_without_any_entries_is_refused(study):
+    _emptied(study, ["q2", "jet_tau21"])
+    with pytest.raises(InputError, match="no observable has entries in its bins"):
         ReportTables.read(study)
 
 

@@ -1,7 +1,6 @@
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from study_factory import Model, Strategy, write_study
 
@@ -29,14 +28,6 @@ def test_points_are_averages_of_the_tables(tables):
     for point in found.values():  # the model's errors are 10% of every average
         assert point.spread_error == pytest.approx(0.1 * point.spread)
         assert point.bias_error == pytest.approx(0.1 * point.bias)
-
-
-def test_what_passes_alone_give_a_method_without_bias():
-    rng = np.random.default_rng(1)
-    for passes in (3, 10):
-        u = rng.normal(size=(20_000, passes))
-        seen = np.abs(u.mean(axis=1)).mean()
-        assert tradeoff.unbiased(passes) == pytest.approx(seen, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +106,16 @@ def test_points_beyond_measure_are_drawn(tmp_path):
     panel = tradeoff.panel(tables, formats.looks(["none"]))
     assert math.isfinite(point.bias)
     assert "<svg" in panel.figure
+
+
+def test_a_method_of_one_pass_has_no_point(tables):
+    rows = tables.summary["method"] == "none"
+    tables.summary.loc[rows, ["sigma_rel", "sigma_rel_error", "bias_rel_error"]] = math.nan
+    tables.summary.loc[rows, "passes"] = 1
+    looks = formats.looks([m.name for m in tables.study.methods])
+    panel = tradeoff.panel(tables, looks)
+    assert panel.note.endswith("because their spread is not known: none.")
+    assert len(panel.rows) == 3
+    assert panel.rows[0][3] == "–"
+    tables.summary.loc[:, "sigma_rel"] = math.nan
+    assert tradeoff.panel(tables, looks) is None

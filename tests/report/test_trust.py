@@ -67,15 +67,23 @@ def test_suggested_iterations_have_a_reason(study):
     sentences = dict(trust._stopping(ReportTables.read(study)))
     expected = "None yet: from iteration 1 to 2 the distance in jet τ₂₁ still fell by 0.84 (unc"
     assert sentences["none"].startswith(expected)
-    assert sentences["parallel"].startswith("Iteration 1. After it, the distance falls in no")
+    assert sentences["parallel"].startswith("Iteration 1. After it, up to any later iteration, the")
     columns = {"iteration": 2, "observable": "q2", "fall": 1.234, "uncertainty": 0.5, "last": 3}
-    sentences = dict(trust._stopping(_change(study, "stopping", **columns)))
+    sentences = dict(trust._stopping(_change(study, "stopping", to=3, **columns)))
     assert sentences["none"] == (
-        "Iteration 2. The last fall beyond its statistical uncertainty is that of Q² from "
-        "iteration 1 to 2, by 1.2 (uncertainty 0.50)."
+        "Iteration 2. One earlier would be too early: from iteration 1 to 3 the distance in Q² "
+        "falls by 1.2 (uncertainty 0.50)."
     )
     tables = _change(study, "stopping", iteration=np.nan, observable="", last=1)
     assert dict(trust._stopping(tables))["none"] == "With one iteration nothing can be said."
+
+
+def test_distances_that_stay_high_or_rise_are_named(study):
+    tables = _change(study, "stopping", above_floor="q2 jet_tau21", rising="q2")
+    sentences = dict(trust._stopping(tables))
+    assert "Not converged in iteration 2: the distance in Q² and jet τ₂₁" in sentences["none"]
+    assert "Not converged in iteration 1: the distance in Q² and jet τ₂₁" in sentences["parallel"]
+    assert sentences["parallel"].endswith("rises by more than its uncertainty in Q².")
 
 
 def test_falls_of_the_distance(written):
@@ -107,7 +115,15 @@ def test_areas_of_trained_and_held_out_events(written):
     [
         ({"events": "reserved", "fraction": 0.1}, "the 10.0 % of all events that no network"),
         ({"events": "fold", "fraction": 0.5}, "those of its fold"),
-        ({"events": "split", "fraction": 0.2}, "in this or in an earlier iteration"),
+        (
+            {"events": "split", "fraction": 0.2, "split": "kept"},
+            "Nor was it trained on them in an earlier iteration",
+        ),
+        # Networks start again in iteration 2, and hold other events out.
+        (
+            {"events": "split", "fraction": 0.2, "split": "cold"},
+            "most of those held out in iteration 2 trained the network of the same lane and member",
+        ),
         # Of two iterations: 0.2 of the 0.2 were held out in the first one too.
         ({"events": "fresh", "fraction": 0.2}, "iteration 2 it has been trained on all but 20.0 %"),
     ],

@@ -53,15 +53,15 @@ def tables(model, observables):
         for o, e in observables.items() for b in range(len(e) - 1)
     ]  # fmt: skip
     found["convergence"] = [
-        {"method": m, "combine": "none", "observable": o, "iteration": i, "td": 4 * 0.3**i,
-         "td_floor": 0.12, "fall": 2.8 * 0.3**i if i < last else np.nan,
-         "uncertainty": 0.2 if i < last else np.nan}
-        for m in methods for o in observables for i in range(last + 1)
+        {"method": m, "combine": "none", "observable": o, "iteration": i, "to": j,
+         "td": 4 * 0.3**j, "td_floor": 0.12, "fall": 4 * (0.3**i - 0.3**j), "uncertainty": 0.2}
+        for m in methods for o in observables
+        for i in range(last) for j in range(i + 1, last + 1)
     ]  # fmt: skip
     found["stopping"] = [
         {"method": m, "iteration": np.nan if n == 0 else 1, "fall": 0.84 if n == 0 else np.nan,
-         "observable": next(iter(observables)) if n == 0 else "", "last": last,
-         "uncertainty": 0.2 if n == 0 else np.nan}
+         "observable": next(iter(observables)) if n == 0 else "", "to": last if n == 0 else np.nan,
+         "last": last, "uncertainty": 0.2 if n == 0 else np.nan, "above_floor": "", "rising": ""}
         for n, m in enumerate(methods)
     ]  # fmt: skip
     return found

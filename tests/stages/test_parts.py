@@ -148,11 +148,12 @@ def test_reserved_events_are_what_the_network_is_judged_on(folder):
 @pytest.mark.parametrize(
     ("settings", "restart", "expected"),
     [
-        ({"reserved": 0.1}, {}, ("reserved", 0.1)),
-        ({"folds": 4}, {}, ("fold", 0.25)),
-        ({}, {}, ("fresh", 0.2)),
-        ({}, {"network": "cold"}, ("split", 0.2)),
-        ({}, {"split": "fixed"}, ("split", 0.2)),
+        ({"reserved": 0.1}, {}, ("reserved", 0.1, "warm")),
+        ({"folds": 4}, {}, ("fold", 0.25, "warm")),
+        ({}, {}, ("fresh", 0.2, "warm")),
+        ({}, {"network": "cold"}, ("split", 0.2, "cold")),
+        ({}, {"split": "fixed"}, ("split", 0.2, "kept")),
+        ({}, {"network": "cold", "split": "fixed"}, ("split", 0.2, "kept")),
     ],
 )
 def test_studies_say_what_held_out_events_are(folder, settings, restart, expected):
@@ -164,7 +165,7 @@ def test_studies_say_what_held_out_events_are(folder, settings, restart, expecte
     raw["training"] |= settings
     raw["uncertainties"]["data_replicas"] = 3
     found = diagnostics.judged(Plan(validate(raw)))
-    assert (found["events"], found["fraction"]) == expected
+    assert (found["events"], found["fraction"], found["split"]) == expected
     # Nothing is there, so that all that should have scores lack them: steps and iterations of one
     # network per chain, or of its folds; none of replicas.
     assert found["unscored"] == 2 * 2 * (settings.get("folds") or 2)

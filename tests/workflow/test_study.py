@@ -241,7 +241,8 @@ def test_diagnostics_are_those_of_weights_and_histograms(study):
     fractions = read["weight_distributions"].groupby("method").fraction.sum()
     np.testing.assert_allclose(fractions, 1)
     distances = read["convergence"].merge(
-        read["detector_summary"], on=["method", "combine", "observable", "iteration"]
+        read["detector_summary"].rename(columns={"iteration": "to"}),
+        on=["method", "combine", "observable", "to"],
     )
     assert len(distances) == len(read["convergence"])
     np.testing.assert_array_equal(distances.td_x, distances.td_y)

@@ -24,11 +24,14 @@ def closure(summary: pd.DataFrame, method: str, combine: str) -> pd.DataFrame:
         method: name of a method.
         combine: combination of its lanes, `none` for one lane.
 
+    Observables without entries have no distance and no row.
+
     Raises:
         InputError: no such method and combination, or data without truth.
     """
     mine = summary[(summary["method"] == method) & (summary["combine"] == combine)]
-    if mine.empty or mine["td"].isna().any():
+    mine = mine[mine["td"].notna()]
+    if mine.empty:
         raise InputError(
             f"summary.csv: no distances to truth for method {method!r}, combination {combine!r}; "
             "closure needs pseudo-data with truth and a finished method."

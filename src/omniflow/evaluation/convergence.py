@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from omniflow.evaluation.metrics import TD_SCALE
 
 FALL_COLUMNS = (
-    *("method", "combine", "observable", "iteration"),
+    *("method", "combine", "observable", "iteration", "to"),
     *("td", "td_floor", "fall", "uncertainty"),
 )
 
@@ -18,37 +19,34 @@ _SPECTRUM = ["bin", "data", "data_error", "simulation", "simulation_error"]
 
 
 def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Return the distance to data after each iteration and how far the next lets it fall.
+    """Return how far the distance to data falls from every iteration to every later one.
 
-    With data p and simulation q_n of unit sum, the fall of TD from iteration n to n + 1 changes
-    with a fluctuation d of p - q by sum_b d_b (q_n+1 - q_n)_b / (p + q)_b: the square of d is in
-    both distances and cancels. The uncertainty adds to the standard deviation of that, in
-    quadrature, the floor, the distance that statistics cause by themselves: a fall by less than
-    the floor could be the simulation following fluctuations of the data. Bins are taken as
-    independent.
+    With data p and simulation q_n of unit sum, the fall of TD from iteration n to m changes with a
+    fluctuation d of p - q by sum_b d_b (q_m - q_n)_b / (p + q)_b: the square of d is in both
+    distances and cancels. The uncertainty adds to the standard deviation of that, in quadrature,
+    the floor, the distance that statistics cause by themselves: a fall by less than the floor could
+    be the simulation following fluctuations of the data. Bins are taken as independent.
 
     Args:
         detector: rows of detector.csv.
         summary: rows of detector_summary.csv.
 
     Returns:
-        One row per method, combination, observable and iteration from 0 (FALL_COLUMNS); fall and
-        uncertainty of the last iteration are NaN.
+        One row per method, combination, observable and pair of iterations, from 0 (FALL_COLUMNS);
+        td and td_floor are those of the later one (`to`), a fall below 0 is a rise.
     """
     keys = ["method", "combine", "observable"]
     bins = dict(iter(detector.groupby(keys, sort=False)))
     rows = []
-    for key, distances in summary.groupby(keys, sort=False):
+    # Without data or simulation in the bins there is no distance.
+    for key, distances in summary.dropna(subset="td").groupby(keys, sort=False):
         spectra = dict(iter(bins[key].groupby("iteration")))
         distances = distances.set_index("iteration").sort_index()
-        for iteration, row in distances.iterrows():
-            fall = uncertainty = np.nan
-            if iteration + 1 in distances.index:
-                following = distances.loc[iteration + 1]
-                fall = row["td"] - following["td"]
-                error = _error(spectra[iteration], spectra[iteration + 1])
-                uncertainty = float(np.hypot(error, following["td_floor"]))
-            rows.append((*key, iteration, row["td"], row["td_floor"], fall, uncertainty))
+        for now, later in combinations(distances.index, 2):
+            td, floor = distances.loc[later, ["td", "td_floor"]]
+            error = _error(spectra[now], spectra[later])
+            fall = distances.at[now, "td"] - td
+            rows.append((*key, now, later, td, floor, fall, float(np.hypot(error, floor))))
     return pd.DataFrame(rows, columns=FALL_COLUMNS)
 
 
@@ -75,33 +73,47 @@ class Suggestion:
     """Where the iterations of a method could stop.
 
     Attributes:
-        iteration: the first after which the distance to data falls in no observable by more than
-            its uncertainty; None where the last iteration still made it fall by more.
-        observable: the one that settled last; None where none has fallen after iteration 1.
-        fall, uncertainty: of that observable in its last step that counts; NaN without.
+        iteration: the first after which no observable's distance to data falls by more than its
+            uncertainty, up to any later iteration; None where the last still made it fall by more.
+        observable: the one whose fall forbids to stop an iteration earlier; None for iteration 1.
+        to: the iteration up to which it falls; None without.
+        fall, uncertainty: of that observable from one iteration earlier to `to`; NaN without.
         last: number of iterations of the study.
+        above_floor: observables whose distance exceeds twice its floor in that iteration (the last
+            where there is none).
+        rising: those whose distance rises after it by more than the uncertainty.
     """
 
     iteration: int | None
     observable: str | None
+    to: int | None
     fall: float
     uncertainty: float
     last: int
+    above_floor: tuple[str, ...]
+    rising: tuple[str, ...]
 
 
 def suggest(rows: pd.DataFrame) -> Suggestion:
     """Return where to stop by the rows of `falls` of one method and combination."""
-    last = int(rows["iteration"].max())
+    last = int(rows["to"].max())
     counts = rows[(rows["iteration"] >= 1) & (rows["fall"] > rows["uncertainty"])]
-    if counts.empty:
-        return Suggestion(1 if last > 1 else None, None, np.nan, np.nan, last)
-    final = counts[counts["iteration"] == counts["iteration"].max()]
-    decisive = final.loc[(final["fall"] / final["uncertainty"]).idxmax()]
-    stop = int(decisive["iteration"]) + 1
+    stop = 1 if counts.empty else int(counts["iteration"].max()) + 1
+    here = rows[(rows["iteration"] == 0) & (rows["to"] == stop)]
+    after = rows[rows["iteration"] == stop]
+    observable, to, fall, uncertainty = None, None, np.nan, np.nan
+    if len(counts):
+        final = counts[counts["iteration"] == stop - 1]
+        decisive = final.loc[(final["fall"] / final["uncertainty"]).idxmax()]
+        observable, to = str(decisive["observable"]), int(decisive["to"])
+        fall, uncertainty = float(decisive["fall"]), float(decisive["uncertainty"])
     return Suggestion(
         stop if stop < last else None,
-        str(decisive["observable"]),
-        float(decisive["fall"]),
-        float(decisive["uncertainty"]),
+        observable,
+        to,
+        fall,
+        uncertainty,
         last,
+        tuple(here.loc[here["td"] > 2 * here["td_floor"], "observable"]),
+        tuple(after.loc[after["fall"] < -after["uncertainty"], "observable"].unique()),
     )

@@ -29,7 +29,7 @@ def compare(
         `chi2` over `bins` bins that both sets have, the probability `p_value` of a larger one
         (bins taken as independent: approximate with several entries per event), and
         `difference`, the mean ratio of all entries that trained over that of those that did not,
-        less 1.
+        less 1 (NaN without entries).
     """
     means, shares, totals = [], [], []
     square = upper = mixed = norm = content = 0.0
@@ -44,7 +44,7 @@ def compare(
         with np.errstate(invalid="ignore", divide="ignore"):
             means.append(np.where(own_norm > 0, own_content / own_norm, np.nan))
             shares.append(own_square / own_norm**2)
-        totals.append(own_content.sum() / own_norm.sum())
+            totals.append(own_content.sum() / own_norm.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         mean, size = content / norm, norm**2 / square
         scatter = (upper - 2 * mean * mixed + mean**2 * square) / square * size / (size - 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from omniflow.report import formats
+from omniflow.report import bias, formats
 from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import Comparison, compare
 
@@ -48,10 +48,10 @@ class Heat:
 
 def heat_maps(tables: ReportTables) -> list[Heat]:
     """Heat maps of the metrics that exist: spread, bias and relative MSE."""
-    return [_heat(compare(tables, metric)) for metric in tables.measurable()]
+    return [_heat(tables, compare(tables, metric)) for metric in tables.measurable()]
 
 
-def _heat(comparison: Comparison) -> Heat:
+def _heat(tables: ReportTables, comparison: Comparison) -> Heat:
     rows = []
     values, errors = comparison.values, comparison.errors
     for method in values.index:
@@ -72,6 +72,9 @@ def _heat(comparison: Comparison) -> Heat:
             average = _relative(comparison, method, None)
         rows[-1] = (method, (average, *rows[-1][1]))
     title, meaning = TITLES[comparison.metric]
+    if comparison.metric == "bias_rel":
+        alone = float(bias.expected(tables).loc[comparison.reference].mean())
+        meaning += f" (expected without bias: {formats.percent(alone)})"
     return Heat(comparison.metric, title, meaning, comparison.reference, tuple(rows))
 
 
@@ -173,8 +176,8 @@ def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     for metric in tables.measurable():
         columns += [metric, f"{metric}_weighted"]
         header += [names[metric], f"{names[metric]}, weighted"]
-    header.append("bins")
-    body = []
+    header += ["|bias_rel| expected without bias"] * study.has_truth + ["bins"]
+    expected, body = bias.expected(tables), []
     for method in study.methods:
         for observable in study.observables:
             row = rows.loc[(method.name, observable.name)]
@@ -182,6 +185,8 @@ def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
                 _text(_value(c.removesuffix("_weighted"), abs(row[c]), row[f"{c}_error"]))
                 for c in columns
             ]
+            if study.has_truth:
+                texts.append(formats.percent(expected.at[method.name, observable.name]))
             body.append([method.name, observable.label, *texts, formats.count(row["bins"])])
     return header, body
 

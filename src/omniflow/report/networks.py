@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 from scipy.special import stdtrit
 
-from omniflow.report import figures
+from omniflow.report import bias, figures, tradeoff
 from omniflow.report.formats import Look, listing, percent
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
@@ -60,6 +60,17 @@ def panels(tables: ReportTables, looks: dict[str, Look]) -> list[Panel]:
     return found
 
 
+def in_common(tables: ReportTables) -> str:
+    """Return a sentence on what lanes of different passes have in common."""
+    names = tradeoff.sharing(tables.study.methods, tables.study.passes)
+    models = f" and, of {listing(names)}, pre-trained models" if names else ""
+    fluctuation = "whose scatter is" if names else "whose statistical fluctuation is"
+    return (
+        f"Lanes of different passes have nothing in common but the events{models}, {fluctuation} "
+        "not in this spread."
+    )
+
+
 def without_members(tables: ReportTables) -> list[str]:
     """Return which methods of several members have no curve of them, and why, in sentences."""
     if "sigma_rel" not in tables.measurable():
@@ -87,15 +98,15 @@ def _panel(
 ) -> Panel:
     # The mean of errors, because all observables are of the same passes.
     mean = frame.groupby(varied)[_NUMBERS].mean()
-    bias = _bias(tables, method)
+    size = _bias(tables, method)
     sizes = mean.index.to_numpy(dtype=float)
     nothing = np.zeros(len(sizes))
     series = {
         _FOUND: (sizes, mean["sigma_rel"].to_numpy(), mean["sigma_rel_error"].to_numpy()),
         _EXPECTED: (sizes, mean["expected"].to_numpy(), nothing),
     }
-    if math.isfinite(bias):
-        series[_BIAS] = (sizes, np.full(len(sizes), bias), nothing)
+    if math.isfinite(size):
+        series[_BIAS] = (sizes, np.full(len(sizes), size), nothing)
     shown = {name: {_FOUND: look, **_LOOKS}[name] for name in series}
     lanes = varied == "lanes"
     svg = figures.by_iteration(
@@ -114,7 +125,10 @@ def _panel(
     ]
     passes = int(frame["passes"].min())
     about = _about_lanes(method, mean, passes) if lanes else _about_members(mean, passes)
-    about += _about_bias(bias, mean["sigma_rel"].iloc[-1])
+    # Members of the last step alone do not tell what more of them in every step would give.
+    helps = lanes and not _significant(mean.iloc[-1], passes)
+    expected = float(bias.expected(tables).loc[method.name].mean())
+    about += _about_bias(size, expected, mean["sigma_rel"].iloc[-1], helps)
     title = method.name if lanes else f"{method.name}: members of the last step"
     return Panel(title, shown, Markup(svg), about, rows)
 
@@ -208,15 +222,26 @@ def _doubled(size: int, last: pd.Series) -> str:
     )
 
 
-def _about_bias(bias: float, spread: float) -> list[str]:
-    if bias > spread:
+def _about_bias(size: float, expected: float, spread: float, helps: bool) -> list[str]:
+    """Return how the bias compares with statistics and with the spread.
+
+    Args:
+        size: of the bias.
+        expected: what statistics alone give (`bias.expected`).
+        spread: of all networks.
+        helps: whether more networks would lower the spread.
+    """
+    if not math.isfinite(size):
+        return []
+    found = f"bias, {percent(size)} on average,"
+    alone = f"statistics alone give a result without bias (about {percent(expected)})"
+    closer = ", so that more networks bring the result closer to truth" if helps else ""
+    if size <= bias.FACTOR * expected:
+        smaller = f" It is smaller than that spread{closer}." if size < spread else ""
+        return [f"The {found} cannot be told from what {alone}.{smaller}"]
+    if size > spread:
         return [
-            f"But the bias, {percent(bias)} on average, is larger than that spread, and no number "
-            "of networks lowers it."
+            f"But the {found} is larger than that spread and than what {alone}, and no number of "
+            "networks lowers it."
         ]
-    if math.isfinite(bias):
-        return [
-            f"The bias, {percent(bias)} on average, is smaller than that spread, so that more "
-            "networks bring the result closer to truth."
-        ]
-    return []
+    return [f"The {found} is above what {alone}, but smaller than that spread{closer}."]

@@ -12,6 +12,19 @@ HEADER += ("loss, best member", "equal weights", "stacked", "gain / 10⁻⁴")
 HEADER += ("gain on deciding events / 10⁻⁴",)
 
 
+def held_out(tables: ReportTables) -> str:
+    """Return in a sentence who was trained on the events that decide the weights."""
+    if tables.study.judged.split == "kept":
+        return "No member was trained on these events."
+    known = "the same members in earlier iterations"
+    if tables.study.judged.split == "cold":
+        known = "members of earlier iterations, whose ratios are in the weights"
+    return (
+        "No member was trained on these events in the same iteration, but most of those of "
+        f"iteration 2 and later ones trained {known}."
+    )
+
+
 def rows(tables: ReportTables) -> list[list[str]]:
     """Return the cells of the table of stacked members, as in `HEADER`; none without stacking.
 

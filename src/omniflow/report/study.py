@@ -90,6 +90,8 @@ class JudgedRecord(_Record):
         events: what held-out events are: `reserved`, those of the `fold` or of the `split` of a
             network, or `fresh`: of its split, which trained it in earlier iterations.
         fraction: of all events.
+        split: whether networks hold the same events out in every iteration (`kept`), or others and
+            go on from the iteration before (`warm`) or start again (`cold`).
         unscored: networks of steps 1 and 2 without scores.
         pretraining: what pre-trained networks have seen: `others`, also by what the configuration
             has `declared`; `overlap`, possibly the same events; or `unknown`.
@@ -97,6 +99,7 @@ class JudgedRecord(_Record):
 
     events: str = "fresh"
     fraction: float = 0.2
+    split: str = "warm"
     unscored: int = 0
     pretraining: str = "others"
 

@@ -99,9 +99,11 @@ TRUST: dict[str, dict[str, str]] = {
     "overtraining": {"chain": "s", "observable": "s"}
     | dict.fromkeys(["lane", "member", "iteration"], "i")
     | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
-    "convergence": _RESULT | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
-    "stopping": {"method": "s", "observable": "s"}
-    | dict.fromkeys(["iteration", "fall", "uncertainty", "last"], "f"),
+    "convergence": _RESULT
+    | {"to": "i"}
+    | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
+    "stopping": {"method": "s", "observable": "s", "above_floor": "s", "rising": "s"}
+    | dict.fromkeys(["iteration", "to", "fall", "uncertainty", "last"], "f"),
 }
 _KEYS = {
     "metrics": [*_RESULT, "bin"],
@@ -148,15 +150,21 @@ class ReportTables:
 
         Raises:
             InputError: a file or column is missing or not readable, or a method, combination,
-                iteration or observable of study.json has no rows; the message names them.
+                iteration or observable of study.json has no rows; the message names them. So does
+                a study in which no observable has entries.
         """
         folder = Path(folder)
         study = read_study(folder / "study.json")
         names = [*COLUMNS, *(UNCERTAINTIES if study.uncertain else ())]
         frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
-        _check_results(folder, study, frames)
         trust = {name: _read_table(folder / f"{name}.csv", name) for name in TRUST}
-        return cls(study=study, **frames, trust=trust, problems=tuple(_problems(study, frames)))
+        empty = _empty(folder, study, frames["summary"])
+        study, frames, trust = _without(empty, study, frames, trust)
+        _check_results(folder, study, frames)
+        problems = _problems(study, frames)
+        if empty:
+            problems.append(f"No entries, and therefore left out: {', '.join(empty)}.")
+        return cls(study=study, **frames, trust=trust, problems=tuple(problems))
 
     def headline(self, name: str, iteration: int | None = None) -> pd.DataFrame:
         """Rows of table `name` at each method's headline combination (and one iteration)."""
@@ -229,6 +237,36 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
         where = ", ".join(f"{k} {v}" for k, v in first.items())
         raise InputError(f"{path}: more than one row for {where}")
     return table
+
+
+def _empty(folder: Path, study: Study, summary: pd.DataFrame) -> list[str]:
+    """Return the observables of which some result has no bins with entries."""
+    names = set(summary.loc[summary["bins"] == 0, "observable"])
+    if names >= {o.name for o in study.observables}:
+        raise InputError(
+            f"{folder}: no observable has entries in its bins, so that there is nothing to report; "
+            "change observables.names or observables.binning"
+        )
+    return [o.name for o in study.observables if o.name in names]
+
+
+def _without(
+    names: list[str], study: Study, *several: dict[str, pd.DataFrame]
+) -> tuple[Study, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Return study and tables without some observables."""
+    if not names:
+        return study, *several
+    observables = tuple(o for o in study.observables if o.name not in names)
+    found = (
+        {
+            name: frame[~frame["observable"].isin(names)].reset_index(drop=True)
+            if name != "stopping" and "observable" in frame
+            else frame
+            for name, frame in frames.items()
+        }
+        for frames in several
+    )
+    return study.model_copy(update={"observables": observables}), *found
 
 
 def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from omniflow.report import figures, formats
+from omniflow.report import bias, figures, formats
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import compare
@@ -24,6 +24,7 @@ class Point:
         method: its name.
         spread, spread_error: sigma_rel.
         bias, bias_error: magnitude of bias_rel, the root of the bias part of the relative MSE.
+        expected: what statistics of events and passes give as bias to a method without any.
     """
 
     method: str
@@ -31,6 +32,12 @@ class Point:
     spread_error: float
     bias: float
     bias_error: float
+    expected: float
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it has a place in the figure: the spread of one pass is not known."""
+        return math.isfinite(self.spread) and math.isfinite(self.bias)
 
 
 @dataclass(frozen=True)
@@ -48,10 +55,15 @@ def panel(tables: ReportTables, looks: Mapping[str, formats.Look]) -> Panel | No
     if not {"sigma_rel", "bias_rel"} <= set(tables.measurable()):
         return None
     found = points(tables)
+    drawn = [one for one in found if one.drawn]
+    if not drawn:
+        return None
     methods = {m.name: m for m in tables.study.methods}
-    figure = draw(found, looks, min(tables.passes().values()), title="Bias against spread")
+    passes = min(tables.passes()[one.method] for one in drawn)
+    fluctuation = float(bias.statistics(tables).loc[[one.method for one in drawn]].mean(None))
+    figure = draw(drawn, looks, passes, fluctuation, title="Bias against spread")
     header = ["method", "networks start from", "lanes × members", "spread", "bias"]
-    header.append("√(spread² + bias²)")
+    header += ["expected without bias", "√(spread² + bias²)"]
     rows = [
         [
             one.method,
@@ -59,12 +71,15 @@ def panel(tables: ReportTables, looks: Mapping[str, formats.Look]) -> Panel | No
             f"{methods[one.method].lanes} × {methods[one.method].members}",
             formats.percent(one.spread, one.spread_error),
             formats.percent(one.bias, one.bias_error),
+            formats.percent(one.expected),
             formats.percent(math.hypot(one.spread, one.bias)),
         ]
         for one in found
     ]
-    note = shared_models(tables.study.methods, tables.study.passes)
-    return Panel(Markup(figure), note, header, rows)
+    notes = [shared_models(tables.study.methods, tables.study.passes)]
+    if absent := [one.method for one in found if not one.drawn]:
+        notes.append(f"Without a point, because their spread is not known: {', '.join(absent)}.")
+    return Panel(Markup(figure), " ".join(filter(None, notes)), header, rows)
 
 
 def points(tables: ReportTables) -> list[Point]:
@@ -73,16 +88,12 @@ def points(tables: ReportTables) -> list[Point]:
     Averages over observables are plain. Their errors are the mean of the observables' errors, which
     come from the same passes and move together.
     """
-    spread, bias = compare(tables, "sigma_rel"), compare(tables, "bias_rel")
+    found = [compare(tables, metric) for metric in ("sigma_rel", "bias_rel")]
+    frames = [frame for one in found for frame in (one.values, one.errors)]
+    frames.append(bias.expected(tables))
     return [
-        Point(
-            name,
-            *(
-                float(frame.loc[name].mean())
-                for frame in (spread.values, spread.errors, bias.values, bias.errors)
-            ),
-        )
-        for name in spread.values.index
+        Point(name, *(float(frame.loc[name].mean()) for frame in frames))
+        for name in frames[0].index
     ]
 
 
@@ -107,13 +118,18 @@ def policy(method: MethodRecord) -> str:
     return words
 
 
-def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
-    """Return a sentence on methods whose passes share pre-trained models; nothing without them."""
-    names = [
+def sharing(methods: Sequence[MethodRecord], passes: int) -> list[str]:
+    """Return the methods whose passes share pre-trained models."""
+    return [
         m.name
         for m in methods
         if m.start != "scratch" and m.models < passes * m.lanes * (m.networks or m.members)
     ]
+
+
+def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
+    """Return a sentence on methods whose passes share pre-trained models; nothing without them."""
+    names = sharing(methods, passes)
     if not names:
         return ""
     return (
@@ -123,36 +139,36 @@ def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
     )
 
 
-def unbiased(passes: int) -> float:
-    """Return bias over spread that a method without bias shows on average in so many passes.
-
-    The mean of N passes scatters by spread / √N, and the mean magnitude of a normal variable is
-    √(2 / π) of its width.
-    """
-    return math.sqrt(2 / (math.pi * passes))
-
-
 @figures._styled
-def draw(found: Sequence[Point], looks: Mapping[str, formats.Look], passes: int) -> Figure:
+def draw(
+    found: Sequence[Point],
+    looks: Mapping[str, formats.Look],
+    passes: int,
+    statistics: float,
+) -> Figure:
     """Bias against spread, one point per method, in per cent.
 
-    Circles are of equal spread and bias in quadrature. In the grey area, below `unbiased`, a bias
-    cannot be told from the scatter of the mean over passes.
+    Circles are of equal spread and bias in quadrature. Below `bias.unbiased` is grey: dark what the
+    scatter of the mean over passes gives by itself, light what it gives with the statistical
+    fluctuations of the events.
     """
     figure, (axes,) = figures._panels(height=4.1, width=5.2)
     values = 100 * np.array([[one.spread, one.bias] for one in found])
     errors = 100 * np.nan_to_num([[one.spread_error, one.bias_error] for one in found])
     right, top = np.maximum(1.12 * np.max(values + errors, axis=0), 1e-3)
-    top = max(top, 1.5 * unbiased(passes) * right)
+    edge = np.linspace(0, right, 100)
+    scatter = bias.unbiased(edge, passes)
+    both = bias.unbiased(edge, passes, 100 * statistics)
+    top = max(top, 1.5 * both.max())
     x, y = np.meshgrid(np.linspace(0, right, 100), np.linspace(0, top, 100))
     circles = axes.contour(x, y, np.hypot(x, y), 6, colors=figures.GUIDE, linewidths=0.7, zorder=0)
     axes.clabel(circles, fmt="%g", fontsize=7)
-    edge = np.array([0, right])
-    axes.fill_between(edge, unbiased(passes) * edge, color=figures.GUIDE, alpha=0.35, linewidth=0)
-    for one, (spread, bias), (dx, dy) in zip(found, values, errors, strict=True):
+    for height in (both, scatter):
+        axes.fill_between(edge, height, color=figures.GUIDE, alpha=0.35, linewidth=0)
+    for one, place, (dx, dy) in zip(found, values, errors, strict=True):
         look = looks[one.method]
         axes.errorbar(
-            spread, bias, xerr=dx, yerr=dy, fmt=look.marker, color=look.colour, markersize=6,
+            *place, xerr=dx, yerr=dy, fmt=look.marker, color=look.colour, markersize=6,
             elinewidth=0.9,
         )  # fmt: skip
     axes.set_xlim(0, right)

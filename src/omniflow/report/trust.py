@@ -55,44 +55,57 @@ def _labels(tables: ReportTables) -> dict[str, str]:
 
 
 def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
-    """One sentence per method on where its iterations could stop, and why."""
+    """Sentences per method on where its iterations could stop, and why."""
     labels, found = _labels(tables), []
     for row in tables.trust["stopping"].itertuples():
-        last = int(row.last)
+        last, open_ended = int(row.last), math.isnan(row.iteration)
         fall = f"{formats.number(row.fall, 2)} (uncertainty {formats.number(row.uncertainty, 2)})"
         label = labels.get(row.observable, row.observable)
         if last == 1:
             text = "With one iteration nothing can be said."
-        elif math.isnan(row.iteration):
+        elif open_ended:
             text = (
                 f"None yet: from iteration {last - 1} to {last} the distance in {label} still fell "
                 f"by {fall}. More iterations may bring the simulation closer to data."
             )
         elif not row.observable:
             text = (
-                "Iteration 1. After it, the distance falls in no observable by more than its "
-                "statistical uncertainty."
+                "Iteration 1. After it, up to any later iteration, the distance falls in no "
+                "observable by more than its statistical uncertainty."
             )
         else:
             stop = int(row.iteration)
             text = (
-                f"Iteration {stop}. The last fall beyond its statistical uncertainty is that of "
-                f"{label} from iteration {stop - 1} to {stop}, by {fall}."
+                f"Iteration {stop}. One earlier would be too early: from iteration {stop - 1} to "
+                f"{int(row.to)} the distance in {label} falls by {fall}."
             )
+        above, rising = (
+            formats.listing([labels.get(name, name) for name in names.split()])
+            for names in (row.above_floor, row.rising)
+        )
+        if above:
+            text += (
+                f" Not converged in iteration {last if open_ended else int(row.iteration)}: the "
+                f"distance in {above} exceeds twice its floor. More iterations may help, or "
+                "better networks."
+            )
+        if rising:
+            text += f" After it, the distance rises by more than its uncertainty in {rising}."
         found.append((row.method, text))
     return found
 
 
 def _falls(tables: ReportTables) -> Table:
-    """Fall of the distance to data per method, observable and iteration."""
+    """Fall of the distance to data per method and observable: by iteration, and after the first."""
     labels, rows = _labels(tables), tables.trust["convergence"]
-    steps = range(tables.study.iterations)
+    last = tables.study.iterations
+    steps = [(n, n + 1) for n in range(last)] + [(1, last)] * (last > 2)
     body = []
     for (method, observable), own in rows.groupby(["method", "observable"], sort=False):
-        own = own.set_index("iteration")
-        falls = [formats.pair(own.at[n, "fall"], own.at[n, "uncertainty"]) for n in steps]
+        own = own.set_index(["iteration", "to"])
+        falls = [formats.pair(*own.loc[step, ["fall", "uncertainty"]]) for step in steps]
         body.append([method, labels.get(observable, observable), *falls])
-    return ["method", "observable", *(f"{n} → {n + 1}" for n in steps)], body
+    return ["method", "observable", *(f"{n} → {m}" for n, m in steps)], body
 
 
 # -- classifiers ---------------------------------------------------------------------------------
@@ -160,10 +173,17 @@ def _left_out(tables: ReportTables) -> str:
             "started from was trained on them or stopped by them (training.folds)."
         )
     if judged.events == "split":
-        return (
-            f"Held-out events are the {share} that a network is not trained on, in this or in an "
-            "earlier iteration. They choose the epoch that it stops at."
+        found = (
+            f"Held-out events are the {share} that a network is not trained on. They choose the "
+            "epoch that it stops at. "
         )
+        if judged.split == "cold":
+            return found + (
+                "Every iteration trains new networks and holds other events out: most of those "
+                f"held out in iteration {last} trained the network of the same lane and member in "
+                "an earlier one, whose ratio is in the weights."
+            )
+        return found + "Nor was it trained on them in an earlier iteration."
     return (
         f"Held-out events are the {share} that a network is not trained on in an iteration; they "
         "choose the epoch that it stops at. Only in iteration 1 has the network never been trained "

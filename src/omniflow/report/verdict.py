@@ -232,6 +232,7 @@ def _distance(tables: ReportTables, method: str) -> list[tuple[str, str]]:
         rows = rows[rows["method"] == method].set_index("observable")
         prior = rows.loc[rows["iteration"] == 0, "td"]
         rows, what = rows[rows["iteration"] == study.iterations], "data at detector level"
+    rows = rows[rows["td"].notna()]  # no entries at detector level: no distance
     if rows.empty:
         return []
     closer = rows["td"] < prior.loc[rows.index]

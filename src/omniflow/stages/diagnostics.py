@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -62,13 +63,14 @@ def judged(plan: Plan) -> dict[str, object]:
     The networks that are missing are those that a version without scores has trained.
     """
     training, restart = plan.config.training, plan.config.unfolding.restart
-    fresh = restart.network == "warm" and restart.split == "fresh" and len(plan.iterations) > 1
+    redrawn = restart.split == "fresh" and len(plan.iterations) > 1
+    split = restart.network if redrawn else "kept"
     if training.reserved:
         events, fraction = "reserved", training.reserved
     elif training.folds > 1:
         events, fraction = "fold", 1 / training.folds
     else:
-        events, fraction = "fresh" if fresh else "split", training.validation
+        events, fraction = "fresh" if split == "warm" else "split", training.validation
     unscored = [
         len(block.networks)
         for group in _blocks(plan)
@@ -76,7 +78,7 @@ def judged(plan: Plan) -> dict[str, object]:
         if plan.scored(block.group, block.step)
         and not (plan.networks_folder(block) / scores.NAME).is_file()
     ]
-    found = {"events": events, "fraction": fraction, "unscored": sum(unscored)}
+    found = {"events": events, "fraction": fraction, "split": split, "unscored": sum(unscored)}
     if plan.needs_pretraining:
         found["pretraining"] = plan.config.samples.pretraining.known
     return found
@@ -240,5 +242,9 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
 def _stopping(falls: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for method, own in falls.groupby("method", sort=False):
-        rows.append({"method": method} | vars(convergence.suggest(own)))
-    return pd.DataFrame(rows).astype({"iteration": "Int64"})
+        found = vars(convergence.suggest(own))
+        names = {key: " ".join(found[key]) for key in ("above_floor", "rising")}
+        rows.append({"method": method} | found | names)
+    columns = ["method", *(field.name for field in fields(convergence.Suggestion))]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.astype({"iteration": "Int64", "to": "Int64"})
