@@ -229,6 +229,21 @@ def test_nothing_is_left_over_where_nothing_is(tmp_path):
     assert files.left_over(tmp_path / "out") == []
 
 
+def test_nothing_is_left_over_in_a_folder_that_goes(tmp_path, monkeypatch):
+    folder, listdir = tmp_path / "folder", os.listdir
+    folder.mkdir()
+
+    def listed(path):
+        folder.rmdir()
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", listed)
+    assert files.left_over(folder / "out") == []
+    monkeypatch.undo()
+    folder.write_text("a file", encoding="utf-8")
+    assert files.left_over(folder / "out") == []
+
+
 def test_a_folder_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     synced = []
 

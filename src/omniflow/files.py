@@ -94,9 +94,11 @@ def left_over(path: str | Path) -> list[Path]:
     """Return the temporary files and folders of writers of `path`."""
     path = Path(path)
     temporary = re.compile(r"\.tmp-[0-9a-f]{12}-" + re.escape(path.name))
-    if not path.parent.is_dir():
+    try:
+        names = os.listdir(path.parent)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [path.parent / name for name in os.listdir(path.parent) if temporary.fullmatch(name)]
+    return [path.parent / name for name in names if temporary.fullmatch(name)]
 
 
 def discard_left_over(path: str | Path) -> None:

@@ -74,6 +74,8 @@ def test_tasks_of_slurm_meet_and_leave_no_file(tmp_path):
     scontrol.chmod(0o755)
     folder = tmp_path / "study"
     folder.mkdir()
+    # Of the same job before it was requeued; nobody answers there.
+    (folder / "ranks-7-0.txt").write_text("127.0.0.1 9 omniflow-old\n", encoding="utf-8")
     step = {"JOB_ID": 7, "STEP_ID": 0, "NTASKS": 2, "STEP_NUM_TASKS": 2, "NODEID": 0}
     step |= {"STEP_TASKS_PER_NODE": "2", "STEP_NODELIST": "node1"}
     environment = os.environ | LATE | {f"SLURM_{name}": str(v) for name, v in step.items()}

@@ -7,9 +7,9 @@ from scipy.stats import norm
 
 from omniflow.events import store
 from omniflow.files import create_h5
-from omniflow.stages import samples, second
-from omniflow.training import trainer
-from omniflow.unfolding.plan import PRIOR
+from omniflow.stages import samples, second, tables
+from omniflow.training import progress, trainer
+from omniflow.unfolding.plan import PRIOR, Plan
 
 EVENTS = 6000
 # Of both classes at a level: normal with width 1 before and sqrt(1 + 0.3^2) after the detector.
@@ -84,6 +84,40 @@ def _noted(monkeypatch):
 
     monkeypatch.setattr(second._Second, "__init__", noted)
     return jobs
+
+
+def _records(plan, subject):
+    return json.loads(plan.second(subject).read_text())["networks"]
+
+
+def test_a_job_whose_end_was_not_seen_is_not_trained_again(moved, monkeypatch):
+    """Its output is deleted; checkpoints are kept until there are tables."""
+    second.train(moved, PRIOR)
+    first = _records(moved, PRIOR)
+    moved.second(PRIOR).unlink()
+    trained = []
+    monkeypatch.setattr(progress.Progress, "update", lambda *given: trained.append(given))
+    second.train(moved, PRIOR)
+    again = _records(moved, PRIOR)
+    assert not trained
+    for key in ("digest", "fingerprint", "judged"):
+        assert [record[key] for record in again] == [record[key] for record in first]
+    second.train(moved, "none")
+    tables.remove_checkpoints(moved)
+    assert not list((moved.root / "checkpoints").rglob("*.h5"))
+
+
+def test_a_checkpoint_of_other_events_is_not_used(moved):
+    second.train(moved, PRIOR)
+    before = _records(moved, PRIOR)
+    observables = moved.config.observables.model_copy(update={"region": "all"})
+    other = Plan(moved.config.model_copy(update={"observables": observables}))
+    second.train(other, PRIOR)
+    detector, particle = zip(before, _records(other, PRIOR), strict=True)
+    assert detector[0]["digest"] == detector[1]["digest"]  # the region is one at particle level
+    assert particle[0]["fingerprint"] != particle[1]["fingerprint"]
+    assert particle[0]["summary"]["train_events"] < particle[1]["summary"]["train_events"]
+    assert particle[1]["summary"]["resumed"] == 0
 
 
 def test_judged_events_take_no_part_in_the_training(moved, monkeypatch):

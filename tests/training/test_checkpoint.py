@@ -164,7 +164,7 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["state.h5"]
 
 
-def test_removing_leaves_no_empty_folders(tmp_path):
+def test_removing_leaves_folders_to_others(tmp_path):
     paths = [tmp_path / "study" / "a" / f"{name}.h5" for name in "xy"]
     for path in paths:
         Checkpoint(path, "key").write(State({}, {}))
@@ -174,7 +174,22 @@ def test_removing_leaves_no_empty_folders(tmp_path):
     checkpoint.remove(paths[:1])
     assert list(paths[1].parent.iterdir()) == paths[1:]
     checkpoint.remove(paths)
-    assert list(tmp_path.iterdir()) == [other]
+    assert sorted(tmp_path.rglob("*")) == sorted([other, paths[0].parents[1], paths[0].parent])
+
+
+def test_another_job_may_remove_its_checkpoints_while_one_is_written(tmp_path, monkeypatch):
+    mine, theirs = (tmp_path / "study" / "a" / f"{name}.h5" for name in "xy")
+    Checkpoint(theirs, "key").write(State({}, {}))
+
+    def removing(path):
+        """The moment between making the folder and opening the temporary file."""
+        monkeypatch.undo()
+        checkpoint.remove([theirs])
+
+    monkeypatch.setattr("omniflow.files.discard_left_over", removing)
+    Checkpoint(mine, "key").write(State({"epoch": 1}, {}))
+    assert not theirs.exists()
+    assert Checkpoint(mine, "key").read().progress == {"epoch": 1}
 
 
 def test_epochs_shorter_than_the_interval_do_not_put_it_off(whole, tmp_path, monkeypatch):

@@ -1,7 +1,13 @@
 """Two ranks give what one gives. They are threads here; Horovod's own are in tests/cluster."""
 
+import os
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +15,7 @@ from small_networks import changed
 from training_inputs import classifier, settings, twins, two_classes
 
 from omniflow.errors import TrainingError
+from omniflow.files import write_text
 from omniflow.models import registry
 from omniflow.training import distributed
 from omniflow.training.checkpoint import Checkpoint
@@ -218,9 +225,124 @@ def test_without_horovod_the_message_says_how_to_get_it(environment, tmp_path):
         distributed.start(2, tmp_path)
 
 
-def test_tasks_per_node():
-    assert distributed._tasks_per_node("4(x2),1") == [4, 4, 1]
-    assert distributed._tasks_per_node("2") == [2]
+@pytest.mark.parametrize(("text", "counts"), [("4(x2),1", [4, 4, 1]), ("2", [2])])
+def test_tasks_per_node(environment, text, counts):
+    environment.setenv("SLURM_STEP_TASKS_PER_NODE", text)
+    assert distributed._tasks_per_node() == counts
+
+
+class Said(BaseHTTPRequestHandler):
+    """What ranks have told a server, as Horovod's own keeps it."""
+
+    def do_PUT(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.said.append(self.path)
+        self._answer(200)
+
+    def do_GET(self):
+        self._answer(200 if self.path in self.server.said else 404)
+
+    def _answer(self, status):
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Start servers; each tells its port and has what it was told in `said`."""
+    servers = []
+
+    def start(*said):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Said)
+        server.said = list(said)
+        threading.Thread(target=server.serve_forever).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def rank_of(environment):
+    """Make this process one rank of two; it waits 20 s for the other."""
+    environment.setattr(distributed, "START", 20)
+
+    def be(rank):
+        environment.setenv("HOROVOD_RANK", str(rank))
+        environment.setenv("HOROVOD_SIZE", "2")
+        for name in ("ADDR", "PORT"):  # set back in the end
+            environment.setenv(f"HOROVOD_GLOO_RENDEZVOUS_{name}", "0")
+
+    return be
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_the_address_of_a_predecessor_is_given_up(rank_of, serve, tmp_path, answers):
+    """Nobody is there any more, or it is the server of another job."""
+    rank_of(1)
+    old, new = serve("/omniflow-theirs/0"), serve("/omniflow-new/0")
+    if not answers:
+        old.shutdown()
+        old.server_close()
+    path = tmp_path / "ranks-7-0.txt"
+    path.write_text(f"127.0.0.1 {old.server_port} omniflow-old\n")
+    fresh = f"127.0.0.1 {new.server_port} omniflow-new\n"
+    later = threading.Timer(1.5, write_text, [fresh, path])
+    later.start()
+    distributed._meet(path)
+    later.join()
+    assert os.environ["HOROVOD_GLOO_RENDEZVOUS_PORT"] == str(new.server_port)
+    assert "/omniflow-new/1" in new.said
+    assert ("/omniflow-old/1" in old.said) == answers
+
+
+def test_rank_0_replaces_the_file_of_a_predecessor(rank_of, serve, environment, tmp_path):
+    rank_of(0)
+    server, path = serve(), tmp_path / "ranks-7-0.txt"
+    old = f"127.0.0.1 {server.server_port} omniflow-old"
+    path.write_text(old)
+
+    class Rendezvous:
+        def start(self):
+            assert not path.exists()
+            return server.server_port
+
+        def init(self, hosts):
+            assert hosts == 2
+
+    hosts = SimpleNamespace(parse_hosts=str, get_host_assignments=lambda _, size: size)
+    http = SimpleNamespace(RendezvousServer=Rendezvous)
+    for name in ("", ".runner", ".runner.common", ".runner.common.util", ".runner.http"):
+        environment.setitem(sys.modules, f"horovod{name}", SimpleNamespace())
+    environment.setitem(sys.modules, "horovod.runner.common.util.hosts", hosts)
+    environment.setitem(sys.modules, "horovod.runner.http.http_server", http)
+    environment.setattr(distributed, "_address", lambda _: "127.0.0.1")
+    environment.setenv("SLURM_STEP_TASKS_PER_NODE", "2")
+    environment.setenv("SLURM_STEP_NODELIST", "node")
+
+    def rank_1():
+        text = old
+        while text == old:
+            time.sleep(0.05)
+            with suppress(FileNotFoundError):
+                text = path.read_text()
+        server.said.append(f"/{text.split()[2]}/1")
+
+    other = threading.Thread(target=rank_1)
+    other.start()
+    distributed._meet(path)
+    other.join()
+    address, port, scope = path.read_text().split()
+    assert (address, port) == ("127.0.0.1", str(server.server_port))
+    assert scope not in ("omniflow", "omniflow-old")
+    assert f"/{scope}/0" in server.said  # its word that all are there
 
 
 def test_the_address_is_that_of_the_way_to_the_other_nodes(monkeypatch, tmp_path):

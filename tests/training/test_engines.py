@@ -1,3 +1,9 @@
+import errno
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 from training_inputs import classifier, twins
@@ -62,7 +68,7 @@ def test_auto_takes_the_native_engine_for_pets_only(model):
 
 @pytest.fixture
 def no_compiler(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiler, "_folders", lambda: [tmp_path])
     monkeypatch.setenv("CXX", "/bin/false")
     compiler.library.cache_clear()
     yield tmp_path
@@ -78,16 +84,62 @@ def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, mo
     assert not list(no_compiler.rglob("*.so"))
 
 
-def test_the_library_is_kept_where_one_may_write(monkeypatch, tmp_path):
-    no_folder = tmp_path / "file"
-    no_folder.write_text("", encoding="utf-8")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(no_folder))
-    monkeypatch.setenv("HOME", str(no_folder))
-    monkeypatch.setattr(compiler, "SOURCES", tmp_path)
-    assert compiler._cache() == tmp_path / "build"
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert compiler._cache() == tmp_path / ".cache" / "omniflow"
-    monkeypatch.setattr(compiler, "SOURCES", no_folder)
-    monkeypatch.setenv("HOME", str(no_folder))
+@pytest.fixture
+def caches(monkeypatch, tmp_path):
+    """The three folders for the library, and a compiler that writes a few bytes, slowly."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    script = tmp_path / "c++"
+    script.write_text('#!/bin/sh\neval "out=\\${$#}"\nprintf %s $$ > "$out"\nsleep 0.5\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    monkeypatch.setattr(compiler.ctypes, "CDLL", str)
+    monkeypatch.setattr(compiler, "FLAGS", ("of no other library",))
+    compiler.library.cache_clear()
+    yield [tmp_path / "xdg/omniflow", tmp_path / "home/.cache/omniflow", compiler.SOURCES / "build"]
+    compiler.library.cache_clear()
+
+
+def test_the_library_is_kept_where_one_may_write(caches, monkeypatch):
+    xdg, home, beside = caches
+    folders = compiler._folders()
+    assert folders == caches
+    assert compiler._writable(folders) == xdg
+    xdg.rmdir()
+    xdg.write_text("no folder", encoding="utf-8")
+    assert compiler._writable(folders) == home
+    monkeypatch.delenv("HOME")
+    assert compiler._folders() == [xdg, beside]
     with pytest.raises(CompilerError, match="can be written to"):
-        compiler._cache()
+        compiler._writable([xdg, xdg / "none"])
+
+
+def test_a_library_is_loaded_from_a_folder_that_cannot_be_written_to(caches, monkeypatch):
+    path = Path(compiler.library())
+    assert path.parent == caches[0]
+    compiler.library.cache_clear()
+    found = caches[1] / path.name
+    found.parent.mkdir(parents=True)
+    path.rename(found)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert compiler.library() == str(found)
+
+
+def test_file_systems_without_locks_will_do(caches, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(compiler.fcntl, "flock", refused)
+    assert Path(compiler.library()).parent == caches[0]
+
+
+def test_jobs_that_build_at_the_same_time_leave_one_library(caches, tmp_path):
+    """As where there are no locks."""
+    path = tmp_path / "pet.so"
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(compiler._build, path, ())
+        time.sleep(0.25)  # its file is there, and not yet whole
+        pool.submit(compiler._build, path, ()).result()
+        first.result()
+    assert path.read_text().isdigit()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "c++", path]

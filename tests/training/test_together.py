@@ -178,6 +178,39 @@ def test_xla_gives_the_same_gradients():
         np.testing.assert_allclose(a, b, atol=1e-5 * size)
 
 
+@pytest.mark.parametrize("stack", [1, 2, 5, 8, 32])
+def test_xla_sees_few_sizes_of_a_stack(stack):
+    engine = Graph.__new__(Graph)
+    engine.stack, engine.xla = stack, True
+    rows = [engine._rows(networks) for networks in range(1, stack + 1)]
+    assert rows[-1] == stack
+    for networks, found in enumerate(rows, 1):
+        assert networks <= found
+        assert (found - networks) / found < 1 / 3
+    assert len(set(rows)) <= 1 + np.ceil(np.log(stack) / np.log(1.5))
+
+
+def test_rows_that_fill_a_stack_change_nothing():
+    """Four networks in a stack of five, and then one of them alone."""
+    source, stack = twins(60), 5
+    plain, compiled = (_trainer("deepsets", stack, xla).engine for xla in (False, True))
+    rows = [
+        registry.flatten(registry.initial_weights(plain.model, np.random.SeedSequence(k)))
+        for k in range(4)
+    ]
+    for networks, size in ((4, 5), (1, 1)):
+        batches = [((source,), [np.arange(5 * k, 40)]) for k in range(networks)]
+        prepared = compiled.prepare(batches)
+        assert {tensor.shape[0] for part in prepared for tensor in part} == {size}
+        found = compiled.gradient(rows[:networks], prepared)
+        expected = plain.gradient(rows[:networks], plain.prepare(batches))
+        assert [len(each) for each in found] == [networks, networks]
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+        for a, b in zip(found[1], expected[1], strict=True):
+            assert np.abs(b).max() > 0.1
+            np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+
+
 def test_xla_sees_few_lengths():
     engine = _trainer("deepsets", 1, xla=True).engine
     source = twins(600)

@@ -17,7 +17,7 @@ from omniflow.events.batches import Source, held_out
 from omniflow.events.sample import Events
 from omniflow.stages import evaluation
 from omniflow.stages.networks import Networks
-from omniflow.training import checkpoint, interrupt
+from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
@@ -37,7 +37,7 @@ def train(plan: Plan, subject: str) -> None:
     ratio = _ratio(plan, subject, np.asarray(simulation.event_id))
     records = []
     with interrupt.noted() as interruption, tempfile.TemporaryDirectory() as folder:
-        for level in SECOND:
+        for level, network in zip(SECOND, networks(subject), strict=True):
             if getattr(data, level) is None:
                 continue
             inputs = _inputs(plan, level, Path(folder))
@@ -46,7 +46,6 @@ def train(plan: Plan, subject: str) -> None:
                 target += [_background(plan, role) for role in plan.backgrounds]
             inputs, weights = plan.features("simulation", level), (simulation.weight, ratio)
             other = _source(plan, simulation, level, inputs, denominator=weights)
-            network = Network(f"second-{subject}", 1, 0, 0, 0, SECOND[level], 0)
             job = _Second(plan, network, (*target, other), interruption)
             try:
                 ((trained, record),) = job.train([network])
@@ -58,7 +57,11 @@ def train(plan: Plan, subject: str) -> None:
             records.append(record)
     if job.writes:
         job.write_history(records, plan.second(subject))
-        checkpoint.remove(plan.checkpoints(Network(**r["network"]) for r in records))
+
+
+def networks(subject: str) -> list[Network]:
+    """Return the second classifiers of a subject, one per level."""
+    return [Network(f"second-{subject}", 1, 0, 0, 0, step, 0) for step in SECOND.values()]
 
 
 def table(plan: Plan) -> pd.DataFrame:
@@ -101,8 +104,11 @@ class _Second(Networks):
         return self._trained
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
-        """Return the weights that are judged."""
-        return [self._trained[-1].denominator[-1]]
+        """Return the weights that are judged, and which events the network is trained on.
+
+        These are part of the fingerprint; `observables.region`, which selects events, is not.
+        """
+        return [self._trained[-1].denominator[-1], *(source.select for source in self._trained)]
 
     def judge(self, parameters: np.ndarray) -> dict[str, float]:
         """Return the area under the ROC curve of events that nothing was decided with."""

@@ -24,7 +24,7 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.checks import negative_fraction
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import binned, diagnostics, ensembles, evaluation, stacking
+from omniflow.stages import binned, diagnostics, ensembles, evaluation, second, stacking
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training import checkpoint
@@ -102,7 +102,16 @@ def make_tables(plan: Plan) -> None:
     study["stacking"] = stacking.summary(stacks)
     study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
-    checkpoint.remove(plan.checkpoints(plan.pretraining_networks))
+    remove_checkpoints(plan)
+
+
+def remove_checkpoints(plan: Plan) -> None:
+    """Remove those of pre-training and second classifiers, whose jobs Snakemake has seen end.
+
+    See `weights.aggregate`.
+    """
+    judges = [network for subject in plan.second_subjects for network in second.networks(subject)]
+    checkpoint.remove(plan.checkpoints([*plan.pretraining_networks, *judges]))
 
 
 def cost(plan: Plan, timing: pd.DataFrame) -> pd.DataFrame:

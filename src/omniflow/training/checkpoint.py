@@ -60,12 +60,10 @@ class Checkpoint:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Delete checkpoints, what killed writers left of them, and the folders that become empty."""
+    """Delete checkpoints and what killed writers left of them.
+
+    Folders stay although empty: other jobs may be about to write into them.
+    """
     for path in paths:
         path.unlink(missing_ok=True)
         discard_left_over(path)
-        for folder in path.parents:
-            try:
-                folder.rmdir()
-            except OSError:
-                break  # not empty, or not there

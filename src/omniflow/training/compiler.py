@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from omniflow.errors import OmniflowError
@@ -40,18 +41,24 @@ def library(double: bool = False) -> ctypes.CDLL:
     """Return the compiled engine in single (or, for tests, double) precision.
 
     It is kept in the user's cache folder under a name that holds source, flags and processor, so
-    that a home folder shared by different machines serves each its own.
+    that a home folder shared by different machines serves each its own. To build it a folder must
+    be writable, to load it none.
 
     Raises:
         CompilerError: no compiler, or the compiler's own message.
     """
     flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
-    path = _cache() / f"pet-{_key(flags)}.so"
+    name, folders = f"pet-{_key(flags)}.so", _folders()
+    # Compiled before, maybe where this machine cannot write.
+    built = (folder / name for folder in folders if (folder / name).is_file())
+    path = next(built, None) or _writable(folders) / name
     try:
         if not path.is_file():
             # Jobs that start together wait for the first one's build.
             with open(path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                # Without locks several may build, and the last one's library stays.
+                with contextlib.suppress(OSError):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
                 if not path.is_file():
                     _build(path, flags)
         return ctypes.CDLL(str(path))
@@ -59,17 +66,22 @@ def library(double: bool = False) -> ctypes.CDLL:
         raise CompilerError(f"{path}: {error}") from error
 
 
-def _cache() -> Path:
-    """Return the user's cache folder, or where there is none one beside the sources."""
+def _folders() -> list[Path]:
+    """Return where the library may lie: the user's cache folders, and one beside the sources."""
     folders = [SOURCES / "build"]
     if home := os.environ.get("HOME"):
         folders.insert(0, Path(home) / ".cache" / "omniflow")
     if cache := os.environ.get("XDG_CACHE_HOME"):
         folders.insert(0, Path(cache) / "omniflow")
+    return folders
+
+
+def _writable(folders: list[Path]) -> Path:
+    """Return the first folder that can be written to, made if missing."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
+        if folder.is_dir() and os.access(folder, os.W_OK):
             return folder
     raise CompilerError(f"none of {', '.join(map(str, folders))} can be written to.")
 
@@ -78,11 +90,15 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None:
         raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
-    with atomic_path(path) as temporary:
-        command = [compiler, *flags, str(SOURCES / "pet.cpp"), "-o", str(temporary)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+    # In a folder of its own, since another job may be building too where locks do not work.
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
+        whole = Path(folder) / path.name
+        with atomic_path(whole) as temporary:
+            command = [compiler, *flags, str(SOURCES / "pet.cpp"), "-o", str(temporary)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+        os.replace(whole, path)
 
 
 def _key(flags: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -139,74 +140,83 @@ def start(wanted: int, folder: Path) -> Ranks:
         ) from error
     if not hvd.is_initialized():
         os.environ.setdefault("HOROVOD_GLOO_TIMEOUT_SECONDS", str(TIMEOUT))
-        path = None if "HOROVOD_RANK" in os.environ else _meet(folder)
-        _wait_for_all()
+        path = None if "HOROVOD_RANK" in os.environ else _describe(folder)
+        _meet(path)
         try:
             hvd.init()
         except ValueError as error:
             raise RankError(f"{_name()}: {error}") from error
         if path is not None and hvd.rank() == 0:
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # nobody looks at it any more
     return _Horovod()
 
 
+_SCOPE = "omniflow"  # of what ranks say to each other while they meet
 _server: Any = None  # rank 0 serves the others until it ends
 
 
-def _meet(folder: Path) -> Path:
-    """Tell Horovod where the tasks of this Slurm step are; return the file that says so."""
-    rank, size = int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_NTASKS"])
+def _describe(folder: Path) -> Path:
+    """Tell Horovod about this task of a Slurm step; return where rank 0 says how to reach it."""
+    counts, node = _tasks_per_node(), int(os.environ["SLURM_NODEID"])
     local = int(os.environ["SLURM_LOCALID"])
-    counts = _tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
-    node = int(os.environ["SLURM_NODEID"])
-    step = "-".join(os.environ[f"SLURM_{name}"] for name in ("JOB_ID", "STEP_ID"))
-    # A requeued job has the same number again.
-    path = folder / f"ranks-{step}-{os.environ.get('SLURM_RESTART_COUNT', '0')}.txt"
-    if rank == 0:
-        _serve(counts, path)
-    _wait_until(path.is_file, f"rank {rank}: rank 0 has not written {path}; its log says why.")
-    address, port = path.read_text(encoding="utf-8").split()
     os.environ |= {
-        "HOROVOD_RANK": str(rank),
-        "HOROVOD_SIZE": str(size),
+        "HOROVOD_RANK": os.environ["SLURM_PROCID"],
+        "HOROVOD_SIZE": os.environ["SLURM_NTASKS"],
         "HOROVOD_LOCAL_RANK": str(local),
         "HOROVOD_LOCAL_SIZE": str(counts[node]),
         "HOROVOD_CROSS_RANK": str(node),
         "HOROVOD_CROSS_SIZE": str(sum(count > local for count in counts)),
         "HOROVOD_HOSTNAME": f"node-{node}",
-        "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
-        "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
         "HOROVOD_CONTROLLER": "gloo",
         "HOROVOD_CPU_OPERATIONS": "gloo",
     }
     if len(counts) == 1:
         os.environ.setdefault("HOROVOD_GLOO_IFACE", "lo")
-    return path
+    step = "-".join(os.environ[f"SLURM_{name}"] for name in ("JOB_ID", "STEP_ID"))
+    return folder / f"ranks-{step}.txt"
 
 
-def _wait_for_all() -> None:
+def _meet(path: Path | None) -> None:
     """Wait until every rank has got this far.
 
     Horovod has one timeout for its start and for ranks that are lost later, which must be short.
+
+    Args:
+        path: where rank 0 says how to reach it; None if horovodrun has told everybody.
     """
     rank, size = int(os.environ["HOROVOD_RANK"]), int(os.environ["HOROVOD_SIZE"])
-    # Rank 0 waits for the others, and they for its word that all are there.
-    words = [("PUT", rank), ("GET", 0)]
-    if rank == 0:
-        words = [*(("GET", other) for other in range(1, size)), ("PUT", 0)]
-    for method, other in words:
-        _wait_until(
-            lambda method=method, other=other: _ask(method, other),
-            f"{_name()}: nothing is heard of rank {other}; its log says why.",
-        )
+    if rank > 0:
+        _wait_until(lambda: _join(path, rank), 0)
+        return
+    scope = _SCOPE if path is None else _serve(path)
+    for other in range(1, size):
+        _wait_until(lambda other=other: _ask("GET", scope, other), other)
+    _wait_until(lambda: _ask("PUT", scope, 0), 0)
 
 
-def _ask(method: str, rank: int) -> bool:
+def _join(path: Path | None, rank: int) -> bool:
+    """Tell rank 0 that this rank is there; return whether it says that all are."""
+    scope = _SCOPE
+    if path is not None:
+        # Read anew each time: a requeued job has the same number, and this may be the file of a
+        # predecessor that did not live to remove it.
+        try:
+            address, port, scope = path.read_text(encoding="utf-8").split()
+        except OSError:
+            return False  # not there yet
+        os.environ |= {
+            "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
+            "HOROVOD_GLOO_RENDEZVOUS_PORT": port,
+        }
+    return _ask("PUT", scope, rank) and _ask("GET", scope, 0)
+
+
+def _ask(method: str, scope: str, rank: int) -> bool:
     """Tell (PUT) or ask (GET) the server by which ranks find each other that one is there."""
     address, port = (os.environ[f"HOROVOD_GLOO_RENDEZVOUS_{name}"] for name in ("ADDR", "PORT"))
     connection = HTTPConnection(address, int(port), timeout=10)
     try:
-        connection.request(method, f"/omniflow/{rank}", b"there" if method == "PUT" else None)
+        connection.request(method, f"/{scope}/{rank}", b"there" if method == "PUT" else None)
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False  # too busy, or not there yet
@@ -214,12 +224,15 @@ def _ask(method: str, rank: int) -> bool:
         connection.close()
 
 
-def _wait_until(done: Callable[[], bool], otherwise: str) -> None:
+def _wait_until(done: Callable[[], bool], rank: int) -> None:
     deadline = time.monotonic() + START
     while not done():
         if time.monotonic() > deadline:
-            raise RankError(f"{otherwise} Waited for {START} s.")
-        time.sleep(0.2)
+            raise RankError(
+                f"{_name()}: nothing is heard of rank {rank}; its log says why. "
+                f"Waited for {START} s."
+            )
+        time.sleep(0.5)
 
 
 def _name() -> str:
@@ -228,17 +241,29 @@ def _name() -> str:
     return f"rank {rank} of {size} on {socket.gethostname()}"
 
 
-def _serve(counts: list[int], path: Path) -> None:
-    """Start the server by which ranks find each other and write its address to `path`."""
+def _serve(path: Path) -> str:
+    """Start the server by which ranks find each other, write to `path` how to reach it.
+
+    Return the scope of its keys. It is new each time, so that no rank takes another job's server,
+    at the address of an old file, for its own.
+    """
     global _server
     from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
     from horovod.runner.http.http_server import RendezvousServer
 
+    path.unlink(missing_ok=True)
+    counts = _tasks_per_node()
     hosts = parse_hosts(",".join(f"node-{node}:{count}" for node, count in enumerate(counts)))
     _server = RendezvousServer()
-    port = _server.start()
+    port, address = _server.start(), _address(os.environ["SLURM_STEP_NODELIST"])
     _server.init(get_host_assignments(hosts, sum(counts)))
-    write_text(f"{_address(os.environ['SLURM_STEP_NODELIST'])} {port}\n", path)
+    os.environ |= {
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": address,
+        "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
+    }
+    scope = f"{_SCOPE}-{uuid.uuid4().hex}"
+    write_text(f"{address} {port} {scope}\n", path)
+    return scope
 
 
 def _address(nodes: str) -> str:
@@ -251,10 +276,10 @@ def _address(nodes: str) -> str:
         return probe.getsockname()[0]
 
 
-def _tasks_per_node(text: str) -> list[int]:
-    """Return the tasks on each node from Slurm's form, such as `4(x2),1`."""
+def _tasks_per_node() -> list[int]:
+    """Return the tasks on each node of this Slurm step, which has a form such as `4(x2),1`."""
     counts = []
-    for part in text.split(","):
+    for part in os.environ["SLURM_STEP_TASKS_PER_NODE"].split(","):
         count, _, times = part.rstrip(")").partition("(x")
         counts += [int(count)] * int(times or 1)
     return counts

@@ -82,19 +82,22 @@ class Graph:
         ]
         if self.stack == 1 and not self.xla:
             return [_tensors(batch) for (batch,) in parts]
-        parts = [_alike(batches, self.xla) for batches in parts]
+        more = self._rows(len(batches)) - len(batches)
+        parts = [_alike([*own, *[own[0].take(np.arange(0))] * more], self.xla) for own in parts]
         if self.stack == 1:
             return [_tensors(batch) for (batch,) in parts]
-        return [_tensors(stacked(batches)) for batches in parts]
+        return [_tensors(stacked(own)) for own in parts]
 
     def gradient(
         self, parameters: Sequence[tf.Tensor], prepared: list[list[tf.Tensor]]
     ) -> tuple[list[float], list[tf.Tensor]]:
         """Return loss and gradient (d,) of each network, summed over the micro-batches."""
-        rows = tf.stack([tf.convert_to_tensor(vector) for vector in parameters])
+        networks = len(parameters)
+        vectors = [tf.convert_to_tensor(vector) for vector in parameters]
+        rows = tf.stack(vectors + vectors[:1] * (self._rows(networks) - networks))
         found = [self._backward(rows, *part) for part in prepared]
         losses, gradients = (tf.add_n(list(values)) for values in zip(*found, strict=True))
-        return [float(loss) for loss in losses], tf.unstack(gradients, len(parameters))
+        return [float(loss) for loss in losses[:networks]], tf.unstack(gradients[:networks])
 
     def outputs(
         self, parameters: Sequence[tf.Tensor], source: Source, index: np.ndarray
@@ -104,6 +107,19 @@ class Graph:
         for batch in by_length(source, index, -(-len(index) // _FORWARD)):
             inputs = _tensors(batch)[: len(_INPUTS)]
             yield batch.index, self._forward(rows, *inputs).numpy()
+
+    def _rows(self, networks: int) -> int:
+        """Return the length of the leading axis for so many networks; rows beyond them are empty.
+
+        XLA compiles for each: the full stack, two thirds of it, two thirds of those, and so on, so
+        that at most a third of the rows is empty.
+        """
+        if not self.xla:
+            return networks
+        rows = self.stack
+        while networks <= rows * 2 // 3:
+            rows = rows * 2 // 3
+        return rows
 
     # -- traced functions ------------------------------------------------------------------
 
