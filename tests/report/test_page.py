@@ -135,7 +135,7 @@ def test_without_truth_its_parts_are_absent(tmp_path):
 @pytest.mark.parametrize("has_truth", [True, False])
 def test_one_pass_has_no_spread(tmp_path, has_truth):
     methods = {"none": Strategy(), "parallel": Strategy(lanes=3)}
-    model = Model(methods, ("q2",), passes=1, iterations=2, epochs=2, has_truth=has_truth)
+    model = Model(methods, ("q2",), passes=1, iterations=1, epochs=2, has_truth=has_truth)
     page.write(write_study(tmp_path / "study", model), tmp_path / "report.html")
     reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
     labels = " ".join(reader.figures)
@@ -154,6 +154,7 @@ def test_binned_reference_is_shown(reader):
     assert "There is no binned (IBU)" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_observables_without_a_binned_reference_are_named(written):
     tables = ReportTables.read(written)
     text = " ".join(Reader(page.render(tables)).text.split())
