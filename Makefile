@@ -13,9 +13,11 @@ demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
 	@echo "The report is results/demo/report.html"
 
-# Up to four processes, 2 GB each. Modules stay together: their fixtures are dear.
+# Up to four processes, 2 GB each. Modules stay together: their fixtures are dear. They start in the
+# order of tests/conftest.py, long ones first; pytest-xdist's own puts those of few tests last.
 test: $(VENV)/ready
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder
 
 # On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready

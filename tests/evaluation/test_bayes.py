@@ -14,9 +14,10 @@ TWO = Response(np.array([[3.0, 1.0], [1.0, 3.0]]), np.array([0.0, 4.0]), np.zero
 DATA = np.array([8.0, 4.0])
 
 
-def unfold(simulation, data, iterations, scale=1.0, covariance=None):
+def unfold(simulation, data, iterations, scale=1.0, covariance=None, **options):
     covariance = np.diag(data) if covariance is None else covariance
-    return bayes.unfold(simulation, np.asarray(data, float), covariance, iterations, scale)
+    data = np.asarray(data, float)
+    return bayes.unfold(simulation, data, covariance, iterations, scale, **options)
 
 
 def well_conditioned(size=6):
@@ -26,6 +27,14 @@ def well_conditioned(size=6):
     matched = yields[:, None] * migration
     fakes = np.linspace(5, 20, size)
     return Response(matched, yields - matched.sum(axis=1), fakes), migration, yields
+
+
+def with_a_column_of_fakes():
+    """The same with one more detector-level cell, which only fakes are seen in."""
+    simulation, migration, yields = well_conditioned()
+    nothing = np.zeros((len(yields), 1))
+    matched, fakes = np.hstack([simulation.matched, nothing]), np.append(simulation.fakes, 8.0)
+    return Response(matched, simulation.misses, fakes), np.hstack([migration, nothing]), yields
 
 
 def test_two_cells_by_hand():
@@ -61,6 +70,31 @@ def test_misses_and_fakes_by_hand():
     # 4 fakes are subtracted. Second cell: 8 at an efficiency of 1/2.
     np.testing.assert_allclose(content[:2], [[3, 16], [18 / 7, 16]])
     np.testing.assert_allclose(content[-1], [2, 16])
+
+
+def test_fakes_that_follow_by_hand():
+    """The second cell has fakes alone: they keep the yield of the simulation."""
+    simulation = Response(np.array([[2.0, 0.0]]), np.array([2.0]), np.array([1.0, 3.0]))
+    content, covariance = unfold(simulation, [9.0, 5.0], 3, scale=2.0, fakes_follow=True)
+    # Two of three in the first cell are matched: 9 * 2/3 / 0.5, at once and for good.
+    np.testing.assert_allclose(content, [[12]] * 3)
+    # (4/3)^2 * 9: the data of the second cell count nowhere
+    np.testing.assert_allclose(covariance, [[[16]]] * 3)
+
+
+@pytest.mark.parametrize("scale", [None, 1.0, 4.0])
+def test_fakes_that_follow_matched_events_reach_truth(scale):
+    """Truth is known: fakes of data are the simulated fraction of their matched events."""
+    simulation = Response(
+        np.array([[60.0, 20.0], [40.0, 100.0]]), np.array([20.0, 60.0]), np.array([30.0, 40.0])
+    )
+    truth = np.array([150.0, 100.0])
+    seen = truth / [100, 200] @ simulation.matched
+    data = seen * (1 + simulation.fakes / [100, 120])
+    content, _ = unfold(simulation, data, 400, scale, fakes_follow=True)
+    np.testing.assert_allclose(content[-1], truth, rtol=1e-9)
+    # Simulated yields of fakes are wrong here, and no number of iterations helps.
+    assert np.abs(unfold(simulation, data, 400, 1.0)[0][-1] / truth - 1).min() > 0.01
 
 
 @pytest.mark.parametrize("scale", [None, 1.7])
@@ -103,21 +137,22 @@ def test_covariance_against_toys(scale, iterations):
     )
 
 
+@pytest.mark.parametrize("fakes_follow", [False, True])
 @pytest.mark.parametrize("scale", [None, 1.2])
-def test_derivative_against_differences(scale):
-    simulation, migration, yields = well_conditioned()
+def test_derivative_against_differences(scale, fakes_follow):
+    simulation, migration, yields = with_a_column_of_fakes()
     data = 0.9 * yields @ migration + 2 * simulation.fakes
-    size, step = len(data), 1e-3
+    size, step, options = len(data), 1e-3, {"fakes_follow": fakes_follow}
     columns = [
         (
-            unfold(simulation, data + step * unit, 3, scale)[0][-1]
-            - unfold(simulation, data - step * unit, 3, scale)[0][-1]
+            unfold(simulation, data + step * unit, 3, scale, **options)[0][-1]
+            - unfold(simulation, data - step * unit, 3, scale, **options)[0][-1]
         )
         / (2 * step)
         for unit in np.eye(size)
     ]
     jacobian = np.array(columns).T
-    _, covariance = unfold(simulation, data, 3, scale, np.eye(size))
+    _, covariance = unfold(simulation, data, 3, scale, np.eye(size), **options)
     np.testing.assert_allclose(covariance[-1], jacobian @ jacobian.T, rtol=1e-6, atol=1e-8)
 
 
@@ -140,24 +175,25 @@ def _sums(simulation):
     return np.concatenate([simulation.matched.ravel(), simulation.misses, simulation.fakes])
 
 
+@pytest.mark.parametrize("fakes_follow", [False, True])
 @pytest.mark.parametrize("scale", [None, 1.2])
-def test_derivative_of_the_simulation_against_differences(scale):
-    simulation, migration, yields = well_conditioned()
+def test_derivative_of_the_simulation_against_differences(scale, fakes_follow):
+    simulation, migration, yields = with_a_column_of_fakes()
     data = 0.9 * yields @ migration + 2 * simulation.fakes
-    sums, step = _sums(simulation), 1e-4
+    sums, step, options = _sums(simulation), 1e-4, {"fakes_follow": fakes_follow}
     filled = sums > 0  # nothing is taken from empty cells
     columns = [
         (
-            unfold(_with_sums(simulation, sums + step * unit), data, 3, scale)[0][-1]
-            - unfold(_with_sums(simulation, sums - step * unit), data, 3, scale)[0][-1]
+            unfold(_with_sums(simulation, sums + step * unit), data, 3, scale, **options)[0][-1]
+            - unfold(_with_sums(simulation, sums - step * unit), data, 3, scale, **options)[0][-1]
         )
         / (2 * step)
         for unit in np.eye(len(sums))[filled]
     ]
     jacobian = np.array(columns).T
     exact = replace(simulation, covariance=sparse.csr_array(np.diag(filled.astype(float))))
-    nothing = np.zeros((6, 6))
-    _, covariance = unfold(exact, data, 3, scale, nothing)
+    nothing = np.zeros((7, 7))
+    _, covariance = unfold(exact, data, 3, scale, nothing, **options)
     np.testing.assert_allclose(covariance[-1], jacobian @ jacobian.T, rtol=1e-5, atol=1e-7)
 
 

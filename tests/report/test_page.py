@@ -4,11 +4,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from jinja2 import Environment, PackageLoader
 from study_factory import Model, Strategy, write_study
 
 from omniflow.errors import InputError
 from omniflow.evaluation.tables import BAYES_COLUMNS, BAYES_SUMMARY_COLUMNS
-from omniflow.report import page
+from omniflow.report import formats, page
 from omniflow.report.tables import ReportTables
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -134,7 +135,7 @@ def test_without_truth_its_parts_are_absent(tmp_path):
 @pytest.mark.parametrize("has_truth", [True, False])
 def test_one_pass_has_no_spread(tmp_path, has_truth):
     methods = {"none": Strategy(), "parallel": Strategy(lanes=3)}
-    model = Model(methods, ("q2",), passes=1, iterations=2, epochs=2, has_truth=has_truth)
+    model = Model(methods, ("q2",), passes=1, iterations=1, epochs=2, has_truth=has_truth)
     page.write(write_study(tmp_path / "study", model), tmp_path / "report.html")
     reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
     labels = " ".join(reader.figures)
@@ -153,6 +154,7 @@ def test_binned_reference_is_shown(reader):
     assert "There is no binned (IBU)" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_observables_without_a_binned_reference_are_named(written):
     tables = ReportTables.read(written)
     text = " ".join(Reader(page.render(tables)).text.split())
@@ -170,6 +172,18 @@ def test_study_without_any_binned_reference(tmp_path):
     text = " ".join(Reader(page.render(ReportTables.read(folder))).text.split())
     assert text.count("binned (IBU)") == 1
     assert "There is no binned (IBU) of jet τ₂₁" in text
+
+
+@pytest.mark.parametrize("means", [False, True])
+def test_what_the_binned_reference_does_with_misses_and_fakes(written, means):
+    steps = ("1", "1b", "2", "2b") if means else ("1", "2")
+    study = ReportTables.read(written).study.model_copy(update={"steps": steps})
+    environment = Environment(loader=PackageLoader("omniflow.report"), autoescape=True)
+    page = environment.get_template("definitions.html")
+    text = " ".join(Reader(page.render(study=study, binned={"q2"}, f=formats)).text.split())
+    assert ("Fakes scale like what is matched in their detector-level bin." in text) is means
+    assert ("Fakes keep their simulated yield." in text) is not means
+    assert ("while OmniFold’s keep ratio 1 here" in text) is not means
 
 
 def test_missing_networks_are_told_to_the_reader(reader):

@@ -119,6 +119,7 @@ def test_a_part_that_comes_from_earlier_steps_is_told(tmp_path):
     assert "would bring" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
     tables = _read(tmp_path)
     rows = tables.networks[tables.networks["varied"] == "lanes"]

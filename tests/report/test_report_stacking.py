@@ -8,6 +8,7 @@ from omniflow.report.study import JudgedRecord, StackRecord
 from omniflow.report.tables import ReportTables
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_stacked_members_are_shown(tmp_path):
     model = Model({"step": Strategy(members=3)}, ("q2",), 2, 1, epochs=2)
     tables = ReportTables.read(write_study(tmp_path, model))

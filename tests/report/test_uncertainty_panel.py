@@ -29,13 +29,13 @@ def _covariance():
 
 @pytest.fixture
 def folder(tmp_path):
-    model = Model(methods={"none": Strategy()}, observables=("q2",), passes=3)
+    model = Model({"none": Strategy()}, ("q2",), passes=3, iterations=1, epochs=2)
     folder = write_study(tmp_path / "study", model)
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     study |= {"uncertain": ["none"], "uncertainty_notes": [NOTE]}
     (folder / "study.json").write_text(json.dumps(study))
     _covariance().to_csv(folder / "covariance.csv", index=False)
-    means = pd.read_csv(folder / "metrics.csv").query("iteration == 3")["mean"].to_numpy()
+    means = pd.read_csv(folder / "metrics.csv").query("iteration == 1")["mean"].to_numpy()
     shifts = {"bin": range(15), "training_error": np.nan, "variation": "model"}
     shifts["statistical_error"] = 0.01 * means
     signs = (-1.0) ** np.arange(15)
@@ -77,8 +77,10 @@ def test_section_of_a_study_with_uncertainties(folder):
     assert NOTE in section
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_uncertainties_there_is_no_section(tmp_path):
-    tables = ReportTables.read(write_study(tmp_path / "study", Model(observables=("q2",))))
+    model = Model({"none": Strategy()}, ("q2",), passes=3, iterations=1, epochs=2)
+    tables = ReportTables.read(write_study(tmp_path / "study", model))
     assert panel(tables) is None
     assert "uncertainties" not in page.render(tables).lower()
 

@@ -109,6 +109,40 @@ def test_first_iteration_is_bayes_theorem(tmp_path):
     assert found.sum_covariance[0].sum() == pytest.approx(total, rel=1e-6)
 
 
+@pytest.mark.parametrize("fakes", ["unity", "conditional_mean"])
+def test_fakes_are_treated_as_in_omnifold(tmp_path, fakes):
+    """Two iterations event by event: each fake has a weight of its own."""
+    inner = [160, 250, 400]
+    plan = make_plan(
+        tmp_path, DATA / "h1_nature.h5", {"particle_level": "pass_gen", "fakes": fakes},
+        region="all", binning={"q2": inner}, names=["q2"],
+    )  # fmt: skip
+    found = reference(plan)["q2"]
+    edges = np.concatenate([[-np.inf], inner, [np.inf]])
+    z, x, seen, weight = _q2(DATA / "h1_simulation.h5")
+    with h5py.File(DATA / "h1_simulation.h5") as file:
+        unfolded = file["gen_event_features"][:, 5] == 1
+    _, measured, passes, data_weight = _q2(DATA / "h1_nature.h5")
+    z, x = np.searchsorted(inner, z, "right"), np.searchsorted(inner, x, "right")
+    data = np.histogram(measured[passes], edges, weights=data_weight[passes])[0]
+    matched, fake = unfolded & seen, seen & ~unfolded
+    assert fake.sum() > 20
+    scale = data_weight[passes].sum() / weight[seen].sum()
+
+    def fill(cell, chosen, weight):
+        return np.bincount(cell[chosen], weight[chosen], 4)
+
+    nu = np.ones(len(weight))
+    for content in found.content:
+        mean = fill(x, matched, weight * nu) / fill(x, matched, weight)
+        push = np.where(fake, 1.0 if fakes == "unity" else mean[x], nu)
+        omega = data / fill(x, seen, scale * weight * push)
+        ratio = fill(z, matched, weight * omega[x]) / fill(z, matched, weight)
+        nu = nu * ratio[z]
+        expected = fill(z, unfolded, scale * weight * nu)
+        np.testing.assert_allclose(content, expected[1:-1], rtol=1e-6)
+
+
 # -- jets: every particle is one, and the particle's charge its tau21 ------------------------------
 
 PT = [5.0, 8.0, 12.0, 20.0, 40.0]

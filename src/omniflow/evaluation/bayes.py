@@ -5,14 +5,17 @@ one observable at a time. With nu_t the ratio of the unfolded content of a parti
 that of the simulation, M the simulated sums of weights by particle- and detector-level cell, F
 those of fakes and d the data, each iteration is
 
-    omega_d = d_d / (s sum_t nu_t M_td + s F_d)
+    omega_d = d_d / (s sum_t nu_t M_td + s F_d phi_d)
     nu_t   <- nu_t sum_d M_td omega_d / sum_d M_td
 
 and the content is s nu_t times the sum of all simulated weights of t, misses included: D'Agostini's
-formula, with the efficiency divided out and fakes as one more cause whose yield is that of the
-simulation. The covariance follows from the exact derivative of the content with respect to the
-data (T. Adye, arXiv:1105.1160, which the original paper leaves out) and to the simulated sums,
-through all iterations.
+formula, with the efficiency divided out and fakes as one more cause. Its yield is that of the
+simulation, phi_d = 1, or follows what is matched in the same cell, as OmniFold's conditional mean
+of fakes does: phi_d = sum_t nu_t M_td / sum_t M_td, and 1 where nothing is matched.
+
+The covariance follows from the exact derivative of the content with respect to the data (T. Adye,
+arXiv:1105.1160, which the original paper leaves out) and to the simulated sums, through all
+iterations.
 
 What is unfolded are events, or jets that are matched between the levels.
 """
@@ -115,6 +118,8 @@ def unfold(
     covariance: np.ndarray,
     iterations: int,
     scale: float | None = None,
+    *,
+    fakes_follow: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the content after each iteration and its covariance.
 
@@ -128,6 +133,7 @@ def unfold(
         iterations: how many.
         scale: factor s on the simulation; None is the ratio of both sums at detector level, whose
             dependence on data and simulation is propagated too.
+        fakes_follow: whether the fakes of a cell scale like what is matched in it.
 
     Returns:
         Content (iterations, T) and covariance (iterations, T, T).
@@ -147,16 +153,24 @@ def unfold(
         scale = float(data.sum()) / simulation.sum_detector
         d_scale[:d] = 1 / simulation.sum_detector
         d_scale[of_matched:of_misses] = d_scale[of_fakes:] = -scale / simulation.sum_detector
+    column_sums = matched.sum(axis=0)
+    follows = fakes_follow & (column_sums > 0)
+    beside = np.where(follows, column_sums, 1.0)
+    fraction = np.where(follows, fakes / beside, 0.0)
     nu, d_nu = np.ones(t), np.zeros((t, len(d_scale)))
     contents, covariances = [], []
     for _ in range(iterations):
-        sums = nu @ matched + fakes
+        folded = nu @ matched
+        phi = np.where(follows, folded / beside, 1.0)
+        sums = folded + fakes * phi
         known = sums > 0
         safe = scale * np.where(known, sums, 1.0)
         omega = np.where(known, data / safe, 0.0)
         d_sums = matched.T @ d_nu
         d_sums[column, places] += nu[row]
-        d_sums[np.arange(d), of_fakes + np.arange(d)] += 1
+        d_sums *= 1 + fraction[:, None]
+        d_sums[column, places] -= (fraction * phi)[column]
+        d_sums[np.arange(d), of_fakes + np.arange(d)] += phi
         d_omega = -omega[:, None] * (scale * d_sums + np.outer(sums, d_scale))
         d_omega[np.arange(d), np.arange(d)] += known
         d_omega /= safe[:, None]

@@ -13,6 +13,7 @@ from omniflow.evaluation.matching import NOWHERE, Objects
 from omniflow.events import store
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
+from omniflow.unfolding.coordinates import FAKES
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.steps import Setup
 
@@ -66,6 +67,7 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
     The events, their weights and the scale are OmniFold's. What is unfolded outside of the
     evaluated region has cells of its own in the same bins. With `shape` the scale is that of
     detector-level sums, because ratios carry no yield; for jets these are sums over jets.
+    Fakes keep their yield or follow what is matched in their bin, as they do in OmniFold.
     """
     plan, common = simulation.plan, simulation.common
     absolute = plan.config.unfolding.normalization == "absolute"
@@ -80,6 +82,7 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
             *_measured(plan, common, name, edge, size),
             plan.config.unfolding.iterations,
             None if by_sums else common.scale,
+            fakes_follow=FAKES in plan.steps,
         )
         bins = slice(1, len(edge))
         block = covariance[:, bins, bins]
