@@ -140,6 +140,18 @@ def test_pooling_averages_networks():
     assert scores.auc(scores.pooled([one, one])) == pytest.approx(scores.auc(one))
 
 
+def test_networks_without_one_class_are_not_pooled():
+    logits, a, b = _events(500)
+    good, empty = _fill(logits, a, b), _fill(logits, a, np.zeros(1000))
+    negative = _fill(logits, -a, b)
+    both = scores.pooled([empty, good, negative])
+    assert both.events == good.events
+    np.testing.assert_allclose(scores.roc(both), scores.roc(good))
+    nothing = scores.pooled([empty, negative])
+    assert np.isnan(scores.auc(nothing)[0])
+    assert np.isnan(scores.reliability(nothing, scores.coarse(nothing))).all()
+
+
 def test_without_one_class_there_is_no_area():
     logits, a, _ = _events(50)
     assert np.isnan(scores.auc(_fill(logits, a, np.zeros(100)))[0])

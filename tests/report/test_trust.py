@@ -7,7 +7,7 @@ from study_factory import Model, Strategy, write_study
 from test_page import Reader
 
 from omniflow.errors import InputError
-from omniflow.report import trust
+from omniflow.report import formats, trust
 from omniflow.report.tables import ReportTables
 
 
@@ -166,6 +166,34 @@ def test_studies_without_scores_have_no_table_of_networks(study):
         (study / f"{name}.csv").write_text(columns + "\n")
     tables = ReportTables.read(study)
     assert trust._summary(tables)[1] == trust._classifiers(tables, {}) == []
+
+
+def test_networks_without_an_area_are_counted_and_leave_no_figure(study):
+    """One network of step 1, and all of step 2: these have no curves either."""
+    path = study / "classifiers.csv"
+    rows = pd.read_csv(path, dtype={"step": str})
+    chain = rows["chain"] == "scratch-1"
+    one = (rows["step"] == "1") & (rows["pass"] == 1) & (rows["lane"] == 0)
+    rows.loc[chain & (one | (rows["step"] == "2")), ["auc", "auc_error"]] = np.nan
+    rows.loc[chain & (rows["step"] == "2"), ["chi2", "bins"]] = 0
+    rows.to_csv(path, index=False)
+    for name in ("reliability", "roc"):
+        curve = pd.read_csv(study / f"{name}.csv", dtype={"step": str})
+        lost = (curve["chain"] == "scratch-1") & (curve["step"] == "2")
+        if name == "reliability":  # nor step 1 of the other chain, but for what trained
+            lost |= (curve["chain"] != "scratch-1") & (curve["part"] == "held-out")
+        curve[~lost].to_csv(study / f"{name}.csv", index=False)
+    tables = ReportTables.read(study)
+    # Of 10 passes x 2 iterations x 2 steps x (3 lanes + 2 members), 2 and 60.
+    assert trust._unjudged(tables).startswith("62 of 200 networks")
+    lines = _lines(trust._summary(tables))
+    assert lines[0].startswith("scratch-1 | 1 | 1 | 29 | 0.532 ± 0.005")
+    assert lines[2] == "scratch-1 | 2 | 1 | 0" + 4 * " | –"
+    looks = formats.looks([m.name for m in tables.study.methods])
+    drawn = {title: len(found) for title, _, found in trust._classifiers(tables, looks)}
+    (first, *others) = drawn.items()
+    assert first == ("scratch-1, step 1", 3)
+    assert [number for _, number in others] == [2, 2]
 
 
 def test_missing_tables_are_refused(study):

@@ -67,12 +67,17 @@ class Scores:
 
 
 def pooled(several: Sequence[Scores]) -> Scores:
-    """Return the average of networks' balanced histograms.
+    """Return the average of the balanced histograms of the networks that have both classes.
 
-    Networks share their events, so variances are averaged and not reduced.
+    Networks share their events, so variances are averaged and not reduced. Without any such network
+    the histogram is empty.
     """
-    sums = np.mean([scores.balanced for scores in several], axis=0)
-    return Scores(several[0].clip, sums, sum(scores.events for scores in several))
+    found = Scores.empty(several[0].clip)
+    used = [scores for scores in several if np.isfinite(scores.balanced).all()]
+    if not used:
+        return found
+    sums = np.mean([scores.balanced for scores in used], axis=0)
+    return Scores(found.clip, sums, sum(scores.events for scores in used))
 
 
 def roc(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +104,13 @@ def auc(scores: Scores) -> tuple[float, float]:
 
 
 def coarse(scores: Scores, bins: int = 12) -> np.ndarray:
-    """Return the first fine bin of each of at most `bins` groups with about equal weight."""
+    """Return the first fine bin of each of at most `bins` groups with about equal weight.
+
+    One group without both classes.
+    """
     balanced = scores.balanced
+    if np.isnan(balanced).any():
+        return np.array([0])
     weight = np.maximum(balanced[0], 0) + np.maximum(balanced[1], 0)
     share = np.concatenate([[0.0], np.cumsum(weight)[:-1]]) / weight.sum()
     starts = np.searchsorted(share, np.arange(bins) / bins, side="left")

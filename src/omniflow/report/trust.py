@@ -36,6 +36,7 @@ def context(tables: ReportTables, looks: dict[str, Look]) -> dict[str, Any]:
         "second": _second(tables),
         "failures": _failures(tables),
         "held_out": _held_out(tables),
+        "unjudged": _unjudged(tables),
         "summary": _summary(tables),
         "parts": _PARTS,
         "classifiers": _classifiers(tables, looks),
@@ -196,6 +197,18 @@ def _left_out(tables: ReportTables) -> str:
     )
 
 
+def _unjudged(tables: ReportTables) -> str:
+    """Say how many networks have no area; nothing if all have one."""
+    held = tables.trust["classifiers"].query("part == 'held-out'")
+    lost = int(held["auc"].isna().sum())
+    if not lost:
+        return ""
+    return (
+        f"{lost} of {len(held)} networks have held-out events of one class alone, or events whose "
+        "weights add up to 0 or less; tables and curves are of the others."
+    )
+
+
 def _summary(tables: ReportTables) -> Table:
     """Areas and reliability of the networks of each chain and step, first and last iteration."""
     header = ["chain", "step", "iteration", "networks", "AUC, held-out", "AUC, trained"]
@@ -209,6 +222,7 @@ def _summary(tables: ReportTables) -> Table:
         if own.empty:
             continue
         held, trained = (own[own["part"] == part].set_index(keys) for part in _PARTS)
+        known = held["auc"].notna()
         difference = (trained["auc"] - held["auc"]).mean()
         # Networks share their events: the error of one is that of the mean.
         errors = [float(frame["auc_error"].mean()) for frame in (held, trained)]
@@ -216,8 +230,8 @@ def _summary(tables: ReportTables) -> Table:
             formats.pair(float(frame["auc"].mean()), error)
             for frame, error in zip((held, trained), errors, strict=True)
         ]
-        reliability = held["chi2"].sum() / held["bins"].sum()
-        line = [chain, step, str(iteration), formats.count(len(held)), *areas]
+        reliability = held["chi2"].sum() / (held["bins"].sum() or math.nan)
+        line = [chain, step, str(iteration), formats.count(known.sum()), *areas]
         line += [formats.pair(float(difference), math.hypot(*errors))]
         body.append([*line, formats.number(float(reliability), 2)])
     return header, body
@@ -240,18 +254,19 @@ def _classifiers(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
                     ("roc", tables.trust["roc"]),
                 )
             }
-            if own["areas"].empty:
+            if not own["areas"]["auc"].notna().any():
                 continue
             title, colour = f"{chain}, step {step}", looks[names[0]].colour
             held = own["reliability"][own["reliability"]["part"] == "held-out"]
             areas = figures.by_iteration(
                 _areas(own["areas"]), _PARTS, "AUC − ½", height=3.6, title=f"AUC of {title}"
             )
-            found = [
-                curves.reliability(held, colour, title=f"Reliability of {title}"),
-                curves.roc(own["roc"], colour, title=f"ROC of {title}"),
-                areas,
-            ]
+            found = [areas]
+            if len(own["roc"]):
+                found.insert(0, curves.roc(own["roc"], colour, title=f"ROC of {title}"))
+            if len(held):
+                drawing = curves.reliability(held, colour, title=f"Reliability of {title}")
+                found.insert(0, drawing)
             drawn.append((title, formats.listing(names), [Markup(svg) for svg in found]))
     return drawn
 

@@ -119,7 +119,9 @@ def _classifiers(plan: Plan) -> dict[str, pd.DataFrame]:
         "reliability": pd.DataFrame(
             reliability, columns=[*_CURVE, "predicted", "observed", "observed_error"]
         ).dropna(),
-        "roc": pd.DataFrame(roc, columns=[*_CURVE, "class_b", "class_a"]).drop_duplicates(),
+        "roc": pd.DataFrame(roc, columns=[*_CURVE, "class_b", "class_a"])
+        .drop_duplicates()
+        .dropna(),
     }
 
 
