@@ -31,6 +31,18 @@ def test_check_refuses_with_the_message_alone(tmp_path):
     assert result.stdout == ""
 
 
+def test_the_page_on_scaling_shows_what_plan_prints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no event files, and nothing measured
+    monkeypatch.setenv("COLUMNS", "100")
+    printed = _run("plan", PAPER, "--workers", 64).stdout
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    block = page.partition("\nprints\n\n")[2].partition("\n\nHow to read it")[0]
+    assert block.splitlines() == [f"    {line}".rstrip() for line in printed.splitlines()], (
+        "replace the block by the output of "
+        "`COLUMNS=100 omniflow plan config/paper.yaml --workers 64`, indented by 4 spaces"
+    )
+
+
 def test_plan_counts_networks_and_jobs():
     text = " ".join(_run("plan", DEMO).stdout.split())
     # 3 passes x 2 iterations x 2 steps x (3 + 4 + 2) networks, and one pre-trained model: none is a

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import fresh_process
@@ -39,3 +40,59 @@ def test_other_threads_within_one_process_are_refused():
 
 def test_the_device_has_a_name():
     assert runtime.device() == "CPU" or tf.config.list_physical_devices("GPU")
+
+
+@pytest.fixture
+def new_process(monkeypatch, tmp_path):
+    """What own_gpu answers to another process of the same machine."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(runtime, "_held", [])
+    for name in ("SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
+
+    def ask(count, local_rank=0):
+        runtime.own_gpu.cache_clear()
+        return runtime.own_gpu(count, local_rank)
+
+    yield ask
+    runtime.own_gpu.cache_clear()
+    for lock in runtime._held:
+        lock.close()
+
+
+def test_jobs_on_one_machine_take_a_gpu_each(new_process):
+    assert [new_process(3), new_process(3)] == [0, 1]
+    assert runtime.own_gpu(3, 0) == 1  # the same process, asked again
+    assert new_process(3) == 2
+    assert new_process(3) == 0  # all are taken
+    runtime._held[1].close()  # the process ends
+    assert new_process(3) == 1
+
+
+def test_ranks_beside_another_job_take_a_gpu_each(new_process):
+    assert new_process(4) == 0
+    assert [new_process(4, rank) for rank in range(3)] == [1, 2, 3]
+
+
+def test_gpus_are_known_by_the_name_that_all_jobs_see(new_process, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    assert new_process(2) == 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,2,3")
+    assert [new_process(3, 1), new_process(3, 1)] == [2, 0]
+
+
+def test_slurm_gives_the_gpus(new_process, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    assert [new_process(2), new_process(2), new_process(2, 1), new_process(1, 1)] == [0, 0, 1, 0]
+
+
+def test_the_gpu_of_a_process_is_the_only_one_that_tensorflow_sees(new_process, monkeypatch):
+    seen = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [f"{kind}:0", f"{kind}:1"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda *given: seen.append(given))
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda *_: None)
+    assert new_process(2) == 0
+    runtime.own_gpu.cache_clear()
+    runtime.configure(1)
+    runtime.configure(1)
+    assert seen == [("GPU:1", "GPU")] * 2

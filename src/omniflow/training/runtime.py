@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
 import os
+import tempfile
+from pathlib import Path
+
+_held = []  # locks of this process, until it ends
 
 
 def configure(threads: int, local_rank: int = 0) -> None:
     """Set the threads of TensorFlow and make its operations deterministic.
 
     Call once per process, before any network is built: the number of threads is part of what makes
-    two runs bitwise equal. Of several GPUs that it sees, a process uses that of its local rank.
+    two runs bitwise equal. Of several GPUs that it sees, a process uses one; see `own_gpu`.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
@@ -18,9 +24,31 @@ def configure(threads: int, local_rank: int = 0) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
     if gpus := tf.config.list_physical_devices("GPU"):
-        own = gpus[local_rank % len(gpus)]
+        own = gpus[own_gpu(len(gpus), local_rank)]
         tf.config.set_visible_devices(own, "GPU")
         tf.config.experimental.set_memory_growth(own, True)
+
+
+@functools.cache
+def own_gpu(count: int, local_rank: int) -> int:
+    """Return which of the `count` GPUs that this process sees is its own.
+
+    Under Slurm, which gives GPUs to jobs, it is that of the local rank; elsewhere the first from
+    there on that no other process of this user has locked, or that of the rank if all are.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        names = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(count)))
+        for index in (*range(local_rank % count, count), *range(local_rank % count)):
+            name = f"omniflow-{os.getuid()}-gpu-{names.split(',')[index]}.lock"
+            lock = open(Path(tempfile.gettempdir(), name), "w", encoding="utf-8")  # noqa: SIM115
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                lock.close()
+            else:
+                _held.append(lock)
+                return index
+    return local_rank % count
 
 
 def device() -> str:
