@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from shared_engines import shared_engines
 
 from omniflow.config import validate
 from omniflow.events import store
@@ -90,6 +91,7 @@ def run(plan: Plan) -> Plan:
     return train(plan)
 
 
+@shared_engines()
 def train(plan: Plan) -> Plan:
     for chain in plan.chains:
         for group in plan.groups(chain, 1):
