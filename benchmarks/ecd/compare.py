@@ -1,7 +1,8 @@
 """ECD against Adam on six observables with exactly known densities; see README.md beside this.
 
 Run in the project's root: `python benchmarks/ecd/compare.py --seeds 10`. Trainings are added to
-runs.csv one by one, those that are there already are not repeated, and table.csv sums them up.
+runs.csv one by one, those that are there already are not repeated; table.csv and quotients.csv sum
+them up.
 """
 
 from __future__ import annotations
@@ -205,6 +206,19 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
+def quotients(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return how errors of ECD (dt_hat 1) compare with those of Adam (1e-3) of the same seed."""
+    keys = ["batch", "loss", "seed"]
+    ecd, adam = (
+        runs[(runs.optimizer == name) & (runs.rate == rate)].set_index(keys).mae
+        for name, rate in (("ecd", 1.0), ("adam", 1e-3))
+    )
+    pairs = (ecd / adam).dropna().groupby(level=["batch", "loss"], sort=False)
+    found = pairs.agg(["count", "mean", "std", "min", "max"])
+    found["ecd_better"] = pairs.agg(lambda quotient: (quotient < 1).sum())
+    return found.rename(columns={"count": "seeds"}).reset_index()
+
+
 def main() -> None:
     """Train what is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -231,7 +245,9 @@ def main() -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(text)
         print(text, end="", flush=True)
-        write_csv(table(pd.read_csv(path)), FOLDER / "table.csv")
+        runs = pd.read_csv(path)
+        write_csv(table(runs), FOLDER / "table.csv")
+        write_csv(quotients(runs), FOLDER / "quotients.csv")
 
 
 def _known(path: Path) -> set[tuple]:
