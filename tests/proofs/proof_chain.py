@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
+from shared_engines import shared_engines
 
 from omniflow.config import validate
 from omniflow.events import store
@@ -74,8 +76,11 @@ def plain_events(
     )
 
 
-def unfold(plan: Plan, **events: Events) -> None:
-    """Run every stage up to the final weights; samples not given here are read as configured."""
+def unfold(plan: Plan, *, jobs_apart: bool = False, **events: Events) -> None:
+    """Run every stage up to the final weights; samples not given here are read as configured.
+
+    `jobs_apart`: each job traces its own functions, as in a process of its own.
+    """
     for role in plan.samples:
         if role in events:
             store.write(events[role], plan.store(role), {"source": "test"}, seed=1)
@@ -86,10 +91,11 @@ def unfold(plan: Plan, **events: Events) -> None:
         samples.make_features(plan, role, level)
     for network in plan.pretraining_networks:
         pretraining.pretrain(plan, network.lane)
-    for group, iteration, step in plan.stages():
-        for block in plan.blocks(group, iteration, step):
-            training.train_block(plan, block)
-        weights.aggregate(plan, group, iteration, step)
+    with nullcontext() if jobs_apart else shared_engines():
+        for group, iteration, step in plan.stages():
+            for block in plan.blocks(group, iteration, step):
+                training.train_block(plan, block)
+            weights.aggregate(plan, group, iteration, step)
     for result in plan.variants.results:
         weights.combine(plan, result)
 

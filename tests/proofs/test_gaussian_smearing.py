@@ -51,7 +51,7 @@ def omnifold(folder, seed, z, x, data):
             "epochs": 2,
         },
         unfolding={"iterations": ITERATIONS},
-        methods={"step": {"members": 3}},
+        methods={"step": {"members": 2}},
     )
     unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))
     result = read(plan.unfolded("step", "none", 1))

@@ -38,7 +38,7 @@ def study(folder, per_job):
         combine=["mean", "log_mean"],
         execution={"networks_per_job": per_job},
     )
-    unfold(plan)
+    unfold(plan, jobs_apart=True)
     return plan
 
 
