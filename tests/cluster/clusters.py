@@ -129,6 +129,12 @@ def trainings(folder):
     return sorted(found)
 
 
+def length_of_trainings(folder):
+    """Processor seconds of the shortest job of a step in a finished study."""
+    files = (folder / "results/small/benchmarks").glob("train-scratch-1-*.tsv")
+    return min(float(pd.read_csv(file, sep="\t")["cpu_time"].iloc[0]) for file in files)
+
+
 def wait_for(what, process=None, seconds=120):
     """Wait until `what()` is true, and return it; None when `process` ends before."""
     deadline = time.monotonic() + seconds

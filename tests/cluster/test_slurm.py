@@ -1,5 +1,6 @@
 """Studies on a real Slurm of one node, undisturbed and disturbed: always the same numbers."""
 
+import itertools
 import os
 import random
 import re
@@ -58,20 +59,41 @@ def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
     assert "Nothing to be done" in clusters.finish(study, "local", "--dry-run")
 
 
-def test_trainings_killed_at_random_moments(slurm, study, reference):
+def test_trainings_killed_at_random_moments(slurm, reference, tmp_path):
     seed = random.randrange(10**6)
-    moments = random.Random(seed)
+    moments, kills = random.Random(seed), KILLS
+    length = clusters.length_of_trainings(reference)
+    for number in itertools.count(1):
+        # A training may end before its moment comes: what is left is for another study.
+        study = clusters.with_samples(reference, tmp_path / f"study-{number}")
+        done, finished = _kill_trainings(study, kills, lambda: moments.uniform(0, length))
+        print(f"seed {seed}, study {number}: {done} kills, {len(finished)} finished before theirs")
+        clusters.assert_same_results(study, reference)
+        # What had finished was not trained again: its time is that of the training that was kept.
+        found = clusters.seconds(study)
+        assert finished == {key: found[key] for key in finished}
+        kills -= done
+        if not kills:
+            return
+        assert number <= 3 + KILLS, f"trainings ended before they were killed; seed {seed}"
+
+
+def _kill_trainings(study, kills, moment):
+    """Run a study and kill so many trainings, fewer if it ends before.
+
+    Return how many, and the seconds of the networks that had finished in a job that was killed.
+    """
     done, finished = 0, {}
-    for _ in range(1 + KILLS):
+    for _ in range(1 + kills):
         with clusters.started(study) as process:
-            while done < KILLS:
+            while done < kills:
                 found = clusters.wait_for(lambda: clusters.trainings(study), process, 300)
                 if not found:
                     break
                 # Counted in processor time: of start-up, the first network and the second.
-                moment = moments.uniform(0, 15)
+                when = moment()
                 clusters.wait_for(
-                    lambda pid=found[0], moment=moment: clusters.processor_seconds(pid) > moment
+                    lambda pid=found[0], when=when: clusters.processor_seconds(pid) > when
                 )
                 done += clusters.kill(found[0])
                 clusters.wait_for(lambda pid=found[0]: pid not in clusters.trainings(study))
@@ -79,15 +101,9 @@ def test_trainings_killed_at_random_moments(slurm, study, reference):
                 finished |= {
                     key: state["total_seconds"] for key, state in states if state["finished"]
                 }
-        if process.returncode == 0 and done == KILLS:
-            break
-    assert done == KILLS
-    assert process.returncode == 0, _log(study)
-    print(f"seed {seed}, {len(finished)} network(s) had finished in a job that was killed")
-    clusters.assert_same_results(study, reference)
-    # What had finished was not trained again: its time is that of the training that was kept.
-    found = clusters.seconds(study)
-    assert finished == {key: found[key] for key in finished}
+        if process.returncode == 0:
+            return done, finished
+    pytest.fail(_log(study))
 
 
 @pytest.mark.parametrize("how", ["kill", "scancel"])
