@@ -38,6 +38,15 @@ def test_the_fall_is_told_with_its_expectation(tmp_path):
     assert "without one 10 would bring σ_rel from 0.400 % to about 0.283 %" in text
 
 
+def test_a_flat_curve_that_proves_nothing_promises_nothing(tmp_path):
+    tables = _read(tmp_path, floor_squared=9e-6, floor_squared_error=9e-6)
+    text = " ".join(_panel(tables).sentences).replace("\u00a0", " ")
+    assert "A part that stays seems to be most of it (about 0.300 %), but" in text
+    assert "passes do not establish it" in text
+    assert "would bring" not in text
+    assert "more networks bring" not in text
+
+
 def test_two_passes_tell_no_error_of_the_fall(tmp_path):
     text = " ".join(_panel(_read(tmp_path, passes=2, ratio_error=1e-15)).sentences)
     assert "σ_rel falls by 22.5\u00a0%; independent" in text

@@ -126,7 +126,8 @@ def _panel(
     passes = int(frame["passes"].min())
     about = _about_lanes(method, mean, passes) if lanes else _about_members(mean, passes)
     # Members of the last step alone do not tell what more of them in every step would give.
-    helps = lanes and not _significant(mean.iloc[-1], passes)
+    largest = mean.iloc[-1]
+    helps = lanes and not (_significant(largest, passes) or _suspected(largest))
     expected = float(bias.expected(tables).loc[method.name].mean())
     about += _about_bias(size, expected, mean["sigma_rel"].iloc[-1], helps)
     title = method.name if lanes else f"{method.name}: members of the last step"
@@ -175,6 +176,11 @@ def _significant(row: pd.Series, passes: int) -> bool:
     return row["floor_squared"] > stdtrit(passes - 1, CONFIDENCE) * row["floor_squared_error"]
 
 
+def _suspected(row: pd.Series) -> bool:
+    """Whether more than half of the variance seems to stay, significant or not."""
+    return _floor(row) ** 2 > row["sigma_rel"] ** 2 / 2
+
+
 def _about_lanes(method: MethodRecord, curve: pd.DataFrame, passes: int) -> list[str]:
     half, lanes, last = _half(curve), int(curve.index[-1]), curve.iloc[-1]
     unit = "networks" if method.members == 1 else f"lanes of {method.members} networks"
@@ -189,7 +195,7 @@ def _about_lanes(method: MethodRecord, curve: pd.DataFrame, passes: int) -> list
             f"About {percent(_floor(last))} of spread is common to the {unit} of a pass and does "
             f"not average away: more than {lanes} would help little beyond it.",
         ]
-    return [*sentences, f"No part that stays is significant; {_doubled(lanes, last)}"]
+    return [*sentences, _undecided("that stays", lanes, last, passes)]
 
 
 def _about_members(curve: pd.DataFrame, passes: int) -> list[str]:
@@ -208,17 +214,20 @@ def _about_members(curve: pd.DataFrame, passes: int) -> list[str]:
             "from earlier steps, and more members in the last step alone cannot lower it. Whether "
             "more in every step would, this curve does not tell.",
         ]
-    return [
-        *sentences,
-        f"No part that comes from earlier steps is significant; {_doubled(members, last)}",
-    ]
+    return [*sentences, _undecided("that comes from earlier steps", members, last, passes)]
 
 
-def _doubled(size: int, last: pd.Series) -> str:
+def _undecided(part: str, size: int, last: pd.Series, passes: int) -> str:
+    """Return what a curve without a significant common part lets one expect of twice the size."""
     spread = last["sigma_rel"]
+    if _suspected(last):
+        return (
+            f"A part {part} seems to be most of it (about {percent(_floor(last))}), but "
+            f"{passes} passes do not establish it."
+        )
     return (
-        f"without one {2 * size} would bring σ_rel from {percent(spread)} to about "
-        f"{percent(spread / math.sqrt(2))}."
+        f"No part {part} is significant; without one {2 * size} would bring σ_rel from "
+        f"{percent(spread)} to about {percent(spread / math.sqrt(2))}."
     )
 
 
