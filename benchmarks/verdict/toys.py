@@ -44,7 +44,7 @@ def extract(folder: Path) -> dict[str, np.ndarray]:
 
 
 def scaled(contents: np.ndarray, observable: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """Return deviations whose mean log spread, relative to the first method, is that of `ratios`."""
+    """Return deviations whose mean log spread over that of the first method is of `ratios`."""
     deviations = contents - contents.mean(axis=1, keepdims=True)
     logs = np.log(deviations.std(axis=1))
     means = np.stack([logs[:, observable == o].mean(axis=1) for o in np.unique(observable)])

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from omniflow.evaluation import comparison
-from omniflow.evaluation.comparison import COMPARISON_COLUMNS, adjusted, comparison_table, compare
+from omniflow.evaluation.comparison import COMPARISON_COLUMNS, adjusted, compare, comparison_table
 from omniflow.evaluation.histograms import Histogram
 
 OBSERVABLE = np.repeat(np.arange(3), 8)

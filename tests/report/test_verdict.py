@@ -98,8 +98,9 @@ def test_the_best_of_the_significant_is_named_where_another_is_lower_but_unsure(
     tables.comparisons.loc[tables.comparisons["other"] == "step", "p_adjusted"] = 0.3
     headline, sentences = words(tables)
     assert headline == "parallel is the most precise method here."
-    assert "smallest spread between passes (σ_rel) of those significantly below none" in (
-        sentences["Precision"]
+    assert (
+        "smallest spread between passes (σ_rel) of those significantly below none"
+        in (sentences["Precision"])
     )
 
 
@@ -142,8 +143,9 @@ def test_methods_with_models_per_pass_are_ranked(read):
 def test_where_all_passes_share_models_the_rank_says_so(read):
     tables = read(methods={"none": SHARED, "more": dataclasses.replace(SHARED, lanes=4)})
     _, sentences = words(tables)
-    assert "share pre-trained models, so that this spread lacks the scatter" in (
-        sentences["Precision"]
+    assert (
+        "share pre-trained models, so that this spread lacks the scatter"
+        in (sentences["Precision"])
     )
 
 
@@ -164,8 +166,9 @@ def test_an_observable_without_spread_is_left_out_and_named(read):
     rows.loc[rows["observable"] == "q2", ["bins", "ratio", "log_error"]] = 0, np.nan, np.nan
     headline, sentences = words(tables)
     assert headline == "parallel is the most precise method here."
-    assert "Q² is left out where a method or none has the same content in all passes" in (
-        sentences["Precision"]
+    assert (
+        "Q² is left out where a method or none has the same content in all passes"
+        in (sentences["Precision"])
     )
 
 

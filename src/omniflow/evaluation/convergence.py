@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-
 from scipy.special import ndtri
 
 from omniflow.evaluation.metrics import TD_SCALE

@@ -101,6 +101,4 @@ def rank(tables: ReportTables, metric: str) -> Ranking:
     """
     pairs = tables.comparisons
     methods = tuple(m.name for m in tables.study.methods)
-    return Ranking(
-        metric, tables.study.reference.name, methods, pairs[pairs["metric"] == metric]
-    )
+    return Ranking(metric, tables.study.reference.name, methods, pairs[pairs["metric"] == metric])

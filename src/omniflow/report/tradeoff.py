@@ -120,9 +120,7 @@ def policy(method: MethodRecord) -> str:
 def sharing(methods: Sequence[MethodRecord], passes: int) -> list[str]:
     """Return the methods whose passes share pre-trained models."""
     return [
-        m.name
-        for m in methods
-        if m.start != "scratch" and m.models < passes * per_pass(methods, m)
+        m.name for m in methods if m.start != "scratch" and m.models < passes * per_pass(methods, m)
     ]
 
 

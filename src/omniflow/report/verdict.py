@@ -144,13 +144,13 @@ def _models(tables: ReportTables, spread: Ranking, apart: list[str]) -> str:
         ratio = spread.ratio(name)
         times = pair(ratio.value, ratio.error)
         shown.append(name if name == spread.reference else f"{name} ({times})")
+    models = {
+        m.name: study.passes * tradeoff.per_pass(study.methods, m)
+        for m in study.methods
+        if m.name in names
+    }
     settings = listing(
-        [
-            f"methods.{m.name}.transfer: {{models: {study.passes * tradeoff.per_pass(study.methods, m)}"
-            ", per_pass: true}"
-            for m in study.methods
-            if m.name in names
-        ]
+        [f"methods.{name}.transfer: {{models: {n}, per_pass: true}}" for name, n in models.items()]
     )
     lead = f" Ranked apart: {listing(shown)}, whose" if apart else f" {listing(names)}: the"
     return (
@@ -172,7 +172,8 @@ def _accuracy(tables: ReportTables) -> list[tuple[str, str]]:
     text = _rank(tables, rank(tables, "rel_mse"), "smallest relative MSE against truth")
     if not text or min(tables.passes().values()) < 2:
         return []
-    return [("Accuracy", f"{text} This holds for this one data sample: another may rank otherwise.")]
+    one = "This holds for this one data sample: another may rank otherwise."
+    return [("Accuracy", f"{text} {one}")]
 
 
 def _bias(tables: ReportTables, best: str) -> list[tuple[str, str]]:
