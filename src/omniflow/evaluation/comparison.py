@@ -84,9 +84,8 @@ def compare(first: np.ndarray, second: np.ndarray, observable: np.ndarray) -> Co
     a, b = first[:, used], second[:, used]
     found = average @ _log_ratios(a, b, np.eye(len(a))[None])[0]
     alike = _log_ratios(a, b, _rotations(len(a))) @ average.T
-    p = np.mean(
-        np.vstack([np.ones_like(found), np.abs(alike) >= np.abs(found) - _ROUNDING]), axis=0
-    )
+    farther = np.abs(alike) >= np.abs(found) - _ROUNDING
+    p = (1 + farther.sum(axis=0)) / (1 + len(farther))
     scaled = _log_ratios(a * np.exp(-found[0]), b, _rotations(len(a))) @ average.T
     known = bins > 0
     return Comparison(

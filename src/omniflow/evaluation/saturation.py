@@ -1,8 +1,8 @@
 """Saturation: whether networks would have learned more in a longer training.
 
-With X the sum of the learning rate over all updates, a training of twice the length has twice X, and
-a loss that falls like a power of X falls by about half of dL / d ln X more (between 0.69 of it, for
-a logarithm, and 0.38, for the inverse square). The slope is taken over the second half of the
+With X the sum of the learning rate over all updates, a training of twice the length has twice X,
+and a loss that falls like a power of X falls by about half of dL / d ln X more (between 0.69 of it,
+for a logarithm, and 0.38, for the inverse square). The slope is taken over the second half of the
 epochs, where the schedule has spent a known part f of X: the gain is (fall in that half) / (2 f).
 That the last epoch is the best is no sign: a schedule that ends with small rates makes it so.
 """
@@ -26,8 +26,9 @@ def saturation(histories: pd.DataFrame, uninformed: float) -> pd.DataFrame:
 
     Returns:
         One row per chain and step (SATURATION_COLUMNS): `whole`, the fraction of networks that
-        patience did not stop early; `learned`, mean fall of the held-out loss below `uninformed`; `gain`, estimate of what twice as many epochs would add, relative to it
-        (infinite where nothing was learned).
+        patience did not stop early; `learned`, mean fall of the held-out loss below `uninformed`;
+        `gain`, estimate of what twice as many epochs would add, relative to `learned` (infinite
+        where nothing was learned).
     """
     own = histories[histories["purpose"] == "unfolding"]
     own = own.assign(**{name: pd.to_numeric(own[name]) for name in ("iteration", "epoch")})
