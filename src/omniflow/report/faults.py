@@ -195,8 +195,8 @@ def _farther_than_prior(tables: ReportTables) -> list[Fault]:
     cases = _cases(tables, rising.assign(against=rising["td"] + rising["fall"]), "prior")
     text = (
         f"Unfolding moves {cases} away from {target}, beyond the statistical uncertainty: "
-        "there the simulation was better as it was. Use fewer unfolding.iterations if an earlier one is closer, else train better "
-        "networks (training.epochs, training.learning_rate) or average more of them "
+        "there the simulation was better as it was. Use fewer unfolding.iterations if an earlier "
+        "one is closer, else train better networks (training.epochs, training.learning_rate) or average more of them "
         "(methods.<name>.lanes, members)."
     )
     return [Fault("farther than the prior", "Prior", text)]
