@@ -63,21 +63,33 @@ def test_a_part_that_stays_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bias", "statistics", "words"),
+    ("bias", "statistics", "p_value", "words"),
     [
-        (0.0039, 1e-4, "but smaller than that spread, so that more networks bring the result"),
-        (0.02, 1e-4, "is larger than that spread"),
-        (0.02, 0.02, "cannot be told from what statistics"),
-        (0.002, 0.002, "It is smaller than that spread, so that more networks bring the result"),
+        (0.0039, 1e-4, 0.01, "but smaller than that spread, so that more networks bring"),
+        (0.02, 1e-4, 0.01, "and no number of networks lowers it"),
+        (0.02, 1e-4, 0.06, "cannot be told from what statistics"),
+        (0.02, 1e-4, None, "is not known without replicas"),
+        (0.02, 0.02, None, "cannot be told from what statistics"),
+        (0.002, 0.002, None, "It is smaller than that spread, so that more networks bring"),
     ],
 )
-def test_the_bias_decides_whether_more_networks_help(tmp_path, bias, statistics, words):
-    assert words in _biased(tmp_path, bias, statistics)[0].sentences[-1]
+def test_the_bias_decides_whether_more_networks_help(tmp_path, bias, statistics, p_value, words):
+    panel = _biased(tmp_path, bias, statistics, p_value=p_value)[0]
+    assert words in panel.sentences[-1]
 
 
-def _biased(folder, bias, statistics, model=None, **changes):
-    """Panels of a study with a bias and a relative statistical error, of passes without scatter."""
+def _biased(folder, bias, statistics, model=None, p_value=None, **changes):
+    """Panels of a study with a bias and a relative statistical error, of passes without scatter.
+
+    With the p-value of a chi-square test against truth.
+    """
     tables = _read(folder, model, **changes)
+    if p_value is not None:
+        tests = [
+            {"method": m.name, "prediction": "truth", "p_value": p_value}
+            for m in tables.study.methods
+        ]
+        tables = replace(tables, chi2=pd.DataFrame(tests))
     tables.summary["bias_rel"] = bias
     tables.metrics["truth_error"] = statistics * tables.metrics["truth"]
     tables.metrics[["mean_error", "sigma_rel"]] = 0.0
@@ -95,7 +107,7 @@ def test_more_networks_are_not_praised_where_they_help_little(tmp_path, statisti
 
 def test_members_of_the_last_step_tell_nothing_of_more_networks(tmp_path):
     model = Model({"step": Strategy(members=5)}, ("q2",), 6, 1, epochs=2)
-    (members,) = _biased(tmp_path, 0.003, 1e-4, model)
+    (members,) = _biased(tmp_path, 0.003, 1e-4, model, p_value=0.01)
     assert members.sentences[-1].endswith("but smaller than that spread.")
 
 

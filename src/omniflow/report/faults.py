@@ -87,18 +87,20 @@ def _too_short(tables: ReportTables) -> list[Fault]:
     short = rows[(rows["whole"] >= 0.5) & (rows["gain"] > GAIN)]
     if short.empty:
         return []
-    found = [
-        f"step {row.step} of {row.chain} (iteration {row.iteration}): "
-        f"{count(row.whole * row.networks)} of {count(row.networks)} networks used all epochs, "
-        + (
-            f"and twice as many would add an estimated {percent(row.gain)} to what they learned"
-            if np.isfinite(row.gain)
-            else "and they have learned nothing"
-        )
-        for row in short.itertuples()
-    ]
-    text = f"{'; '.join(found)}. Raise training.epochs."
-    return [Fault("trained too short", "Trained too short", text[0].upper() + text[1:])]
+    worst = short.loc[short["gain"].idxmax()]
+    whole = (short["whole"] * short["networks"]).sum()
+    gain = (
+        f"Twice as many would add an estimated {percent(worst['gain'])} to what they learned"
+        if np.isfinite(worst["gain"])
+        else "They have learned nothing"
+    )
+    steps = [f"step {step} ({listing(list(own['chain']))})" for step, own in short.groupby("step")]
+    text = (
+        f"{count(whole)} of {count(short['networks'].sum())} networks of {listing(steps)} used all "
+        f"epochs. {gain} (step {worst['step']} of {worst['chain']}, the worst). Raise "
+        "training.epochs."
+    )
+    return [Fault("trained too short", "Trained too short", text)]
 
 
 def _later_is_worse(tables: ReportTables) -> list[Fault]:
@@ -196,8 +198,8 @@ def _farther_than_prior(tables: ReportTables) -> list[Fault]:
     text = (
         f"Unfolding moves {cases} away from {target}, beyond the statistical uncertainty: "
         "there the simulation was better as it was. Use fewer unfolding.iterations if an earlier "
-        "one is closer, else train better networks (training.epochs, training.learning_rate) or average more of them "
-        "(methods.<name>.lanes, members)."
+        "one is closer, else train better networks (training.epochs, training.learning_rate) or "
+        "average more of them (methods.<name>.lanes, members)."
     )
     return [Fault("farther than the prior", "Prior", text)]
 

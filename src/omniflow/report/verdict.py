@@ -24,39 +24,44 @@ def judge(tables: ReportTables) -> Verdict:
     """State what spoils the result, what the study shows, and what its passes cannot decide."""
     found = faults.find(tables)
     spread = rank(tables, "sigma_rel")
-    precise, sentences = _precision(tables, spread)
-    best = _most_accurate(tables) or next(iter(spread.better()), spread.reference)
-    sentences += _accuracy(tables) + _bias(tables, best) + _distance(tables, best)
+    ranked = spread.without(_apart(tables, spread))
+    precise, why = _precision(tables, spread, ranked)
+    best = _most_accurate(tables) or next(iter(ranked.better()), spread.reference)
+    sentences = _accuracy(tables) + _bias(tables, best) + _distance(tables, best)
     if spread.order()[1:]:
-        sentences += _cost(tables, dict.fromkeys([*spread.leaders()[:1], best]))
+        sentences += _cost(tables, dict.fromkeys([*ranked.leaders()[:1], best]))
         sentences.append(_passes(tables))
     if not found:
-        return Verdict(precise, (), tuple(sentences))
+        return Verdict(precise, (), (*((("Precision", why),) if why else ()), *sentences))
     headline = f"{listing([fault.short for fault in found])}."
     return Verdict(
         headline[0].upper() + headline[1:],
         tuple((fault.subject, fault.text) for fault in found),
-        (("Most precise", precise), *sentences),
+        (("Precision", f"{precise} {why}".strip()), *sentences),
     )
 
 
 # -- precision -----------------------------------------------------------------------------------
 
 
-def _precision(tables: ReportTables, spread: Ranking) -> tuple[str, list[tuple[str, str]]]:
-    """Return who is the most precise, and sentences on it."""
+def _precision(tables: ReportTables, spread: Ranking, ranked: Ranking) -> tuple[str, str]:
+    """Return who is the most precise, and sentences on it.
+
+    Args:
+        tables: of the study.
+        spread: all methods.
+        ranked: those whose spreads hold the same.
+    """
     passes = min(tables.passes().values())
     if passes < 2:
-        return "With one pass the spread cannot be measured, so no method is preferred.", []
+        return "With one pass the spread cannot be measured, so no method is preferred.", ""
     if len(spread.methods) == 1:
-        return _alone(tables, spread.reference, passes), []
-    apart = _apart(tables, spread)
-    ranked = spread.without(apart)
+        return _alone(tables, spread.reference, passes), ""
     if len(ranked.methods) > 1 and not ranked.order()[1:]:
-        return "The passes do not differ, so there is no spread to compare.", []
+        return "The passes do not differ, so there is no spread to compare.", ""
     text = _rank(tables, ranked, "smallest spread between passes (σ_rel)")
-    text += _left_out(tables, ranked) + _models(tables, spread, apart)
-    return _headline(ranked, passes), [("Precision", text.strip())]
+    text += _left_out(tables, ranked) + _models(tables, spread)
+    return _headline(ranked, passes), text.strip()
 
 
 def _alone(tables: ReportTables, method: str, passes: int) -> str:
@@ -133,9 +138,9 @@ def _apart(tables: ReportTables, spread: Ranking) -> list[str]:
     return [] if spread.reference in names else names
 
 
-def _models(tables: ReportTables, spread: Ranking, apart: list[str]) -> str:
+def _models(tables: ReportTables, spread: Ranking) -> str:
     """Say of which methods the spread lacks the scatter of pre-trained models, and what to set."""
-    study = tables.study
+    study, apart = tables.study, _apart(tables, spread)
     names = apart or tradeoff.sharing(study.methods, study.passes)
     if not names:
         return ""
