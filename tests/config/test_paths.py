@@ -38,7 +38,9 @@ def _environment(monkeypatch):
 )
 def test_expanded(path, found):
     assert expanded(path) == found
-    assert expanded(escaped(found)) == (found if found[0] != "~" else expanded(found[:1]) + found[1:])
+    assert expanded(escaped(found)) == (
+        found if found[0] != "~" else expanded(found[:1]) + found[1:]
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,9 @@ def test_a_dumped_configuration_has_paths_in_full(monkeypatch):
 def test_errors_name_key_and_variable():
     raw = _raw()
     raw["uncertainties"]["predictions"]["other"] = _h1("a.h5", "$ABSENT/other.h5")
-    with pytest.raises(ConfigError, match=r"predictions\.other\.files\.1: the environment") as error:
+    with pytest.raises(
+        ConfigError, match=r"predictions\.other\.files\.1: the environment"
+    ) as error:
         validate(raw)
     assert "variable ABSENT is not set" in str(error.value)
 

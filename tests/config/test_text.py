@@ -105,7 +105,11 @@ def test_later_files_and_settings_are_put_on_top_key_by_key(tmp_path):
     paths = [tmp_path / name for name in ("one.yaml", "two.yaml")]
     paths[0].write_text("a: {b: {c: 1, d: 2}, e: [1, 2], f: 3}\ng: 1\nh: ~\n")
     paths[1].write_text("a: {b: {c: 1e1}, e: [3]}\nh: {i: 1}\n")
-    assert combined(paths) == {"a": {"b": {"c": 10, "d": 2}, "e": [3], "f": 3}, "g": 1, "h": {"i": 1}}
+    assert combined(paths) == {
+        "a": {"b": {"c": 10, "d": 2}, "e": [3], "f": 3},
+        "g": 1,
+        "h": {"i": 1},
+    }
     settings = ["a={b: {d: 2e1}, f: {x: =}}".replace("=}", "'='}"), "g=", "new=[x=1, 1e-3]"]
     assert combined(paths, settings) == {
         "a": {"b": {"c": 10, "d": 20}, "e": [3], "f": {"x": "="}},
