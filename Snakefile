@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -35,8 +36,10 @@ try:
     if workflow.is_main_process:
         refuse_impossible_toys(PLAN)
         update(NOTES, logger.warning)
-    else:
-        LOCK.require()
+    else:  # Snakemake inside a job of a cluster: it removes and checks outputs, too
+        JOB = ExitStack()
+        JOB.enter_context(LOCK.joined())
+        atexit.register(JOB.close)
 except OmniflowError as error:
     raise WorkflowError(str(error)) from None
 

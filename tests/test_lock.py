@@ -186,14 +186,13 @@ def test_a_job_leaves_a_record_while_it_works(tmp_path):
     with pytest.raises(ZeroDivisionError):
         work.gen.throw(ZeroDivisionError)
     assert len(list(lock.folder.iterdir())) == 1
-    lock.require()
     lock.release()
     assert _left(tmp_path) == []
 
 
 def test_a_script_without_snakemake_needs_no_lock(tmp_path):
     with Lock(tmp_path / "absent").joined():
-        Lock(tmp_path / "absent").require()
+        pass
     assert _left(tmp_path) == []
 
 
@@ -203,8 +202,6 @@ def test_a_job_whose_snakemake_has_ended_does_nothing(tmp_path, monkeypatch, fol
     monkeypatch.setenv(VARIABLE, "1")
     if follower:
         _write(lock, follower, Process.current())
-    with pytest.raises(LockError, match="has ended"):
-        lock.require()
     with pytest.raises(LockError, match="has ended"), lock.joined():
         pytest.fail("it works")
     assert _left(tmp_path) == (["lock", "run-2.json"] if follower else [])

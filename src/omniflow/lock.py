@@ -96,19 +96,13 @@ class Lock:
         record = self.folder / f"job-{token}-{uuid.uuid4().hex[:12]}.json"
         self._write(record)
         try:
-            self.require()
+            self._require(token)
             yield
         finally:
             record.unlink(missing_ok=True)
 
-    def require(self) -> None:
-        """Do nothing while the Snakemake that the environment names, if any, has the lock.
-
-        Raises:
-            LockError: it has it no longer.
-        """
-        token = os.environ.get(VARIABLE)
-        if token and not self._record(token).exists():
+    def _require(self, token: str) -> None:
+        if not self._record(token).exists():
             raise LockError(
                 f"{self.folder}: the Snakemake that this job belongs to has ended, and the study "
                 "may have gone on without it; start Snakemake again"
@@ -162,7 +156,7 @@ class Lock:
             try:
                 os.rename(temporary, record)
             except FileNotFoundError:
-                temporary.unlink(missing_ok=True)  # the lock is gone: `require` tells
+                temporary.unlink(missing_ok=True)  # the lock is gone: `_require` tells
 
     def _temporary(self) -> Path:
         return self.folder.parent / f".tmp-{uuid.uuid4().hex[:12]}-{self.folder.name}"
