@@ -73,12 +73,12 @@ class Lock:
         """Give the lock back; does nothing where it is not held."""
         if not self._token:
             return
-        self._record(self._token).unlink(missing_ok=True)
+        _remove(self._record(self._token))
         os.environ.pop(VARIABLE, None)
         self._token = ""
         for path, process in self._records("job"):
             if process is not None and process.runs() is False:
-                path.unlink(missing_ok=True)
+                _remove(path)
         with suppress(OSError):  # records of jobs that end later
             self.folder.rmdir()
 
@@ -99,7 +99,7 @@ class Lock:
             self._require(token)
             yield
         finally:
-            record.unlink(missing_ok=True)
+            _remove(record)
 
     def _require(self, token: str) -> None:
         if not self._record(token).exists():
@@ -126,7 +126,7 @@ class Lock:
             for path, process in self._records(kind):
                 runs = process.runs() if process else None
                 if runs is False:
-                    path.unlink(missing_ok=True)
+                    _remove(path)
                 elif path.exists():
                     if kind == "run" or runs is None:
                         raise LockError(_held(path, process, runs))
@@ -143,20 +143,23 @@ class Lock:
                 write_json(asdict(Process.current()), temporary / self._record(token).name)
                 os.rename(temporary, self.folder)
             except OSError as error:
-                shutil.rmtree(temporary, ignore_errors=True)
                 if error.errno not in _TAKEN:
                     raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
         # A network file system may report an error for what it has done.
         return self._record(token).exists()
 
     def _write(self, record: Path) -> None:
         temporary = self._temporary()
         with writable(record, temporary):
-            temporary.write_text(json.dumps(asdict(Process.current())), encoding="utf-8")
             try:
+                temporary.write_text(json.dumps(asdict(Process.current())), encoding="utf-8")
                 os.rename(temporary, record)
             except FileNotFoundError:
-                temporary.unlink(missing_ok=True)  # the lock is gone: `_require` tells
+                pass  # the lock is gone: `_require` tells
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def _temporary(self) -> Path:
         return self.folder.parent / f".tmp-{uuid.uuid4().hex[:12]}-{self.folder.name}"
@@ -167,6 +170,13 @@ def _read(path: Path) -> Process | None:
         return Process(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError):
         return None
+
+
+def _remove(record: Path) -> None:
+    with suppress(
+        OSError
+    ):  # it says less than what has led here; the record tells that it is stale
+        record.unlink(missing_ok=True)
 
 
 def _held(path: Path, process: Process | None, runs: bool | None) -> str:
