@@ -37,6 +37,8 @@ def test_this_process():
     text = str(found)
     assert f"process {os.getpid()} on {os.uname().nodename}" in text
     assert found.user in text
+    assert "x" * 150 in str(replace(found, command="x" * 150))
+    assert len(str(replace(found, command="x" * 9000))) < 600
 
 
 def test_a_process_that_ends(sleeper):

@@ -74,9 +74,11 @@ class Process:
     def __str__(self) -> str:
         """Return it as a user can find it."""
         job = f", Slurm job {self.slurm_job}" if self.slurm_job else ""
+        # Snakemake's own commands for its jobs fill a page.
+        command = self.command if len(self.command) <= 200 else f"{self.command[:200]} ..."
         return (
             f"process {self.pid} on {self.host}{job}, of {self.user} since {self.time}: "
-            f"{self.command} (in {self.folder})"
+            f"{command} (in {self.folder})"
         )
 
 
