@@ -10,10 +10,10 @@ from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from omniflow import config as settings
+from omniflow.checksums import notes, update
 from omniflow.errors import OmniflowError
 from omniflow.files import write_text
 from omniflow.lock import Lock
-from omniflow.sources import notes, update
 from omniflow.unfolding.estimate import refuse_impossible_toys
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
@@ -32,7 +32,7 @@ try:
         settings.load(*FILES, settings=workflow.config_settings.config_args or ())
     )
     LOCK = Lock(PLAN.root)
-    NOTES = notes(PLAN.inputs.sources, PLAN.path("sources"))
+    NOTES = notes(PLAN.inputs.given, PLAN.path("checksums"))
     if workflow.is_main_process:
         refuse_impossible_toys(PLAN)
         update(NOTES, logger.warning)

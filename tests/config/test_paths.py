@@ -90,7 +90,7 @@ def test_every_path_of_the_configuration_is_expanded():
     names = ("simulation", "photo", "network.weights", "model", "w", "shifted", "other")
     expected = {Path(f"/scratch/me/{name}.h5") for name in names}
     expected |= {Path("/users/me/data.h5"), Path("$a/b.h5")}
-    assert set(plan.inputs.sources) == expected
+    assert set(plan.inputs.given) == expected
     # Names in files are no paths.
     assert plan.config.uncertainties.variations["scale"].simulation_weights.dataset == "$x"
 

@@ -46,7 +46,7 @@ def _jobs(plan):
 
 
 def test_every_input_is_made_by_an_earlier_job_or_given(plan):
-    given, made = {str(path) for path in plan.inputs.sources}, set()
+    given, made = {str(path) for path in plan.inputs.given}, set()
     for job in _jobs(plan):
         assert {str(path) for path in job.inputs} - made <= given, job.rule
         outputs = {str(path) for path in job.outputs}

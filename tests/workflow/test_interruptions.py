@@ -123,7 +123,7 @@ def test_killed_and_repeated(folder, monkeypatch):
     verify(store)
     assert provenance(store)["events"] == 1000
     left = {path.name for path in _study(folder).iterdir()}
-    assert left == {"samples", "sources", "config.yaml", "logs", "benchmarks"}
+    assert left == {"samples", "checksums", "config.yaml", "logs", "benchmarks"}
     # The job had the configuration that `omniflow check` shows.
     monkeypatch.setenv("RESULTS", str(folder.parent / "results"))
     config = load(folder / "a.yaml", folder / "b.yaml", settings=SETTINGS)

@@ -29,7 +29,7 @@ METRICS = [
 # Kinds of files, by the folders that they are in; whatever else lies above them is a table.
 FOLDERS = {
     "event stores": "samples/*.h5",
-    "notes of source files": "sources/*.json",
+    "checksums of given files": "checksums/*.json",
     "classifier inputs": "features/*",
     "observables": "observables/*/*",
     "networks": "**/*.weights.h5",
@@ -291,7 +291,7 @@ def test_more_replicas_train_only_new_ones(study):
     assert all("group=data-3.lanes-0-0" in line for line in wildcards)
 
 
-def test_source_files_count_by_their_bytes(study):
+def test_given_files_count_by_their_bytes(study):
     """As large files do, which Snakemake takes for changed when they have a new time stamp."""
     folder, config = study
     files = [folder / name for name in ("data.h5", "weights.h5")]

@@ -23,7 +23,7 @@ class Inputs:
         return list(getattr(self.plan.samples[role], "files", ()))
 
     @property
-    def sources(self) -> list[Path]:
+    def given(self) -> list[Path]:
         """Return the files that jobs read and no job makes."""
         plan = self.plan
         files = [Path(file) for role in plan.samples for file in self.files(role)]

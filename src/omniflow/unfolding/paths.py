@@ -49,7 +49,7 @@ UNCERTAINTY_TABLES = (
 PATTERNS = {
     "config": "config.yaml",
     # No rule's output: notes of files that no rule makes.
-    "sources": "sources",
+    "checksums": "checksums",
     "store": "samples/{role}.h5",
     "scaling": "features/scaling.json",
     "features": "features/{role}-{level}.h5",

@@ -1,4 +1,4 @@
-"""Notes of source files change with the bytes of the files and with nothing else."""
+"""Notes of given files change with the bytes of the files and with nothing else."""
 
 import hashlib
 import json
@@ -7,14 +7,14 @@ import shutil
 
 import pytest
 
-from omniflow import sources
+from omniflow import checksums
 from omniflow.errors import InputError
-from omniflow.sources import notes, update
+from omniflow.checksums import notes, update
 
 
 @pytest.fixture
 def file(tmp_path):
-    """A source file that is some hours old."""
+    """A file that is some hours old."""
     path = tmp_path / "data" / "events.h5"
     path.parent.mkdir()
     path.write_bytes(b"events")
@@ -40,7 +40,7 @@ def _never(text):
 
 
 def _note(tmp_path, file):
-    found = notes([file], tmp_path / "sources")
+    found = notes([file], tmp_path / "checksums")
     update(found, _never)
     return found[file]
 
@@ -129,7 +129,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path):
 def test_files_of_the_same_name_have_notes_of_their_own(tmp_path, file):
     other = tmp_path / "events.h5"
     other.write_bytes(b"other")
-    found = notes([file, other], tmp_path / "sources")
+    found = notes([file, other], tmp_path / "checksums")
     update(found, _never)
     assert json.loads(found[file].read_text())["file"] == str(file)
     assert json.loads(found[other].read_text())["file"] == str(other)
@@ -137,8 +137,8 @@ def test_files_of_the_same_name_have_notes_of_their_own(tmp_path, file):
 
 def test_large_files_are_announced(tmp_path, file, monkeypatch):
     said = []
-    monkeypatch.setattr(sources, "_LARGE", 5)
-    found = notes([file], tmp_path / "sources")
+    monkeypatch.setattr(checksums, "_LARGE", 5)
+    found = notes([file], tmp_path / "checksums")
     for _ in range(2):
         update(found, said.append)
     assert len(said) == 1

@@ -1,4 +1,4 @@
-"""Source files: notes that change when the bytes of a file change, and not with its time stamp.
+"""Checksums of given files: notes that change with the bytes of a file, not its time stamp.
 
 Rules wait for the note of a file that no job makes, in place of the file. So a file that is copied
 again, or only touched, makes nothing anew, however large it is; other bytes do, even where their
