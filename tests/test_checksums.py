@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from omniflow import checksums
-from omniflow.errors import InputError
 from omniflow.checksums import notes, update
+from omniflow.errors import InputError
 
 
 @pytest.fixture

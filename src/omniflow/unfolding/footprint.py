@@ -14,7 +14,7 @@ from omniflow.unfolding.plan import Plan
 HDF5, CHUNK = 4_000, 200_000
 NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
-# per method and observable, of what Snakemake notes about an output, of the checksum of a given file.
+# per method and observable, of what Snakemake notes about an output, of a given file's checksum.
 HISTORY, EPOCH, LOG, TABLE, NOTE, CHECKSUM = 1_000, 300, 2_000, 170_000, 4_000, 200
 # Scores of a network: sums per bin of held-out and trained events.
 SCORES = 18_000
