@@ -56,7 +56,10 @@ def _snakemake(folder, cores=1):
     with (
         open(folder / "log", "a") as log,
         subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            command,
+            **{"cwd": folder, "env": environment, "stdout": log, "stderr": subprocess.STDOUT},
+            # Shells start what runs in the background deaf to it, these tests perhaps too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process,
     ):
         try:
@@ -132,13 +135,17 @@ def test_killed_and_repeated(folder, monkeypatch):
     assert (training.epochs, training.warmup_epochs, training.batch_size) == (20, 1, 100)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(folder, number):
+@pytest.mark.parametrize(
+    ("number", "answer"),
+    [(signal.SIGINT, "Terminating processes"), (signal.SIGTERM, "Will exit after finishing")],
+)
+def test_interrupted(folder, number, answer):
     with _snakemake(folder) as process:
         job = _stopped_job(folder, process)
         (run,) = _records(folder, "run")
         assert run["pid"] == process.pid
         process.send_signal(number)
+        _until(lambda: answer in _log(folder), process)
         os.kill(job, signal.SIGCONT)
     assert process.returncode != 0, _log(folder)
     assert not (_study(folder) / "lock").exists()
