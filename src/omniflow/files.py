@@ -47,7 +47,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    with _writable(path, temporary):
+    with writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         discard_left_over(path)
         try:
@@ -72,7 +72,7 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    with _writable(path, temporary):
+    with writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         discard_left_over(path)
         try:
@@ -125,7 +125,7 @@ def _discard(path: Path) -> None:
 
 
 @contextmanager
-def _writable(path: Path, temporary: Path) -> Iterator[None]:
+def writable(path: Path, temporary: Path) -> Iterator[None]:
     """Turn errors of writing `path` by way of `temporary` into an OutputError."""
     try:
         yield

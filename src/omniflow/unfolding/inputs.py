@@ -23,6 +23,17 @@ class Inputs:
         return list(getattr(self.plan.samples[role], "files", ()))
 
     @property
+    def given(self) -> list[Path]:
+        """Return the files that jobs read and no job makes."""
+        plan = self.plan
+        files = [Path(file) for role in plan.samples for file in self.files(role)]
+        files += [file for name in plan.variants.names for file in plan.variants.weight_files(name)]
+        pair = plan.config.samples.pretraining
+        if pair is not None and plan.needs_pretraining:
+            files += map(Path, pair.weights)
+        return list(dict.fromkeys(files))
+
+    @property
     def pretraining(self) -> list[Path]:
         """Files that pre-training waits for."""
         classes = self.plan.pretraining_classes
