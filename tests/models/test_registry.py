@@ -1,10 +1,18 @@
+import math
+import re
+from pathlib import Path
+
 import h5py
 import model_inputs as make
 import numpy as np
 import pytest
 
+from omniflow.config import load
+from omniflow.config.training import Classifier
+from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES
 from omniflow.models import registry
 
+ROOT = Path(__file__).parents[2]
 KINDS = sorted(registry.KINDS)
 
 
@@ -106,3 +114,17 @@ def test_a_new_head_changes_the_head_alone(model):
     width = model.width
     assert sorted(changed) == [(1,), (width, 1)]
     assert sum(bool(np.all(w == 1)) for w in mixed) == len(old) - 2
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [("config/paper.yaml", "paper"), ("docs/closure.md", "closure"), ("docs/method.md", None)],
+)
+def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
+    settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
+    events = len(EVENT_FEATURES[settings.features])
+    model = registry.build(settings, len(DIS_PARTICLE_FEATURES), events)
+    number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
+    assert stated == [f"{number:,}"] * len(stated)
+    assert stated or path == "docs/closure.md"

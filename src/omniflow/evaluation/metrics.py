@@ -21,6 +21,8 @@ import numpy as np
 
 STATISTICS = ("mean", "bias_rel", "sigma_rel", "sigma_rel_paper", "rel_mse", "mse_rel_paper")
 TD_SCALE = 1000.0  # the triangular discriminator is quoted x 1000 everywhere; applied only here
+# A discriminator up to so many times its floor cannot be told from agreement.
+FLOORS, FLOORS_IN_WORDS = 2.0, "twice"
 REPLICAS = 500  # bootstrap draws over passes: errors of errors of 3%
 SEED = 20250320
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 
+from omniflow.evaluation.metrics import FLOORS
 from omniflow.report.tables import ReportTables
 
-# A bias up to so many times its expectation cannot be told from none: twice in the square, as for
-# the floor of the triangular discriminator.
-FACTOR = math.sqrt(2)
+# A bias up to so many times its expectation cannot be told from none: in the square, as for the
+# floor of the triangular discriminator.
+FACTOR = math.sqrt(FLOORS)
 
 
 def unbiased(
