@@ -157,7 +157,7 @@ def new_loss(monkeypatch):
 
 def test_the_native_engine_refuses_a_loss_that_it_does_not_have(new_loss, model):
     """It must not train as another one."""
-    with pytest.raises(CompilerError, match="native/loss.h has no loss mlc_new"):
+    with pytest.raises(CompilerError, match=r"native/loss\.h has no loss mlc_new"):
         Native(model, classifier("pet"), twins(2).features, 1, new_loss)
 
 

@@ -88,8 +88,8 @@ def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
         if above:
             text += (
                 f" Not converged in iteration {last if open_ended else int(row.iteration)}: the "
-                f"distance in {above} exceeds {FLOORS_IN_WORDS} its floor. More iterations may help, or "
-                "better networks."
+                f"distance in {above} exceeds {FLOORS_IN_WORDS} its floor. More iterations may "
+                "help, or better networks."
             )
         if rising:
             text += f" After it, the distance rises by more than its uncertainty in {rising}."
