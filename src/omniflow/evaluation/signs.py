@@ -9,11 +9,17 @@ import pandas as pd
 
 from omniflow.evaluation.histograms import Histogram
 
+_MEANING = (
+    "Negative weights outweigh the others in some bins, whose contents are below 0. They count in "
+    "all averages, relative to their magnitude; where a content is close to 0 the relative spread "
+    "is large and decides the average. More events help."
+)
+
 
 def notes(
     metrics: pd.DataFrame, bayes: pd.DataFrame, iteration: int, first: Mapping[str, str]
 ) -> list[str]:
-    """Return a note on every result, binned reference or truth with bins below 0.
+    """Return what bins below 0 mean, and a note on every histogram that has some; or nothing.
 
     Args:
         metrics, bayes: the tables of these names.
@@ -28,13 +34,12 @@ def notes(
     shared = last.drop_duplicates(["observable", "bin"])
     each += [("truth", shared, "truth"), ("the simulation before unfolding", shared, "prior")]
     each.append(("the binned reference", binned, "content"))
-    return [
-        f"Negative weights outweigh the others in bins of {what}, whose contents are below 0: "
-        f"{'; '.join(found)}. They count in all averages, relative to their magnitude; where a "
-        "content is close to 0 the relative spread is large and decides the average."
+    found = [
+        f"Contents of {what} are below 0 in {'; '.join(bins)}."
         for what, rows, column in each
-        if (found := list(_bins(rows[rows[column] < 0])))
+        if (bins := list(_bins(rows[rows[column] < 0])))
     ]
+    return [_MEANING, *found] if found else []
 
 
 def unmatched(truth: Mapping[str, Histogram] | None, prior: Mapping[str, Histogram]) -> list[str]:

@@ -103,7 +103,9 @@ def judge(found: Quality, limits: WeightLimits, before: float | None = None) -> 
         )
     if not faults:
         return ""
-    return f"poor weights: {'; '.join(faults)}. Results rest on few events: check the weights."
+    return (
+        f"poor weights: {'; '.join(faults)}. Check the weights of the inputs (diagnostics.weights)."
+    )
 
 
 def of_sample(events: Events, where: str, limits: WeightLimits) -> list[str]:
