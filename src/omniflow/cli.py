@@ -130,8 +130,9 @@ def closure(study: Path) -> None:
     from rich.table import Table
 
     from omniflow.errors import InputError
-    from omniflow.evaluation.closure import FLOORS, IMPROVEMENT
+    from omniflow.evaluation.closure import IMPROVEMENT
     from omniflow.evaluation.closure import closure as evaluate
+    from omniflow.evaluation.metrics import FLOORS
 
     path = study / "summary.csv"
     if not path.is_file():

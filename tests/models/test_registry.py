@@ -1,11 +1,19 @@
+import math
+import re
+from pathlib import Path
+
 import h5py
 import model_inputs as make
 import numpy as np
 import pytest
 
+from omniflow.config import load
+from omniflow.config.training import Classifier
+from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES
 from omniflow.models import registry
 from omniflow.training.losses import LOSSES
 
+ROOT = Path(__file__).parents[2]
 KINDS = sorted(registry.KINDS)
 
 
@@ -122,3 +130,17 @@ def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, los
 
     assert np.ptp(log_ratio(drawn)) > 0.01
     np.testing.assert_allclose(log_ratio(registry.with_neutral_head(model, drawn)), 0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [("config/paper.yaml", "paper"), ("docs/closure.md", "closure"), ("docs/method.md", None)],
+)
+def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
+    settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
+    events = len(EVENT_FEATURES[settings.features])
+    model = registry.build(settings, len(DIS_PARTICLE_FEATURES), events)
+    number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
+    assert stated == [f"{number:,}"] * len(stated)
+    assert stated or path == "docs/closure.md"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from omniflow.evaluation.metrics import FLOORS
 from omniflow.report import bias, formats
 from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import Comparison, compare
@@ -161,7 +162,7 @@ def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
 
 
 def _distance(td: float, floor: float, prior: float) -> Cell:
-    within, closer = td <= 2 * floor, td < prior
+    within, closer = td <= FLOORS * floor, td < prior
     background = formats.tint(-0.7 if within else 0.0) if closer else formats.tint(0.7)
     text = f"→ {formats.number(td, 2)}"
     return Cell(text, formats.number(floor, 2), background, strong=bool(within))
