@@ -6,12 +6,16 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import omniflow
 from omniflow.errors import OmniflowError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
 
 
 class _Path(click.Path):
@@ -124,10 +128,9 @@ def inspect(file: Path) -> None:
 @click.argument("study", type=PATH)
 @_clear_errors
 def closure(study: Path) -> None:
-    """Print how close every method of the folder STUDY comes to the known truth."""
+    """Print how close every method of the folder STUDY comes to the known truth, by iteration."""
     import pandas as pd
     from rich.console import Console
-    from rich.table import Table
 
     from omniflow.errors import InputError
     from omniflow.evaluation.closure import IMPROVEMENT
@@ -141,21 +144,34 @@ def closure(study: Path) -> None:
     console = Console()
     for method, how in summary[["method", "combine"]].drop_duplicates().itertuples(index=False):
         rows = evaluate(summary, method, how)
-        table = Table(title=f"{method} ({how}): distance to truth x 1000")
-        for column in ("observable", "prior", "unfolded", "floor", "improvement", "closes"):
-            table.add_column(column, justify="left" if column == "observable" else "right")
-        for row in rows.itertuples():
-            table.add_row(
-                row.observable,
-                f"{row.td_prior:.3f}",
-                f"{row.td:.3f}",
-                f"{row.td_floor:.3f}",
-                f"{row.improvement:.1f}",
-                "yes" if row.closes else "no",
-            )
-        console.print(table)
+        console.print(_distances(rows, f"{method} ({how}): distance to truth x 1000"))
+        last = rows[rows.iteration == rows.iteration.max()]
         console.print(
-            f"{rows.better.sum()} of {len(rows)} come closer to truth; {rows.closes.sum()} close: "
-            f"within {FLOORS:g} times the statistical floor, or {IMPROVEMENT:g} times closer after "
-            "it is subtracted.\n"
+            f"{last.better.sum()} of {len(last)} come closer to truth; {last.closes.sum()} close: "
+            f"within {FLOORS:g} times the statistical floor, or {IMPROVEMENT:g} times closer.\n"
         )
+
+
+def _distances(rows: pd.DataFrame, title: str) -> Table:
+    """Return a table of the rows of `closure`: observables, with a column per iteration."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    wide = rows.pivot(index="observable", columns="iteration", values="td")
+    last = rows[rows.iteration == rows.iteration.max()]
+    iterations = [f"iteration {n}" for n in wide]
+    for column in ("observable", "prior", *iterations, "floor", "prior / last", "closes"):
+        table.add_column(column, justify="left" if column == "observable" else "right")
+    for row in last.itertuples():
+        table.add_row(
+            row.observable,
+            f"{row.td_prior:.3f}",
+            *(f"{td:.3f}" for td in wide.loc[row.observable]),
+            f"{row.td_floor:.3f}",
+            f"{row.improvement:.1f}",
+            "yes" if row.closes else "no",
+        )
+    medians = rows.groupby("iteration").improvement.median()
+    table.add_section()
+    table.add_row("median of prior / result", "", *(f"{m:.1f}" for m in medians), "", "", "")
+    return table

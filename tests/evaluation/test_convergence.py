@@ -145,3 +145,49 @@ def test_distances_above_the_floor_and_rises_are_named():
     # None is suggested: distances after the last iteration.
     found = convergence.suggest(_falls(q2=[17, 8, 3, 0.9], y=[3, 0.9, 0.8, 0.7]))
     assert (found.iteration, found.above_floor, found.rising) == (None, ("q2",), ())
+
+
+def test_a_rise_is_judged_by_its_error_shared_among_rows_and_by_the_floor():
+    rows = pd.DataFrame(
+        # Two rows share 5%: one-sided limit 1.96
+        [("a", -0.19, 0.1, 0.5, 0.1), ("b", -0.20, 0.1, 0.5, 0.1)],
+        columns=["observable", "fall", "error", "td", "td_floor"],
+    )
+    assert list(convergence.rises(rows)["observable"]) == ["b"]
+    assert convergence.rises(rows.assign(td_floor=0.6)).empty
+    assert convergence.rises(rows.iloc[:0]).empty
+
+
+def test_rises_are_rare_where_iterations_differ_by_chance():
+    """Truth drawn 500 times, two results as far from its parent, nine observables together."""
+    rng, false = np.random.default_rng(3), 0
+    parent = np.full(12, 2000.0)
+    wave = 0.03 * np.sin(np.linspace(0, 2 * np.pi, 12, endpoint=False))
+    results = [parent * (1 + wave), parent * (1 - wave)]
+    for _ in range(60):
+        found = []
+        for _ in range(9):
+            data = rng.poisson(parent).astype(float)
+            detector, summary = _tables(data, results)
+            found.append(convergence.falls(detector, summary))
+        false += not convergence.rises(pd.concat(found)).empty
+    # 60 at 5%: 99% of the time no more than 7
+    assert false <= 7
+
+
+def test_truth_takes_the_place_of_data():
+    keys = {"method": "none", "combine": "none", "observable": "q2"}
+    metrics = pd.DataFrame(
+        [
+            keys | {"iteration": i, "bin": b, "truth": 50.0, "truth_error": 7.0, "prior": 60.0 + b,
+                    "prior_error": 5.0, "mean": 55.0 - b, "mean_error": 6.0}
+            for i in (1, 2) for b in range(3)
+        ]
+    )  # fmt: skip
+    summary = pd.DataFrame(
+        [keys | {"iteration": i, "td": 1.0 / i, "td_floor": 0.1, "td_prior": 3.0,
+                 "td_prior_floor": 0.2} for i in (1, 2)]
+    )  # fmt: skip
+    rows = convergence.falls(*convergence.truth_as_data(metrics, summary))
+    assert list(zip(rows["iteration"], rows["to"], strict=True)) == [(0, 1), (0, 2), (1, 2)]
+    assert list(rows["fall"]) == [2.0, 2.5, 0.5]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import trust_factory
+from scipy import stats
 
+from omniflow.evaluation.comparison import COMPARISON_COLUMNS, adjusted
 from omniflow.evaluation.networks import NETWORKS_COLUMNS
 
 OBSERVABLES = {
@@ -70,6 +73,13 @@ class Model:
     machinery_only: bool = False
 
 
+def copied(tables):
+    """Return tables with frames of their own, to be spoilt by a test."""
+    frames = {k: v.copy() for k, v in vars(tables).items() if isinstance(v, pd.DataFrame)}
+    trust = {name: frame.copy() for name, frame in tables.trust.items()}
+    return replace(tables, **frames, trust=trust)
+
+
 def write_study(folder: Path, model: Model) -> Path:
     """Write study.json and all tables of `model` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +91,7 @@ def write_study(folder: Path, model: Model) -> Path:
                 _results(tables, model, rng, method, strategy, combine, observable)
     tables |= _networks(model, rng) | _bayes(model)
     tables["networks"] = pd.DataFrame(_ensembles(model), columns=NETWORKS_COLUMNS)
+    tables["comparisons"] = _comparisons(model, tables["summary"])
     tables["weights"] = [
         {"method": m, "combine": c, "pass": p, "iteration": i, "sum": 60000 + 40 * p - 300 / i,
          "minimum": 0.05, "maximum": 4.0 + i + s.spread * (p % 3), "mean": 1.01,
@@ -173,6 +184,31 @@ def _bayes(model):
         for row in bins if row["bin"] == 0
     ]  # fmt: skip
     return {"bayes": bins, "bayes_summary": summary}
+
+
+def _comparisons(model, summary):
+    """Pairs of methods by their averages, as if each had the error of the model, normal."""
+    rows, names = [], list(model.methods)
+    last = {
+        (r["method"], r["observable"]): r
+        for r in summary
+        if r["iteration"] == model.iterations
+        and r["combine"] == combinations(model.methods[r["method"]])[0]
+    }
+    metrics = ["sigma_rel"] * (model.passes > 1) + ["rel_mse"] * model.has_truth
+    for metric, (a, b) in itertools.product(metrics, itertools.combinations(names, 2)):
+        logs = {o: np.log(last[a, o][metric] / last[b, o][metric]) for o in model.observables}
+        for observable, log in ({"": np.mean(list(logs.values()))} | logs).items():
+            error = model.error * np.sqrt(2)
+            p = 2 * stats.t.sf(abs(log) / error, max(1, model.passes - 1))
+            rows.append(
+                {"metric": metric, "method": a, "other": b, "observable": observable,
+                 "ratio": np.exp(log), "log_error": error, "p_value": p, "bins": 15,
+                 "passes": model.passes}
+            )  # fmt: skip
+    frame = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    grouped = frame.groupby(["metric", "observable"])["p_value"]
+    return frame.assign(p_adjusted=grouped.transform(adjusted) if rows else np.nan)
 
 
 def _ensembles(model):
@@ -269,7 +305,7 @@ def _networks(model, rng):
                    "parameters": 24731, "job_seconds": 99}
         )  # fmt: skip
         epoch = np.arange(1, model.epochs + 1)
-        loss = 0.69 - (0.03 if first else 0.01) * (1 - np.exp(-epoch / 4))
+        loss = 0.69 - (0.03 if first else 0.01) * (1 - np.exp(-5 * epoch / model.epochs))
         loss = loss + 0.002 * rng.normal() + 0.0007 * rng.normal(size=len(epoch))
         for e, value in zip(epoch, loss, strict=True):
             tables["histories"].append(

@@ -1,7 +1,11 @@
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 from study_factory import Model, Strategy, write_study
 
+from omniflow.evaluation import covariance
 from omniflow.report import bias, cells, formats, networks, tradeoff
 from omniflow.report.tables import ReportTables
 
@@ -71,3 +75,82 @@ def test_the_expectation_stands_in_the_tables_of_bias(perfect):
     column = header.index("|bias_rel| expected without bias")
     text = formats.percent(bias.expected(tables).at["parallel", "q2"])
     assert rows[0][column] == text
+
+
+BINS = 8
+
+
+def _response(efficiency):
+    """Probability of (detector bin or lost; particle bin): smeared by 0.8 bins."""
+    z, x = np.arange(BINS), np.arange(-2, BINS + 2)
+    seen = np.exp(-0.5 * ((x[:, None] - z) / 0.8) ** 2)
+    seen *= efficiency / seen.sum(axis=0)
+    return np.vstack([seen, 1 - seen.sum(axis=0)])
+
+
+def _unfold(data, simulation, iterations=4):
+    """Iterative Bayesian unfolding of data (..., x) with cells (..., x or lost, z)."""
+    prior = simulation.sum(axis=-2)
+    response = simulation[..., :-1, :] / prior[..., None, :]
+    found = prior.copy()
+    for _ in range(iterations):
+        folded = np.einsum("...xz,...z->...x", response, found)
+        ratio = np.divide(data, folded, out=np.zeros_like(folded), where=folded > 0)
+        lost = 1 - response.sum(axis=-2)
+        found = found * (np.einsum("...xz,...x->...z", response, ratio) + lost)
+    return found
+
+
+def _null_study(rng, efficiency, replicas=40):
+    """Bias, expectation of `bias.unbiased` and p-value of a result without bias."""
+    parent = 4000 * np.linspace(1.5, 0.5, BINS) * _response(efficiency)
+    data, simulation = rng.poisson(parent), rng.poisson(parent)
+    data, simulation = data * 1.0, simulation * 1.0
+
+    def difference(data, simulation):
+        return _unfold(data[..., :-1, :].sum(axis=-1), simulation) - data.sum(axis=-2)
+
+    found, truth = difference(data, simulation), data.sum(axis=0)
+    drawn = rng.poisson(data, (replicas, *data.shape)) * 1.0
+    others = rng.poisson(simulation, drawn.shape) * 1.0
+    blocks = {
+        "data": covariance.of_replicas(
+            difference(drawn, np.broadcast_to(simulation, drawn.shape))[:, None]
+        ),
+        "simulation": covariance.of_replicas(
+            difference(np.broadcast_to(data, others.shape), others)[:, None]
+        ),
+    }
+    p_value = covariance.chi2_test(found, blocks).p_value
+    alone = bias.unbiased(0.0, 1, np.sqrt(2 / truth)).mean()
+    return np.abs(found / truth).mean(), alone, p_value
+
+
+@pytest.mark.parametrize("efficiency", [1.0, 0.7, 0.5])
+def test_no_bias_is_not_called_one_however_much_the_detector_loses(efficiency):
+    """At most 5% of null studies say that no number of networks helps (here 3 of 60: 6 by chance).
+
+    Without replicas none does, although the mean |bias_rel| is above its expectation.
+    """
+    rng, false, above = np.random.default_rng(int(100 * efficiency)), 0, 0
+    for _ in range(60):
+        size, alone, p_value = _null_study(rng, efficiency)
+        text = networks._about_bias(size, alone, p_value, 0.0, True)
+        false += "no number of networks" in " ".join(text)
+        unknown = " ".join(networks._about_bias(size, alone, float("nan"), 0.0, True))
+        assert "no number of networks" not in unknown
+        above += "not known without replicas" in unknown
+    assert false <= 6
+    assert above > 0 or efficiency > 0.5
+
+
+def test_a_bias_that_replicas_exclude_is_called_one(perfect):
+    tables, _ = perfect
+    tests = pd.DataFrame(
+        {"method": "parallel", "prediction": "truth", "p_value": [1e-4, 0.3, np.nan]}
+    )
+    tables = dataclasses.replace(tables, chi2=tests)
+    # The smallest of two
+    assert bias.p_value(tables, "parallel") == pytest.approx(2e-4)
+    assert "exclude both" in bias.words(tables, "parallel")
+    assert np.isnan(bias.p_value(tables, "none"))

@@ -53,9 +53,10 @@ def tables(model, observables):
         for o, e in observables.items() for b in range(len(e) - 1)
     ]  # fmt: skip
     found["convergence"] = [
-        {"method": m, "combine": "none", "observable": o, "iteration": i, "to": j,
-         "td": 4 * 0.3**j, "td_floor": 0.12, "fall": 4 * (0.3**i - 0.3**j), "uncertainty": 0.2}
-        for m in methods for o in observables
+        {"level": level, "method": m, "combine": "none", "observable": o, "iteration": i, "to": j,
+         "td": 4 * 0.1**j, "td_floor": 0.12, "fall": 4 * (0.1**i - 0.1**j), "error": 0.38,
+         "uncertainty": 0.4}
+        for level in levels for m in methods for o in observables
         for i in range(last) for j in range(i + 1, last + 1)
     ]  # fmt: skip
     found["stopping"] = [

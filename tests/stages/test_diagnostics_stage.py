@@ -6,7 +6,7 @@ from omniflow.stages import diagnostics
 
 def test_suggestions_name_observables_in_one_cell():
     rows = [
-        ("none", "none", name, i, j, 5.0, 0.1, fall, 1.0)
+        ("none", "none", name, i, j, 5.0, 0.1, fall, 0.9, 1.0)
         for name in ("q2", "y")
         for i, j, fall in ((0, 1, 9.0), (0, 2, 8.0), (1, 2, -3.0))
     ]

@@ -66,7 +66,9 @@ def test_step_1_goes_on_from_a_ratio_of_one(warm, record):
         (r,) = (r for n, r in record.items() if n == network)
         assert r["start"]["digest"] == networks.digest(weights)
         assert origin["iteration"] == "1"
-        before = job.load(warm.networks_folder(warm.previous_block(block)) / warm.network_file(network))
+        before = job.load(
+            warm.networks_folder(warm.previous_block(block)) / warm.network_file(network)
+        )
         for ours, theirs in zip(weights[:-2], before[:-2], strict=True):
             np.testing.assert_array_equal(ours, theirs)
         assert np.any(before[-2])

@@ -242,11 +242,13 @@ def test_diagnostics_are_those_of_weights_and_histograms(study):
     np.testing.assert_allclose(sizes.ess, expected)
     fractions = read["weight_distributions"].groupby("method").fraction.sum()
     np.testing.assert_allclose(fractions, 1)
-    distances = read["convergence"].merge(
+    at_detector = read["convergence"].query("level == 'detector'")
+    distances = at_detector.merge(
         read["detector_summary"].rename(columns={"iteration": "to"}),
         on=["method", "combine", "observable", "to"],
     )
-    assert len(distances) == len(read["convergence"])
+    assert len(distances) == len(at_detector)
+    assert len(read["convergence"]) == 2 * len(at_detector)
     np.testing.assert_array_equal(distances.td_x, distances.td_y)
     # Passes, iterations, steps, lanes and parts; both levels of two methods and the prior.
     assert len(read["classifiers"]) == passes * last * 2 * 3 * 2

@@ -15,9 +15,9 @@ class Restart(Section):
 
     network: Literal["warm", "cold"] = Field(
         "warm",
-        description="`warm`: from the same network of the previous iteration, in steps 1 and 1b with a "
-        "last layer that begins at a ratio of 1, because what they have learned before is in the "
-        "weights; `cold`: from the start policy again.",
+        description="`warm`: from the same network of the previous iteration, in steps 1 and 1b "
+        "with a last layer that begins at a ratio of 1, because what they have learned before is "
+        "in the weights; `cold`: from the start policy again.",
     )
     rate_factor: Rate = Field(
         1.0, description="Learning rate from the second iteration on, relative to the first."

@@ -11,13 +11,12 @@ IMPROVEMENT = 5.0
 
 
 def closure(summary: pd.DataFrame, method: str, combine: str) -> pd.DataFrame:
-    """Return one row per observable of the last iteration of a method.
+    """Return one row per iteration and observable of a method.
 
-    Columns: `observable`; `td_prior`, `td`, `td_floor`, distances to truth (triangular
+    Columns: `iteration`, `observable`; `td_prior`, `td`, `td_floor`, distances to truth (triangular
     discriminator x 1000) before and after unfolding and the statistical floor of the latter;
-    `improvement`, the ratio of both distances after their own floors are subtracted (infinite
-    at or below the floor); `better`, whether the distance fell; `closes`, whether it lies
-    within FLOORS times the floor or improved at least IMPROVEMENT-fold.
+    `improvement`, the first over the second; `better`, whether the distance fell; `closes`, whether
+    it lies within FLOORS times the floor or improved at least IMPROVEMENT-fold.
 
     Args:
         summary: the study's summary.csv.
@@ -36,18 +35,10 @@ def closure(summary: pd.DataFrame, method: str, combine: str) -> pd.DataFrame:
             f"summary.csv: no distances to truth for method {method!r}, combination {combine!r}; "
             "closure needs pseudo-data with truth and a finished method."
         )
-    last = mine[mine["iteration"] == mine["iteration"].max()]
-    after = (last["td"] - last["td_floor"]).clip(lower=0)
-    before = (last["td_prior"] - last["td_prior_floor"]).clip(lower=0)
-    improvement = before / after  # infinite or undefined where nothing is left above the floor
-    return pd.DataFrame(
-        {
-            "observable": last["observable"],
-            "td_prior": last["td_prior"],
-            "td": last["td"],
-            "td_floor": last["td_floor"],
-            "improvement": improvement,
-            "better": last["td"] < last["td_prior"],
-            "closes": (last["td"] <= FLOORS * last["td_floor"]) | (improvement >= IMPROVEMENT),
-        }
-    ).reset_index(drop=True)
+    found = mine[["iteration", "observable", "td_prior", "td", "td_floor"]].reset_index(drop=True)
+    found["improvement"] = found["td_prior"] / found["td"]
+    found["better"] = found["td"] < found["td_prior"]
+    found["closes"] = (found["td"] <= FLOORS * found["td_floor"]) | (
+        found["improvement"] >= IMPROVEMENT
+    )
+    return found

@@ -1,4 +1,4 @@
-"""Convergence: how the distance to data falls with the iterations, and where to stop."""
+"""Convergence: how distances to data and truth change with the iterations, and where to stop."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from omniflow.evaluation.metrics import FLOORS, TD_SCALE
 
 FALL_COLUMNS = (
     *("method", "combine", "observable", "iteration", "to"),
-    *("td", "td_floor", "fall", "uncertainty"),
+    *("td", "td_floor", "fall", "error", "uncertainty"),
 )
+LEVELS = ("detector", "particle")
+CONFIDENCE = 0.95
 
 _SPECTRUM = ["bin", "data", "data_error", "simulation", "simulation_error"]
 
@@ -23,9 +26,10 @@ def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
     With data p and simulation q_n of unit sum, the fall of TD from iteration n to m changes with a
     fluctuation d of p - q by sum_b d_b (q_m - q_n)_b / (p + q)_b: the square of d is in both
-    distances and cancels. The uncertainty adds to the standard deviation of that, in quadrature,
-    the floor, the distance that statistics cause by themselves: a fall by less than the floor could
-    be the simulation following fluctuations of the data. Bins are taken as independent.
+    distances and cancels. The standard deviation of that is the error. The uncertainty adds, in
+    quadrature, the floor, the distance that statistics cause by themselves: a fall by less than the
+    floor could be the simulation following fluctuations of the data. (A rise cannot, so that it is
+    judged by its error alone.) Bins are taken as independent.
 
     Args:
         detector: rows of detector.csv.
@@ -44,14 +48,47 @@ def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
         distances = distances.set_index("iteration").sort_index()
         for now, later in combinations(distances.index, 2):
             td, floor = distances.loc[later, ["td", "td_floor"]]
-            error = _error(spectra[now], spectra[later])
+            error = change_error(spectra[now], spectra[later])
             fall = distances.at[now, "td"] - td
-            rows.append((*key, now, later, td, floor, fall, float(np.hypot(error, floor))))
+            rows.append((*key, now, later, td, floor, fall, error, float(np.hypot(error, floor))))
     return pd.DataFrame(rows, columns=FALL_COLUMNS)
 
 
-def _error(now: pd.DataFrame, following: pd.DataFrame) -> float:
-    """Return the standard deviation of the fall between two spectra of one observable, x 1000."""
+def truth_as_data(
+    metrics: pd.DataFrame, summary: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return metrics.csv and summary.csv as `falls` takes them: truth for data.
+
+    Iteration 0 is the simulation before unfolding.
+    """
+    names = dict(zip(("truth", "truth_error", "mean", "mean_error"), _SPECTRUM[1:], strict=True))
+    first = metrics[metrics["iteration"] == 1]
+    prior = first.assign(iteration=0, mean=first["prior"], mean_error=first["prior_error"])
+    start = summary[summary["iteration"] == 1]
+    start = start.assign(iteration=0, td=start["td_prior"], td_floor=start["td_prior_floor"])
+    return (
+        pd.concat([prior, metrics], ignore_index=True).rename(columns=names),
+        pd.concat([start, summary], ignore_index=True),
+    )
+
+
+def rises(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of `falls` whose distance rises beyond its statistical uncertainty.
+
+    By more than its error allows at 95% confidence, shared among all rows, and to above the floor.
+    """
+    if rows.empty:
+        return rows
+    limit = ndtri(1 - (1 - CONFIDENCE) / len(rows))
+    return rows[(-rows["fall"] > limit * rows["error"]) & (rows["td"] > rows["td_floor"])]
+
+
+def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
+    """Return the standard deviation of the change of TD between two spectra, x 1000.
+
+    Args:
+        now, following: bins of data and simulation with their errors, of one observable.
+    """
     both = (
         now[_SPECTRUM]
         .merge(following[_SPECTRUM], on="bin", suffixes=("", "_next"), how="outer")

@@ -76,7 +76,11 @@ def with_neutral_head(model: keras.Model, weights: list[np.ndarray]) -> list[np.
     """
     head = {id(variable) for variable in model.head.weights}
     return [
-        old if id(variable) not in head else np.zeros_like(old) if old.ndim == 2 else constant.copy()
+        old
+        if id(variable) not in head
+        else np.zeros_like(old)
+        if old.ndim == 2
+        else constant.copy()
         for variable, old, constant in zip(model.weights, weights, model.constants, strict=True)
     ]
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from omniflow.evaluation.comparison import ALL
 from omniflow.evaluation.metrics import FLOORS
 from omniflow.report import bias, formats
+from omniflow.report.ranking import Ratio, rank
 from omniflow.report.tables import ReportTables
-from omniflow.report.verdict import Comparison, compare
 
 TITLES = {
     "sigma_rel": ("Spread σ_rel", "standard deviation over passes, relative to the mean"),
@@ -49,34 +50,45 @@ class Heat:
 
 def heat_maps(tables: ReportTables) -> list[Heat]:
     """Heat maps of the metrics that exist: spread, bias and relative MSE."""
-    return [_heat(tables, compare(tables, metric)) for metric in tables.measurable()]
+    return [_heat(tables, metric) for metric in tables.measurable()]
 
 
-def _heat(tables: ReportTables, comparison: Comparison) -> Heat:
+def _heat(tables: ReportTables, metric: str) -> Heat:
+    values, errors = tables.averages(metric), tables.averages(metric, "_error")
+    reference = tables.study.reference.name
+    ratios = _ratios(tables, metric, values)
     rows = []
-    values, errors = comparison.values, comparison.errors
     for method in values.index:
-        observables = list(values.columns)
-        if method == comparison.reference:
-            rows.append(
-                (
-                    method,
-                    tuple(
-                        _value(comparison.metric, values.at[method, o], errors.at[method, o])
-                        for o in observables
-                    ),
-                )
-            )
-            average = _value(comparison.metric, float(values.loc[method].mean()))
+        if method == reference:
+            cells = [_value(metric, float(values.loc[method].mean()))]
+            cells += [_value(metric, values.at[method, o], errors.at[method, o]) for o in values]
         else:
-            rows.append((method, tuple(_relative(comparison, method, o) for o in observables)))
-            average = _relative(comparison, method, None)
-        rows[-1] = (method, (average, *rows[-1][1]))
-    title, meaning = TITLES[comparison.metric]
-    if comparison.metric == "bias_rel":
-        alone = float(bias.expected(tables).loc[comparison.reference].mean())
+            cells = [_relative(ratios[method, o]) for o in (ALL, *values)]
+        rows.append((method, tuple(cells)))
+    title, meaning = TITLES[metric]
+    if metric == "bias_rel":
+        alone = float(bias.expected(tables).loc[reference].mean())
         meaning += f" (expected without bias: {formats.percent(alone)})"
-    return Heat(comparison.metric, title, meaning, comparison.reference, tuple(rows))
+    return Heat(metric, title, meaning, reference, tuple(rows))
+
+
+def _ratios(
+    tables: ReportTables, metric: str, values: pd.DataFrame
+) -> dict[tuple[str, str], Ratio]:
+    """Return ratios to the reference by method and observable, or of all (`ALL`).
+
+    Those of a bias have no error: part of it is the scatter of passes, another is common to all
+    methods.
+    """
+    if metric != "bias_rel":
+        ranking = rank(tables, metric)
+        return {
+            (m, o): ranking.ratio(m, observable=o) for m in values.index for o in (ALL, *values)
+        }
+    logs = np.log(values.where(values > 0))
+    logs = logs - logs.loc[tables.study.reference.name]
+    logs.insert(0, ALL, logs.mean(axis=1))
+    return {(m, o): Ratio(math.exp(logs.at[m, o]), 0.0) for m in logs.index for o in logs}
 
 
 def _value(metric: str, value: float, error: float = math.nan) -> Cell:
@@ -86,19 +98,13 @@ def _value(metric: str, value: float, error: float = math.nan) -> Cell:
     return Cell(text if text == "–" else f"{text}{unit}", plus)
 
 
-def _relative(comparison: Comparison, method: str, observable: str | None) -> Cell:
-    """Ratio to the reference, emphasised where it differs from 1 (single cells: unadjusted)."""
-    passes = min(comparison.passes[method], comparison.passes[comparison.reference])
-    if observable is None:
-        ratio, sure = comparison.average(method), comparison.differs(method, comparison.reference)
-    else:
-        ratio = comparison.ratio(method, observable)
-        sure = ratio.differs(passes)
+def _relative(ratio: Ratio) -> Cell:
+    """Ratio to the reference, emphasised where it differs from 1."""
     if not ratio.value > 0:
         return Cell("–", muted=True)
     text, plus = formats.measured(ratio.value, ratio.error)
-    colour = formats.tint(math.log2(ratio.value), faint=not sure)
-    return Cell(text, plus, colour, strong=sure, muted=not sure)
+    colour = formats.tint(math.log2(ratio.value), faint=not ratio.sure)
+    return Cell(text, plus, colour, strong=ratio.sure, muted=not ratio.sure)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from markupsafe import Markup
 from scipy.special import stdtrit
 
 from omniflow.report import bias, figures, tradeoff
-from omniflow.report.formats import Look, listing, percent
+from omniflow.report.formats import Look, listing, number, percent
+from omniflow.report.ranking import CONFIDENCE
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
-from omniflow.report.verdict import CONFIDENCE
 
 HEADER = ("observable", "σ_rel of one", "of all", "falls by", "expected", "part that stays")
 _FOUND, _EXPECTED, _BIAS = "σ_rel", "1/√n", "|bias_rel|"
@@ -129,7 +129,8 @@ def _panel(
     largest = mean.iloc[-1]
     helps = lanes and not (_significant(largest, passes) or _suspected(largest))
     expected = float(bias.expected(tables).loc[method.name].mean())
-    about += _about_bias(size, expected, mean["sigma_rel"].iloc[-1], helps)
+    p_value = bias.p_value(tables, method.name)
+    about += _about_bias(size, expected, p_value, mean["sigma_rel"].iloc[-1], helps)
     title = method.name if lanes else f"{method.name}: members of the last step"
     return Panel(title, shown, Markup(svg), about, rows)
 
@@ -231,12 +232,15 @@ def _undecided(part: str, size: int, last: pd.Series, passes: int) -> str:
     )
 
 
-def _about_bias(size: float, expected: float, spread: float, helps: bool) -> list[str]:
+def _about_bias(
+    size: float, expected: float, p_value: float, spread: float, helps: bool
+) -> list[str]:
     """Return how the bias compares with statistics and with the spread.
 
     Args:
         size: of the bias.
-        expected: what statistics alone give (`bias.expected`).
+        expected: what statistics alone give with a perfect detector (`bias.expected`).
+        p_value: of statistics through the detector as it is (`bias.p_value`); NaN: not known.
         spread: of all networks.
         helps: whether more networks would lower the spread.
     """
@@ -245,12 +249,15 @@ def _about_bias(size: float, expected: float, spread: float, helps: bool) -> lis
     found = f"bias, {percent(size)} on average,"
     alone = f"statistics alone give a result without bias (about {percent(expected)})"
     closer = ", so that more networks bring the result closer to truth" if helps else ""
-    if size <= bias.FACTOR * expected:
-        smaller = f" It is smaller than that spread{closer}." if size < spread else ""
+    smaller = f" It is smaller than that spread{closer}." if size < spread else ""
+    if p_value < 1 - CONFIDENCE:
+        larger = f"statistics can give (χ² against truth, p = {number(p_value, 2)})"
+        if size > spread:
+            return [
+                f"But the {found} is larger than that spread and than what {larger}, and no number "
+                "of networks lowers it."
+            ]
+        return [f"The {found} is above what {larger}, but smaller than that spread{closer}."]
+    if size <= bias.FACTOR * expected or p_value >= 1 - CONFIDENCE:
         return [f"The {found} cannot be told from what {alone}.{smaller}"]
-    if size > spread:
-        return [
-            f"But the {found} is larger than that spread and than what {alone}, and no number of "
-            "networks lowers it."
-        ]
-    return [f"The {found} is above what {alone}, but smaller than that spread{closer}."]
+    return [f"The {found} is above what {alone}. {bias.UNKNOWN}{smaller}"]

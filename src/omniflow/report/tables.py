@@ -44,6 +44,9 @@ COLUMNS: dict[str, dict[str, str]] = {
     | _BIN
     | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
     "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
+    "comparisons": dict.fromkeys(["metric", "method", "other", "observable"], "s")
+    | dict.fromkeys(["ratio", "log_error", "p_value", "p_adjusted"], "f")
+    | dict.fromkeys(["bins", "passes"], "i"),
     "networks": {"method": "s", "combine": "s", "observable": "s", "varied": "s"}
     | dict.fromkeys(["lanes", "members", "networks", "subsets", "passes"], "i")
     | dict.fromkeys(["sigma_rel", "expected", "ratio", "floor_squared"], "f")
@@ -99,9 +102,10 @@ TRUST: dict[str, dict[str, str]] = {
     "overtraining": {"chain": "s", "observable": "s"}
     | dict.fromkeys(["lane", "member", "iteration"], "i")
     | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
-    "convergence": _RESULT
+    "convergence": {"level": "s"}
+    | _RESULT
     | {"to": "i"}
-    | dict.fromkeys(["td", "td_floor", "fall", "uncertainty"], "f"),
+    | dict.fromkeys(["td", "td_floor", "fall", "error", "uncertainty"], "f"),
     "stopping": {"method": "s", "observable": "s", "above_floor": "s", "rising": "s"}
     | dict.fromkeys(["iteration", "to", "fall", "uncertainty", "last"], "f"),
 }
@@ -113,6 +117,7 @@ _KEYS = {
     "bayes": ["observable", "iteration", "bin"],
     "bayes_summary": ["observable", "iteration"],
     "acceptance": ["observable", "bin"],
+    "comparisons": ["metric", "method", "other", "observable"],
     "networks": ["method", "observable", "varied", "lanes", "members"],
     "cost": ["method"],
     "weights": ["method", "combine", "pass", "iteration"],
@@ -131,6 +136,7 @@ class ReportTables:
     detector_summary: pd.DataFrame
     bayes: pd.DataFrame
     bayes_summary: pd.DataFrame
+    comparisons: pd.DataFrame
     networks: pd.DataFrame
     timing: pd.DataFrame
     cost: pd.DataFrame
@@ -176,6 +182,16 @@ class ReportTables:
     def binned(self) -> tuple[str, ...]:
         """Names of the observables that have a binned reference."""
         return tuple(dict.fromkeys(self.bayes_summary["observable"]))
+
+    def averages(self, metric: str, part: str = "") -> pd.DataFrame:
+        """Averages over bins of a metric, or their errors (`_error`), method x observable.
+
+        Of the headline results after the last iteration; `bias_rel` is its magnitude.
+        """
+        rows = self.headline("summary", self.study.iterations)
+        wide = rows.pivot(index="method", columns="observable", values=metric + part).abs()
+        study = self.study
+        return wide.loc[[m.name for m in study.methods], [o.name for o in study.observables]]
 
     def passes(self) -> dict[str, int]:
         """Number of passes behind each method's headline numbers."""

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from omniflow.report import bias, figures, formats
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
-from omniflow.report.verdict import compare
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ def points(tables: ReportTables) -> list[Point]:
     Averages over observables are plain. Their errors are the mean of the observables' errors, which
     come from the same passes and move together.
     """
-    found = [compare(tables, metric) for metric in ("sigma_rel", "bias_rel")]
-    frames = [frame for one in found for frame in (one.values, one.errors)]
+    metrics = ("sigma_rel", "bias_rel")
+    frames = [tables.averages(metric, part) for metric in metrics for part in ("", "_error")]
     frames.append(bias.expected(tables))
     return [
         Point(name, *(float(frame.loc[name].mean()) for frame in frames))
@@ -121,10 +120,14 @@ def policy(method: MethodRecord) -> str:
 def sharing(methods: Sequence[MethodRecord], passes: int) -> list[str]:
     """Return the methods whose passes share pre-trained models."""
     return [
-        m.name
-        for m in methods
-        if m.start != "scratch" and m.models < passes * m.lanes * (m.networks or m.members)
+        m.name for m in methods if m.start != "scratch" and m.models < passes * per_pass(methods, m)
     ]
+
+
+def per_pass(methods: Sequence[MethodRecord], method: MethodRecord) -> int:
+    """Return how many networks per step a pass of a method's chain has."""
+    lanes = max(m.lanes for m in methods if m.chain == method.chain)
+    return lanes * (method.networks or method.members)
 
 
 def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:

@@ -100,6 +100,7 @@ def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
 def _falls(tables: ReportTables) -> Table:
     """Fall of the distance to data per method and observable: by iteration, and after the first."""
     labels, rows = _labels(tables), tables.trust["convergence"]
+    rows = rows[rows["level"] == "detector"]
     last = tables.study.iterations
     steps = [(n, n + 1) for n in range(last)] + [(1, last)] * (last > 2)
     body = []

@@ -1,223 +1,191 @@
-"""Verdict: which method is better, in words that the numbers carry."""
+"""Verdict: what spoils the result, then which method is better, in words that the numbers carry."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-from scipy.special import stdtrit
-
 from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
+from omniflow.report import bias, faults, tradeoff
 from omniflow.report.formats import count, duration, listing, number, pair, percent
+from omniflow.report.ranking import Ranking, rank
 from omniflow.report.tables import ReportTables
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A positive value relative to a reference, with the error of its logarithm.
-
-    Logarithms, because ratios multiply: halving and doubling count alike.
-    """
-
-    value: float
-    log_error: float
-
-    @property
-    def error(self) -> float:
-        """Error of the ratio itself."""
-        return self.value * self.log_error
-
-    @property
-    def log(self) -> float:
-        """Natural logarithm of the ratio (NaN where it has none)."""
-        return math.log(self.value) if self.value > 0 else math.nan
-
-    def differs(self, passes: int, comparisons: int = 1) -> bool:
-        """Whether the ratio differs from 1 at 95% confidence, shared among comparisons.
-
-        Student's t with passes - 1 degrees of freedom, since the errors come from so few passes.
-        """
-        if passes < 2 or not (self.log_error > 0 and math.isfinite(self.log)):
-            return False
-        level = 1 - (1 - CONFIDENCE) / (2 * comparisons)
-        return bool(abs(self.log) / self.log_error > stdtrit(passes - 1, level))
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One metric of all methods: averages over bins per observable, and ratios to a reference."""
-
-    metric: str
-    reference: str
-    values: pd.DataFrame  # method x observable
-    errors: pd.DataFrame
-    passes: dict[str, int]
-
-    def ratio(self, method: str, observable: str, reference: str | None = None) -> Ratio:
-        """One observable's ratio; the two errors are added as if independent."""
-        other = reference or self.reference
-        value, base = self.values.at[method, observable], self.values.at[other, observable]
-        if not (value > 0 and base > 0):
-            return Ratio(math.nan, math.nan)
-        if method == other:
-            return Ratio(1.0, 0.0)
-        relative = (
-            self.errors.at[method, observable] / value,
-            self.errors.at[other, observable] / base,
-        )
-        return Ratio(value / base, math.hypot(*relative))
-
-    def average(self, method: str, reference: str | None = None) -> Ratio:
-        """Geometric mean of the ratios over observables.
-
-        Its error is the mean of theirs, as if they moved together: all observables are of the
-        same passes, so adding the errors as independent would claim too much.
-        """
-        ratios = [self.ratio(method, o, reference) for o in self.values.columns]
-        return Ratio(
-            float(np.exp(np.mean([r.log for r in ratios]))),
-            float(np.mean([r.log_error for r in ratios])),
-        )
-
-    def differs(self, method: str, other: str) -> bool:
-        """Whether two methods' averages differ, all methods being compared with one."""
-        passes = min(self.passes[method], self.passes[other])
-        return self.average(method, other).differs(passes, max(1, len(self.values) - 1))
-
-    def order(self) -> list[str]:
-        """Methods from the lowest average to the highest; those without one are left out."""
-        averages = {m: self.average(m).value for m in self.values.index}
-        return sorted((m for m in averages if averages[m] > 0), key=averages.__getitem__)
-
-    def leaders(self) -> list[str]:
-        """The method with the lowest average and those that cannot be told apart from it."""
-        order = self.order()
-        return order[:1] + [m for m in order[1:] if not self.differs(m, order[0])]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A headline and the sentences that support it, each with its subject."""
+    """A headline, what spoils the result, and what else the study shows, each with its subject."""
 
     headline: str
+    faults: tuple[tuple[str, str], ...]
     sentences: tuple[tuple[str, str], ...]
 
 
-def compare(tables: ReportTables, metric: str) -> Comparison:
-    """Compare the methods at their headline combination and the last iteration.
-
-    `metric` is sigma_rel, bias_rel (its magnitude) or rel_mse, averaged over bins.
-    """
-    study = tables.study
-    rows = tables.headline("summary", study.iterations)
-    methods = [m.name for m in study.methods]
-    names = [o.name for o in study.observables]
-
-    def wide(column: str) -> pd.DataFrame:
-        return rows.pivot(index="method", columns="observable", values=column).loc[methods, names]
-
-    return Comparison(
-        metric,
-        study.reference.name,
-        wide(metric).abs(),
-        wide(f"{metric}_error"),
-        tables.passes(),
-    )
-
-
 def judge(tables: ReportTables) -> Verdict:
-    """State what the study shows, and what its number of passes cannot decide."""
-    spread = compare(tables, "sigma_rel")
-    passes = min(spread.passes.values())
-    if passes < 2 or not spread.order():
-        headline = "With one pass the spread cannot be measured, so no method is preferred."
-        return Verdict(headline, tuple(_distance(tables, spread.reference)))
-    if len(spread.values) == 1:
-        only = spread.values.index[0]
-        value = spread.values.loc[only].mean()
-        headline = (
-            f"{only}: σ_rel is {percent(value)} on average over {len(spread.values.columns)} "
-            f"observables ({passes} passes); with one method there is nothing to compare."
-        )
-        return Verdict(headline, tuple(_distance(tables, only)))
-    sentences = [("Precision", _rank(spread, "smallest spread between passes (σ_rel)"))]
-    best = spread.order()[0]
-    if tables.study.has_truth:
-        accuracy = compare(tables, "rel_mse")
-        if order := accuracy.order():
-            best = order[0]
-            sentences.append(("Accuracy", _rank(accuracy, "smallest relative MSE against truth")))
-        sentences += _bias(compare(tables, "bias_rel"), best)
-    sentences += _distance(tables, best)
-    sentences += _cost(tables, dict.fromkeys([spread.order()[0], best]))
-    least = "" if len(set(spread.passes.values())) == 1 else "at least "
-    known = 100 / math.sqrt(2 * (passes - 1))
-    text = (
-        f"{least}{passes} per method, so that a bin's spread is known to about {known:.0f}\u00a0%."
+    """State what spoils the result, what the study shows, and what its passes cannot decide."""
+    found = faults.find(tables)
+    spread = rank(tables, "sigma_rel")
+    precise, sentences = _precision(tables, spread)
+    best = _most_accurate(tables) or next(iter(spread.better()), spread.reference)
+    sentences += _accuracy(tables) + _bias(tables, best) + _distance(tables, best)
+    if spread.order()[1:]:
+        sentences += _cost(tables, dict.fromkeys([*spread.leaders()[:1], best]))
+        sentences.append(_passes(tables))
+    if not found:
+        return Verdict(precise, (), tuple(sentences))
+    headline = f"{listing([fault.short for fault in found])}."
+    return Verdict(
+        headline[0].upper() + headline[1:],
+        tuple((fault.subject, fault.text) for fault in found),
+        (("Most precise", precise), *sentences),
     )
-    sentences.append(("Passes", text))
-    return Verdict(_headline(spread), tuple(sentences))
 
 
-def _headline(spread: Comparison) -> str:
+# -- precision -----------------------------------------------------------------------------------
+
+
+def _precision(tables: ReportTables, spread: Ranking) -> tuple[str, list[tuple[str, str]]]:
+    """Return who is the most precise, and sentences on it."""
+    passes = min(tables.passes().values())
+    if passes < 2:
+        return "With one pass the spread cannot be measured, so no method is preferred.", []
+    if len(spread.methods) == 1:
+        return _alone(tables, spread.reference, passes), []
+    apart = _apart(tables, spread)
+    ranked = spread.without(apart)
+    if len(ranked.methods) > 1 and not ranked.order()[1:]:
+        return "The passes do not differ, so there is no spread to compare.", []
+    text = _rank(tables, ranked, "smallest spread between passes (σ_rel)")
+    text += _left_out(tables, ranked) + _models(tables, spread, apart)
+    return _headline(ranked, passes), [("Precision", text.strip())]
+
+
+def _alone(tables: ReportTables, method: str, passes: int) -> str:
+    values = tables.averages("sigma_rel").loc[method].dropna()
+    return (
+        f"{method}: σ_rel is {percent(values.mean())} on average over {len(values)} observables "
+        f"({passes} passes); with one method there is nothing to compare."
+    )
+
+
+def _headline(spread: Ranking, passes: int) -> str:
     leaders, reference = spread.leaders(), spread.reference
-    best = leaders[0]
-    if best == reference:
-        return f"No method has a smaller spread than {reference}."
-    if not spread.differs(best, reference):
-        passes = min(spread.passes[best], spread.passes[reference])
+    if len(spread.methods) == 1:
+        return "No method has a spread that can be compared with that of " + reference + "."
+    if not leaders:
+        if spread.order()[0] == reference:
+            return f"No method has a smaller spread than {reference}."
         return f"With {passes} passes no method is significantly more precise than {reference}."
     if len(leaders) == 1:
-        return f"{best} is the most precise method here."
+        return f"{leaders[0]} is the most precise method here."
     return f"{listing(leaders)} are the most precise here and cannot be told apart."
 
 
-def _rank(comparison: Comparison, what: str) -> str:
+def _rank(tables: ReportTables, ranking: Ranking, what: str) -> str:
     """One metric's winner against the reference and against the others."""
-    order, reference = comparison.order(), comparison.reference
-    best = order[0]
-    observables = len(comparison.values.columns)
+    order, reference = ranking.order(), ranking.reference
+    if len(order) < 2:
+        return ""
+    observables = len(tables.study.observables)
     average = f"averaged over {observables} observables" if observables > 1 else "one observable"
 
     def times(method: str) -> str:
-        ratio = comparison.average(method)
+        ratio = ranking.ratio(method)
         return pair(ratio.value, ratio.error)
 
+    best = (ranking.better() or order)[0]
     if best == reference:
         close = ", ".join(f"{m} {times(m)}" for m in order[1:3])
         return f"{best} has the {what}; relative to it, {average}: {close}."
-    sure = comparison.differs(best, reference)
+    sure = ranking.ratio(best).smaller
+    among = "" if best == order[0] else f" of those significantly below {reference}"
     text = (
-        f"{best} has the {what}: {times(best)} times that of {reference}, {average}"
+        f"{best} has the {what}{among}: {times(best)} times that of {reference}, {average}"
         f"{', a significant difference' if sure else ' – not a significant difference'}."
     )
-    others = [m for m in order[1:] if m != reference]
-    tied = [m for m in others if not comparison.differs(m, best)]
-    beaten = [m for m in others if m not in tied]
-    if tied:
-        text += f" Not told apart from it: {listing([f'{m} ({times(m)})' for m in tied])}."
-    if beaten:
-        text += f" Significantly above it: {listing([f'{m} ({times(m)})' for m in beaten])}."
+    others = [m for m in order if m not in (best, reference)]
+    tied = [m for m in others if not ranking.ratio(m, best).sure]
+    nor = f", nor from {reference}" if sure else ""
+    for names, words in (
+        ([m for m in tied if ranking.ratio(m).smaller], "Not told apart from it"),
+        ([m for m in tied if not ranking.ratio(m).smaller], f"Not told apart from it{nor}"),
+        ([m for m in others if m not in tied], "Significantly above it"),
+    ):
+        if names:
+            text += f" {words}: {listing([f'{m} ({times(m)})' for m in names])}."
     return text
 
 
-def _bias(bias: Comparison, best: str) -> list[tuple[str, str]]:
-    """How the most accurate method's bias compares with the reference's."""
-    if best == bias.reference:
-        return []
-    ratio = bias.average(best)
-    if not ratio.value > 0:
-        return []
-    sure = bias.differs(best, bias.reference)
-    text = (
-        f"The magnitude of the bias of {best} is {pair(ratio.value, ratio.error)} times that of "
-        f"{bias.reference}{'' if sure else ', which is not significantly different'}."
+def _left_out(tables: ReportTables, spread: Ranking) -> str:
+    """Name observables without a spread in some method: their ratios do not exist."""
+    labels = {o.name: o.label for o in tables.study.observables}
+    names = [labels[name] for name in spread.incomparable() if name in labels]
+    if not names:
+        return ""
+    return (
+        f" {listing(names)} {'is' if len(names) == 1 else 'are'} left out where a method or "
+        f"{spread.reference} has the same content in all passes."
     )
-    return [("Bias", text)]
+
+
+def _apart(tables: ReportTables, spread: Ranking) -> list[str]:
+    """Return methods whose spread lacks the scatter of pre-trained models, unless all do."""
+    names = tradeoff.sharing(tables.study.methods, tables.study.passes)
+    return [] if spread.reference in names else names
+
+
+def _models(tables: ReportTables, spread: Ranking, apart: list[str]) -> str:
+    """Say of which methods the spread lacks the scatter of pre-trained models, and what to set."""
+    study = tables.study
+    names = apart or tradeoff.sharing(study.methods, study.passes)
+    if not names:
+        return ""
+    shown = []
+    for name in names:
+        ratio = spread.ratio(name)
+        times = pair(ratio.value, ratio.error)
+        shown.append(name if name == spread.reference else f"{name} ({times})")
+    models = {
+        m.name: study.passes * tradeoff.per_pass(study.methods, m)
+        for m in study.methods
+        if m.name in names
+    }
+    settings = listing(
+        [f"methods.{name}.transfer: {{models: {n}, per_pass: true}}" for name, n in models.items()]
+    )
+    lead = f" Ranked apart: {listing(shown)}, whose" if apart else f" {listing(names)}: the"
+    return (
+        f"{lead} passes share pre-trained models, so that this spread lacks the scatter of "
+        f"pre-training. To measure it set {settings}."
+    )
+
+
+# -- accuracy ------------------------------------------------------------------------------------
+
+
+def _most_accurate(tables: ReportTables) -> str | None:
+    order = rank(tables, "rel_mse").order()
+    return order[0] if order[1:] else None
+
+
+def _accuracy(tables: ReportTables) -> list[tuple[str, str]]:
+    """Rank by distance to truth, which holds for one data sample."""
+    text = _rank(tables, rank(tables, "rel_mse"), "smallest relative MSE against truth")
+    if not text or min(tables.passes().values()) < 2:
+        return []
+    one = "This holds for this one data sample: another may rank otherwise."
+    return [("Accuracy", f"{text} {one}")]
+
+
+def _bias(tables: ReportTables, best: str) -> list[tuple[str, str]]:
+    """Compare the bias of the most accurate method and the reference with what it is by itself."""
+    if not tables.study.has_truth:
+        return []
+    names = list(dict.fromkeys([best, tables.study.reference.name]))
+    return [("Bias", " ".join(bias.words(tables, name) for name in names))]
+
+
+# -- distance ------------------------------------------------------------------------------------
 
 
 def _distance(tables: ReportTables, method: str) -> list[tuple[str, str]]:
@@ -251,6 +219,22 @@ def _distance(tables: ReportTables, method: str) -> list[tuple[str, str]]:
             f"floor {number(worst['td_floor'], 2)})"
         )
     return [("Closure", text + ".")]
+
+
+# -- cost ----------------------------------------------------------------------------------------
+
+
+def _passes(tables: ReportTables) -> tuple[str, str]:
+    """Say how well so many passes know a spread."""
+    passes = tables.passes()
+    least = min(passes.values())
+    known = 100 / math.sqrt(2 * (least - 1))
+    more = "" if len(set(passes.values())) == 1 else "at least "
+    text = (
+        f"{more}{least} per method, so that a bin's spread is known to about {known:.0f}\u00a0%. "
+        "Methods share random numbers and are compared pass by pass."
+    )
+    return "Passes", text[0].upper() + text[1:]
 
 
 def _cost(tables: ReportTables, methods: dict[str, None]) -> list[tuple[str, str]]:

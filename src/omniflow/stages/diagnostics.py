@@ -32,17 +32,20 @@ _CURVE = ("chain", "iteration", "step", "part")
 def tables(
     plan: Plan,
     prior: Mapping[str, Histogram],
-    detector: pd.DataFrame,
-    detector_summary: pd.DataFrame,
+    levels: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]],
 ) -> dict[str, pd.DataFrame]:
     """Return the tables of diagnostics by name.
 
     Args:
         plan: of the study.
         prior: observable -> simulation at particle level before unfolding, (B,).
-        detector, detector_summary: the tables of these names.
+        levels: bins and distances by level, as `convergence.falls` takes them; without truth no
+            `particle`.
     """
-    falls = convergence.falls(_headline(plan, detector), _headline(plan, detector_summary))
+    falls = {
+        level: convergence.falls(*(_headline(plan, table) for table in pair))
+        for level, pair in levels.items()
+    }
     weights, distributions = _weights(plan)
     return {
         **_classifiers(plan),
@@ -51,8 +54,8 @@ def tables(
         "effective_sizes": _effective_sizes(plan, prior),
         "overtraining": _overtraining(plan),
         "second_classifier": second.table(plan),
-        "convergence": falls,
-        "stopping": _stopping(falls),
+        "convergence": pd.concat(falls, names=["level"]).reset_index("level"),
+        "stopping": _stopping(falls["detector"]),
     }
 
 

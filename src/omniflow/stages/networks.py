@@ -96,7 +96,8 @@ class Networks(ABC):
 
         A network that training does not improve then leaves the weights of events as they are.
         """
-        drawn = self.registry.initial_weights(self.model, self.plan.seed("initial", network, attempt))
+        seed = self.plan.seed("initial", network, attempt)
+        drawn = self.registry.initial_weights(self.model, seed)
         return self.registry.with_neutral_head(self.model, drawn), {"policy": "scratch"}
 
     def finished(self, network: Network) -> Trained | None:

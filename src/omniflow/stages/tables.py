@@ -12,7 +12,8 @@ import pandas as pd
 
 import omniflow
 from omniflow.config import dump
-from omniflow.evaluation import observables, signs
+from omniflow.evaluation import convergence, observables, signs
+from omniflow.evaluation.comparison import comparison_table
 from omniflow.evaluation.histograms import CountMatrix, Histogram
 from omniflow.evaluation.networks import networks_table
 from omniflow.evaluation.tables import (
@@ -75,6 +76,9 @@ def make_tables(plan: Plan) -> None:
         measured,
         normalization,
     )
+    levels = {"detector": (detector, detector_summary)}
+    if truth is not None:
+        levels["particle"] = convergence.truth_as_data(metrics, summary)
     timing, histories = _histories(plan)
     frames = {
         "metrics": metrics,
@@ -84,13 +88,14 @@ def make_tables(plan: Plan) -> None:
         "bayes": bayes,
         "bayes_summary": bayes_summary,
         "acceptance": binned.acceptance_table(simulation),
+        "comparisons": comparison_table(_spectra(plan), truth, normalization),
         "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),
         "weights": _weights(plan),
         "steps": _steps(plan),
-        **diagnostics.tables(plan, prior, detector, detector_summary),
+        **diagnostics.tables(plan, prior, levels),
     }
     stacks = stacking.table(plan)
     if len(stacks):
@@ -150,6 +155,16 @@ def _results(plan: Plan, level: str) -> list[Unfolded]:
         for method in plan.config.methods
         for result in evaluation.read_histograms(plan, method, level)
     ]
+
+
+def _spectra(plan: Plan) -> dict[str, dict[str, Histogram]]:
+    """Return the histograms of each method's first combination after the last iteration."""
+    return {
+        result.method: dict(result.histograms)
+        for result in _results(plan, "particle")
+        if result.iteration == plan.iterations[-1]
+        and result.combine == plan.combinations(result.method)[0]
+    }
 
 
 def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:

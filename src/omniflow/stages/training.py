@@ -228,7 +228,8 @@ class BlockJob(Networks):
         """Return initial weights by the restart and start policies, and a record of them."""
         previous = self.plan.previous_block(self.block)
         if previous is not None:
-            loaded = self.load(self.plan.networks_folder(previous) / self.plan.network_file(network))
+            path = self.plan.networks_folder(previous) / self.plan.network_file(network)
+            loaded = self.load(path)
             if self.block.step in RESIDUAL:
                 loaded = self.registry.with_neutral_head(self.model, loaded)
             return loaded, {"policy": "warm", "iteration": str(previous.iteration)}

@@ -29,7 +29,7 @@ class Inputs:
         """Return the files that jobs read and no job makes."""
         plan = self.plan
         files = [Path(file) for role in plan.samples for file in self.files(role)]
-        files += [file for name in plan.variants.names for file in plan.variants.weight_files(name)]
+        files += [file for name in plan.variants.names for file in self._weight_files(name)]
         pair = plan.config.samples.pretraining
         if pair is not None and plan.needs_pretraining:
             files += map(Path, pair.weights)

@@ -17,6 +17,7 @@ TABLES = (
     "bayes.csv",
     "bayes_summary.csv",
     "acceptance.csv",
+    "comparisons.csv",
     "networks.csv",
     "timing.csv",
     "histories.csv",

@@ -1,0 +1,119 @@
+"""Toys of the verdict's paired test: false claims, and power to see a true ratio of spreads.
+
+    python benchmarks/verdict/toys.py extract STUDY   # keep the passes of a finished study
+    python benchmarks/verdict/toys.py table           # Markdown, for docs/method.md
+
+Passes of a toy are normal, with the covariance between bins and methods of the passes of that study
+(study.yaml beside this file). Spreads are scaled so that a method's mean log ratio to the first one
+is what a toy asks for.
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from omniflow import config
+from omniflow.evaluation import comparison
+from omniflow.unfolding.plan import Plan
+
+PASSES = Path(__file__).with_name("passes.npz")
+TOYS, ROTATIONS = 1000, 1000
+
+
+def extract(folder: Path) -> dict[str, np.ndarray]:
+    """Return contents over their mean, (method, pass, bin), and the observable of each bin."""
+    plan = Plan(config.load(folder / "config.yaml"))
+    names = list(plan.config.observables.names)
+    found = []
+    for method in plan.config.methods:
+        how = plan.combinations(method)[0]
+        with h5py.File(plan.histograms(method)) as file:
+            groups = [file[f"particle/{how}/{name}/content"][-1] for name in names]
+        found.append(np.hstack(groups))
+        bins = [group.shape[1] for group in groups]
+    contents = np.array(found)
+    used = (contents > 0).all(axis=(0, 1))
+    contents = contents[:, :, used] / contents[:, :, used].mean(axis=1, keepdims=True)
+    observable = np.repeat(np.arange(len(names)), bins)[used]
+    return {"contents": contents.astype(np.float32), "observable": observable.astype(np.uint8)}
+
+
+def scaled(contents: np.ndarray, observable: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Return deviations whose mean log spread over that of the first method is of `ratios`."""
+    deviations = contents - contents.mean(axis=1, keepdims=True)
+    logs = np.log(deviations.std(axis=1))
+    means = np.stack([logs[:, observable == o].mean(axis=1) for o in np.unique(observable)])
+    logs = means.mean(axis=0)
+    return deviations * (ratios * np.exp(logs[0] - logs))[:, None, None]
+
+
+def draw(rng: np.random.Generator, deviations: np.ndarray, passes: int) -> np.ndarray:
+    """Return contents (method, passes, bin) with the sample covariance of deviations."""
+    known = deviations.shape[1]
+    mixed = rng.normal(size=(passes, known)) / np.sqrt(known - 1)
+    return 1 + np.einsum("pk,mkb->mpb", mixed, deviations)
+
+
+def p_values(contents: np.ndarray, observable: np.ndarray) -> dict[tuple[int, int], float]:
+    """Return the p-value of every pair of methods."""
+    spreads = [comparison.spreads(own) for own in contents]
+    pairs = combinations(range(len(spreads)), 2)
+    return {
+        (a, b): comparison.compare(spreads[a], spreads[b], observable).p_value[0] for a, b in pairs
+    }
+
+
+def study(
+    known: dict[str, np.ndarray], passes: int, ratios: list[float], toys: int = TOYS, seed: int = 1
+) -> dict[str, float]:
+    """Return shares of toys: `seen` a pair of different ratios (each by itself, and `corrected`
+    for all pairs), and `false`: any claim on methods of equal ratios, corrected."""
+    rng = np.random.default_rng(seed)
+    deviations = scaled(known["contents"], known["observable"], np.array(ratios))
+    seen, corrected, false = [], [], []
+    for _ in range(toys):
+        found = p_values(draw(rng, deviations, passes), known["observable"])
+        adjusted = dict(zip(found, comparison.adjusted(list(found.values())), strict=True))
+        different = [pair for pair in found if ratios[pair[0]] != ratios[pair[1]]]
+        seen += [found[pair] < 0.05 for pair in different]
+        corrected += [adjusted[pair] < 0.05 for pair in different]
+        false.append(any(adjusted[pair] < 0.05 for pair in found if pair not in different))
+    return {
+        "seen": float(np.mean(seen)) if seen else np.nan,
+        "corrected": float(np.mean(corrected)) if corrected else np.nan,
+        "false": float(np.mean(false)),
+    }
+
+
+def table(known: dict[str, np.ndarray]) -> str:
+    """Return the table of docs/method.md."""
+    comparison.ROTATIONS = ROTATIONS
+    methods = len(known["contents"])
+    lines = [
+        "| passes | true ratios | any false claim | seen, one comparison | seen, corrected |",
+        "|---|---|---|---|---|",
+    ]
+    for passes in (3, 5, 10):
+        for ratio in (1.0, 0.7, 0.45):
+            ratios = [1.0, ratio] + [1.0] * (methods - 2)
+            shares = study(known, passes, ratios)
+            cells = [f"{100 * shares[name]:.1f}%" for name in ("false", "seen", "corrected")]
+            cells = [cell.replace("nan%", "") for cell in cells]
+            text = "all 1" if ratio == 1 else f"one {ratio:g}, the others 1"
+            lines.append(f"| {passes} | {text} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["extract", folder]:
+            np.savez_compressed(PASSES, **extract(Path(folder)))
+        case ["table"]:
+            print(table(dict(np.load(PASSES, allow_pickle=False))))
+        case _:
+            sys.exit(__doc__)
