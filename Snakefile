@@ -1,14 +1,19 @@
 """OmniFold with ensembles: from event files to one report. See README.md."""
 
+import atexit
 import gc
+from contextlib import ExitStack
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 from omniflow import config as settings
-from omniflow.errors import ConfigError, OmniflowError
+from omniflow.checksums import notes, update
+from omniflow.errors import OmniflowError
 from omniflow.files import write_text
+from omniflow.lock import Lock
 from omniflow.unfolding.estimate import refuse_impossible_toys
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
@@ -18,18 +23,24 @@ min_version("9.20")
 # Plans of many jobs are many objects that stay: looking for garbage less often saves a sixth.
 gc.set_threshold(100_000, 50, 100)
 
-# Only without --configfile: Snakemake would merge the two files key by key.
-if not config:
-
-    configfile: Path(workflow.basedir, "config", "demo.yaml")
-
+# Snakemake would merge a `configfile` named here with those of the command line, and it reads
+# numbers in its own way: omniflow reads all of them itself.
+FILES = workflow.configfiles or [Path(workflow.basedir, "config", "demo.yaml")]
 
 try:
-    for path in workflow.configfiles:
-        settings.read(path)
-    PLAN = Plan(settings.validate(config))
-    refuse_impossible_toys(PLAN)
-except ConfigError as error:
+    PLAN = Plan(
+        settings.load(*FILES, settings=workflow.config_settings.config_args or ())
+    )
+    LOCK = Lock(PLAN.root)
+    NOTES = notes(PLAN.inputs.given, PLAN.path("checksums"))
+    if workflow.is_main_process:
+        refuse_impossible_toys(PLAN)
+        update(NOTES, logger.warning)
+    else:  # Snakemake inside a job of a cluster: it removes and checks outputs, too
+        JOB = ExitStack()
+        JOB.enter_context(LOCK.joined())
+        atexit.register(JOB.close)
+except OmniflowError as error:
     raise WorkflowError(str(error)) from None
 
 
@@ -72,12 +83,23 @@ if PLAN.uncertainty_tables:
     include: "workflow/rules/uncertainties.smk"
 
 
-# What scripts read. It is no rule's output: a change of it must not rerun everything.
+# The configuration is what scripts read. It is no rule's output: a change of it must not rerun
+# everything. Dry runs and jobs do not come here.
 onstart:
     try:
+        LOCK.acquire(logger.warning)
+        atexit.register(LOCK.release)
         write_text(settings.dump(PLAN.config), PLAN.path("config"))
     except OmniflowError as error:
         raise WorkflowError(str(error)) from None
+
+
+onsuccess:
+    LOCK.release()
+
+
+onerror:
+    LOCK.release()
 
 
 rule all:

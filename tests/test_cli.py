@@ -99,3 +99,39 @@ def test_inspect_refuses_what_is_no_event_file():
     result = _run("inspect", DEMO)
     assert result.exit_code == 1
     assert "is not an HDF5 file" in result.stderr
+
+
+def test_files_and_settings_on_top_of_a_configuration(tmp_path):
+    (tmp_path / "more.yaml").write_text("training: {epochs: 2e1, patience: 4}\n")
+    settings = ["training={epochs: 1e1}", "study={passes: 7}"]
+    options = [part for setting in settings for part in ("--config", setting)]
+    result = _run("check", DEMO, tmp_path / "more.yaml", *options)
+    assert result.exit_code == 0
+    (tmp_path / "resolved.yaml").write_text(result.stdout)
+    found = load(tmp_path / "resolved.yaml")
+    assert found == load(DEMO, tmp_path / "more.yaml", settings=settings)
+    assert (found.training.epochs, found.training.patience, found.study.passes) == (10, 4, 7)
+    assert found.methods == load(DEMO).methods
+    planned = _run("plan", DEMO, "-C", "methods={new: {lanes: 9}}").stdout
+    assert "new" in planned
+    wrong = _run("check", DEMO, "-C", "training={epoch: 3}")
+    assert wrong.exit_code == 1
+    assert "demo.yaml, --config: 1 problem(s)" in wrong.stderr
+
+
+def test_paths_of_the_command_line_are_expanded(tmp_path, monkeypatch):
+    data = ROOT / "tests" / "data"
+    monkeypatch.setenv("HOME", str(data))
+    monkeypatch.setenv("EVENTS", "h1_nature")
+    monkeypatch.delenv("ABSENT", raising=False)
+    for path in ("~/h1_nature.h5", "$HOME/${EVENTS}.h5"):
+        result = _run("inspect", path)
+        assert result.exit_code == 0
+        assert "1,000 events" in result.stdout
+    for arguments in (("check", "$ABSENT/a.yaml"), ("closure", "$ABSENT/results")):
+        result = _run(*arguments)
+        assert result.exit_code == 2
+        assert "the environment variable ABSENT is not set" in result.stderr
+    # What a shell has found is there as it is written.
+    (tmp_path / "a$ABSENT.h5").symlink_to(data / "h1_nature.h5")
+    assert _run("inspect", tmp_path / "a$ABSENT.h5").exit_code == 0

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,29 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-CONFIG = click.argument("config", type=click.Path(path_type=Path))
+
+class _Path(click.Path):
+    """A path in which `~` and variables are expanded; what is there as it is written is taken."""
+
+    def convert(self, value: Any, *context: Any) -> Any:
+        from omniflow.config.paths import expanded
+
+        if not Path(value).exists():
+            try:
+                value = expanded(str(value))
+            except ValueError as error:
+                self.fail(f"{value}: {error}", *context)
+        return super().convert(value, *context)
+
+
+PATH = _Path(path_type=Path)
+CONFIG = click.argument("config", type=PATH, nargs=-1, required=True)
+SETTINGS = click.option(
+    *("-C", "--config", "settings"),
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A setting on top of the files, as of Snakemake's --config; may be given again.",
+)
 
 
 def _clear_errors(function: Callable) -> Callable:
@@ -45,16 +67,21 @@ def main() -> None:
 
 @main.command()
 @CONFIG
+@SETTINGS
 @_clear_errors
-def check(config: Path) -> None:
-    """Validate CONFIG and print it with all defaults filled in."""
+def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
+    """Validate CONFIG and print it with all defaults filled in.
+
+    Of several files each is put on top of those before, as by Snakemake's --configfile.
+    """
     from omniflow.config import dump, load
 
-    click.echo(dump(load(config)), nl=False)
+    click.echo(dump(load(*config, settings=settings)), nl=False)
 
 
 @main.command()
 @CONFIG
+@SETTINGS
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
@@ -66,7 +93,9 @@ def check(config: Path) -> None:
     help="Events per second that one training gets through, instead of what was measured.",
 )
 @_clear_errors
-def plan(config: Path, workers: int | None, rate: float | None) -> None:
+def plan(
+    config: tuple[Path, ...], settings: tuple[str, ...], workers: int | None, rate: float | None
+) -> None:
     """Print what CONFIG will run: networks, jobs, hours of training, wall time, disk and files.
 
     Times are upper bounds: patience may end trainings before their last epoch. What has run already
@@ -79,12 +108,12 @@ def plan(config: Path, workers: int | None, rate: float | None) -> None:
     from omniflow.unfolding.plan import Plan
 
     console = Console()
-    for part in forecast.forecast(Plan(load(config)), workers, rate):
+    for part in forecast.forecast(Plan(load(*config, settings=settings)), workers, rate):
         console.print(part)
 
 
 @main.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @_clear_errors
 def inspect(file: Path) -> None:
     """Print what is in an event FILE: an event store, H1 layout, or other HDF5."""
@@ -96,7 +125,7 @@ def inspect(file: Path) -> None:
 
 
 @main.command()
-@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("study", type=PATH)
 @_clear_errors
 def closure(study: Path) -> None:
     """Print how close every method of the folder STUDY comes to the known truth, by iteration."""
@@ -104,8 +133,9 @@ def closure(study: Path) -> None:
     from rich.console import Console
 
     from omniflow.errors import InputError
-    from omniflow.evaluation.closure import FLOORS, IMPROVEMENT
+    from omniflow.evaluation.closure import IMPROVEMENT
     from omniflow.evaluation.closure import closure as evaluate
+    from omniflow.evaluation.metrics import FLOORS
 
     path = study / "summary.csv"
     if not path.is_file():

@@ -25,3 +25,7 @@ class TrainingError(OmniflowError):
 
 class WeightError(OmniflowError):
     """Event weights that no longer make sense (NaN, zero or negative sum)."""
+
+
+class LockError(OmniflowError):
+    """Another process works on the study, or the Snakemake that a job belongs to has ended."""

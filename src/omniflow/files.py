@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from omniflow import sources
 from omniflow.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    with _writable(path, temporary):
+    with writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         discard_left_over(path)
         try:
@@ -72,7 +73,7 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     temporary = path.parent / f".tmp-{uuid.uuid4().hex[:12]}-{path.name}"
-    with _writable(path, temporary):
+    with writable(path, temporary):
         path.parent.mkdir(parents=True, exist_ok=True)
         discard_left_over(path)
         try:
@@ -125,7 +126,7 @@ def _discard(path: Path) -> None:
 
 
 @contextmanager
-def _writable(path: Path, temporary: Path) -> Iterator[None]:
+def writable(path: Path, temporary: Path) -> Iterator[None]:
     """Turn errors of writing `path` by way of `temporary` into an OutputError."""
     try:
         yield
@@ -241,11 +242,13 @@ def find_dataset(
         dtype_kind: permitted NumPy type kinds, for example "f" or "fiu".
 
     Raises:
-        InputError: the dataset is missing, or its shape or type is another.
+        InputError: the dataset is missing, or its shape or type is another; or it takes its content
+            from other files or chunks that are not there (`sources.find`).
     """
     where = f"{h5file.filename}: {name}"
     found = h5file.get(name)
     if not isinstance(found, h5py.Dataset):
+        sources.find(h5file, name)
         present: list[str] = []
         h5file.visititems(
             lambda key, item: present.append(key) if isinstance(item, h5py.Dataset) else None
@@ -267,6 +270,7 @@ def find_dataset(
             f"{where}: has type {found.dtype} where a type of kind {dtype_kind!r} is needed; "
             "check how the file was written"
         )
+    sources.find(h5file, name)
     return found
 
 

@@ -2,7 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from omniflow.evaluation.efficiency import ACCEPTANCE_COLUMNS, Fraction, acceptance_table, fraction
+from omniflow.evaluation.efficiency import (
+    ACCEPTANCE_COLUMNS,
+    Fraction,
+    acceptance_table,
+    fraction,
+    outside,
+)
 from omniflow.evaluation.matching import Objects
 
 EDGES = np.array([0.0, 1.0, 2.0, 4.0, 5.0])
@@ -62,7 +68,7 @@ def test_table_has_bins_that_are_filled_at_either_level():
     table = acceptance_table(efficiency, fakes, {"q2": np.array([0.0, 1, 2, 4])})
     assert tuple(table.columns) == ACCEPTANCE_COLUMNS
     expected = pd.DataFrame(
-        [("q2", 0, 0.0, 1.0, 0.5, 0.1, nan, nan), ("q2", 1, 1.0, 2.0, nan, nan, 0.2, 0.05)],
+        [("q2", 0, 0.0, 1.0, 0.5, 0.1, nan, nan, 0), ("q2", 1, 1.0, 2.0, nan, nan, 0.2, 0.05, 0)],
         columns=ACCEPTANCE_COLUMNS,
     )
     pd.testing.assert_frame_equal(table, expected)
@@ -75,3 +81,24 @@ def test_what_is_not_in_the_whole_does_not_count():
     )
     assert found.value == pytest.approx([1.0])
     assert found.error == pytest.approx([0.0])
+
+
+def test_negative_weights_give_fractions_outside_0_and_1_that_are_flagged():
+    """Bin by bin: 3 of 2, -1 of 2, 1 of a sum of 0, nothing at all; the last as with weights 1."""
+    weight = np.array([3.0, -1.0, -1.0, 3.0, 1.0, -1.0, 1.0, 1.0])
+    value = np.array([0.5, 0.5, 1.5, 1.5, 2.5, 2.5, 4.5, 4.5])
+    part = np.array([True, False, True, False, True, False, True, False])
+    edges = np.array([0.0, 1, 2, 3, 4, 5])
+    objects = Objects(np.arange(8), value)
+    found = fraction(weight, objects, part, np.ones(8, bool), edges)
+    np.testing.assert_allclose(found.value, [1.5, -0.5, np.nan, np.nan, 0.5])
+    # sum w^2 (a - f b)^2 / (sum w b)^2 by hand
+    first = np.sqrt(9 * 0.25 + 2.25) / 2
+    np.testing.assert_allclose(found.error, [first, first, np.inf, np.nan, np.sqrt(0.5) / 2])
+    table = acceptance_table({"q2": found}, {"q2": found}, {"q2": edges})
+    assert table.bin.tolist() == [0, 1, 2, 4]
+    assert table.outside.tolist() == [1, 1, 1, 0]
+
+
+def test_rounding_is_not_flagged():
+    assert not outside(np.array([1 + 1e-12, -1e-12]), np.zeros(2)).any()

@@ -121,6 +121,27 @@ def test_bin_averages():
     assert all(np.isnan(bin_average(spread(np.ones((3, 0)), np.ones(0)), "rel_mse")))
 
 
+def test_contents_below_0_are_relative_to_magnitudes():
+    """Two passes of -3 and -1: mean -2 and spread sqrt(2); truth 4, -4, and none that sums to 0."""
+    unfolded = np.array([[-3.0, -3.0, -3.0], [-1.0, -1.0, -1.0]])
+    found = spread(unfolded, np.array([4.0, -4.0, 0.0])).values
+    np.testing.assert_allclose(found["bias_rel"], [-1.5, 0.5, np.nan])
+    np.testing.assert_allclose(found["sigma_rel"], np.sqrt(2) / 2)
+    np.testing.assert_allclose(found["rel_mse"], [(49 + 25) / 32, (1 + 9) / 32, np.nan])
+    np.testing.assert_allclose(found["mse_rel_paper"], [(49 + 25) / 8, (1 + 9) / 8, np.nan])
+
+
+def test_averages_hold_every_bin_that_has_the_statistic():
+    unfolded = np.array([[-3.0, -3.0, 5.0], [-1.0, -1.0, 6.0]])
+    found = spread(unfolded, np.array([4.0, -4.0, 0.0]))
+    assert bin_average(found, "bias_rel")[0] == pytest.approx(1.0)
+    weighted, error = bin_average(found, "bias_rel", np.array([6.0, -2.0, 9.0]))
+    assert weighted == pytest.approx((6 * 1.5 + 2 * 0.5) / 8)
+    assert error > 0
+    expected = (2 * np.sqrt(2) / 2 + np.sqrt(0.5) / 5.5) / 3
+    assert bin_average(found, "sigma_rel")[0] == pytest.approx(expected)
+
+
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="must be"):
         spread(TRUTH, TRUTH)
@@ -139,6 +160,15 @@ class TestTriangularDiscriminator:
         assert triangular_discriminator(p, p) == 0
         assert triangular_discriminator(p, np.array([0.0, 0.0, 1.0])) == pytest.approx(1000)
         assert metrics.TD_SCALE == 1000
+
+    def test_bins_below_0_count_by_their_magnitude(self):
+        """A bin of 0.1 in one and -0.1 in the other is not empty in both."""
+        p, q = np.array([0.9, 0.1]), np.array([1.1, -0.1])
+        expected = 0.5 * (0.04 / 2 + 0.04 / 0.2)
+        assert triangular_discriminator(p, q) == pytest.approx(1000 * expected)
+        variance = np.array([0.01, 0.02])
+        floor = td_floor(p, variance, q, variance)
+        assert floor == pytest.approx(500 * (0.02 / 2 + 0.04 / 0.2))
 
     def test_floor_is_the_mean_over_pairs_of_samples(self):
         rng = np.random.default_rng(6)

@@ -129,6 +129,37 @@ def test_without_truth_only_prior_and_spread_remain(normalization):
     assert read["combine"].tolist() == ["none"] * 3
 
 
+def test_bins_below_0_have_rows_and_count_in_averages():
+    """Bins: as always, below 0, with entries that cancel, without entries."""
+    unfolded = np.array([[9.0, -2.0, 1.0, 0.0], [11.0, -4.0, -1.0, 0.0]])
+    truth = np.array([10.0, 5.0, 4.0, 5.0])
+    metrics, summary = tables([result(unfolded, variance=np.abs(unfolded))], truth)
+    assert metrics.bin.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(metrics["mean"], [10, -3, 0])
+    np.testing.assert_allclose(metrics.bias_rel, [0, -1.6, -1], atol=1e-15)
+    np.testing.assert_allclose(metrics.sigma_rel, [np.sqrt(2) / 10, np.sqrt(2) / 3, np.nan])
+    assert summary.bins.tolist() == [3]
+    assert summary.bias_rel[0] == pytest.approx(2.6 / 3)
+    assert summary.bias_rel_weighted[0] == pytest.approx((5 * 1.6 + 4) / 19)
+    assert summary.sigma_rel[0] == pytest.approx((np.sqrt(2) / 10 + np.sqrt(2) / 3) / 2)
+
+
+@pytest.mark.parametrize("normalization", ["absolute", "shape"])
+def test_a_truth_below_0_has_a_row(normalization):
+    truth = {"q2": histogram(np.array([10.0, -5.0, 0.0, 0.0]), np.array([10.0, 9.0, 2.0, 0.0]))}
+    unfolded = result(np.array([[10.0, 5.0, 1.0, 1.0]]))
+    prior = {"q2": histogram(PRIOR)}
+    metrics, summary = unfolding_tables([unfolded], EDGES, prior, truth, normalization)
+    assert metrics.bin.tolist() == [0, 1, 2]
+    assert metrics.truth[1] < 0
+    # absolute: (10 - 10) / 10 and (5 + 5) / 5; shape: truth 2 and -1, result 10/17 and 5/17
+    expected = [0, 2] if normalization == "absolute" else [10 / 34 - 1, 5 / 17 + 1]
+    np.testing.assert_allclose(metrics.bias_rel[:2], expected, atol=1e-15)
+    assert np.isnan(metrics.bias_rel[2])  # relative to a sum of 0
+    assert summary.bins.tolist() == [3]
+    assert summary[["bias_rel", "bias_rel_weighted", "rel_mse"]].notna().to_numpy().all()
+
+
 def test_one_pass_has_empty_spread():
     metrics, summary = tables([result(UNFOLDED[:1])])
     assert metrics[["sigma_rel", "sigma_rel_paper", "bias_rel_error"]].isna().to_numpy().all()
@@ -242,6 +273,17 @@ class TestBayes:
         _, reference = tables()
         assert summary.td_prior[0] == pytest.approx(reference.td_prior[0])
         assert summary.td_prior_floor[0] == pytest.approx(reference.td_prior_floor[0])
+
+    def test_content_below_0_has_a_row_and_counts(self):
+        content = np.array([[11.0, -20.0, 1.0, 0.0]])
+        unfolded = Histogram(content, np.array([[4.0, 9, 1, 0]]), np.array([[5.0, 10, 1, 0]]))
+        prior, truth = {"q2": histogram(PRIOR)}, {"q2": histogram(TRUTH)}
+        bayes, summary = bayes_tables({"q2": unfolded}, EDGES, prior, truth, "absolute")
+        assert bayes.content.tolist() == [11, -20]
+        np.testing.assert_allclose(bayes.bias_rel, [0.1, -1.8])
+        assert summary.bins.tolist() == [2]
+        assert summary.bias_rel[0] == pytest.approx(0.95)
+        assert summary.bias_rel_weighted[0] == pytest.approx((0.1 * 10 + 1.8 * 25) / 35)
 
     def test_shape_propagates_the_covariance(self):
         bayes, summary = self.tables(normalization="shape")

@@ -144,3 +144,89 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     with pytest.raises(ModuleNotFoundError, match="no_such_module_of_ours"):
         ingest(PYTHIA, tmp_path / "store.h5", 2)
     assert list(tmp_path.iterdir()) == []
+
+
+def _excerpt(path, rows, change=None, source="h1_simulation.h5"):
+    """A file of chosen records of an excerpt."""
+    with h5py.File(DATA / source) as old, h5py.File(path, "w") as new:
+        for name, values in old.items():
+            new[name] = values[:][rows]
+            if change is not None and name == "reco_event_features":
+                new[name][-1, 5] = change
+    return path
+
+
+def test_a_copy_under_another_name_is_refused(tmp_path):
+    source, copy = DATA / "h1_simulation.h5", tmp_path / "copy.h5"
+    shutil.copy(source, copy)
+    with pytest.raises(InputError, match=rf"copy\.h5: is a copy of {source}.* leave one"):
+        ingest(_h1(source, copy), tmp_path / "store.h5", 1)
+    assert list(tmp_path.iterdir()) == [copy]
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_links_to_a_file_are_refused(tmp_path, link):
+    shutil.copy(DATA / "h1_simulation.h5", tmp_path / "a.h5")
+    getattr(tmp_path / "b.h5", link)(tmp_path / "a.h5")
+    with pytest.raises(InputError, match=r"b\.h5: (the file is given twice|is a copy of)"):
+        ingest(_h1(tmp_path / "a.h5", tmp_path / "b.h5"), tmp_path / "store.h5", 1)
+
+
+@pytest.mark.parametrize("weight", [None, 7.0])
+def test_records_that_two_files_share_are_refused_by_name(tmp_path, weight):
+    one = _excerpt(tmp_path / "one.h5", np.arange(300))
+    two = _excerpt(tmp_path / "two.h5", np.r_[300:500, 17], weight)
+    with pytest.raises(
+        InputError,
+        match=r"two\.h5: event 200 \(id 500\): holds the same numbers as .*one\.h5: event 17: "
+        r"it is the same event twice, as are 1 of 501 events.*leave the repeated events out",
+    ):
+        ingest(_h1(one, two), tmp_path / "store.h5", 1)
+    ingest(_h1(one, two, events=500), tmp_path / "store.h5", 1)  # without the last one
+
+
+def test_repeated_records_of_one_file_are_refused(tmp_path):
+    path = _excerpt(tmp_path / "one.h5", np.r_[0:300, 0:300])
+    with pytest.raises(InputError, match=r"event 300: holds .* event 0: .* 300 of 600 events"):
+        ingest(_h1(path), tmp_path / "store.h5", 1)
+
+
+def test_real_data_that_do_not_pass_are_not_the_same_event(tmp_path):
+    path = _excerpt(tmp_path / "one.h5", np.arange(300), source="h1_nature.h5")
+    with h5py.File(path, "r+") as file:
+        _with_truth_removed(file)
+        passes = file["reco_event_features"][:, 6] == 1
+    ingest(_h1(path), tmp_path / "store.h5", 1)
+    assert store.open_store(tmp_path / "store.h5").pass_detector.sum() == passes.sum() < 299
+
+
+def _virtual(path, *files):
+    """The datasets of several files as virtual ones."""
+    with h5py.File(path, "w") as whole:
+        with h5py.File(files[0]) as first:
+            shapes = {name: data.shape for name, data in first.items()}
+        for name, shape in shapes.items():
+            rows = shape[0]
+            layout = h5py.VirtualLayout((rows * len(files), *shape[1:]), "f4")
+            for k, file in enumerate(files):
+                layout[k * rows : (k + 1) * rows] = h5py.VirtualSource(file.name, name, shape)
+            whole.create_virtual_dataset(name, layout)
+    return path
+
+
+def test_sources_of_virtual_files_are_needed_and_recorded(tmp_path):
+    """Else the events of a source that is gone would not pass, silently."""
+    parts = [_excerpt(tmp_path / f"{k}.h5", np.arange(300 * k, 300 * k + 300)) for k in range(2)]
+    whole = _virtual(tmp_path / "whole.h5", *parts)
+    ingest(_h1(whole), tmp_path / "virtual.h5", 1)
+    ingest(_h1(*parts), tmp_path / "files.h5", 1)
+    assert store.checksum(tmp_path / "virtual.h5") == store.checksum(tmp_path / "files.h5")
+    (file,) = store.provenance(tmp_path / "virtual.h5")["files"]
+    hashes = [hashlib.sha256(part.read_bytes()).hexdigest() for part in parts]
+    assert [source["sha256"] for source in file["sources"]] == hashes
+    assert [source["name"] for source in file["sources"]] == [str(part) for part in parts]
+    parts[1].unlink()
+    with pytest.raises(
+        InputError, match=r"whole\.h5: reco_particle_features: takes its content from 1\.h5, which"
+    ):
+        ingest(_h1(whole), tmp_path / "again.h5", 1)

@@ -1,10 +1,19 @@
+import math
+import re
+from pathlib import Path
+
 import h5py
 import model_inputs as make
 import numpy as np
 import pytest
 
+from omniflow.config import load
+from omniflow.config.training import Classifier
+from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES
 from omniflow.models import registry
+from omniflow.training.losses import LOSSES
 
+ROOT = Path(__file__).parents[2]
 KINDS = sorted(registry.KINDS)
 
 
@@ -98,11 +107,40 @@ def test_networks_do_not_start_from_each_other(model):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_new_head_changes_the_head_alone(model):
+def test_a_neutral_head_changes_the_head_alone(model):
     old = [np.full_like(w, 1) for w in model.get_weights()]
-    fresh = [np.full_like(w, 2) for w in old]
-    mixed = registry.with_new_head(model, old, fresh)
-    changed = [w.shape for w in mixed if np.all(w == 2)]
+    found = registry.with_neutral_head(model, old)
+    changed = [w.shape for w in found if np.all(w == 0)]
     width = model.width
     assert sorted(changed) == [(1,), (width, 1)]
-    assert sum(bool(np.all(w == 1)) for w in mixed) == len(old) - 2
+    assert sum(bool(np.all(w == 1)) for w in found) == len(old) - 2
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, loss):
+    neutral = LOSSES[loss].neutral
+    model = registry.build(make.small(kind), make.PARTICLE, make.EVENT, output=neutral)
+    drawn = registry.initial_weights(model, np.random.SeedSequence(5))
+    inputs = make.padded(make.some_events(), 9)
+
+    def log_ratio(weights):
+        model.set_weights(weights)
+        return LOSSES[loss].log_ratio(make.logits(model, inputs).astype(float))
+
+    assert np.ptp(log_ratio(drawn)) > 0.01
+    np.testing.assert_allclose(log_ratio(registry.with_neutral_head(model, drawn)), 0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("path", "config"),
+    [("config/paper.yaml", "paper"), ("docs/closure.md", "closure"), ("docs/method.md", None)],
+)
+def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
+    settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
+    events = len(EVENT_FEATURES[settings.features])
+    model = registry.build(settings, len(DIS_PARTICLE_FEATURES), events)
+    number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
+    assert stated == [f"{number:,}"] * len(stated)
+    assert stated or path == "docs/closure.md"

@@ -1,7 +1,7 @@
 import pandas as pd
 from test_page import Reader
 
-from omniflow.report import acceptance
+from omniflow.report import acceptance, page
 from omniflow.report.tables import ReportTables
 
 
@@ -42,3 +42,25 @@ def test_high_efficiencies_are_not_named(study):
 
 def test_bins_without_particle_level_are_not_named(study):
     assert acceptance._low(_read(study, efficiency=float("nan"))) == []
+
+
+def test_fractions_that_are_no_probabilities_are_named(study, undrawn):
+    rows = pd.read_csv(study / "acceptance.csv")
+    rows.loc[0, "efficiency"], rows.loc[1, "fake_fraction"] = -0.12, 1.3
+    rows.loc[2, ["efficiency", "efficiency_error"]] = float("nan"), float("inf")
+    rows.to_csv(study / "acceptance.csv", index=False)
+    tables = ReportTables.read(study)
+    ((label, sentence),) = acceptance._outside(tables)
+    assert label == "jet τ₂₁"
+    assert sentence.replace("\xa0", " ") == (
+        "3 of 20 bins (−12.0 % and 10.0 % in 0 to 0.0500; 10.0 % and 130 % in 0.0500 to 0.100; "
+        "– and 10.0 % in 0.100 to 0.150)"
+    )
+    # Negative efficiencies are no low ones.
+    assert [name for name, _ in acceptance._low(tables)] == ["Q²"]
+    text = " ".join(Reader(page.render(tables)).text.split())
+    assert "Not probabilities. Negative weights outweigh the others in some bins" in text
+
+
+def test_probabilities_are_not_named(study):
+    assert acceptance._outside(ReportTables.read(study)) == []

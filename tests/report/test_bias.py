@@ -85,7 +85,7 @@ def _response(efficiency):
     z, x = np.arange(BINS), np.arange(-2, BINS + 2)
     seen = np.exp(-0.5 * ((x[:, None] - z) / 0.8) ** 2)
     seen *= efficiency / seen.sum(axis=0)
-    return np.vstack([seen, np.maximum(1 - seen.sum(axis=0), 0)])
+    return np.vstack([seen, np.maximum(0, 1 - seen.sum(axis=0))])
 
 
 def _unfold(data, simulation, iterations=4):

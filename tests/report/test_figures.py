@@ -5,6 +5,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from omniflow.report import figures
 from omniflow.report.study import ObservableRecord
@@ -48,6 +49,22 @@ def test_axis_label(changes, text):
 )
 def test_density_label(changes, shape, text):
     assert figures.density_label(record(**changes), shape) == text
+
+
+@pytest.mark.parametrize(("low", "scale"), [(0.5, "log"), (0.0, "log"), (-3.0, "linear")])
+def test_values_below_0_have_a_place_on_the_axis(low, scale):
+    axes = Figure().subplots()
+    figures._scale(axes, [np.array([low, 10.0, 100.0])], log=True)
+    assert axes.get_yscale() == scale
+    assert scale == "log" or axes.get_ylim()[0] <= low
+
+
+def test_ratios_below_0_have_a_place_and_outliers_none():
+    axes = Figure().subplots()
+    figures._around_one(axes, [np.array([1.0, -0.4])], "")
+    assert axes.get_ylim()[0] <= -0.4
+    figures._around_one(axes, [np.array([1.0, 0.9, 9.0])], "")
+    assert axes.get_ylim() == (0, 2)
 
 
 def test_many_loss_curves_become_pixels():

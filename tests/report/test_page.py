@@ -1,8 +1,10 @@
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from jinja2 import Environment, PackageLoader
 from study_factory import Model, Strategy, write_study
@@ -206,3 +208,33 @@ def test_output_folder_must_exist(rendered, tmp_path, monkeypatch):
     page.write(tmp_path, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == rendered[1]
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_warnings_stand_before_the_verdict(study, undrawn):
+    path = study / "study.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    quiet = Reader(page.render(ReportTables.read(study))).text
+    assert "No sample, step or result has weights beyond the limits" in quiet
+    content["warnings"] = ["data: poor weights: <all> of them."]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    tables = ReportTables.read(study)
+    text = page.render(tables)
+    place = text.index("data: poor weights: &lt;all&gt; of them.")
+    assert place < text.index('<section id="verdict">')
+    assert "No sample, step or result" not in text
+
+
+@pytest.mark.parametrize("column", ["mean", "truth", "prior"])
+def test_bins_below_0_are_drawn(study, undrawn, column):
+    rows = pd.read_csv(study / "metrics.csv")
+    rows.loc[rows["bin"] == 2, column] *= -0.3
+    rows.to_csv(study / "metrics.csv", index=False)
+    page.render(ReportTables.read(study))
+
+
+def test_a_truth_whose_weights_add_up_to_0_has_no_bias(study, undrawn):
+    rows = pd.read_csv(study / "metrics.csv")
+    rows.loc[rows["bin"] == 2, "truth"] = 0.0
+    rows.loc[rows["bin"] == 2, ["bias_rel", "rel_mse", "mse_rel_paper"]] = float("nan")
+    rows.to_csv(study / "metrics.csv", index=False)
+    page.render(ReportTables.read(study))

@@ -278,3 +278,23 @@ def test_copies_of_toys_and_of_what_networks_learn_from_are_noted(tmp_path):
     ]
     raw["samples"]["pretraining"]["allow_overlap"] = True
     assert not any("pretraining" in note for note in origins.overlaps(Plan(validate(raw))))
+
+
+def test_samples_that_share_records_are_noted(tmp_path):
+    """Other files, of which some records are equal at detector level: the rest is another's."""
+    with h5py.File(DATA / "h1_simulation.h5") as old, h5py.File(tmp_path / "x.h5", "w") as new:
+        for name, values in old.items():
+            new[name] = values[600:]
+        passes = np.flatnonzero(old["reco_event_features"][600:, 6] == 1)[:2]
+    raw = _plan(tmp_path).config.model_dump(mode="json")
+    raw["samples"]["data"] = {"source": "h1", "files": [str(tmp_path / "x.h5")], "events": 300}
+    raw["samples"]["simulation"]["events"] = 601 + int(passes[1])
+    plan = Plan(validate(raw))
+    for role in plan.samples:
+        samples.make_store(plan, role)
+    (note,) = origins.overlaps(plan)
+    first, second = passes
+    assert note.startswith(
+        "data and simulation hold the same events: 2 events of data (ids "
+        f"{first}, {second}) have the detector level of events of simulation."
+    )

@@ -10,6 +10,7 @@ from omniflow.events.features import open_features
 from omniflow.files import open_h5
 from omniflow.stages import networks, training
 from omniflow.training.distributed import Ranks
+from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
 
 
@@ -52,7 +53,29 @@ def test_warm_restarts_continue_the_trained_network(record):
     assert len(second) == 2 * (3 + 2 + 1 + 1)
     for network, r in second.items():
         assert r["start"]["policy"] == "warm"
-        assert r["start"]["digest"] == record[_previous(network)]["digest"]
+        if network.step == 2:
+            assert r["start"]["digest"] == record[_previous(network)]["digest"]
+
+
+def test_step_1_goes_on_from_a_ratio_of_one(warm, record):
+    """What it has learned before is in the weights: it must not be applied once more."""
+    (block,) = warm.blocks(warm.group_of("scratch-1", 1, 0), 2, 1)
+    job = training.BlockJob(warm, block)
+    for network in block.networks:
+        weights, origin = job.start(network)
+        (r,) = (r for n, r in record.items() if n == network)
+        assert r["start"]["digest"] == networks.digest(weights)
+        assert origin["iteration"] == "1"
+        before = job.load(
+            warm.networks_folder(warm.previous_block(block)) / warm.network_file(network)
+        )
+        for ours, theirs in zip(weights[:-2], before[:-2], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        assert np.any(before[-2])
+        parameters = [job.registry.flatten(weights)]
+        for _, logits in job.trainer.predict(parameters, job.applied_to(network)):
+            np.testing.assert_array_equal(logits[np.isfinite(logits)], 0)
+        assert r["epochs"][0]["val_loss"] == pytest.approx(np.log(2), abs=1e-6)
 
 
 def test_cold_restarts_begin_anew(cold):
@@ -74,7 +97,7 @@ def test_pretrained_networks_start_from_backbone_and_head(record, step):
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_the_backbone_policy_draws_a_new_head_alone(warm, record, step):
+def test_the_backbone_policy_makes_a_new_head_alone(warm, record, step):
     (block,) = warm.blocks(warm.group_of("backbone-1", 1, 0), 1, step)
     job = training.BlockJob(warm, block)
     weights, origin = job.start(block.networks[0])
@@ -82,13 +105,10 @@ def test_the_backbone_policy_draws_a_new_head_alone(warm, record, step):
     (started,) = _of(record, "backbone-1", 1, step)
     assert started["start"]["digest"] == networks.digest(weights)
     loaded = job.load(warm.pretrained() / "network.weights.h5")
-    fresh = job.registry.initial_weights(job.model, warm.seed("initial", block.networks[0]))
-    backbone, head = slice(0, -2), slice(-2, None)
-    for ours, theirs in zip(weights[backbone], loaded[backbone], strict=True):
+    for ours, theirs in zip(weights[:-2], loaded[:-2], strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    for ours, drawn in zip(weights[head], fresh[head], strict=True):
-        np.testing.assert_array_equal(ours, drawn)
-    assert not np.array_equal(weights[-2], loaded[-2])
+    assert not np.any(weights[-2])
+    assert np.any(loaded[-2])
 
 
 def test_the_rate_factor_acts_from_the_second_iteration_on(record):
@@ -263,10 +283,15 @@ def test_conditional_means_restart_from_their_own_networks(means):
     record = small_study.records(means)
     assert len(record) == 2 * 2 * 4
     for network, r in record.items():
-        if network.iteration == 2:
-            assert r["start"]["digest"] == record[_previous(network)]["digest"]
-        else:
+        if network.iteration == 1:
             assert r["start"]["policy"] == "scratch"
+            continue
+        assert r["start"]["policy"] == "warm"
+        # Steps 1 and 1b learn what is left; the others go on with the whole.
+        same = r["start"]["digest"] == record[_previous(network)]["digest"]
+        assert same == (network.step in (2, FAKES))
+        neutral = abs(r["epochs"][0]["val_loss"] - np.log(2)) < 1e-6
+        assert neutral == (network.step in (1, MISSES))
     first = {r["start"]["digest"] for n, r in record.items() if n.iteration == 1}
     assert len(first) == 2 * 4
 

@@ -2,6 +2,7 @@ import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from omniflow.training import compiler
 from omniflow.training.compiler import CompilerError
 from omniflow.training.engines import engine
 from omniflow.training.graph import Graph
+from omniflow.training.losses import LOSSES
 from omniflow.training.native import Native
 
 
@@ -143,3 +145,26 @@ def test_jobs_that_build_at_the_same_time_leave_one_library(caches, tmp_path):
         first.result()
     assert path.read_text().isdigit()
     assert sorted(tmp_path.iterdir()) == [tmp_path / "c++", path]
+
+
+@pytest.fixture
+def new_loss(monkeypatch):
+    """A loss that Python knows and native/loss.h does not."""
+    new = replace(LOSSES["mlc_exp"], number=len(LOSSES))
+    monkeypatch.setitem(LOSSES, "mlc_new", new)
+    return "mlc_new"
+
+
+def test_the_native_engine_refuses_a_loss_that_it_does_not_have(new_loss, model):
+    """It must not train as another one."""
+    with pytest.raises(CompilerError, match=r"native/loss\.h has no loss mlc_new"):
+        Native(model, classifier("pet"), twins(2).features, 1, new_loss)
+
+
+@pytest.mark.parametrize("number", [-1, 6, 1000])
+def test_no_number_but_those_of_losses_is_known(number):
+    library = compiler.library()
+    assert not library.omniflow_knows_loss(number)
+    known = [loss.number for loss in LOSSES.values()]
+    assert all(library.omniflow_knows_loss(number) for number in known)
+    assert len(set(known)) == len(known)

@@ -118,6 +118,17 @@ def test_costs_are_exact_where_f_is_0_or_1(name):
     np.testing.assert_allclose(LOSSES[name].log_ratio(z), cost_b - cost_a, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_loss_says_which_function_of_the_ratio_it_is(name):
+    """Stacking minimises it as a function of the ratio r."""
+    z = np.array([0.4, 0.9, 1.3, 2.0])
+    r = np.exp(LOSSES[name].log_ratio(z))
+    likelihood = -np.log(r), r - 1
+    entropy = np.log1p(1 / r), np.log1p(r)
+    costs = LOSSES[name].values(z)
+    np.testing.assert_allclose(costs, likelihood if LOSSES[name].likelihood else entropy)
+
+
 def test_the_floor_bounds_the_cost_of_an_event():
     for name in ("mlc_relu", "mlc_square"):
         cost_a, cost_b = LOSSES[name].values(np.zeros(1))

@@ -21,6 +21,18 @@ PLANS = {
     "real events": lambda: make_plan(
         {"none": {}}, samples={"data": {"source": "h1", "files": ["a.h5"]}, "simulation": PYTHIA}
     ),
+    "files of every kind": lambda: make_plan(
+        {"none": {"start": "pretrained"}},
+        samples={
+            "data": {"source": "h1", "files": ["a.h5", "b.h5"]},
+            "simulation": PYTHIA,
+            "pretraining": {"weights": ["net.weights.h5"]},
+        },
+        uncertainties={
+            "variations": {"up": {"simulation_weights": {"files": ["w.h5"], "dataset": "w"}}},
+            "predictions": {"other": {"source": "h1", "files": ["c.h5"]}},
+        },
+    ),
 }
 
 
@@ -34,13 +46,13 @@ def _jobs(plan):
 
 
 def test_every_input_is_made_by_an_earlier_job_or_given(plan):
-    given = {path for role in plan.samples for path in plan.inputs.files(role)}
-    made = set()
+    given, made = {str(path) for path in plan.inputs.given}, set()
     for job in _jobs(plan):
         assert {str(path) for path in job.inputs} - made <= given, job.rule
         outputs = {str(path) for path in job.outputs}
         assert not outputs & made, job.rule
         made |= outputs
+    assert given == {str(path) for job in _jobs(plan) for path in job.inputs} - made
 
 
 def test_trainings_take_what_the_estimate_says(plan):

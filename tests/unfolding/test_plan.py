@@ -1,5 +1,7 @@
 import itertools
 
+import h5py
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -331,3 +333,28 @@ def test_dropout_that_is_off_changes_no_fingerprint():
         for classifier in ({}, {"dropout": 0.0}, {"dropout": 0.1})
     )
     assert before == off != on
+
+
+def test_samples_wait_for_the_files_behind_virtual_ones(tmp_path):
+    source, path = tmp_path / "source.h5", tmp_path / "whole.h5"
+    with h5py.File(source, "w") as file:
+        file["x"] = np.arange(3.0)
+    layout = h5py.VirtualLayout((3,), "f8")
+    layout[:] = h5py.VirtualSource("source.h5", "x", (3,))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("x", layout)
+    factors = {"simulation_weights": {"files": [str(path)], "dataset": "x"}}
+    plan = make_plan(
+        samples={
+            "data": {"source": "h1", "files": [str(path)]},
+            "simulation": {"source": "h1", "files": [str(tmp_path / "later.h5")]},
+        },
+        methods={"none": {}},
+        uncertainties={"variations": {"up": factors}},
+    )
+    assert plan.inputs.files("data") == [str(path), str(source)]
+    assert plan.inputs.files("simulation") == [str(tmp_path / "later.h5")]
+    assert set(plan.inputs.histograms("up.none")) >= {path, source}
+    assert set(plan.inputs.uncertainties()) >= {path, source}
+    (block,) = [b for b in plan.all_blocks() if b.group.variant == "up"][:1]
+    assert set(plan.inputs.block(block)) >= {path, source}

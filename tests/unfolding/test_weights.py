@@ -52,6 +52,8 @@ def test_check_summarises_a_step():
         "ess": pytest.approx(5.5**2 / (0.25 + 4 + 9)),
         "clipped": 7,
         "events": 3,
+        "largest": pytest.approx(3 / 5.5),
+        "negative": 0.0,
     }
 
 

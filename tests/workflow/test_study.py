@@ -1,6 +1,7 @@
 """A whole study through Snakemake, as a user runs it, on the excerpts in tests/data."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ METRICS = [
 # Kinds of files, by the folders that they are in; whatever else lies above them is a table.
 FOLDERS = {
     "event stores": "samples/*.h5",
+    "checksums of given files": "checksums/*.json",
     "classifier inputs": "features/*",
     "observables": "observables/*/*",
     "networks": "**/*.weights.h5",
@@ -289,6 +291,32 @@ def test_more_replicas_train_only_new_ones(study):
     wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
     assert len(wildcards) == 2 * 2  # training and weights of two steps
     assert all("group=data-3.lanes-0-0" in line for line in wildcards)
+
+
+def test_given_files_count_by_their_bytes(study):
+    """As large files do, which Snakemake takes for changed when they have a new time stamp."""
+    folder, config = study
+    files = [folder / name for name in ("data.h5", "weights.h5")]
+    content = [file.read_bytes() for file in files]
+    for file, old in zip(files, content, strict=True):
+        file.unlink()
+        file.write_bytes(old)
+    result = _snakemake(folder, config, "--dry-run", "--max-checksum-file-size", "0")
+    assert "Nothing to be done" in result.stdout + result.stderr
+    for file, old in zip(files, content, strict=True):
+        file.write_bytes(old[:-1] + bytes([old[-1] ^ 1]))
+        os.utime(file, ns=(10**18, 10**18))  # older than all that was made of it
+    planned = _snakemake(folder, config, "--dry-run").stdout
+    for file, old in zip(files, content, strict=True):
+        file.write_bytes(old)
+    lines = planned.splitlines()
+    assert [line for line in lines if "wildcards: role=" in line and "level" not in line] == [
+        "    wildcards: role=data"
+    ] * 2  # event store and observables
+    variation = [line for line in lines if "wildcards: chain=" in line and "=model." in line]
+    assert len(variation) == 2 * 2
+    # Bytes that are back are those that everything was made of.
+    assert "Nothing to be done" in _snakemake(folder, config, "--dry-run").stdout
 
 
 def test_snakemake_report_carries_ours(study):

@@ -20,6 +20,11 @@ if EXECUTION.ranks > 1:
     }
 
 
+def noted(files):
+    """Return files, with their notes in place of those that no job makes."""
+    return [NOTES.get(Path(file), file) for file in files]
+
+
 def launcher(wildcards):
     """Return the command that starts the ranks of a training."""
     if EXECUTION.ranks == 1:

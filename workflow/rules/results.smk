@@ -3,7 +3,7 @@
 
 rule combine:
     input:
-        files=lambda wildcards: PLAN.inputs.combine(wildcards.method),
+        files=lambda wildcards: noted(PLAN.inputs.combine(wildcards.method)),
     output:
         directory(PLAN.pattern("unfolded")),
     log:
@@ -31,7 +31,7 @@ rule combine:
 
 rule histograms:
     input:
-        files=lambda wildcards: PLAN.inputs.histograms(wildcards.method),
+        files=lambda wildcards: noted(PLAN.inputs.histograms(wildcards.method)),
     output:
         PLAN.pattern("histograms"),
     log:

@@ -3,7 +3,7 @@
 
 rule event_store:
     input:
-        files=lambda wildcards: PLAN.inputs.files(wildcards.role),
+        files=lambda wildcards: noted(PLAN.inputs.files(wildcards.role)),
     output:
         PLAN.pattern("store"),
     log:

@@ -31,7 +31,7 @@ rule pretrain:
 
 rule train:
     input:
-        files=lambda wildcards: PLAN.inputs.block(block(wildcards)),
+        files=lambda wildcards: noted(PLAN.inputs.block(block(wildcards))),
     output:
         logits=temp(PLAN.pattern("logits")),
         history=PLAN.pattern("history"),

@@ -3,7 +3,7 @@
 
 rule uncertainties:
     input:
-        files=PLAN.inputs.uncertainties(),
+        files=noted(PLAN.inputs.uncertainties()),
     output:
         PLAN.uncertainty_tables,
     log:

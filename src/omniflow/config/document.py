@@ -34,6 +34,12 @@ With this first line editors complete keys and show these descriptions:
     # yaml-language-server: $schema=schema.json
 
 The path is relative to the YAML file. How the settings act is told in [method.md](method.md).
+
+Of several files each is put on top of those before, key by key, and `--config` on top of all:
+`omniflow check my.yaml other.yaml --config training='{epochs: 1e1}'` prints what
+`snakemake --configfile my.yaml other.yaml --config training='{epochs: 1e1}'` runs. Anchors and
+merge keys (`<<`) work. In paths `~`, `$NAME` and `${NAME}` stand for the home folder and
+environment variables, which must be set, and `$$` for a dollar sign.
 """
 
 

@@ -1,10 +1,9 @@
-"""Reading and validating configuration files."""
+"""Loading, validating and dumping configurations."""
 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,61 +11,23 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from omniflow.config.schema import Config
+from omniflow.config.text import combined, mapping
 from omniflow.errors import ConfigError
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Safe YAML loader that refuses a key given twice (YAML would keep the last, silently)."""
+def load(*paths: str | Path, settings: Iterable[str] = ()) -> Config:
+    """Return the validated configuration of YAML files, each on top of those before.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is given twice", key_node.start_mark
-                )
-            seen.add(str(key))
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads 2e-5 as a string; physicists write it, so accept it as a number.
-_UniqueKeyLoader.yaml_implicit_resolvers = {
-    key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
-
-
-def load(path: str | Path) -> Config:
-    """Read a YAML file and return the validated configuration.
+    Args:
+        paths: YAML files.
+        settings: on top of the files, `key=value` each (`text.combined`).
 
     Raises:
         ConfigError: file missing, not YAML, or not valid; the message lists every problem.
     """
-    return validate(read(path), str(path))
-
-
-def read(path: str | Path) -> object:
-    """Return the content of a YAML file, by the safe loader.
-
-    Raises:
-        ConfigError: file missing, not YAML, or a key given twice.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error}). Give the path of a YAML file."
-        ) from error
-    try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from error
+    given = tuple(settings)
+    where = ", ".join([*map(str, paths), *(["--config"] if given else [])])
+    return validate(combined(paths, given), where)
 
 
 def validate(raw: object, where: str = "configuration") -> Config:
@@ -75,10 +36,9 @@ def validate(raw: object, where: str = "configuration") -> Config:
     Raises:
         ConfigError: with one line per problem: `where`, key, value, and the nearest valid key.
     """
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{where}: must be a mapping of sections, got {type(raw).__name__}")
+    given = mapping(raw, where)
     try:
-        return Config.model_validate(dict(raw))
+        return Config.model_validate(given)
     except ValidationError as error:
         lines = [_describe(item) for item in error.errors(include_url=False)]
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)) from error

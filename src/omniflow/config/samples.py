@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
+from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Positive, Section
 
 
@@ -43,7 +44,7 @@ class H1Sample(Section):
     """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
 
     source: Literal["h1"]
-    files: tuple[str, ...] = Field(
+    files: tuple[ExpandedPath, ...] = Field(
         min_length=1, description="HDF5 files, read in this order as one sample."
     )
     events: Positive | None = Field(None, description="Use only the first so many records.")
@@ -53,7 +54,10 @@ class H1Sample(Section):
 Sample = Annotated[PythiaSample | H1Sample, Field(discriminator="source")]
 T = TypeVar("T")
 # Keras knows its files by this ending.
-WeightsFile = Annotated[str, Field(pattern=r"\.weights\.h5$")]
+_WEIGHTS = r"\.weights\.h5$"
+WeightsFile = Annotated[
+    ExpandedPath, Field(pattern=_WEIGHTS, json_schema_extra={"pattern": _WEIGHTS})
+]
 
 
 class Pretraining(Section):

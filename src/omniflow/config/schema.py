@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import Observables
+from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import (
     H1Sample,
     PythiaSample,
@@ -32,7 +33,7 @@ class Study(Section):
     passes: Positive = Field(
         3, description="Independent repetitions of each method; their scatter is sigma_rel."
     )
-    output: str = Field("results", min_length=1, description="Folder of all results.")
+    output: ExpandedPath = Field("results", min_length=1, description="Folder of all results.")
 
 
 class Config(Section):

@@ -117,6 +117,12 @@ class Training(Section):
         "own maximum, and their gradients are summed; 1 pads the whole batch alike.",
     )
     epochs: Positive = Field(100, description="Maximum number of epochs.")
+    min_updates: Positive = Field(
+        100,
+        description="Updates that an epoch has at least. An epoch is one round through the "
+        "training events, of small samples as many rounds as it takes; epochs, patience and "
+        "warm-up then mean the same for samples of any size.",
+    )
     patience: Positive = Field(
         10, description="Stop after so many epochs without a lower validation loss."
     )

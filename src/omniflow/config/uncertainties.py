@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import Sample
 from omniflow.config.section import Name, Positive, Section
 
@@ -20,7 +21,7 @@ Replicas = Annotated[int, Field(ge=0)]
 class EventWeights(Section):
     """One factor per simulated event, which multiplies its weight."""
 
-    files: tuple[str, ...] = Field(
+    files: tuple[ExpandedPath, ...] = Field(
         min_length=1,
         description="HDF5 files, read in this order as one array; entry k belongs to the event "
         "with event id k (record k of the sample's files in their order).",

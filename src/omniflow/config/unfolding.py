@@ -15,16 +15,18 @@ class Restart(Section):
 
     network: Literal["warm", "cold"] = Field(
         "warm",
-        description="`warm`: from the same network of the previous iteration; "
-        "`cold`: from the start policy again.",
+        description="`warm`: from the same network of the previous iteration, in steps 1 and 1b "
+        "with a last layer that begins at a ratio of 1, because what they have learned before is "
+        "in the weights; `cold`: from the start policy again.",
     )
     rate_factor: Rate = Field(
         1.0, description="Learning rate from the second iteration on, relative to the first."
     )
     split: Literal["fixed", "fresh"] = Field(
-        "fresh",
-        description="Training and validation events from iteration to iteration. With `fixed` the "
-        "same held-out events stop every iteration and pull the result to their own fluctuations.",
+        "fixed",
+        description="Training and validation events from iteration to iteration. With `fixed` no "
+        "network is stopped by events that it was trained on in an earlier iteration; with `fresh` "
+        "and `warm` it is.",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from omniflow.errors import InputError
+from omniflow.evaluation.metrics import FLOORS
 
-FLOORS = 2.0
 IMPROVEMENT = 5.0
 
 

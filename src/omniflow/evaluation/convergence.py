@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from omniflow.evaluation.metrics import TD_SCALE
+from omniflow.evaluation.metrics import FLOORS, TD_SCALE
 
 FALL_COLUMNS = (
     *("method", "combine", "observable", "iteration", "to"),
@@ -99,7 +99,7 @@ def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
     p = data / data.sum()
     q, q_next = (both[c].to_numpy() / both[c].sum() for c in ("simulation", "simulation_next"))
     own = both["simulation_error"].to_numpy() / both["simulation"].sum()
-    total = p + (q + q_next) / 2
+    total = np.abs(p) + (np.abs(q) + np.abs(q_next)) / 2
     used = total > 0
     terms = (q_next - q)[used] ** 2 * (error**2 + own**2)[used] / total[used] ** 2
     return TD_SCALE * float(np.sqrt(terms.sum()))
@@ -116,8 +116,8 @@ class Suggestion:
         to: the iteration up to which it falls; None without.
         fall, uncertainty: of that observable from one iteration earlier to `to`; NaN without.
         last: number of iterations of the study.
-        above_floor: observables whose distance exceeds twice its floor in that iteration (the last
-            where there is none).
+        above_floor: observables whose distance exceeds FLOORS times its floor in that iteration
+            (the last where there is none).
         rising: those whose distance rises after it by more than the uncertainty.
     """
 
@@ -151,6 +151,6 @@ def suggest(rows: pd.DataFrame) -> Suggestion:
         fall,
         uncertainty,
         last,
-        tuple(here.loc[here["td"] > 2 * here["td_floor"], "observable"]),
+        tuple(here.loc[here["td"] > FLOORS * here["td_floor"], "observable"]),
         tuple(after.loc[after["fall"] < -after["uncertainty"], "observable"].unique()),
     )

@@ -13,16 +13,30 @@ from omniflow.evaluation.matching import Objects
 
 ACCEPTANCE_COLUMNS = (
     *("observable", "bin", "low", "high"),
-    *("efficiency", "efficiency_error", "fake_fraction", "fake_fraction_error"),
+    *("efficiency", "efficiency_error", "fake_fraction", "fake_fraction_error", "outside"),
 )
+# What is below the binomial limits by rounding alone is no sign of negative weights.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class Fraction:
-    """A weighted fraction per bin with its statistical error, (B,); NaN for empty bins."""
+    """A weighted fraction per bin with its statistical error, (B,); both NaN for empty bins.
+
+    With negative weights it may lie outside [0, 1]. Where the weights of a bin that is not empty
+    add up to 0 there is no fraction, and its error is infinite.
+    """
 
     value: np.ndarray
     error: np.ndarray
+
+
+def outside(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return whether fractions with their errors (B,) are no probabilities, (B,) bool.
+
+    They are below 0 or above 1, or do not exist although the bin has entries.
+    """
+    return (value < -_ROUNDING) | (value > 1 + _ROUNDING) | np.isinf(error)
 
 
 def fraction(
@@ -51,12 +65,13 @@ def fraction(
 
     some, every = weighted(whole & part), weighted(whole)
     total = every.sum(axis=0)
-    filled = total != 0
-    safe = np.where(filled, total, 1.0)
+    known = total != 0
+    safe = np.where(known, total, 1.0)
     value = some.sum(axis=0) / safe
     rest = some - every @ sparse.diags_array(value)
     error = np.sqrt(rest.multiply(rest).sum(axis=0)) / np.abs(safe)
-    return Fraction(np.where(filled, value, np.nan), np.where(filled, error, np.nan))
+    empty = np.where(every.multiply(every).sum(axis=0) > 0, np.inf, np.nan)
+    return Fraction(np.where(known, value, np.nan), np.where(known, error, empty))
 
 
 def acceptance_table(
@@ -66,7 +81,8 @@ def acceptance_table(
 ) -> pd.DataFrame:
     """Build the table of acceptance.csv (ACCEPTANCE_COLUMNS) from fractions by observable.
 
-    Bins that are empty at both levels are absent.
+    Bins that are empty at both levels are absent. `outside` is 1 where one of both is no
+    probability: below 0, above 1, or relative to weights that add up to 0.
     """
     frames = []
     for name, edge in edges.items():
@@ -82,5 +98,7 @@ def acceptance_table(
                 "fake_fraction_error": fakes[name].error,
             }
         )
-        frames.append(frame[frame["efficiency"].notna() | frame["fake_fraction"].notna()])
+        both = efficiency[name], fakes[name]
+        frame["outside"] = np.any([outside(f.value, f.error) for f in both], axis=0).astype(int)
+        frames.append(frame[~np.all([np.isnan(f.error) for f in both], axis=0)])
     return pd.concat(frames, ignore_index=True)[list(ACCEPTANCE_COLUMNS)]

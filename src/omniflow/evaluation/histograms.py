@@ -37,6 +37,11 @@ class Histogram:
         return self.content.shape[-1]
 
     @property
+    def filled(self) -> np.ndarray:
+        """Whether a bin has entries, (..., B): weights of both signs may add up to any content."""
+        return (self.content != 0) | (self.variance > 0)
+
+    @property
     def error(self) -> np.ndarray:
         """Statistical standard error per bin, (..., B)."""
         return np.sqrt(self.variance)

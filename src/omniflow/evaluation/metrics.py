@@ -3,13 +3,14 @@
 Pure functions on arrays: N passes, B bins. u_bi is the content of bin b unfolded in pass i, m_b its
 mean over passes, t_b truth:
 
-    bias_rel      = (m - t) / t
-    sigma_rel     = sqrt(sum_i (u_i - m)^2 / (N - 1)) / m
+    bias_rel      = (m - t) / |t|
+    sigma_rel     = sqrt(sum_i (u_i - m)^2 / (N - 1)) / |m|
     sigma_rel_paper = the same with 1 / N, as eq. 5 (which prints sigma^2 but means sigma)
     rel_mse       = mean_i (t - u_i)^2 / t^2
-    mse_rel_paper = mean_i (t - u_i)^2 / t, as eq. 4, in units of the content
+    mse_rel_paper = mean_i (t - u_i)^2 / |t|, as eq. 4, in units of the content
 
-so that rel_mse = bias_rel^2 + (spread / t)^2 with the spread in 1 / N, exactly.
+so that rel_mse = bias_rel^2 + (spread / t)^2 with the spread in 1 / N, exactly. Contents are below
+0 where negative weights outweigh the others: magnitudes let such bins count like all others.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import numpy as np
 
 STATISTICS = ("mean", "bias_rel", "sigma_rel", "sigma_rel_paper", "rel_mse", "mse_rel_paper")
 TD_SCALE = 1000.0  # the triangular discriminator is quoted x 1000 everywhere; applied only here
+# A discriminator up to so many times its floor cannot be told from agreement.
+FLOORS, FLOORS_IN_WORDS = 2.0, "twice"
 REPLICAS = 500  # bootstrap draws over passes: errors of errors of 3%
 SEED = 20250320
 
@@ -67,16 +70,21 @@ def _statistics(
     mean = centre + first
     nan = np.full_like(mean, np.nan)
     result = dict.fromkeys(STATISTICS, nan) | {"mean": mean}
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if passes > 1:
-            result["sigma_rel_paper"] = np.sqrt(variance) / mean
-            result["sigma_rel"] = result["sigma_rel_paper"] * np.sqrt(passes / (passes - 1))
-        if truth is not None:
-            squares = draws @ (truth - unfolded) ** 2 / passes
-            result["bias_rel"] = (mean - truth) / truth
-            result["rel_mse"] = squares / truth**2
-            result["mse_rel_paper"] = squares / truth
+    if passes > 1:
+        result["sigma_rel_paper"] = _relative(np.sqrt(variance), mean)
+        result["sigma_rel"] = result["sigma_rel_paper"] * np.sqrt(passes / (passes - 1))
+    if truth is not None:
+        squares = draws @ (truth - unfolded) ** 2 / passes
+        result["bias_rel"] = _relative(mean - truth, truth)
+        result["mse_rel_paper"] = _relative(squares, truth)
+        result["rel_mse"] = _relative(result["mse_rel_paper"], truth)
     return result
+
+
+def _relative(values: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """Return values over the magnitude of what they are relative to; NaN where that is 0."""
+    with np.errstate(over="ignore"):
+        return values / np.where(to == 0, np.nan, np.abs(to))
 
 
 def spread(
@@ -89,8 +97,7 @@ def spread(
 
     The errors come from `replicas` bootstrap draws over passes. Equal seed and N give equal draws,
     so that methods can be compared in pairs. Like any bootstrap they are too small for few passes:
-    by sqrt((N - 1) / N) for the mean, 18% at N = 3. Bins without content give NaN or infinity:
-    leave them out before.
+    by sqrt((N - 1) / N) for the mean, 18% at N = 3. What is relative to 0 is NaN.
 
     Raises:
         ValueError: shapes that do not fit.
@@ -116,25 +123,31 @@ def spread(
 def bin_average(
     result: Spread, name: str, weights: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Average |statistic| over bins: plainly, or with weights (B,) such as truth.
+    """Average |statistic| over bins: plainly, or by the magnitudes of weights (B,) such as truth.
+
+    Bins in which the statistic is not defined (relative to 0) do not count.
 
     Returns:
         The average and its bootstrap error over passes; NaN without bins.
     """
-    if not len(result.values[name]):
+    values = result.values[name]
+    known = ~np.isnan(values)
+    if not known.any():
         return float("nan"), float("nan")
-    weights = np.ones_like(result.values[name]) if weights is None else np.asarray(weights)
-    weights = weights / weights.sum()
-    value = np.abs(result.values[name]) @ weights
-    return float(value), float((np.abs(result.replicas[name]) @ weights).std(ddof=1))
+    weights = np.ones_like(values) if weights is None else np.abs(weights)
+    weights = weights[known] / weights[known].sum()
+    replicas = np.abs(result.replicas[name][:, known]) @ weights
+    if result.passes > 1:
+        replicas = replicas[~np.isnan(replicas)]
+    return float(np.abs(values[known]) @ weights), float(replicas.std(ddof=1))
 
 
 def triangular_discriminator(p: np.ndarray, q: np.ndarray) -> float:
-    """1/2 sum_b (p_b - q_b)^2 / (p_b + q_b), x 1000, of unit-normalised histograms (B,).
+    """1/2 sum_b (p_b - q_b)^2 / (|p_b| + |q_b|), x 1000, of unit-normalised histograms (B,).
 
-    Bins that are empty in both contribute nothing.
+    Bins that are empty in both contribute nothing; those below 0 count by their magnitude.
     """
-    total = p + q
+    total = np.abs(p) + np.abs(q)
     keep = total > 0
     return TD_SCALE * 0.5 * float(np.sum((p - q)[keep] ** 2 / total[keep]))
 
@@ -142,9 +155,9 @@ def triangular_discriminator(p: np.ndarray, q: np.ndarray) -> float:
 def td_floor(p: np.ndarray, var_p: np.ndarray, q: np.ndarray, var_q: np.ndarray) -> float:
     """Expected discriminator (x 1000) of independent samples of one parent distribution.
 
-    1/2 sum_b (var p_b + var q_b) / (p_b + q_b), with variances of the unit-normalised histograms
-    in which the entries of one event count together.
+    1/2 sum_b (var p_b + var q_b) / (|p_b| + |q_b|), with variances of the unit-normalised
+    histograms in which the entries of one event count together.
     """
-    total = p + q
+    total = np.abs(p) + np.abs(q)
     keep = total > 0
     return TD_SCALE * 0.5 * float(np.sum((var_p + var_q)[keep] / total[keep]))

@@ -79,7 +79,7 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
     """Return the spread by size of the ensemble.
 
     Args:
-        contents: (subset, pass, B) contents, positive on average, of two passes or more.
+        contents: (subset, pass, B) contents, not 0 on average, of two passes or more.
         sizes: (subset,) lanes or members of each, increasing from 1.
     """
     found = spread(contents.swapaxes(0, 1).reshape(contents.shape[1], -1), None)
@@ -130,9 +130,9 @@ def networks_table(
     for result in results:
         sizes = np.array([len(subset) for subset in result.subsets])
         for observable, contents in result.contents.items():
-            keep = contents[-1].mean(axis=0) > 0
+            keep = contents[-1].mean(axis=0) != 0
             if truth is not None:
-                keep &= truth[observable].content > 0
+                keep &= truth[observable].filled
             if not keep.any():
                 continue
             if normalization == "shape":

@@ -42,7 +42,7 @@ def compare(
         norm, content = norm + own_norm, content + own_content
         square, upper, mixed = square + own_square, upper + own_upper, mixed + own_mixed
         with np.errstate(invalid="ignore", divide="ignore"):
-            means.append(np.where(own_norm > 0, own_content / own_norm, np.nan))
+            means.append(np.where(own_norm != 0, own_content / own_norm, np.nan))
             shares.append(own_square / own_norm**2)
             totals.append(own_content.sum() / own_norm.sum())
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,7 +1,8 @@
 """Tidy tables of a study, from histograms: metrics, summary, detector level, binned reference.
 
-Bins count from 0 in the order of the edges; under- and overflow are left out. Bins without truth
-or without unfolded content are absent rows, so their numbers may have gaps.
+Bins count from 0 in the order of the edges; under- and overflow are left out. Bins without entries
+in truth or in the unfolded simulation are absent rows, so their numbers may have gaps. Bins whose
+weights add up to 0 or less have entries, and rows.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def unfolding_tables(
     distributions, averaged over passes, whatever `normalization` is, over all bins.
 
     In the summary bias_rel is the mean over bins of |bias_rel|; `_weighted` averages weigh bins
-    by truth (without truth: by the mean unfolded content).
+    by the magnitude of truth (without truth: of the mean unfolded content).
 
     Args:
         results: what to tabulate, in the order of the rows.
@@ -112,9 +113,9 @@ def unfolding_tables(
         before = prior.scaled(observable)
         _check(observable, edges[observable], histogram, before, reference)
         content = _scaled(histogram, normalization)
-        keep = content.content.mean(axis=0) > 0
+        keep = histogram.filled.any(axis=0)
         if reference is not None:
-            keep &= reference.content > 0
+            keep &= reference.filled
         target = None if reference is None else reference.content[keep]
         statistics = spread(content.content[:, keep], target)
         keys = result.keys | {"observable": observable}
@@ -156,7 +157,7 @@ def detector_tables(
     """Build the tables of detector.csv and detector_summary.csv: data and reweighted simulation.
 
     `simulation` is the mean over passes of the simulation at detector level, reweighted with the
-    weights of the iteration (0: the prior); its error is statistical. Bins that are empty in both
+    weights of the iteration (0: the prior); its error is statistical. Bins without entries in both
     are absent. The summary has the discriminator of the two (x 1000, unit-normalised) and its
     floor.
 
@@ -176,7 +177,7 @@ def detector_tables(
         _check(observable, edges[observable], histogram, measured)
         content = _scaled(histogram, normalization)
         mean = content.content.mean(axis=0)
-        keep = (measured.content != 0) | (mean != 0)
+        keep = measured.filled | content.filled.any(axis=0)
         keys = result.keys | {"observable": observable}
         statistics = spread(content.content, None)
         detector.add(
@@ -187,7 +188,7 @@ def detector_tables(
             data_error=measured.error[keep],
             simulation=mean[keep],
             simulation_error=np.sqrt(content.variance.mean(axis=0)[keep]),
-            sigma_rel=np.where(mean > 0, statistics.values["sigma_rel"], np.nan)[keep],
+            sigma_rel=statistics.values["sigma_rel"][keep],
             passes=statistics.passes,
         )
         td, floor = _distance(data.shape(observable), _mean(normalise(histogram)))
@@ -222,10 +223,12 @@ def bayes_tables(
         td_prior, td_prior_floor = _distance(truth.shape(observable), prior.shape(observable))
         for row, content in enumerate(scaled.content):
             target = np.full(len(content), np.nan) if reference is None else reference.content
-            keep = (content > 0) & ~(target <= 0)
+            keep = histogram.filled[row] & (True if reference is None else reference.filled)
             content, target = content[keep], target[keep]
             keys = {"observable": observable, "iteration": row + 1}
-            bias = (content - target) / target
+            # One pass: the bias and its averages are those of `unfolding_tables`.
+            result = spread(content[None], None if reference is None else target)
+            bias = result.values["bias_rel"]
             bayes.add(
                 keep.sum(),
                 **keys,
@@ -240,8 +243,8 @@ def bayes_tables(
             summary.add(
                 1,
                 **keys,
-                bias_rel=np.abs(bias).mean() if len(bias) else np.nan,
-                bias_rel_weighted=np.abs(bias) @ target / target.sum() if len(bias) else np.nan,
+                bias_rel=bin_average(result, "bias_rel")[0],
+                bias_rel_weighted=bin_average(result, "bias_rel", target)[0],
                 td_prior=td_prior,
                 td=td,
                 td_floor=floor,

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from omniflow.events.quality import measure
+
 QUANTILES = {"quantile_0_001": 0.001, "median": 0.5, "quantile_0_999": 0.999}
 # Bins of log10 of the ratio: as wide as 5% of a weight.
 WIDTH = 0.02
@@ -36,7 +38,7 @@ def tails(base: np.ndarray, ratio: np.ndarray, before: np.ndarray) -> dict[str, 
         "maximum": float(ratio.max()),
         **dict(zip(QUANTILES, values, strict=True)),
         "share_of_largest": float(largest.sum()) / total,
-        "ess": total**2 / float((weight**2).sum()),
+        "ess": measure(weight).effective,
     }
 
 

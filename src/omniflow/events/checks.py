@@ -299,8 +299,3 @@ def _check_weights(events: Events, where: str) -> None:
                 f"the weights of {sample} events add up to {total:g}",
                 "their sum must be positive: check the negative weights",
             )
-
-
-def negative_fraction(weight: np.ndarray) -> float:
-    """Return the share of events with a negative weight (n,)."""
-    return float(np.mean(np.asarray(weight) < 0))

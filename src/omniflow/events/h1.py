@@ -27,7 +27,9 @@ _MEND = "mend the file or leave out the event"
 
 
 @dataclass(frozen=True)
-class _File:
+class File:
+    """A file, its number of records, and whether it has a particle level."""
+
     path: Path
     records: int
     truth: bool
@@ -59,7 +61,7 @@ def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) 
             particle level; fewer records than asked for; NaN, infinity, flags other than 0 and
             1, negative pt or a non-zero row in the padding.
     """
-    surveyed = _survey_all(files)
+    surveyed = survey(files)
     total = sum(file.records for file in surveyed)
     last = total if events is None else skip + events
     if last > total or skip >= total:
@@ -79,9 +81,25 @@ def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) 
     return _join(blocks)
 
 
-def _survey_all(files: Sequence[str | Path]) -> list[_File]:
+def place(files: Sequence[str | Path], event_id: int) -> str:
+    """Return in which file and record the event with an id is, for messages."""
+    first = 0
+    for file in survey(files):
+        if event_id < first + file.records:
+            number = "" if not first else f" (id {event_id})"
+            return f"{file.path}: event {event_id - first}{number}"
+        first += file.records
+    raise ValueError(f"{first} records have no event with id {event_id}")
+
+
+def survey(files: Sequence[str | Path]) -> list[File]:
+    """Return the numbers of records of files that make one sample.
+
+    Raises:
+        InputError: as `read`, for what can be told without reading the records.
+    """
     seen: dict[Path, str | Path] = {}
-    surveyed = []
+    surveyed: list[File] = []
     for name in files:
         if Path(name).resolve() in seen:
             raise InputError(f"{name}: the file is given twice; name every file once")
@@ -99,7 +117,7 @@ def _survey_all(files: Sequence[str | Path]) -> list[_File]:
     return surveyed
 
 
-def _survey(path: Path) -> _File:
+def _survey(path: Path) -> File:
     """Return the length of a file after checking shapes and counts of its datasets."""
     with open_h5(path) as h5file:
         truth = any(name.startswith("gen_") for name in h5file)
@@ -125,7 +143,7 @@ def _survey(path: Path) -> _File:
                 f"has {other} events but {reference} has {count}",
                 "all datasets must hold the same events: write the file again",
             )
-    return _File(path, count, truth)
+    return File(path, count, truth)
 
 
 def _datasets(truth: bool) -> list[tuple[str, tuple[str, ...]]]:

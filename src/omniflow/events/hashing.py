@@ -1,4 +1,4 @@
-"""Random numbers of events: functions of an event's id and a seed, and of nothing else."""
+"""Hashes, and random numbers of events that are functions of an event's id and a seed alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ def uniform(event_id: np.ndarray, seed: int) -> np.ndarray:
     """
     with np.errstate(over="ignore"):
         x = event_id.astype(np.uint64) + np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
-        for _ in range(2):
-            x = x + np.uint64(0x9E3779B97F4A7C15)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            x = x ^ (x >> np.uint64(31))
+    x = mixed(mixed(x))
     return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def mixed(x: np.ndarray) -> np.ndarray:
+    """Return hashes of numbers (n,) uint64, one to one: a step of SplitMix64."""
+    with np.errstate(over="ignore"):
+        x = x + np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def poisson(event_id: np.ndarray, seed: int) -> np.ndarray:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from omniflow.events import h1, store
-from omniflow.events.checks import negative_fraction
+from omniflow.config.diagnostics import WeightLimits
+from omniflow.events import h1, quality, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import open_h5
 
@@ -73,6 +73,7 @@ class Description:
     columns: tuple[Column, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     datasets: tuple[Dataset, ...] = ()
+    weights: tuple[str, ...] = ()
 
 
 def describe(path: str | Path) -> Description:
@@ -106,6 +107,7 @@ def describe(path: str | Path) -> Description:
         multiplicities=_multiplicities(events),
         columns=_columns(events),
         provenance=attributes,
+        weights=_weights(events),
     )
 
 
@@ -137,12 +139,21 @@ def _selections(events: Events) -> tuple[Selection, ...]:
             "misses (particle level only)": particle & ~detector,
             "fakes (detector level only)": detector & ~particle,
         }
-    if negative_fraction(events.weight):
-        masks["have a negative weight"] = np.asarray(events.weight) < 0
+    negative = np.asarray(events.weight) < 0
+    if negative.any():
+        masks["have a negative weight"] = negative
     return tuple(
         Selection(name, int(mask.sum()), float(mask.mean()), float(events.weight[mask].sum()))
         for name, mask in masks.items()
     )
+
+
+def _weights(events: Events) -> tuple[str, ...]:
+    """Return sentences on the weights; limits are the defaults of `diagnostics.weights`."""
+    if not len(events):
+        return ()
+    found = quality.words(quality.measure(events.weight))
+    return (f"{found}.", *quality.of_sample(events, "Note", WeightLimits()))
 
 
 def _levels(events: Events) -> list[tuple[str, Level, np.ndarray]]:
@@ -203,6 +214,9 @@ def render(description: Description) -> Group:
                 row.name, f"{row.events:,}", f"{row.fraction:.1%}", f"{row.sum_of_weights:,.6g}"
             )
         parts.append(shown)
+    if description.weights:
+        parts.append(Text("Weights", style="bold"))
+        parts += [Text(line) for line in description.weights]
     if description.multiplicities:
         shown = table("Particles per event", "level", "mean", "99%", "maximum")
         for row in description.multiplicities:

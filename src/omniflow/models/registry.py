@@ -69,14 +69,19 @@ def initial_variance(model: keras.Model) -> float:
     return float(sum(2 * math.prod(shape) / sum(shape) for shape in shapes))
 
 
-def with_new_head(
-    model: keras.Model, weights: list[np.ndarray], fresh: list[np.ndarray]
-) -> list[np.ndarray]:
-    """Return `weights` with those of the layer `head` taken from `fresh`."""
+def with_neutral_head(model: keras.Model, weights: list[np.ndarray]) -> list[np.ndarray]:
+    """Return `weights` with a layer `head` that gives every event the ratio 1.
+
+    Its kernel is 0 and its bias the one the model is built with, the output of a ratio of 1.
+    """
     head = {id(variable) for variable in model.head.weights}
     return [
-        new if id(variable) in head else old
-        for variable, old, new in zip(model.weights, weights, fresh, strict=True)
+        old
+        if id(variable) not in head
+        else np.zeros_like(old)
+        if old.ndim == 2
+        else constant.copy()
+        for variable, old, constant in zip(model.weights, weights, model.constants, strict=True)
     ]
 
 

@@ -77,6 +77,11 @@ double run(const Sizes& z, const S* parameters, const int64_t* places, int64_t e
 
 using Float = OMNIFLOW_FLOAT;
 
+// Returns whether there is a loss of this number.
+extern "C" __attribute__((visibility("default"))) int omniflow_knows_loss(int loss) {
+  return omniflow::knows(loss);
+}
+
 // Returns the loss. Writes outputs (n,); adds gradients to `gradient` unless it is null.
 extern "C" __attribute__((visibility("default"))) double omniflow_pet(
     const omniflow::Sizes* sizes, const Float* parameters, const int64_t* places, int64_t events,

@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 
+from omniflow.evaluation.metrics import FLOORS
 from omniflow.report.formats import number, percent
 from omniflow.report.ranking import CONFIDENCE
 from omniflow.report.tables import ReportTables
 
-# A bias up to so many times its expectation cannot be told from none: twice in the square, as for
-# the floor of the triangular discriminator.
-FACTOR = math.sqrt(2)
+# A bias up to so many times its expectation cannot be told from none: in the square, as for the
+# floor of the triangular discriminator.
+FACTOR = math.sqrt(FLOORS)
 UNKNOWN = (
     "How much more losses and smearing by the detector add is not known without replicas "
     "(uncertainties.data_replicas and simulation_replicas)."
@@ -44,7 +45,7 @@ def statistics(tables: ReportTables) -> pd.DataFrame:
     events of the truth were independent and the detector lost and smeared nothing.
     """
     rows = tables.headline("metrics", tables.study.iterations)
-    return _mean(tables, rows, np.hypot(rows["truth_error"], rows["mean_error"]) / rows["truth"])
+    return _mean(tables, rows, np.hypot(rows["truth_error"], rows["mean_error"]) / _size(rows))
 
 
 def expected(tables: ReportTables) -> pd.DataFrame:
@@ -53,9 +54,14 @@ def expected(tables: ReportTables) -> pd.DataFrame:
     By `unbiased` in each bin, with the scatter of passes (none where there is one pass).
     """
     rows = tables.headline("metrics", tables.study.iterations)
-    fluctuation = np.hypot(rows["truth_error"], rows["mean_error"]) / rows["truth"]
-    spread = (rows["sigma_rel"] * rows["mean"] / rows["truth"]).fillna(0.0)
+    fluctuation = np.hypot(rows["truth_error"], rows["mean_error"]) / _size(rows)
+    spread = (rows["sigma_rel"] * rows["mean"].abs() / _size(rows)).fillna(0.0)
     return _mean(tables, rows, unbiased(spread, rows["passes"], fluctuation))
+
+
+def _size(rows: pd.DataFrame) -> pd.Series:
+    """Return what a bias is relative to: the magnitude of truth, NaN where that is 0."""
+    return rows["truth"].abs().where(rows["truth"] != 0)
 
 
 def scatter(tables: ReportTables) -> pd.DataFrame:
@@ -64,7 +70,7 @@ def scatter(tables: ReportTables) -> pd.DataFrame:
     By method and observable; 0 with one pass, whose scatter is not known.
     """
     rows = tables.headline("metrics", tables.study.iterations)
-    spread = (rows["sigma_rel"] * rows["mean"] / rows["truth"]).fillna(0.0)
+    spread = (rows["sigma_rel"] * rows["mean"].abs() / _size(rows)).fillna(0.0)
     return _mean(tables, rows, unbiased(spread, rows["passes"]))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation.comparison import ALL
+from omniflow.evaluation.metrics import FLOORS
 from omniflow.report import bias, formats
 from omniflow.report.ranking import Ratio, rank
 from omniflow.report.tables import ReportTables
@@ -167,7 +168,7 @@ def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
 
 
 def _distance(td: float, floor: float, prior: float) -> Cell:
-    within, closer = td <= 2 * floor, td < prior
+    within, closer = td <= FLOORS * floor, td < prior
     background = formats.tint(-0.7 if within else 0.0) if closer else formats.tint(0.7)
     text = f"→ {formats.number(td, 2)}"
     return Cell(text, formats.number(floor, 2), background, strong=bool(within))

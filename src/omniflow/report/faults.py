@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation import convergence
+from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
 from omniflow.evaluation.saturation import saturation
 from omniflow.report.formats import count, listing, number, percent
 from omniflow.report.tables import ReportTables
 
-FLOORS = 2.0
 # Twice the epochs would add so much to what networks have learned; a loss that falls in proportion
 # to the epochs has 0.5, one that settles exponentially within them less than 0.1.
 GAIN = 0.3
@@ -64,8 +64,8 @@ def _not_converged(tables: ReportTables) -> list[Fault]:
     parts = []
     if len(far):
         parts.append(
-            f"After iteration {last} the distance to data at detector level exceeds twice its "
-            f"floor in {_cases(tables, far, _FLOOR)}."
+            f"After iteration {last} the distance to data at detector level exceeds "
+            f"{FLOORS_IN_WORDS} its floor in {_cases(tables, far, _FLOOR)}."
         )
     if len(falling):
         parts.append(

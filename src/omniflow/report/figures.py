@@ -150,7 +150,10 @@ def _finish(axes: Axes, edges: np.ndarray, observable: ObservableRecord, label: 
 
 
 def _scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) -> None:
-    """Range from the values, not from error bars; logarithmic where they span a factor 20."""
+    """Range from the values, not from error bars; logarithmic where they span a factor 20.
+
+    Values below 0 have no place on a logarithmic axis: with any of them it is linear.
+    """
     flat = np.concatenate([np.ravel(v) for v in values])
     flat = flat[np.isfinite(flat)]
     positive = flat[flat > 0]
@@ -158,7 +161,7 @@ def _scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) ->
         return
     if log is None:
         log = positive.size == flat.size and positive.max() > 20 * positive.min()
-    if log and positive.size:
+    if log and positive.size and flat.min() >= 0:
         low, high = positive.min(), positive.max()
         axes.set_yscale("log")
         axes.set_ylim(low / 1.8, high * 1.8)
@@ -172,9 +175,11 @@ def _scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) ->
 
 def _around_one(axes: Axes, values: Sequence[np.ndarray], label: str) -> None:
     """A ratio panel: a line at 1, and a symmetric range that leaves outliers at its edge."""
-    flat = np.abs(np.concatenate([np.ravel(v) for v in values]) - 1)
+    flat = np.concatenate([np.ravel(v) for v in values])
     flat = flat[np.isfinite(flat)]
-    reach = min(1.0, max(0.02, 1.35 * float(np.quantile(flat, 0.97)) if flat.size else 0.1))
+    most = 3.0 if (flat < 0).any() else 1.0  # those of negative contents are no outliers
+    flat = np.abs(flat - 1)
+    reach = min(most, max(0.02, 1.35 * float(np.quantile(flat, 0.97)) if flat.size else 0.1))
     axes.axhline(1, color=TRUTH, linewidth=0.8, zorder=0)
     axes.set_ylim(1 - reach, 1 + reach)
     axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
@@ -214,9 +219,9 @@ def distribution(
     first = next(iter(frames.values()))
     base = "truth" if first["truth"].notna().any() else "prior"
     reference, uncertainty = (on_edges(first, c, edges) for c in (base, f"{base}_error"))
-    reference = np.where(reference > 0, reference, np.nan)
+    reference = np.where(reference != 0, reference, np.nan)
     shown, ratios = [reference / width], []
-    relative = np.nan_to_num(uncertainty / reference)
+    relative = np.nan_to_num(uncertainty / np.abs(reference))
     _band(lower, edges, 1 - relative, 1 + relative)
     if base == "truth":
         prior = on_edges(first, "prior", edges)
@@ -232,14 +237,14 @@ def distribution(
         x = _places(edges, 0, 1, observable.log_x)
         for axes, unit in ((upper, width), (lower, reference)):
             _step(axes, content / unit, edges, BINNED_LOOK, linewidth=1)
-            _points(axes, x, content / unit, error / unit, BINNED_LOOK)
+            _points(axes, x, content / unit, error / np.abs(unit), BINNED_LOOK)
         shown.append(content / width)
         ratios.append(content / reference)
     for i, (name, frame) in enumerate(frames.items()):
         mean, error = on_edges(frame, "mean", edges), on_edges(frame, "mean_error", edges)
         x = _places(edges, i, len(frames), observable.log_x)
         _points(upper, x, mean / width, error / width, looks[name])
-        _points(lower, x, mean / reference, error / reference, looks[name])
+        _points(lower, x, mean / reference, error / np.abs(reference), looks[name])
         shown.append(mean / width)
         ratios.append(mean / reference)
     _scale(upper, shown, observable.log_y)
@@ -363,21 +368,21 @@ def detector(
     data, error = on_edges(first[0], "data", edges), on_edges(first[0], "data_error", edges)
     upper, shown, ratios = panels[0], [data / width], []
     _step(upper, on_edges(first[0], "simulation", edges) / width, edges, Look(PRIOR, True, ""))
-    positive = np.where(data > 0, data, np.nan)
+    measured = np.where(data != 0, data, np.nan)
     for axes, (name, iterations) in zip(panels[1:], frames.items(), strict=True):
-        relative = np.nan_to_num(error / positive)
+        relative = np.nan_to_num(error / np.abs(measured))
         _band(axes, edges, 1 - relative, 1 + relative)
         last = max(iterations)
         for iteration, frame in sorted(iterations.items()):
             values = on_edges(frame, "simulation", edges)
             if iteration == 0:
-                _step(axes, values / positive, edges, Look(PRIOR, True, ""), linewidth=1)
+                _step(axes, values / measured, edges, Look(PRIOR, True, ""), linewidth=1)
             else:
                 alpha = 0.25 + 0.75 * iteration / last
                 thick = 1.6 if iteration == last else 0.9
                 look = Look(looks[name].colour, False, "")
-                _step(axes, values / positive, edges, look, alpha=alpha, linewidth=thick)
-            ratios.append(values / positive)
+                _step(axes, values / measured, edges, look, alpha=alpha, linewidth=thick)
+            ratios.append(values / measured)
         _step(upper, values / width, edges, looks[name], linewidth=1)
         shown.append(values / width)
         axes.text(

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from omniflow.errors import InputError
+from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import (
     acceptance,
     cells,
@@ -104,6 +105,7 @@ def _context(tables: ReportTables) -> dict:
         "costs": cells.costs(tables),
         "binned": tables.binned,
         "unbinned": [o.label for o in study.observables if o.name not in tables.binned],
+        "within": FLOORS_IN_WORDS,
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
         "tradeoff": tradeoff.panel(tables, looks),

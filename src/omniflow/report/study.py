@@ -130,6 +130,7 @@ class Study(_Record):
     stacking: tuple[StackRecord, ...] = ()
     judged: JudgedRecord = JudgedRecord()
     headline_combine: dict[str, str]
+    warnings: tuple[str, ...] = Field((), description="What a reader must know before the result.")
     notes: tuple[str, ...]
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import curves, figures, formats
 from omniflow.report.formats import Look
 from omniflow.report.tables import ReportTables
@@ -87,8 +88,8 @@ def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
         if above:
             text += (
                 f" Not converged in iteration {last if open_ended else int(row.iteration)}: the "
-                f"distance in {above} exceeds twice its floor. More iterations may help, or "
-                "better networks."
+                f"distance in {above} exceeds {FLOORS_IN_WORDS} its floor. More iterations may "
+                "help, or better networks."
             )
         if rising:
             text += f" After it, the distance rises by more than its uncertainty in {rising}."

@@ -71,7 +71,7 @@ def _figures(
         if rows.empty or frame.empty:
             continue
         matrices = {name: _matrix(rows[rows["block"] == name]) for name in looks}
-        bins, mean = frame["bin"].to_numpy(), frame["mean"].to_numpy()
+        bins, mean = frame["bin"].to_numpy(), frame["mean"].abs().to_numpy()
         # Below 0: no effect within the scatter of training.
         errors = {name: np.sqrt(np.maximum(np.diag(m), 0)) for name, m in matrices.items()}
         relative = {name: error[bins] / mean for name, error in errors.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
 from omniflow.report import bias, faults, tradeoff
 from omniflow.report.formats import count, duration, listing, number, pair, percent
 from omniflow.report.ranking import Ranking, rank
@@ -209,11 +210,11 @@ def _distance(tables: ReportTables, method: str) -> list[tuple[str, str]]:
     if rows.empty:
         return []
     closer = rows["td"] < prior.loc[rows.index]
-    within = rows["td"] <= 2 * rows["td_floor"]
+    within = rows["td"] <= FLOORS * rows["td_floor"]
     text = (
         f"{method} brings {int(closer.sum())} of {len(rows)} observables closer to {what} than "
-        f"the prior was, {int((closer & within).sum())} of them to within twice the "
-        "statistical floor"
+        f"the prior was, {int((closer & within).sum())} of them to within "
+        f"{FLOORS_IN_WORDS} the statistical floor"
     )
     if not within.all():
         far = (rows["td"] / rows["td_floor"])[~within].idxmax()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from omniflow import config
 from omniflow.errors import OmniflowError, OutputError
+from omniflow.lock import Lock
 from omniflow.unfolding.plan import Plan
 
 
@@ -27,7 +28,9 @@ def run(job: Callable[..., None], **coordinates: Callable[[str], object]) -> Non
         parser.add_argument(f"--{name.rstrip('_')}", dest=name, type=kind, required=True)
     options = vars(parser.parse_args())
     try:
-        job(Plan(config.load(options.pop("config"))), **options)
+        plan = Plan(config.load(options.pop("config")))
+        with Lock(plan.root).joined():
+            job(plan, **options)
     except OutputError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         # Not by sys.exit: HDF5 crashes when it tidies up a file that it could not write, before

@@ -13,6 +13,7 @@ from omniflow.evaluation import scores as evaluation
 from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import store
+from omniflow.events.quality import effective_size
 from omniflow.files import memory_map, open_h5
 from omniflow.stages import parts, scores, second
 from omniflow.stages.evaluation import counts, edges, read_histograms
@@ -180,7 +181,7 @@ def _weights(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _effective_sizes(plan: Plan, prior: Mapping[str, Histogram]) -> pd.DataFrame:
-    """Return (sum w)^2 / sum w^2 per bin after the last iteration, and before unfolding."""
+    """Return effective sizes per bin after the last iteration, and before unfolding."""
     found = []
     for method in plan.config.methods:
         how = plan.combinations(method)[0]
@@ -188,28 +189,17 @@ def _effective_sizes(plan: Plan, prior: Mapping[str, Histogram]) -> pd.DataFrame
             if result.combine != how or result.iteration != plan.iterations[-1]:
                 continue
             for name, edge in edges(plan).items():
-                sizes = _effective(result.histograms[name])
-                found.append(
-                    pd.DataFrame(
-                        {
-                            "method": method,
-                            "observable": name,
-                            "bin": np.arange(len(edge) - 1),
-                            "low": edge[:-1],
-                            "high": edge[1:],
-                            "ess": sizes.mean(axis=0),
-                            "ess_prior": _effective(prior[name]),
-                        }
-                    )
-                )
-    table = pd.concat(found, ignore_index=True)
-    return table[table["ess"] > 0]
-
-
-def _effective(histogram: Histogram) -> np.ndarray:
-    """Return the effective number of events per bin; 0 where there are none."""
-    variance = histogram.variance
-    return np.where(variance > 0, histogram.content**2 / np.where(variance > 0, variance, 1), 0)
+                after, before = result.histograms[name], prior[name]
+                columns = {
+                    "bin": np.arange(len(edge) - 1),
+                    "low": edge[:-1],
+                    "high": edge[1:],
+                    "ess": effective_size(after.content, after.variance).mean(axis=0),
+                    "ess_prior": effective_size(before.content, before.variance),
+                }
+                rows = pd.DataFrame({"method": method, "observable": name} | columns)
+                found.append(rows[after.filled.any(axis=0)])
+    return pd.concat(found, ignore_index=True)
 
 
 def _overtraining(plan: Plan) -> pd.DataFrame:

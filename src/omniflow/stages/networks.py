@@ -92,9 +92,13 @@ class Networks(ABC):
         """Return the strata of the training."""
 
     def start(self, network: Network, attempt: int = 0) -> Start:
-        """Return newly drawn weights and a record of where they come from."""
+        """Return newly drawn weights that give every event the ratio 1, and where they come from.
+
+        A network that training does not improve then leaves the weights of events as they are.
+        """
         seed = self.plan.seed("initial", network, attempt)
-        return self.registry.initial_weights(self.model, seed), {"policy": "scratch"}
+        drawn = self.registry.initial_weights(self.model, seed)
+        return self.registry.with_neutral_head(self.model, drawn), {"policy": "scratch"}
 
     def finished(self, network: Network) -> Trained | None:
         """Return the network and its record if it is there already."""

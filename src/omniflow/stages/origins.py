@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
+
 from omniflow.config.samples import H1Sample, independent, share_events
-from omniflow.events import store
+from omniflow.events import duplicates, store
 from omniflow.unfolding import variants
 from omniflow.unfolding.plan import Plan
 
 
 def origins(plan: Plan, role: str) -> frozenset[str]:
     """Return what the sample of a role was made by (`variants.origins`), checksums included."""
-    return variants.origins(plan.samples[role]) | frozenset(_checksums(plan, role))
+    sources = (source for file in _files(plan, role) for source in file.get("sources", ()))
+    behind = (source["sha256"] for source in sources)
+    return variants.origins(plan.samples[role]) | frozenset([*_checksums(plan, role), *behind])
 
 
 def overlaps(plan: Plan) -> list[str]:
@@ -35,7 +39,7 @@ def overlaps(plan: Plan) -> list[str]:
         *independent(nominal, pretraining, varied, predictions, *toys),
     ]
     samples = {role: _by_content(plan, role) for role in plan.samples}
-    seen, found = set(), []
+    seen, found, content = set(), [], _Contents(plan)
     for one, two in pairs:
         if {one, two} in seen or samples[one] is None or samples[two] is None:
             continue
@@ -45,7 +49,38 @@ def overlaps(plan: Plan) -> list[str]:
                 f"{one} and {two} hold the same events: files of one are copies of files of the "
                 "other. What compares or combines them takes them as independent."
             )
+        elif note := content.shared(one, two):
+            found.append(note)
     return found
+
+
+class _Contents:
+    """What the events of samples hold at detector level, as hashes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._hashes: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def shared(self, one: str, two: str) -> str:
+        """Return a note on the events that two samples have in common; nothing without any."""
+        (ids, hashes), (_, others) = self._of(one), self._of(two)
+        both = np.sort(ids[duplicates.common(hashes, others)])
+        if not len(both):
+            return ""
+        shown = ", ".join(map(str, both[:5])) + " ..." * (len(both) > 5)
+        return (
+            f"{one} and {two} hold the same events: {len(both)} events of {one} (ids {shown}) have "
+            f"the detector level of events of {two}. What compares or combines them takes them as "
+            "independent."
+        )
+
+    def _of(self, role: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids and hashes of the events of a sample."""
+        if role not in self._hashes:
+            events = store.open_store(self.plan.store(role))
+            hashes = duplicates.hashes([events.detector])
+            self._hashes[role] = np.asarray(events.event_id), hashes
+        return self._hashes[role]
 
 
 def _by_content(plan: Plan, role: str) -> H1Sample | None:
@@ -58,5 +93,8 @@ def _by_content(plan: Plan, role: str) -> H1Sample | None:
 
 def _checksums(plan: Plan, role: str) -> tuple[str, ...]:
     """Return the checksums of the files that a sample was read from, in their order."""
-    files = store.provenance(plan.store(role)).get("files", ())
-    return tuple(file["sha256"] for file in files)
+    return tuple(file["sha256"] for file in _files(plan, role))
+
+
+def _files(plan: Plan, role: str) -> list[dict]:
+    return store.provenance(plan.store(role)).get("files", [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omniflow.errors import InputError
 from omniflow.evaluation import observables
-from omniflow.events import features, store
+from omniflow.events import features, quality, store
 from omniflow.events.ingest import ingest
 from omniflow.files import replace_folder, write_text
 from omniflow.unfolding import seeds
@@ -15,6 +15,10 @@ def make_store(plan: Plan, role: str) -> None:
     """Write the event store of a sample."""
     seed = seeds.integer(seeds.sequence(plan.config.study.seed, f"store {role}"))
     ingest(plan.samples[role], plan.store(role), seed)
+    events = store.open_store(plan.store(role))
+    print(f"{role}: {quality.words(quality.measure(events.weight))}.")
+    for note in quality.of_sample(events, role, plan.config.diagnostics.weights):
+        print(f"Note: {note}")
 
 
 def make_scaling(plan: Plan) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 from omniflow.events.batches import Part, Source
 from omniflow.events.folds import fold_of
 from omniflow.files import open_h5, read_dataset
+from omniflow.training.losses import LOSSES
 from omniflow.unfolding import stacking, weights
 from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network
 from omniflow.unfolding.plan import Plan
@@ -69,7 +70,7 @@ def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[np.ndarray, d
                     logits.append(arrays[0])
     ratios = np.stack([weights.ratio(z, plan.config.training.logit_clip)[0] for z in logits])
     # Members of a lane hold the same events out, with the same weights.
-    likelihood = plan.config.training.loss.startswith("mlc")
+    likelihood = LOSSES[plan.config.training.loss].likelihood
     _, numerator, denominator, half = arrays
     found = stacking.stack(ratios, numerator, denominator, likelihood)
     crossed = stacking.cross(ratios, numerator, denominator, likelihood, half)

@@ -12,7 +12,7 @@ import pandas as pd
 
 import omniflow
 from omniflow.config import dump
-from omniflow.evaluation import convergence, observables
+from omniflow.evaluation import convergence, observables, signs
 from omniflow.evaluation.comparison import comparison_table
 from omniflow.evaluation.histograms import CountMatrix, Histogram
 from omniflow.evaluation.networks import networks_table
@@ -23,9 +23,9 @@ from omniflow.evaluation.tables import (
     unfolding_tables,
 )
 from omniflow.events import store
-from omniflow.events.checks import negative_fraction
+from omniflow.events.quality import measure
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import binned, diagnostics, ensembles, evaluation, second, stacking
+from omniflow.stages import binned, diagnostics, ensembles, evaluation, quality, second, stacking
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training import checkpoint
@@ -60,9 +60,10 @@ def make_tables(plan: Plan) -> None:
     bayes, bayes_summary = bayes_tables(
         binned.reference(simulation), edges, prior, truth, normalization
     )
+    folded, measured = fill("simulation", "detector", prior_weight), evaluation.measured(plan)
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
-        for name, h in fill("simulation", "detector", prior_weight).items()
+        for name, h in folded.items()
     }
     priors = [
         Unfolded(method, how, 0, before)
@@ -72,7 +73,7 @@ def make_tables(plan: Plan) -> None:
     detector, detector_summary = detector_tables(
         [*priors, *_results(plan, "detector")],
         edges,
-        evaluation.measured(plan),
+        measured,
         normalization,
     )
     levels = {"detector": (detector, detector_summary)}
@@ -104,6 +105,13 @@ def make_tables(plan: Plan) -> None:
     with atomic_path(plan.table("metrics.parquet")) as temporary:
         metrics.to_parquet(temporary, index=False)
     study = _study(plan, common.scale, truth is not None, timing)
+    first = {method: plan.combinations(method)[0] for method in plan.config.methods}
+    study["warnings"] = [
+        *quality.notes(plan, frames["steps"], frames["weights"]),
+        *signs.notes(metrics, bayes, plan.iterations[-1], first),
+        *signs.without_ratio(measured, folded, dict.fromkeys(bayes_summary["observable"])),
+    ]
+    study["notes"] += signs.unmatched(truth, prior)
     study["stacking"] = stacking.summary(stacks)
     study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
@@ -219,19 +227,23 @@ def _weight_rows(file: h5py.File, method: str, how: str, pass_: int) -> list[dic
     base = weight / ratios[-1]
     rows = []
     for iteration, ratio in enumerate(ratios, start=1):
-        final = base * ratio
+        found = measure(base * ratio)
         rows.append(
             {
                 "method": method,
                 "combine": how,
                 "pass": pass_,
                 "iteration": iteration,
-                "sum": final.sum(),
+                "sum": found.total,
                 "minimum": ratio.min(),
                 "maximum": ratio.max(),
                 "mean": ratio.mean(),
-                "ess": final.sum() ** 2 / (final**2).sum(),
+                "ess": found.effective,
                 "scale": file.attrs["scale"],
+                "events": found.events,
+                "largest": found.largest,
+                "negative": found.negative,
+                "sum_before": base.sum(),
             }
         )
     return rows
@@ -250,18 +262,6 @@ def _steps(plan: Plan) -> pd.DataFrame:
                         stage = {"iteration": iteration, "step": STEP_NAMES[step]}
                         rows += [keys | {"lane": c.pop("lane")} | stage | c for c in checks]
     return pd.DataFrame(rows)
-
-
-def _negative(plan: Plan) -> list[str]:
-    """Return a note on every sample in which some weights are negative."""
-    found = {
-        role: negative_fraction(store.open_store(plan.store(role)).weight) for role in plan.roles
-    }
-    return [
-        f"{role}: {fraction:.2%} of the events have negative weights."
-        for role, fraction in found.items()
-        if fraction
-    ]
 
 
 def _poor(timing: pd.DataFrame, uninformed: float) -> list[str]:
@@ -366,7 +366,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "notes": [
             *plan.notes,
             *overlaps(plan),
-            *_negative(plan),
+            *quality.negative(plan),
             *_poor(timing, uninformed),
             *_restarted(timing),
         ],

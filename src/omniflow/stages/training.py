@@ -21,7 +21,15 @@ from omniflow.stages.networks import Networks, Start, Trained
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, Block, Network, level
+from omniflow.unfolding.coordinates import (
+    FAKES,
+    MISSES,
+    NOMINAL,
+    RESIDUAL,
+    Block,
+    Network,
+    level,
+)
 from omniflow.unfolding.plan import Plan
 
 
@@ -221,7 +229,10 @@ class BlockJob(Networks):
         previous = self.plan.previous_block(self.block)
         if previous is not None:
             path = self.plan.networks_folder(previous) / self.plan.network_file(network)
-            return self.load(path), {"policy": "warm", "iteration": str(previous.iteration)}
+            loaded = self.load(path)
+            if self.block.step in RESIDUAL:
+                loaded = self.registry.with_neutral_head(self.model, loaded)
+            return loaded, {"policy": "warm", "iteration": str(previous.iteration)}
         fresh, origin = super().start(network, attempt)
         policy = self.plan.chains[network.chain].start
         if policy == "scratch":
@@ -233,7 +244,7 @@ class BlockJob(Networks):
             origin["file"] = str(path)
         loaded = self.load(path)
         if policy == "backbone":
-            loaded = self.registry.with_new_head(self.model, loaded, fresh)
+            loaded = self.registry.with_neutral_head(self.model, loaded)
         return loaded, origin
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from omniflow.evaluation import alignment, covariance
 from omniflow.evaluation.covariance import Block
+from omniflow.events.quality import measure
 from omniflow.files import create_h5, write_csv
 from omniflow.stages import evaluation, inputs, predictions
 from omniflow.stages.origins import origins
@@ -207,7 +208,7 @@ def _relative_sizes(plan: Plan) -> dict[str, dict[str, float]]:
         events = inputs.events(plan, role, variant)
         counted = events.pass_detector if role == "data" else inputs.unfolded(plan, events)
         weight = np.asarray(events.weight)[np.asarray(counted, bool)]
-        return float(weight.sum() ** 2 / np.square(weight).sum())
+        return measure(weight).effective
 
     return {
         name: {role: size(role, NOMINAL) / size(role, name) for role in plan.variants[name].roles}

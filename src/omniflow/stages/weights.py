@@ -7,8 +7,9 @@ import json
 import numpy as np
 
 from omniflow.events import folds
+from omniflow.events.quality import judge
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import stacking
+from omniflow.stages import quality, stacking
 from omniflow.stages.inputs import events
 from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
@@ -57,6 +58,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         return memory_map(path, "ratio")[row].astype(float)
 
     how, clip = chain.aggregate, plan.config.training.logit_clip
+    limits = plan.config.diagnostics.weights
     rows, checks, stacks = [], [], []
     for row, lane in enumerate(group.lanes):
         members = [i for i, owner in enumerate(lanes) if owner == lane]
@@ -65,7 +67,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
             weights, record = stacking.stack(plan, blocks, lane)
             stacks.append(record)
         options = (logits[members], weights if stacks else how, clip)
-        options = (*options, f"{where} step {STEP_NAMES[step]}")
+        where = f"{where} step {STEP_NAMES[step]}"
+        options = (*options, where)
         before = start(step, row)
         if step == MISSES:
             omega = before / start(1, row)
@@ -77,6 +80,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
             after, check = advance(common, before, *options)
         rows.append(after)
         checks.append({"lane": lane, **check.as_dict()})
+        if fault := judge(check.quality, limits, check.sum_before):
+            print(f"Note: {where}: {fault}")
     with create_h5(plan.weights(group, iteration, step)) as file:
         file.create_dataset("ratio", data=np.asarray(rows, np.float32))
         if plan.keeps_members(group, iteration, step):
@@ -141,6 +146,8 @@ def combine(plan: Plan, method: str) -> None:
                         group.create_dataset("event_id", data=event_id[chosen].astype(np.uint64))
                         group.create_dataset("weight", data=base * ratio[-1])
                         group.create_dataset("ratio", data=ratio.astype(np.float32))
+                        name = f"{method} ({how}) pass {pass_}" + " fakes" * (kind == "fakes")
+                        quality.say(name, base * ratio[-1], plan, float(base.sum()))
                     file.attrs.update(
                         schema="omniflow-weights",
                         version=1,

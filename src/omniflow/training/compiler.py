@@ -33,7 +33,7 @@ PROCESSOR = (
 
 
 class CompilerError(OmniflowError):
-    """The native engine cannot be built here; the message says why."""
+    """The native engine cannot be built or used here; the message says why."""
 
 
 @functools.cache

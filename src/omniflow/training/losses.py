@@ -40,6 +40,7 @@ class Loss:
         neutral: output z whose ratio is 1, where networks start.
         costs: A(z) and B(z) of float64 tensors.
         log_ratio: ln(p_A / p_B) at the minimum, of float64 outputs.
+        likelihood: whether it is that of the maximum-likelihood classifier (mlc).
     """
 
     number: int
@@ -47,6 +48,7 @@ class Loss:
     neutral: float
     costs: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
     log_ratio: Callable[[np.ndarray], np.ndarray]
+    likelihood: bool
 
     def total(self, z: tf.Tensor, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         """Return the sum over events of a A(z) + b B(z), a float64 scalar, for z, a, b (B,)."""
@@ -139,10 +141,10 @@ def _log(f: np.ndarray) -> np.ndarray:
 _LN_2 = math.log(2)
 
 LOSSES = {
-    "bce_logistic": Loss(0, _LN_2, 0.0, _logistic, _same),
-    "bce_normal": Loss(1, _LN_2, 0.0, _normal, lambda z: log_ndtr(z) - log_ndtr(-z)),
-    "bce_arctan": Loss(2, _LN_2, 0.0, _arctan, _angle),
-    "mlc_relu": Loss(3, 0.0, 1.0, _relu, _log),
-    "mlc_square": Loss(4, 0.0, 1.0, _square, lambda z: _log(z * z)),
-    "mlc_exp": Loss(5, 0.0, 0.0, _exp, _same),
+    "bce_logistic": Loss(0, _LN_2, 0.0, _logistic, _same, False),
+    "bce_normal": Loss(1, _LN_2, 0.0, _normal, lambda z: log_ndtr(z) - log_ndtr(-z), False),
+    "bce_arctan": Loss(2, _LN_2, 0.0, _arctan, _angle, False),
+    "mlc_relu": Loss(3, 0.0, 1.0, _relu, _log, True),
+    "mlc_square": Loss(4, 0.0, 1.0, _square, lambda z: _log(z * z), True),
+    "mlc_exp": Loss(5, 0.0, 0.0, _exp, _same, True),
 }

@@ -17,6 +17,7 @@ from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat, Source, flat
 from omniflow.events.features import Features
 from omniflow.training import compiler
+from omniflow.training.compiler import CompilerError
 from omniflow.training.losses import LOSSES
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
@@ -68,12 +69,15 @@ class PET:
             loss: as `training.loss`.
 
         Raises:
-            CompilerError: the library cannot be built here.
+            CompilerError: the library cannot be built here, or does not have the loss.
         """
         self.kind = np.dtype(np.float64 if double else np.float32)
-        self._call = compiler.library(double).omniflow_pet
+        library = compiler.library(double)
+        self._call = library.omniflow_pet
         self._call.restype = ctypes.c_double
         self._threads, self._loss = threads, LOSSES[loss].number
+        if not library.omniflow_knows_loss(ctypes.c_int(self._loss)):
+            raise CompilerError(f"native/loss.h has no loss {loss} (number {self._loss}).")
         self._sizes = Sizes(
             *features,
             settings.width,
@@ -142,7 +146,7 @@ class Native:
         """Load, or compile, the C++ function.
 
         Raises:
-            CompilerError: it cannot be built here.
+            CompilerError: it cannot be built here, or does not have the loss.
         """
         sizes = (
             features.particles.shape[1],

@@ -143,7 +143,7 @@ class Progress:
         scaled = ranks if settings.scale_with_ranks != "none" else 1
         # Events of each part per update, and updates per epoch.
         self.sizes = batch_sizes(training, min(settings.batch_size * scaled, sum(counts)))
-        self.updates = max(1, sum(counts) // sum(self.sizes))
+        self.updates = max(settings.min_updates, sum(counts) // sum(self.sizes))
         self.rate_factor = task.rate_factor * rate_scale(settings, ranks)
         if max(self.sizes) < ranks:
             raise TrainingError(

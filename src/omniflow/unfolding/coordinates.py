@@ -9,6 +9,9 @@ from omniflow.config.transfer import Transfer
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4
+# Steps that learn what the weights of earlier iterations do not have yet: their ratio tends to 1.
+# The others learn the weights as a whole.
+RESIDUAL = (1, MISSES)
 # Second classifiers, which belong to no step, by their level.
 SECOND = {"detector": 5, "particle": 6}
 STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"} | {

@@ -258,10 +258,13 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     """Return the events of one epoch by step; step 0 is pre-training, which has no folds.
 
     Second classifiers, without folds, count at particle level too, though real data have none.
+    Events of small samples count as often as `training.min_updates` needs them.
     """
+    training = plan.config.training
+    least = training.min_updates * training.batch_size / (1 - training.validation)
     share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
-    return {
+    found = {
         0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
         1: share * PASSING * sum(events[role] for role in plan.roles),
         2: share * float(events["simulation"]),
@@ -270,6 +273,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         SECOND["detector"]: PASSING * judged,
         SECOND["particle"]: float(judged),
     }
+    return {step: max(count, least) if count else 0.0 for step, count in found.items()}
 
 
 def rule_of_thumb(plan: Plan) -> dict[int, float]:

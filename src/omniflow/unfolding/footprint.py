@@ -14,8 +14,8 @@ from omniflow.unfolding.plan import Plan
 HDF5, CHUNK = 4_000, 200_000
 NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
-# per method and observable, of what Snakemake notes about an output.
-HISTORY, EPOCH, LOG, TABLE, NOTE = 1_000, 300, 2_000, 170_000, 4_000
+# per method and observable, of what Snakemake notes about an output, of a given file's checksum.
+HISTORY, EPOCH, LOG, TABLE, NOTE, CHECKSUM = 1_000, 300, 2_000, 170_000, 4_000, 200
 # Scores of a network: sums per bin of held-out and trained events.
 SCORES = 18_000
 # Endings of outputs that are files and not folders, whose names may have dots.
@@ -51,10 +51,12 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
     events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
     parts = (_inputs, _trainings, _outputs)
     logs = sum(job.rule != "all" for job in jobs)
+    given = len(plan.inputs.given)
     outputs = [path for job in jobs for path in job.outputs]
     folders = sum(path.suffix not in FILES for path in outputs)
     return [
         *(kind for part in parts for kind in part(plan, events)),
+        Kind("checksums of given files", 2 * given, 2 * given * CHECKSUM),
         Kind("logs and benchmarks", 2 * logs, logs * LOG),
         Kind("time stamps of folders", folders, 0.0),
         Kind("Snakemake's notes", len(outputs), len(outputs) * NOTE),

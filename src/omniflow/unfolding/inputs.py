@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omniflow.sources import with_sources
 from omniflow.unfolding.coordinates import MISSES, Block, Group, level, parted
 
 if TYPE_CHECKING:
@@ -17,10 +18,22 @@ class Inputs:
     def __init__(self, plan: Plan) -> None:
         """Take the plan."""
         self.plan = plan
+        self._factors: dict[str, list[Path]] = {}
 
     def files(self, role: str) -> list[str]:
-        """Return the files that the sample of this role is read from."""
-        return list(getattr(self.plan.samples[role], "files", ()))
+        """Return the files that the sample of this role is read from, with their sources."""
+        return with_sources(getattr(self.plan.samples[role], "files", ()))
+
+    @property
+    def given(self) -> list[Path]:
+        """Return the files that jobs read and no job makes."""
+        plan = self.plan
+        files = [Path(file) for role in plan.samples for file in self.files(role)]
+        files += [file for name in plan.variants.names for file in self._weight_files(name)]
+        pair = plan.config.samples.pretraining
+        if pair is not None and plan.needs_pretraining:
+            files += map(Path, pair.weights)
+        return list(dict.fromkeys(files))
 
     @property
     def pretraining(self) -> list[Path]:
@@ -39,7 +52,7 @@ class Inputs:
         roles = self.plan.roles if block.step == 1 else ["simulation"]
         samples = [self.plan.variants.role(role, variant) for role in roles]
         files = [self.plan.features(sample, level(block.step)) for sample in samples]
-        files += self.plan.variants.weight_files(variant)
+        files += self._weight_files(variant)
         files += self._weights_before(block.group, block.iteration, block.step, 1)
         previous = self.plan.previous_block(block)
         if previous is not None:
@@ -118,11 +131,7 @@ class Inputs:
         return [
             *(self.plan.store(role) for role in self.plan.evaluated),
             *(self.plan.observables(role) for role in self.plan.evaluated),
-            *(
-                path
-                for name in self.plan.variants.names
-                for path in self.plan.variants.weight_files(name)
-            ),
+            *(path for name in self.plan.variants.names for path in self._weight_files(name)),
             *(self.plan.histograms(result) for result in results if parted(result)[1] in methods),
         ]
 
@@ -137,4 +146,11 @@ class Inputs:
         stores = [
             self.plan.store(self.plan.variants.role(role, variant)) for role in self.plan.roles
         ]
-        return [*stores, *self.plan.variants.weight_files(variant)]
+        return [*stores, *self._weight_files(variant)]
+
+    def _weight_files(self, variant: str) -> list[Path]:
+        """Return the files of factors on a variant's weights, with their sources."""
+        if variant not in self._factors:
+            files = with_sources(self.plan.variants.weight_files(variant))
+            self._factors[variant] = [Path(file) for file in files]
+        return self._factors[variant]

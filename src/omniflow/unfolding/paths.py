@@ -49,6 +49,8 @@ UNCERTAINTY_TABLES = (
 # Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
 PATTERNS = {
     "config": "config.yaml",
+    # No rule's output: notes of files that no rule makes.
+    "checksums": "checksums",
     "store": "samples/{role}.h5",
     "scaling": "features/scaling.json",
     "features": "features/{role}-{level}.h5",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from omniflow.errors import WeightError
+from omniflow.events.quality import Quality, measure
 
 
 def ratio(logits: np.ndarray, clip: float, yields: float = 1.0) -> tuple[np.ndarray, int]:
@@ -40,6 +41,8 @@ class Check:
         ess: effective sample size (sum w)^2 / sum w^2 after the step.
         clipped: logits that were clipped, over all members.
         events: number of events.
+        largest: share of the largest weight in the sum of magnitudes after the step.
+        negative: share of events with a negative weight.
     """
 
     sum_before: float
@@ -49,6 +52,13 @@ class Check:
     ess: float
     clipped: int
     events: int
+    largest: float
+    negative: float
+
+    @property
+    def quality(self) -> Quality:
+        """Quality of the weights after the step."""
+        return Quality(self.events, self.sum_after, self.ess, self.largest, self.negative)
 
     def as_dict(self) -> dict[str, float]:
         """Return the fields as a dict."""
@@ -75,15 +85,17 @@ def check(
             f"{where}: {len(bad)} of {len(after)} weights are not finite, the first at event "
             f"{bad[0]}. Lower training.learning_rate or training.logit_clip."
         )
-    total = float(after.sum())
-    if not total > 0:
-        raise WeightError(f"{where}: the sum of weights is {total}; it must be positive.")
+    found = measure(after)
+    if not found.total > 0:
+        raise WeightError(f"{where}: the sum of weights is {found.total}; it must be positive.")
     return Check(
         sum_before=float(before.sum()),
-        sum_after=total,
+        sum_after=found.total,
         minimum=float(ratios.min()),
         maximum=float(ratios.max()),
-        ess=total**2 / float((after**2).sum()),
+        ess=found.effective,
         clipped=clipped,
-        events=len(after),
+        events=found.events,
+        largest=found.largest,
+        negative=found.negative,
     )

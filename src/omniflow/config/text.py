@@ -1,0 +1,110 @@
+"""Text of configurations: YAML files, one on top of the other, and settings on top of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omniflow.errors import ConfigError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML loader that refuses a key given twice (YAML would keep the last, silently)."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        # When mappings are constructed, merges may have put their keys beside the mapping's own.
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in lines:
+                hint = "; merge several by a list, <<: [*a, *b]" if key.value == "<<" else ""
+                raise yaml.composer.ComposerError(
+                    f"first in line {lines[key.tag, key.value]}",
+                    None,
+                    f"key {key.value!r} is given twice{hint}",
+                    key.start_mark,
+                )
+            lines[key.tag, key.value] = key.start_mark.line + 1
+        return node
+
+
+# YAML 1.1 reads 2e-5 as text; physicists write it, so accept it as a number. It reads 2026-01-31 as
+# a date; no setting is one, but a name can be.
+_Loader.yaml_implicit_resolvers = {
+    key: [(tag, form) for tag, form in forms if not tag.endswith(":timestamp")]
+    for key, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def combined(paths: Iterable[str | Path], settings: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the mapping that YAML files and settings give.
+
+    Mappings are merged key by key; anything else that comes later replaces what came before.
+
+    Args:
+        paths: YAML files.
+        settings: `key=value` each, the value as it would stand in a file (`--config`).
+
+    Raises:
+        ConfigError: a file is missing, or something is not YAML, gives a key twice, or is no
+            mapping.
+    """
+    return reduce(_on_top, [*map(read, paths), *map(_setting, settings)], {})
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file, by the safe loader.
+
+    Raises:
+        ConfigError: file missing, not YAML, a key given twice, or no mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error}). Give the path of a YAML file."
+        ) from error
+    return mapping(_parse(text, str(path)), str(path))
+
+
+def mapping(raw: object, where: str) -> dict[str, Any]:
+    """Return `raw`, which must be a mapping.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where}: must be a mapping of sections, got {type(raw).__name__}")
+    return dict(raw)
+
+
+def _setting(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--config {text}: give KEY=VALUE, such as training='{{epochs: 3}}'")
+    return {key: _parse(value, f"--config {key}")}
+
+
+def _parse(text: str, where: str) -> object:
+    try:
+        return yaml.load(text, Loader=_Loader)  # a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: what has the form of a number and is none.
+        raise ConfigError(f"{where}: is not valid YAML: {error}") from error
+
+
+def _on_top(base: object, more: object) -> Any:
+    """Return `more` on top of `base`."""
+    if not isinstance(base, Mapping) or not isinstance(more, Mapping):
+        return more
+    return {**base, **{key: _on_top(base.get(key), value) for key, value in more.items()}}
