@@ -8,13 +8,18 @@ with. A difference of two scattered matrices has no known distribution and may b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
+
+from omniflow.evaluation import significance
+from omniflow.evaluation.significance import Estimate
 
 # Eigenvalues of a correlation matrix below so much of the largest are zero but for rounding.
 RANK = 1e-10
+# Degrees of freedom that replicas have to have beyond the number of bins.
+SPARE = 1
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,14 @@ class Block:
         origins: what the samples were made by that the block holds differences between. A test
             against a prediction of the same origin would compare a difference with itself.
         training: (B, B) what scatter of training adds, without bias; 0 where it is not measured.
+        passes: in how many passes replicas were run; None for what no replicas measure.
     """
 
     measured: np.ndarray
     freedom: float = np.inf
     origins: frozenset[str] = frozenset()
     training: np.ndarray | float = 0.0
+    passes: int | None = None
 
     @property
     def matrix(self) -> np.ndarray:
@@ -41,7 +48,9 @@ class Block:
 
     def __mul__(self, factor: float) -> Block:
         """Return the block times a number."""
-        return Block(factor * self.measured, self.freedom, self.origins, factor * self.training)
+        return replace(
+            self, measured=factor * self.measured, training=factor * self.training
+        )
 
 
 @dataclass(frozen=True)
@@ -52,13 +61,15 @@ class Chi2:
         chi2: d^T V^-1 d.
         bins: degrees of freedom, the rank of V.
         freedom: effective degrees of freedom of V itself, infinite where it is known exactly.
-        p_value: probability of a larger chi2.
+        p_value: probability of a larger difference; NaN where there is a reason for none.
+        reason: why there is no p-value, and what would do; empty where there is one.
     """
 
     chi2: float
     bins: int
     freedom: float
     p_value: float
+    reason: str = ""
 
 
 def scatter(values: np.ndarray) -> Block:
@@ -82,13 +93,13 @@ def of_replicas(values: np.ndarray) -> Block:
     (two-way analysis of variance).
     """
     replicas, passes, bins = values.shape
-    block = scatter(values.mean(axis=1))
+    block = replace(scatter(values.mean(axis=1)), passes=passes)
     if passes == 1:
         return block
     rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean((0, 1))
     rest = rest.reshape(-1, bins)
     training = rest.T @ rest / ((replicas - 1) * (passes - 1) * passes)
-    return Block(block.measured, block.freedom, training=training)
+    return replace(block, training=training)
 
 
 def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
@@ -177,14 +188,13 @@ def chi2_test(
     """Test whether a difference (B,) is 0 within a covariance.
 
     Blocks are taken as measured: what scatter of training adds to them makes p-values too large,
-    not too small. Bins without variance are left out. For a covariance of blocks that are estimated
-    from scatter chi2 follows Hotelling's distribution, with effective degrees of freedom of the
-    sum after Nel and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such
-    blocks it follows the chi-square distribution.
+    not too small. Bins without variance are left out. The p-value knows which blocks are known,
+    and from how many replicas and passes the others are estimated (`significance`). Whether there
+    is one depends on these numbers and that of bins alone (`lacking`).
 
     Args:
         difference: what is tested; sums to 0 where `normalised`.
-        blocks: its covariance.
+        blocks: its covariance by name.
         origins: what the prediction in the difference was made by.
         normalised: contents have unit sum, so that V has one vanishing eigenvalue, whose direction
             is left out.
@@ -192,6 +202,26 @@ def chi2_test(
     Raises:
         ValueError: no block, or a block contains the difference that is tested.
     """
+    _refuse(blocks, origins)
+    variance = np.diagonal(_measured(blocks.values()))
+    keep = variance > 0
+    bins = max(int(keep.sum()) - normalised, 0)
+    axes = _axes(_measured(blocks.values()), keep, bins)
+    reason = lacking(blocks, bins)
+    if axes is None:
+        return Chi2(np.nan, bins, np.nan, np.nan, reason or "the bins depend on one another")
+    along = axes.T @ difference[keep]
+    within = [
+        replace(block, measured=axes.T @ block.measured[np.ix_(keep, keep)] @ axes, training=0.0)
+        for block in blocks.values()
+    ]
+    p_value = np.nan if reason else _p_value(along, within)
+    return Chi2(float(along @ along), bins, _freedom(within), p_value, reason)
+
+
+def _refuse(blocks: Mapping[str, Block], origins: frozenset[str]) -> None:
+    if not blocks:
+        raise ValueError("no block of a covariance to test with")
     for name, block in blocks.items():
         if block.origins & origins:
             raise ValueError(
@@ -199,44 +229,66 @@ def chi2_test(
                 ", which made the prediction too: it contains the difference that is tested. Leave "
                 "it out (`independent`)."
             )
-    if not blocks:
-        raise ValueError("no block of a covariance to test with")
-    variance = np.diagonal(_measured(blocks.values()))
-    keep = variance > 0
-    wanted = int(keep.sum()) - normalised
-    scale = 1 / np.sqrt(variance[keep])
-    scaled = [
-        Block(b.measured[np.ix_(keep, keep)] * np.outer(scale, scale), b.freedom)
-        for b in blocks.values()
+
+
+def _axes(matrix: np.ndarray, keep: np.ndarray, wanted: int) -> np.ndarray | None:
+    """Return axes, the columns, along which a matrix is the unit matrix; None if too few are."""
+    if not wanted:
+        return None
+    scale = 1 / np.sqrt(np.diagonal(matrix)[keep])
+    values, vectors = np.linalg.eigh(matrix[np.ix_(keep, keep)] * np.outer(scale, scale))
+    if values[-wanted] <= RANK * values[-1]:
+        return None
+    return scale[:, None] * vectors[:, -wanted:] / np.sqrt(values[-wanted:])
+
+
+def lacking(blocks: Mapping[str, Block], bins: int) -> str:
+    """Return why there is no p-value for so many bins, with what would do; empty if there is one.
+
+    Replicas have to measure all directions with some freedom to spare, each kind by itself, because
+    either may be the larger. Passes need not where replicas do.
+    """
+    enough = bins + SPARE
+    short = {n: b for n, b in blocks.items() if np.isfinite(b.freedom) and b.freedom < enough}
+    found = [
+        f"{name}: {block.freedom + 1} replicas are too few for {bins} bins, {enough + 1} would do"
+        for name, block in short.items()
+        if block.passes
     ]
-    freedom = _freedom(scaled)
-    if wanted < 1:
-        return Chi2(np.nan, 0, freedom, np.nan)
-    values, vectors = np.linalg.eigh(_measured(scaled))
-    good = values > RANK * values[-1]
-    if good.sum() < wanted:
-        return Chi2(np.nan, wanted, freedom, np.nan)
-    good[:-wanted] = False
-    along = vectors[:, good].T @ (scale * difference[keep])
-    chi2 = float(np.sum(along**2 / values[good]))
-    return Chi2(chi2, wanted, freedom, _p_value(chi2, wanted, freedom))
+    scattered = {n: b for n, b in blocks.items() if np.isfinite(b.freedom) and not b.passes}
+    if all(name in short for name, block in blocks.items() if np.isfinite(block.freedom)):
+        found += [
+            f"{name}: {block.freedom + 1} are too few for {bins} bins without replicas, "
+            f"{enough + 1} would do"
+            for name, block in short.items()
+            if not block.passes
+        ]
+    if not scattered and any(block.passes == 1 for block in blocks.values()):
+        found.append("training: one pass does not measure its scatter, 2 would do")
+    return "; ".join(found)
+
+
+def _p_value(along: np.ndarray, blocks: Sequence[Block]) -> float:
+    """Return the p-value of a difference in units in which blocks sum to the unit matrix."""
+    bins = len(along)
+    known = sum((b.measured for b in blocks if np.isinf(b.freedom)), np.zeros((bins, bins)))
+    estimates = [Estimate(b.measured, b.freedom) for b in blocks if np.isfinite(b.freedom)]
+    full = [each for each in estimates if each.freedom >= bins + SPARE]
+    few = [each for each in estimates if each.freedom < bins + SPARE]
+    if not few:
+        return significance.p_value(along, known, full)
+    passes = Estimate(sum(each.matrix for each in few), min(each.freedom for each in few))
+    return significance.p_value(along, known, full, passes)
 
 
 def _freedom(blocks: Sequence[Block]) -> float:
+    """Return the effective degrees of freedom of blocks that sum to the unit matrix."""
+
     def size(matrix: np.ndarray) -> float:
         return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
 
     lost = sum(size(block.measured) / block.freedom for block in blocks)
     return size(_measured(blocks)) / lost if lost > 0 else np.inf
-
-
-def _p_value(chi2: float, bins: int, freedom: float) -> float:
-    if np.isinf(freedom):
-        return float(stats.chi2.sf(chi2, bins))
-    if freedom < bins:
-        return np.nan
-    rest = freedom - bins + 1
-    return float(stats.f.sf(chi2 * rest / (freedom * bins), bins, rest))
 
 
 def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:
