@@ -20,6 +20,8 @@ from omniflow.evaluation.significance import Estimate
 RANK = 1e-10
 # Degrees of freedom that replicas have to have beyond the number of bins.
 SPARE = 1
+# Name of the block that several nominal passes measure.
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ def chi2_test(
     blocks: Mapping[str, Block],
     origins: frozenset[str] = frozenset(),
     normalised: bool = False,
+    sources: Sequence[str] = (),
 ) -> Chi2:
     """Test whether a difference (B,) is 0 within a covariance.
 
@@ -198,6 +201,7 @@ def chi2_test(
         origins: what the prediction in the difference was made by.
         normalised: contents have unit sum, so that V has one vanishing eigenvalue, whose direction
             is left out.
+        sources: blocks without which there is no p-value.
 
     Raises:
         ValueError: no block, or a block contains the difference that is tested.
@@ -207,16 +211,14 @@ def chi2_test(
     keep = variance > 0
     bins = max(int(keep.sum()) - normalised, 0)
     axes = _axes(_measured(blocks.values()), keep, bins)
-    reason = lacking(blocks, bins)
+    reason = lacking(blocks, bins, sources)
     if axes is None:
         return Chi2(np.nan, bins, np.nan, np.nan, reason or "the bins depend on one another")
-    along = axes.T @ difference[keep]
-    within = [
-        replace(block, measured=axes.T @ block.measured[np.ix_(keep, keep)] @ axes, training=0.0)
-        for block in blocks.values()
-    ]
-    p_value = np.nan if reason else _p_value(along, within)
-    return Chi2(float(along @ along), bins, _freedom(within), p_value, reason)
+    along, here = axes.T @ difference[keep], np.ix_(keep, keep)
+    parts = [Estimate(block.measured[here], block.freedom).within(axes) for block in blocks.values()]
+    freedom = significance.effective_freedom(parts, bins)
+    p_value = np.nan if reason else _p_value(along, parts)
+    return Chi2(float(along @ along), bins, freedom, p_value, reason)
 
 
 def _refuse(blocks: Mapping[str, Block], origins: frozenset[str]) -> None:
@@ -242,53 +244,48 @@ def _axes(matrix: np.ndarray, keep: np.ndarray, wanted: int) -> np.ndarray | Non
     return scale[:, None] * vectors[:, -wanted:] / np.sqrt(values[-wanted:])
 
 
-def lacking(blocks: Mapping[str, Block], bins: int) -> str:
+def lacking(blocks: Mapping[str, Block], bins: int, sources: Sequence[str] = ()) -> str:
     """Return why there is no p-value for so many bins, with what would do; empty if there is one.
 
     Replicas have to measure all directions with some freedom to spare, each kind by itself, because
     either may be the larger. Passes need not where replicas do.
     """
-    enough = bins + SPARE
-    short = {n: b for n, b in blocks.items() if np.isfinite(b.freedom) and b.freedom < enough}
+    estimated = {name: block for name, block in blocks.items() if np.isfinite(block.freedom)}
+    short = {name: block for name, block in estimated.items() if block.freedom < bins + SPARE}
+    enough = bins + SPARE + 1
     found = [
-        f"{name}: {block.freedom + 1} replicas are too few for {bins} bins, {enough + 1} would do"
+        f"{name}: {block.freedom + 1} replicas are too few for {bins} bins, {enough} would do"
         for name, block in short.items()
         if block.passes
     ]
-    scattered = {n: b for n, b in blocks.items() if np.isfinite(b.freedom) and not b.passes}
-    if all(name in short for name, block in blocks.items() if np.isfinite(block.freedom)):
-        found += [
-            f"{name}: {block.freedom + 1} are too few for {bins} bins without replicas, "
-            f"{enough + 1} would do"
-            for name, block in short.items()
-            if not block.passes
-        ]
-    if not scattered and any(block.passes == 1 for block in blocks.values()):
-        found.append("training: one pass does not measure its scatter, 2 would do")
-    return "; ".join(found)
+    found += [
+        f"{name}: {block.freedom + 1} passes alone are too few for {bins} bins; {enough} would do, "
+        "or as many replicas"
+        for name, block in short.items()
+        if len(short) == len(estimated) and not any(b.passes for b in estimated.values())
+    ]
+    missing = [name for name in sources if name not in blocks]
+    if all(block.passes == 1 for block in estimated.values()) and estimated:
+        missing = list(dict.fromkeys([*missing, TRAINING]))
+    return "; ".join([*found, *(_missing(name, enough) for name in missing)])
 
 
-def _p_value(along: np.ndarray, blocks: Sequence[Block]) -> float:
-    """Return the p-value of a difference in units in which blocks sum to the unit matrix."""
-    bins = len(along)
-    known = sum((b.measured for b in blocks if np.isinf(b.freedom)), np.zeros((bins, bins)))
-    estimates = [Estimate(b.measured, b.freedom) for b in blocks if np.isfinite(b.freedom)]
-    full = [each for each in estimates if each.freedom >= bins + SPARE]
-    few = [each for each in estimates if each.freedom < bins + SPARE]
+def _missing(name: str, enough: int) -> str:
+    if name == TRAINING:
+        return f"{name}: one pass does not measure it, 2 would do"
+    return f"{name}: no replicas measure its statistics, {enough} would do"
+
+
+def _p_value(along: np.ndarray, parts: Sequence[Estimate]) -> float:
+    """Return the p-value of a difference (B,) in units in which parts sum to the unit matrix."""
+    enough = len(along) + SPARE
+    known = np.eye(len(along)) - sum(p.matrix for p in parts if np.isfinite(p.freedom))
+    full = [part for part in parts if enough <= part.freedom < np.inf]
+    few = [part for part in parts if part.freedom < enough]
     if not few:
         return significance.p_value(along, known, full)
-    passes = Estimate(sum(each.matrix for each in few), min(each.freedom for each in few))
+    passes = Estimate(sum(part.matrix for part in few), min(part.freedom for part in few))
     return significance.p_value(along, known, full, passes)
-
-
-def _freedom(blocks: Sequence[Block]) -> float:
-    """Return the effective degrees of freedom of blocks that sum to the unit matrix."""
-
-    def size(matrix: np.ndarray) -> float:
-        return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
-
-    lost = sum(size(block.measured) / block.freedom for block in blocks)
-    return size(_measured(blocks)) / lost if lost > 0 else np.inf
 
 
 def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy import special
 
 # Nodes and weights of averages over a probability, dense where it is close to 0 and 1
 # (tanh-sinh quadrature, Takahasi and Mori, Publ. RIMS 9 (1974) 721).
-_GRID = np.arange(-2.8, 2.81, 0.2)
+_GRID = np.linspace(-2.75, 2.75, 23)
 _LEVELS = special.expit(np.pi * np.sinh(_GRID))
 _WEIGHTS = _LEVELS * (1 - _LEVELS) * np.cosh(_GRID)
 _WEIGHTS /= _WEIGHTS.sum()
@@ -59,21 +59,29 @@ class Law:
         van der Merwe, Commun. Stat. Theory Methods 15 (1986) 3719).
         """
         estimated = float(sum(np.trace(part.matrix) for part in parts))
-        lost = sum(_size(part.matrix) / part.freedom for part in parts)
-        freedom = estimated * (estimated + 1) / lost if lost > 0 else np.inf
-        return cls(bins, estimated, float(freedom))
+        return cls(bins, estimated, effective_freedom(parts, estimated))
 
     def above(self, values: np.ndarray) -> np.ndarray:
         """Return the probabilities (k,) of a larger T^2 than values (k,)."""
         if np.isinf(self.freedom):
-            return special.chdtrc(self.bins, values)
+            return special.chdtrc(self.bins, np.maximum(values, 0))
         known = max(self.bins - self.estimated, 1e-9)
-        taken = 2 * special.gammainccinv(known / 2, _LEVELS)
-        return self._hotelling(np.maximum(values[:, None] - taken, 0)) @ _WEIGHTS
+        values = np.maximum(values, 0)
+        alone = special.chdtrc(known, values)
+        taken = 2 * special.gammaincinv(known / 2, (1 - alone[:, None]) * _LEVELS)
+        return alone + (1 - alone) * (self._hotelling(values[:, None] - taken) @ _WEIGHTS)
 
     def _hotelling(self, values: np.ndarray) -> np.ndarray:
         rest = self.freedom - self.estimated + 1
-        return special.fdtrc(self.estimated, rest, values * rest / (self.freedom * self.estimated))
+        scaled = np.maximum(values, 0) * rest / (self.freedom * self.estimated)
+        return special.fdtrc(self.estimated, rest, scaled)
+
+
+def effective_freedom(parts: Sequence[Estimate], estimated: float) -> float:
+    """Return the degrees of freedom of the sum of parts of a unit matrix, with this trace."""
+    squares = ((np.sum(p.matrix**2) + np.trace(p.matrix) ** 2) / p.freedom for p in parts)
+    lost = float(sum(squares))
+    return estimated * (estimated + 1) / lost if lost > 0 else np.inf
 
 
 def p_value(
@@ -116,10 +124,6 @@ def _cut(part: Estimate, first: int) -> Estimate:
     return Estimate(part.matrix[first:, first:], part.freedom)
 
 
-def _size(matrix: np.ndarray) -> float:
-    return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
-
-
 def _hidden(along: np.ndarray, parts: Sequence[Estimate], size: float) -> float:
     """Return chi-square of the directions that passes do not show, the first one in part.
 
@@ -130,8 +134,9 @@ def _hidden(along: np.ndarray, parts: Sequence[Estimate], size: float) -> float:
         return 0.0
     length, law = float(along @ along), Law.of(parts, len(along))
     modes = min(length / max(along[0] ** 2, length / _MODES), _MODES) if length > 0 else _MODES
-    added = size / special.fdtri(modes, modes, _LEVELS)
-    probability = law.above(np.maximum(length - added, 0)) @ _WEIGHTS
+    alone = special.fdtrc(modes, modes, length / size) if size > 0 else 0.0
+    added = size * special.fdtri(modes, modes, (1 - alone) * _LEVELS)
+    probability = alone + (1 - alone) * (law.above(length - added) @ _WEIGHTS)
     return float(special.chdtri(len(along), probability))
 
 
