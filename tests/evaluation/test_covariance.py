@@ -300,7 +300,10 @@ def test_reasons_name_what_is_too_few_and_what_would_do():
     found = covariance.chi2_test(np.ones(4), training | {"prediction": Block(np.eye(4))})
     assert found.reason.startswith("training: 3 passes alone are too few for 4 bins; 6 would do")
     twice = np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]])
-    assert covariance.chi2_test(np.ones(3), {"a": Block(twice)}).reason == "the bins depend on one another"
+    assert (
+        covariance.chi2_test(np.ones(3), {"a": Block(twice)}).reason
+        == "the bins depend on one another"
+    )
 
 
 def test_a_covariance_that_contains_the_difference_is_refused():

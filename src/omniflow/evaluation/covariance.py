@@ -50,9 +50,7 @@ class Block:
 
     def __mul__(self, factor: float) -> Block:
         """Return the block times a number."""
-        return replace(
-            self, measured=factor * self.measured, training=factor * self.training
-        )
+        return replace(self, measured=factor * self.measured, training=factor * self.training)
 
 
 @dataclass(frozen=True)
@@ -215,7 +213,9 @@ def chi2_test(
     if axes is None:
         return Chi2(np.nan, bins, np.nan, np.nan, reason or "the bins depend on one another")
     along, here = axes.T @ difference[keep], np.ix_(keep, keep)
-    parts = [Estimate(block.measured[here], block.freedom).within(axes) for block in blocks.values()]
+    parts = [
+        Estimate(block.measured[here], block.freedom).within(axes) for block in blocks.values()
+    ]
     freedom = significance.effective_freedom(parts, bins)
     p_value = np.nan if reason else _p_value(along, parts)
     return Chi2(float(along @ along), bins, freedom, p_value, reason)

@@ -229,7 +229,11 @@ def _test_rows(plan: Plan, result: Result, compared: dict[str, Prediction]) -> I
         if not used:
             continue
         found = covariance.chi2_test(
-            mean - prediction.content, used, prediction.origins, shape, (*ROLES, covariance.TRAINING)
+            mean - prediction.content,
+            used,
+            prediction.origins,
+            shape,
+            (*ROLES, covariance.TRAINING),
         )
         left_out = " ".join(block for block in blocks if block not in used)
         numbers = (found.chi2, found.bins, found.p_value, found.reason, found.freedom)
