@@ -276,6 +276,36 @@ def test_too_few_replicas_give_no_p_value():
     assert np.isnan(found.p_value)
 
 
+def test_reasons_name_what_is_too_few_and_what_would_do():
+    rng = np.random.default_rng(15)
+
+    def reason(bins, replicas, passes, sources=(), **others):
+        values = rng.normal(size=(replicas, passes, bins))
+        blocks = {"data": covariance.of_replicas(values)} | others
+        if passes > 1:
+            blocks["training"] = covariance.scatter(values[0]) * (1 / passes)
+        found = covariance.chi2_test(np.ones(bins), blocks, sources=sources)
+        assert np.isnan(found.p_value) == bool(found.reason)
+        return found.reason
+
+    assert reason(4, 6, 2) == ""
+    assert reason(4, 5, 2) == "data: 5 replicas are too few for 4 bins, 6 would do"
+    assert reason(4, 30, 1) == "training: one pass does not measure it, 2 would do"
+    missing = "simulation: no replicas measure its statistics, 6 would do"
+    assert reason(4, 6, 2, ("data", "simulation", "training")) == missing
+    few = covariance.of_replicas(rng.normal(size=(3, 2, 4)))
+    short = "simulation: 3 replicas are too few for 4 bins, 6 would do"
+    assert reason(4, 30, 2, simulation=few) == short
+    training = {"training": covariance.scatter(rng.normal(size=(3, 4)))}
+    found = covariance.chi2_test(np.ones(4), training | {"prediction": Block(np.eye(4))})
+    assert found.reason.startswith("training: 3 passes alone are too few for 4 bins; 6 would do")
+    twice = np.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]])
+    assert (
+        covariance.chi2_test(np.ones(3), {"a": Block(twice)}).reason
+        == "the bins depend on one another"
+    )
+
+
 def test_a_covariance_that_contains_the_difference_is_refused():
     """A variation whose sample is the truth: its shift is the tested difference, chi2 below 1."""
     rng = np.random.default_rng(11)

@@ -12,6 +12,7 @@ from omniflow.report.tables import UNCERTAINTIES, ReportTables
 from omniflow.report.uncertainties import panel
 
 KEYS = {"method": "none", "combine": "none", "observable": "q2"}
+REASON = "data: 10 replicas are too few for 15 bins, 17 would do"
 NOTE = "Scatter of training is left in the blocks data, model."
 
 
@@ -46,7 +47,7 @@ def folder(tmp_path):
     pd.DataFrame(
         [
             KEYS | chi2 | {"prediction": "truth", "chi2": 12.3, "p_value": 0.66, "left_out": "x"},
-            KEYS | chi2 | {"prediction": "simulation", "chi2": 80, "p_value": np.nan},
+            KEYS | chi2 | {"prediction": "simulation", "chi2": 80, "no_p_value": REASON},
         ]
     ).to_csv(folder / "chi2.csv", index=False)
     coverage = {"coverage": 0.7, "coverage_error": 0.05, "pull_mean": 0.1, "pull_width": 0.9}
@@ -74,6 +75,7 @@ def test_section_of_a_study_with_uncertainties(folder):
         assert len(places) == 1, row
     assert "contain the tested difference" in section
     assert "points along the tested difference" in section
+    assert f"no p-value would hold. {REASON} (Q²)." in section
     assert NOTE in section
 
 
@@ -112,5 +114,6 @@ def test_tests_are_shown_without_a_covariance(folder):
     table[:0].to_csv(folder / "covariance.csv", index=False)
     found = panel(ReportTables.read(folder))
     assert len(found.tests[1]) == 2
+    assert found.no_p_value == [f"{REASON} (Q²)"]
     assert found.parallel
     assert all(not drawn for _, drawn in found.figures)

@@ -233,6 +233,10 @@ def test_a_study_may_have_variations_alone(study, tmp_path):
     expected = _expected(plan, content)[0]["model"]
     np.testing.assert_allclose(found.reshape(BINS, BINS), expected, rtol=1e-9)
     assert set(pd.read_csv(alone.table("coverage.csv")).kind) == {"pass_total"}
+    tests = pd.read_csv(alone.table("chi2.csv"))
+    assert tests.p_value.isna().all()
+    for kind in ("data", "simulation"):
+        assert tests.no_p_value.str.contains(f"{kind}: no replicas measure its statistics").all()
 
 
 def _chi2(plan, difference, covariance):
@@ -261,7 +265,20 @@ def test_tests_leave_out_what_contains_the_difference(study):
         assert row.left_out == out
         assert row.chi2 == pytest.approx(_chi2(plan, mean - target, used), rel=1e-6)
         assert row.bins == BINS - (plan.config.unfolding.normalization == "shape")
-        assert stats.chi2.sf(row.chi2, row.bins) <= row.p_value or np.isnan(row.p_value)
+        assert stats.chi2.sf(row.chi2, row.bins) <= row.p_value
+
+
+def test_dashes_have_their_reason(study):
+    """Nine and ten replicas do for 4 bins and not for 22; they are more than bins by 2 or more."""
+    rows = study[2]["chi2.csv"].set_index("observable")
+    assert rows.loc["q2"].no_p_value.isna().all()
+    found = rows.loc["log10_pt"]
+    bins = 22 - (study[0].config.unfolding.normalization == "shape")
+    assert found.p_value.isna().all()
+    assert set(found.no_p_value) == {
+        f"data: 9 replicas are too few for {bins} bins, {bins + 2} would do; "
+        f"simulation: 10 replicas are too few for {bins} bins, {bins + 2} would do"
+    }
 
 
 def test_pulls_are_those_of_numpy(study):

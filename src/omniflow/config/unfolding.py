@@ -23,10 +23,10 @@ class Restart(Section):
         1.0, description="Learning rate from the second iteration on, relative to the first."
     )
     split: Literal["fixed", "fresh"] = Field(
-        "fixed",
-        description="Training and validation events from iteration to iteration. With `fixed` no "
-        "network is stopped by events that it was trained on in an earlier iteration; with `fresh` "
-        "and `warm` it is.",
+        "fresh",
+        description="Training and validation events from iteration to iteration. With `fixed` the "
+        "same held-out events stop every iteration and pull the result to their own fluctuations; "
+        "with `fresh` and `warm` most of them have trained an earlier iteration.",
     )
 
 

@@ -8,13 +8,20 @@ with. A difference of two scattered matrices has no known distribution and may b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse
+
+from omniflow.evaluation import significance
+from omniflow.evaluation.significance import Estimate
 
 # Eigenvalues of a correlation matrix below so much of the largest are zero but for rounding.
 RANK = 1e-10
+# Degrees of freedom that replicas have to have beyond the number of bins.
+SPARE = 1
+# Name of the block that several nominal passes measure.
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -27,12 +34,14 @@ class Block:
         origins: what the samples were made by that the block holds differences between. A test
             against a prediction of the same origin would compare a difference with itself.
         training: (B, B) what scatter of training adds, without bias; 0 where it is not measured.
+        passes: in how many passes replicas were run; None for what no replicas measure.
     """
 
     measured: np.ndarray
     freedom: float = np.inf
     origins: frozenset[str] = frozenset()
     training: np.ndarray | float = 0.0
+    passes: int | None = None
 
     @property
     def matrix(self) -> np.ndarray:
@@ -41,7 +50,7 @@ class Block:
 
     def __mul__(self, factor: float) -> Block:
         """Return the block times a number."""
-        return Block(factor * self.measured, self.freedom, self.origins, factor * self.training)
+        return replace(self, measured=factor * self.measured, training=factor * self.training)
 
 
 @dataclass(frozen=True)
@@ -52,13 +61,15 @@ class Chi2:
         chi2: d^T V^-1 d.
         bins: degrees of freedom, the rank of V.
         freedom: effective degrees of freedom of V itself, infinite where it is known exactly.
-        p_value: probability of a larger chi2.
+        p_value: probability of a larger difference; NaN where there is a reason for none.
+        reason: why there is no p-value, and what would do; empty where there is one.
     """
 
     chi2: float
     bins: int
     freedom: float
     p_value: float
+    reason: str = ""
 
 
 def scatter(values: np.ndarray) -> Block:
@@ -82,13 +93,13 @@ def of_replicas(values: np.ndarray) -> Block:
     (two-way analysis of variance).
     """
     replicas, passes, bins = values.shape
-    block = scatter(values.mean(axis=1))
+    block = replace(scatter(values.mean(axis=1)), passes=passes)
     if passes == 1:
         return block
     rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0) + values.mean((0, 1))
     rest = rest.reshape(-1, bins)
     training = rest.T @ rest / ((replicas - 1) * (passes - 1) * passes)
-    return Block(block.measured, block.freedom, training=training)
+    return replace(block, training=training)
 
 
 def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()) -> Block:
@@ -173,25 +184,46 @@ def chi2_test(
     blocks: Mapping[str, Block],
     origins: frozenset[str] = frozenset(),
     normalised: bool = False,
+    sources: Sequence[str] = (),
 ) -> Chi2:
     """Test whether a difference (B,) is 0 within a covariance.
 
     Blocks are taken as measured: what scatter of training adds to them makes p-values too large,
-    not too small. Bins without variance are left out. For a covariance of blocks that are estimated
-    from scatter chi2 follows Hotelling's distribution, with effective degrees of freedom of the
-    sum after Nel and van der Merwe (Commun. Stat. Theory Methods 15 (1986) 3719); without such
-    blocks it follows the chi-square distribution.
+    not too small. Bins without variance are left out. The p-value knows which blocks are known,
+    and from how many replicas and passes the others are estimated (`significance`). Whether there
+    is one depends on these numbers and that of bins alone (`lacking`).
 
     Args:
         difference: what is tested; sums to 0 where `normalised`.
-        blocks: its covariance.
+        blocks: its covariance by name.
         origins: what the prediction in the difference was made by.
         normalised: contents have unit sum, so that V has one vanishing eigenvalue, whose direction
             is left out.
+        sources: blocks without which there is no p-value.
 
     Raises:
         ValueError: no block, or a block contains the difference that is tested.
     """
+    _refuse(blocks, origins)
+    variance = np.diagonal(_measured(blocks.values()))
+    keep = variance > 0
+    bins = max(int(keep.sum()) - normalised, 0)
+    axes = _axes(_measured(blocks.values()), keep, bins)
+    reason = lacking(blocks, bins, sources)
+    if axes is None:
+        return Chi2(np.nan, bins, np.nan, np.nan, reason or "the bins depend on one another")
+    along, here = axes.T @ difference[keep], np.ix_(keep, keep)
+    parts = [
+        Estimate(block.measured[here], block.freedom).within(axes) for block in blocks.values()
+    ]
+    freedom = significance.effective_freedom(parts, bins)
+    p_value = np.nan if reason else _p_value(along, parts)
+    return Chi2(float(along @ along), bins, freedom, p_value, reason)
+
+
+def _refuse(blocks: Mapping[str, Block], origins: frozenset[str]) -> None:
+    if not blocks:
+        raise ValueError("no block of a covariance to test with")
     for name, block in blocks.items():
         if block.origins & origins:
             raise ValueError(
@@ -199,44 +231,61 @@ def chi2_test(
                 ", which made the prediction too: it contains the difference that is tested. Leave "
                 "it out (`independent`)."
             )
-    if not blocks:
-        raise ValueError("no block of a covariance to test with")
-    variance = np.diagonal(_measured(blocks.values()))
-    keep = variance > 0
-    wanted = int(keep.sum()) - normalised
-    scale = 1 / np.sqrt(variance[keep])
-    scaled = [
-        Block(b.measured[np.ix_(keep, keep)] * np.outer(scale, scale), b.freedom)
-        for b in blocks.values()
+
+
+def _axes(matrix: np.ndarray, keep: np.ndarray, wanted: int) -> np.ndarray | None:
+    """Return axes, the columns, along which a matrix is the unit matrix; None if too few are."""
+    if not wanted:
+        return None
+    scale = 1 / np.sqrt(np.diagonal(matrix)[keep])
+    values, vectors = np.linalg.eigh(matrix[np.ix_(keep, keep)] * np.outer(scale, scale))
+    if values[-wanted] <= RANK * values[-1]:
+        return None
+    return scale[:, None] * vectors[:, -wanted:] / np.sqrt(values[-wanted:])
+
+
+def lacking(blocks: Mapping[str, Block], bins: int, sources: Sequence[str] = ()) -> str:
+    """Return why there is no p-value for so many bins, with what would do; empty if there is one.
+
+    Replicas have to measure all directions with some freedom to spare, each kind by itself, because
+    either may be the larger. Passes need not where replicas do.
+    """
+    estimated = {name: block for name, block in blocks.items() if np.isfinite(block.freedom)}
+    short = {name: block for name, block in estimated.items() if block.freedom < bins + SPARE}
+    enough = bins + SPARE + 1
+    found = [
+        f"{name}: {block.freedom + 1} replicas are too few for {bins} bins, {enough} would do"
+        for name, block in short.items()
+        if block.passes
     ]
-    freedom = _freedom(scaled)
-    if wanted < 1:
-        return Chi2(np.nan, 0, freedom, np.nan)
-    values, vectors = np.linalg.eigh(_measured(scaled))
-    good = values > RANK * values[-1]
-    if good.sum() < wanted:
-        return Chi2(np.nan, wanted, freedom, np.nan)
-    good[:-wanted] = False
-    along = vectors[:, good].T @ (scale * difference[keep])
-    chi2 = float(np.sum(along**2 / values[good]))
-    return Chi2(chi2, wanted, freedom, _p_value(chi2, wanted, freedom))
+    found += [
+        f"{name}: {block.freedom + 1} passes alone are too few for {bins} bins; {enough} would do, "
+        "or as many replicas"
+        for name, block in short.items()
+        if len(short) == len(estimated) and not any(b.passes for b in estimated.values())
+    ]
+    missing = [name for name in sources if name not in blocks]
+    if all(block.passes == 1 for block in estimated.values()) and estimated:
+        missing = list(dict.fromkeys([*missing, TRAINING]))
+    return "; ".join([*found, *(_missing(name, enough) for name in missing)])
 
 
-def _freedom(blocks: Sequence[Block]) -> float:
-    def size(matrix: np.ndarray) -> float:
-        return float(np.sum(matrix**2) + np.trace(matrix) ** 2)
-
-    lost = sum(size(block.measured) / block.freedom for block in blocks)
-    return size(_measured(blocks)) / lost if lost > 0 else np.inf
+def _missing(name: str, enough: int) -> str:
+    if name == TRAINING:
+        return f"{name}: one pass does not measure it, 2 would do"
+    return f"{name}: no replicas measure its statistics, {enough} would do"
 
 
-def _p_value(chi2: float, bins: int, freedom: float) -> float:
-    if np.isinf(freedom):
-        return float(stats.chi2.sf(chi2, bins))
-    if freedom < bins:
-        return np.nan
-    rest = freedom - bins + 1
-    return float(stats.f.sf(chi2 * rest / (freedom * bins), bins, rest))
+def _p_value(along: np.ndarray, parts: Sequence[Estimate]) -> float:
+    """Return the p-value of a difference (B,) in units in which parts sum to the unit matrix."""
+    enough = len(along) + SPARE
+    known = np.eye(len(along)) - sum(p.matrix for p in parts if np.isfinite(p.freedom))
+    full = [part for part in parts if enough <= part.freedom < np.inf]
+    few = [part for part in parts if part.freedom < enough]
+    if not few:
+        return significance.p_value(along, known, full)
+    passes = Estimate(sum(part.matrix for part in few), min(part.freedom for part in few))
+    return significance.p_value(along, known, full, passes)
 
 
 def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:

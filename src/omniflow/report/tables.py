@@ -73,8 +73,8 @@ UNCERTAINTIES: dict[str, dict[str, str]] = {
     "shifts": {"method": "s", "combine": "s", "observable": "s", "variation": "s"}
     | {"bin": "i", "shift": "f", "training_error": "f", "statistical_error": "f"},
     "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
-    | {"bins": "i", "p_value": "f", "covariance_freedom": "f", "blocks": "s", "left_out": "s"}
-    | {"parallel": "s"},
+    | {"bins": "i", "p_value": "f", "no_p_value": "s", "covariance_freedom": "f"}
+    | {"blocks": "s", "left_out": "s", "parallel": "s"},
     "coverage": {"method": "s", "combine": "s", "observable": "s", "kind": "s", "entries": "i"}
     | dict.fromkeys(["coverage", "coverage_error", "pull_mean", "pull_width"], "f"),
 }

@@ -26,6 +26,7 @@ class Panel:
         figures: per observable, for each method its name and figures.
         shifts: header and rows of the sizes of variations; no rows without variations.
         tests: header and rows of the tests against predictions.
+        no_p_value: why tests have no p-value, with the observables that this is so for.
         coverage: header and rows of pulls and coverage; no rows without truth.
         left_out: whether a test leaves a block out.
         parallel: whether the shift of a block in use is parallel to a tested difference.
@@ -35,6 +36,7 @@ class Panel:
     figures: list[tuple[ObservableRecord, list[tuple[str, list[Markup]]]]]
     shifts: Table
     tests: Table
+    no_p_value: list[str]
     coverage: Table
     left_out: bool
     parallel: bool
@@ -51,6 +53,7 @@ def panel(tables: ReportTables) -> Panel | None:
         [(o, _figures(tables, o, looks)) for o in tables.study.observables],
         _shifts(tables),
         _tests(tables),
+        _no_p_value(tables),
         _coverage(tables),
         bool((tables.chi2["left_out"] != "").any()),
         bool((tables.chi2["parallel"] != "").any()),
@@ -127,6 +130,15 @@ def _tests(tables: ReportTables) -> Table:
         for row in tables.chi2.itertuples()
     ]
     return header, body
+
+
+def _no_p_value(tables: ReportTables) -> list[str]:
+    labels = {o.name: o.label for o in tables.study.observables}
+    rows = tables.chi2[tables.chi2["no_p_value"] != ""]
+    return [
+        f"{reason} ({', '.join(labels[name] for name in found['observable'].unique())})"
+        for reason, found in rows.groupby("no_p_value", sort=False)
+    ]
 
 
 def _coverage(tables: ReportTables) -> Table:

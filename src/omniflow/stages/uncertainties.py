@@ -33,8 +33,8 @@ COLUMNS = {
     ),
     "chi2.csv": (
         *KEYS,
-        *("prediction", "chi2", "bins", "p_value", "covariance_freedom", "blocks", "left_out"),
-        "parallel",
+        *("prediction", "chi2", "bins", "p_value", "no_p_value", "covariance_freedom"),
+        *("blocks", "left_out", "parallel"),
     ),
     "pulls.csv": (*KEYS, "kind", "number", "bin", "pull"),
     "coverage.csv": (
@@ -94,7 +94,7 @@ class Result:
                 moved = [self._moved(name, prediction) for name in self.plan.variants.of_kind(kind)]
                 blocks[kind] = covariance.of_replicas(found - np.array(moved)[:, None])
         if len(self.passes) > 1:
-            blocks["training"] = covariance.scatter(self.passes) * (1 / passes)
+            blocks[covariance.TRAINING] = covariance.scatter(self.passes) * (1 / passes)
         for name, sides in self.plan.variants.blocks().items():
             shifts = [self.shift(side, prediction) for side in sides]
             blocks[name] = covariance.of_shifts(shifts, _origins(self.plan, sides))
@@ -220,7 +220,7 @@ def _test_rows(plan: Plan, result: Result, compared: dict[str, Prediction]) -> I
     """Yield tests of the mean over passes against each prediction.
 
     Blocks that contain the tested difference are left out and named, and so are those in use whose
-    shifts are parallel to it.
+    shifts are parallel to it. There is no p-value where statistics or training are not measured.
     """
     mean, shape = result.passes.mean(axis=0), plan.config.unfolding.normalization == "shape"
     for name, prediction in compared.items():
@@ -229,9 +229,15 @@ def _test_rows(plan: Plan, result: Result, compared: dict[str, Prediction]) -> I
         used = covariance.independent(blocks, prediction.origins)
         if not used:
             continue
-        found = covariance.chi2_test(mean - prediction.content, used, prediction.origins, shape)
+        found = covariance.chi2_test(
+            mean - prediction.content,
+            used,
+            prediction.origins,
+            shape,
+            (*ROLES, covariance.TRAINING),
+        )
         left_out = " ".join(block for block in blocks if block not in used)
-        numbers = (found.chi2, found.bins, found.p_value, found.freedom)
+        numbers = (found.chi2, found.bins, found.p_value, found.reason, found.freedom)
         parallel = alignment.aligned(
             mean - prediction.content,
             {block: used[block].measured for block in used},

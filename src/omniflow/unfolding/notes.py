@@ -52,8 +52,8 @@ def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:
         )
     if config.study.passes == 1:
         found.append(
-            "There is no block training, so that errors, tests and pulls lack the scatter of "
-            "training: study.passes is 1, and it takes 2 to measure it."
+            "There is no block training, so that errors and pulls lack the scatter of training and "
+            "tests have no p-value: study.passes is 1, and it takes 2 to measure it."
         )
     missing = [
         f"uncertainties.{kind}_replicas"
