@@ -41,6 +41,7 @@ def make_plan(folder: Path, **sections: object) -> Plan:
         "methods": {"none": {}},
         **sections,
     }
+    raw["training"] = {"min_updates": 1, **raw.get("training", {})}
     raw["study"] = {"name": "proof", "passes": 1, "output": str(folder), **raw.get("study", {})}
     return Plan(validate(raw))
 

@@ -41,6 +41,7 @@ def make_plan(
             "schedule": "constant",
             "warmup_epochs": 0,
             "epochs": 2,
+            "min_updates": 1,
             "batch_size": 100,
             "ema": 0.5,
         },

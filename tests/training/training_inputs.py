@@ -58,6 +58,7 @@ def settings(**changes: object) -> Training:
         "schedule": "constant",
         "batch_size": 64,
         "epochs": 3,
+        "min_updates": 1,
         "ema": 0.9,
     }
     return Training(**(values | changes))
