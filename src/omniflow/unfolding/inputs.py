@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omniflow.sources import with_sources
 from omniflow.unfolding.coordinates import MISSES, Block, Group, level, parted
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Inputs:
 
     def files(self, role: str) -> list[str]:
         """Return the files that the sample of this role is read from, with their sources."""
-        return with_sources(getattr(self.plan.samples[role], "files", ()))
+        return _with_sources(getattr(self.plan.samples[role], "files", ()))
 
     @property
     def given(self) -> list[Path]:
@@ -151,6 +151,16 @@ class Inputs:
     def _weight_files(self, variant: str) -> list[Path]:
         """Return the files of factors on a variant's weights, with their sources."""
         if variant not in self._factors:
-            files = with_sources(self.plan.variants.weight_files(variant))
+            files = _with_sources(self.plan.variants.weight_files(variant))
             self._factors[variant] = [Path(file) for file in files]
         return self._factors[variant]
+
+
+def _with_sources(files: Iterable[str | Path]) -> list[str]:
+    """Return files with their sources; h5py is loaded here, because a plan needs none."""
+    files = list(files)
+    if not files:
+        return []
+    from omniflow.sources import with_sources
+
+    return with_sources(files)
