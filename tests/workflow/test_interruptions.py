@@ -22,7 +22,7 @@ study: {name: small, passes: 1, output: "${RESULTS}/all"}
 samples:
   data: &h1 {source: h1, files: [DATA/h1_nature.h5]}
   simulation: {<<: *h1, files: [DATA/h1_simulation.h5]}
-training: {epochs: 1e1, optimizer: adam}
+training: {epochs: 1e1, optimizer: adam, min_updates: 1}
 methods: {none: {}}
 """
 MORE = """

@@ -62,7 +62,10 @@ def _config(folder: Path, data: Path) -> dict:
             "simulation": {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]},
         },
         "classifier": {"kind": "deepsets", "width": 8, "blocks": 1},
-        "training": {"optimizer": "adam", "learning_rate": 1e-3, "epochs": 1, "warmup_epochs": 0, "min_updates": 1},
+        "training": {
+            **{"optimizer": "adam", "learning_rate": 1e-3, "epochs": 1},
+            **{"warmup_epochs": 0, "min_updates": 1},
+        },
         "unfolding": {"iterations": 1},
         "methods": {"none": {}, "parallel": {"lanes": 3}},
         "observables": {"names": ["q2", "log10_pt", "jet_pt"]},

@@ -33,48 +33,25 @@ from omniflow.training.losses import LOSSES
 from omniflow.unfolding.coordinates import NOMINAL, STEP_NAMES, prefixed
 from omniflow.unfolding.notes import of_uncertainties
 from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.steps import Setup
 
 # Below this many passing events in either sample the report says that it shows no physics.
 _FEW_EVENTS = 20_000
 _PACKAGES = ("omniflow", "tensorflow", "keras", "numpy", "snakemake", "fastjet", "pythia8mc")
 
 
+Histograms = dict[str, Histogram]
+
+
 def make_tables(plan: Plan) -> None:
     """Write every table of the plan into the study's folder."""
     common = setup(plan)
-    data = store.open_store(plan.store("data"))
-    normalization = plan.config.unfolding.normalization
-    edges = evaluation.edges(plan)
-    prior_weight = common.scale * common.weight
-
-    def fill(role: str, level: str, weight: np.ndarray) -> dict[str, Histogram]:
-        matrices: dict[str, CountMatrix] = evaluation.counts(plan, role, level)
-        return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
-
-    truth = None if data.particle is None else fill("data", "particle", data.weight)
-    prior = fill("simulation", "particle", prior_weight)
-    metrics, summary = unfolding_tables(
-        _results(plan, "particle"), edges, prior, truth, normalization
-    )
+    normalization, edges = plan.config.unfolding.normalization, evaluation.edges(plan)
+    prior, truth, metrics, summary = particle_level(plan, common)
+    folded, measured, detector, detector_summary = detector_level(plan, common)
     simulation = binned.Simulation(plan)
     bayes, bayes_summary = bayes_tables(
         binned.reference(simulation), edges, prior, truth, normalization
-    )
-    folded, measured = fill("simulation", "detector", prior_weight), evaluation.measured(plan)
-    before = {
-        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
-        for name, h in folded.items()
-    }
-    priors = [
-        Unfolded(method, how, 0, before)
-        for method in plan.config.methods
-        for how in plan.combinations(method)
-    ]
-    detector, detector_summary = detector_tables(
-        [*priors, *_results(plan, "detector")],
-        edges,
-        measured,
-        normalization,
     )
     levels = {"detector": (detector, detector_summary)}
     if truth is not None:
@@ -116,6 +93,52 @@ def make_tables(plan: Plan) -> None:
     study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
     remove_checkpoints(plan)
+
+
+def particle_level(
+    plan: Plan, common: Setup
+) -> tuple[Histograms, Histograms | None, pd.DataFrame, pd.DataFrame]:
+    """Return simulation and truth (None: real data), `metrics` and `summary` of the methods."""
+    data = store.open_store(plan.store("data"))
+    prior = _fill(plan, "simulation", "particle", common.scale * common.weight)
+    truth = None if data.particle is None else _fill(plan, "data", "particle", data.weight)
+    tables = unfolding_tables(
+        _results(plan, "particle"),
+        evaluation.edges(plan),
+        prior,
+        truth,
+        plan.config.unfolding.normalization,
+    )
+    return prior, truth, *tables
+
+
+def detector_level(
+    plan: Plan, common: Setup
+) -> tuple[Histograms, Histograms, pd.DataFrame, pd.DataFrame]:
+    """Return simulation and data, `detector` and `detector_summary` of the methods."""
+    folded = _fill(plan, "simulation", "detector", common.scale * common.weight)
+    before = {
+        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
+        for name, h in folded.items()
+    }
+    priors = [
+        Unfolded(method, how, 0, before)
+        for method in plan.config.methods
+        for how in plan.combinations(method)
+    ]
+    measured = evaluation.measured(plan)
+    tables = detector_tables(
+        [*priors, *_results(plan, "detector")],
+        evaluation.edges(plan),
+        measured,
+        plan.config.unfolding.normalization,
+    )
+    return folded, measured, *tables
+
+
+def _fill(plan: Plan, role: str, level: str, weight: np.ndarray) -> Histograms:
+    matrices: dict[str, CountMatrix] = evaluation.counts(plan, role, level)
+    return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
 
 
 def remove_checkpoints(plan: Plan) -> None:
