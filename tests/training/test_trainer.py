@@ -55,6 +55,17 @@ def test_the_summary_counts_events_and_weights(fit):
     assert fit.summary["updates_per_epoch"] == 2 * np.sum(~out) // 64
 
 
+def test_an_epoch_of_a_small_sample_goes_through_its_events_again():
+    """Full batches: 3 epochs of 4 updates are the 12 updates of 12 epochs with one each."""
+    changes = {"batch_size": 10_000, "optimizer": "sgd", "ema": 0.5, "patience": 12}
+    long = train(make_trainer(epochs=3, min_updates=4, **changes), two_classes())
+    short = train(make_trainer(epochs=12, **changes), two_classes())
+    assert long.summary["updates_per_epoch"] == 4
+    assert short.summary["updates_per_epoch"] == 1
+    assert long.best_epoch == 3 and short.best_epoch == 12
+    np.testing.assert_allclose(long.parameters, short.parameters, rtol=1e-4, atol=1e-6)
+
+
 def test_the_weights_returned_are_the_exponential_average():
     trainer = make_trainer(epochs=1, ema=0.5)
     learner = trainer.learner()
