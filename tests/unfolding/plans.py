@@ -45,7 +45,9 @@ def make_plan(
         },
         "execution": {"networks_per_job": per_job},
     }
-    return Plan(validate(raw | sections))
+    raw |= sections
+    raw["training"] = {"min_updates": 1, **raw.get("training", {})}
+    return Plan(validate(raw))
 
 
 def all_networks(plan):

@@ -12,6 +12,7 @@ from omniflow.unfolding.estimate import (
     EVALUATION,
     EVENT_FEATURES,
     PARTICLE_FEATURES,
+    epoch_events,
     estimate,
     histogrammed,
     measured_rates,
@@ -35,6 +36,7 @@ def _plan(tmp_path, acceptance=None, **execution):
                 "samples": {"data": sample, "simulation": sample | {"seed": 2}},
                 "unfolding": {"iterations": 3} | (acceptance or {}),
                 "methods": {"none": {}, "parallel": {"lanes": 4}, "step": {"members": 2}},
+                "training": {"min_updates": 1},
                 "execution": execution,
                 "diagnostics": {"second_classifier": False},
             }
@@ -205,3 +207,15 @@ def test_more_toys_than_records_are_refused(tmp_path):
     refuse_impossible_toys(_toys(both))
     with pytest.raises(ConfigError, match=r"record 39, but .* hold 39: enough for 2 toys"):
         refuse_impossible_toys(_toys(both, toys=3))
+
+
+@pytest.mark.parametrize(("least", "events"), [(1, 0.8 * 2000), (10, 10 * 256), (6, 0.8 * 2000)])
+def test_an_epoch_has_at_least_so_many_updates(least, events):
+    plan = make_plan(training={"min_updates": least, "epochs": 7})
+    assert epoch_events(plan, 2000) == pytest.approx(events)
+    assert epoch_events(plan, 0) == 0
+    speed = rates(plan, 100.0)
+    # Step 2: 1000 events, held-out ones eight times, logits of all.
+    trained = max(0.8 * 1000, least * 256)
+    seconds = (7 * trained + (8 * 0.2 + 1) * 1000 / EVALUATION) / 100
+    assert network_seconds(plan, speed)[2] == pytest.approx(seconds)

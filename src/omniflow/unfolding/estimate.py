@@ -155,7 +155,7 @@ def network_seconds(plan: Plan, rates: Rates, chain: str | None = None) -> dict[
     """
     training = plan.config.training
     held = training.validation
-    passes = training.epochs * (1 - held + held / EVALUATION) + held / EVALUATION
+    evaluated = (training.epochs + 1) * held
     # Of k folds a network is trained on all but one, and gives logits for that one.
     logits = 1 / (len(plan.folds) - 1) if plan.folds[0] else 1.0
     more = 0.0
@@ -166,8 +166,10 @@ def network_seconds(plan: Plan, rates: Rates, chain: str | None = None) -> dict[
     events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
     per_second = rates.events_per_second
     return {
-        step: (passes + (logits + more if step else 1.0) / EVALUATION)
-        * count
+        step: (
+            training.epochs * epoch_events(plan, count)
+            + (evaluated + (logits + more if step else 1.0)) * count / EVALUATION
+        )
         / per_second[min(max(step, 1), 2)]
         for step, count in trained_events(plan, events).items()
     }
@@ -258,13 +260,10 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     """Return the events of one epoch by step; step 0 is pre-training, which has no folds.
 
     Second classifiers, without folds, count at particle level too, though real data have none.
-    Events of small samples count as often as `training.min_updates` needs them.
     """
-    training = plan.config.training
-    least = training.min_updates * training.batch_size / (1 - training.validation)
     share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
-    found = {
+    return {
         0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
         1: share * PASSING * sum(events[role] for role in plan.roles),
         2: share * float(events["simulation"]),
@@ -273,7 +272,13 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         SECOND["detector"]: PASSING * judged,
         SECOND["particle"]: float(judged),
     }
-    return {step: max(count, least) if count else 0.0 for step, count in found.items()}
+
+
+def epoch_events(plan: Plan, events: float) -> float:
+    """Return how many events an epoch trains on, of a step with so many: small samples go round."""
+    training = plan.config.training
+    least = training.min_updates * training.batch_size
+    return max((1 - training.validation) * events, least) if events else 0.0
 
 
 def rule_of_thumb(plan: Plan) -> dict[int, float]:

@@ -44,10 +44,13 @@ class Limits:
         margin = MARGIN_MEASURED if measured else MARGIN_RULE_OF_THUMB
         # One epoch more for the loss before training and the logits after it.
         epochs = margin * (self.plan.config.training.epochs + 1)
-        per_epoch = estimate.trained_events(self.plan, self.events)
+        counts = estimate.trained_events(self.plan, self.events)
         # Pre-training goes as step 1, steps 1b and 2b as step 2.
         return {
-            step: epochs * count / rates[min(max(step, 1), 2)] for step, count in per_epoch.items()
+            step: epochs
+            * max(count, estimate.epoch_events(self.plan, count))
+            / rates[min(max(step, 1), 2)]
+            for step, count in counts.items()
         }
 
     def training_minutes(self, networks: int, step: int, attempt: int = 1) -> int:
