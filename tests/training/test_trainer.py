@@ -62,7 +62,8 @@ def test_an_epoch_of_a_small_sample_goes_through_its_events_again():
     short = train(make_trainer(epochs=12, **changes), two_classes())
     assert long.summary["updates_per_epoch"] == 4
     assert short.summary["updates_per_epoch"] == 1
-    assert long.best_epoch == 3 and short.best_epoch == 12
+    assert long.best_epoch == 3
+    assert short.best_epoch == 12
     np.testing.assert_allclose(long.parameters, short.parameters, rtol=1e-4, atol=1e-6)
 
 
