@@ -144,7 +144,8 @@ def closure(study: Path) -> None:
     console = Console()
     for method, how in summary[["method", "combine"]].drop_duplicates().itertuples(index=False):
         rows = evaluate(summary, method, how)
-        console.print(_distances(rows, f"{method} ({how}): distance to truth x 1000"))
+        title = f"{method} ({how}): distance to truth x 1000 after iteration n"
+        _print_whole(_distances(rows, title))
         last = rows[rows.iteration == rows.iteration.max()]
         console.print(
             f"{last.better.sum()} of {len(last)} come closer to truth; {last.closes.sum()} close: "
@@ -159,9 +160,9 @@ def _distances(rows: pd.DataFrame, title: str) -> Table:
     table = Table(title=title)
     wide = rows.pivot(index="observable", columns="iteration", values="td")
     last = rows[rows.iteration == rows.iteration.max()]
-    iterations = [f"iteration {n}" for n in wide]
-    for column in ("observable", "prior", *iterations, "floor", "prior / last", "closes"):
-        table.add_column(column, justify="left" if column == "observable" else "right")
+    table.add_column("observable", no_wrap=True)
+    for column in ("prior", *(f"n={n}" for n in wide), "floor", "prior/last", "closes"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in last.itertuples():
         table.add_row(
             row.observable,
@@ -173,5 +174,13 @@ def _distances(rows: pd.DataFrame, title: str) -> Table:
         )
     medians = rows.groupby("iteration").improvement.median()
     table.add_section()
-    table.add_row("median of prior / result", "", *(f"{m:.1f}" for m in medians), "", "", "")
+    table.add_row("median prior/result", "", *(f"{m:.1f}" for m in medians), "", "", "")
     return table
+
+
+def _print_whole(table: Table) -> None:
+    """Print a table as wide as it is: a number that is cut is worse than a line that wraps."""
+    from rich.console import Console
+
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(needed, Console().width)).print(table)
