@@ -12,7 +12,7 @@ from omniflow.files import open_h5
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 EVENTS, COLUMNS = 400, 15  # per class; independent normal columns
-SHIFT = 0.5  # of the first column in the data
+SHIFT = 1.0
 FOLDS = 4
 
 

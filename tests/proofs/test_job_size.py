@@ -29,7 +29,10 @@ def study(folder, per_job):
             },
         },
         classifier={"kind": "deepsets", "width": 8, "blocks": 1},
-        training={"learning_rate": 1e-3, "batch_size": 100, "epochs": 1},
+        training={
+            **{"optimizer": "adam", "learning_rate": 1e-2, "warmup_epochs": 0},
+            **{"batch_size": 100, "epochs": 1, "min_updates": 15},
+        },
         unfolding={"iterations": 2, "restart": {"network": "warm"}},
         methods={
             "hybrid": {"lanes": 2, "members": 2, "aggregate": "median"},

@@ -107,7 +107,7 @@ def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
             "beta_2": 0.999,
             "warmup_epochs": 0.2,
             "ema": 0.99,
-            "batch_size": 1000,
+            "batch_size": 500,
             "micro_batches": 1,
             "epochs": 10,
         },
@@ -132,7 +132,7 @@ def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
         # The simulation is scaled to the data: its replicas do not move the yield.
         if kind == "data":
             yields.append([rows[:, 0] for rows in moved])
-    for shifts, best in ((yields, 0.3), (means, 0.2)):
+    for shifts, best in ((yields, 0.3), (means, 0.25)):
         fit = stats.linregress(*np.concatenate(shifts, axis=1))
         assert fit.stderr < best
         assert abs(fit.slope - 1) < 3.5 * fit.stderr
