@@ -35,7 +35,7 @@ def config(**execution):
         },
         "classifier": {"kind": "deepsets", "width": 16, "blocks": 2},
         "training": {
-            **{"optimizer": "adam", "learning_rate": 1e-4, "warmup_epochs": 0},
+            **{"optimizer": "adam", "learning_rate": 1e-3, "warmup_epochs": 0},
             **{"epochs": 40, "patience": 40, "min_updates": 1},
         },
         "unfolding": {"iterations": 1},

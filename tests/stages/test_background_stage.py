@@ -10,7 +10,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.errors import InputError
 from omniflow.events import store
-from omniflow.stages import binned, evaluation, samples, second, tables, training
+from omniflow.stages import binned, evaluation, samples, second, training
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
 
