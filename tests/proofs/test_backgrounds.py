@@ -161,7 +161,7 @@ def test_data_with_background_unfold_to_the_truth_of_the_signal(tmp_path):
     nu = iterate(Simulation(matched, NONE, NONE), subtracted, ITERATIONS)[:, bin_of(z, EDGES)]
     binned = summary(z, nu * subtracted.sum() / SIMULATED)
     assert np.all(np.abs(found - binned) < 3 * error)
-    # Events and training scatter; three iterations of the exact one in bins are 2.8 errors off.
+    # Events and training scatter; three iterations of the exact one in bins are 2.7 errors off.
     assert np.all(np.abs(binned[:, -1] - truth) < 3 * error[:, -1])
     assert np.all(np.abs(found[:, -1] - truth) < 3 * np.sqrt(2) * error[:, -1])
     # Without subtraction all three are many errors off, and more iterations follow the same data.

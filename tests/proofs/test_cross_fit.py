@@ -12,7 +12,7 @@ from omniflow.files import open_h5
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
 EVENTS, COLUMNS = 400, 15  # per class; independent normal columns
-SHIFT = 1.0
+SHIFT = 1.0  # of the first column in the data: every network finds it and is trained
 FOLDS = 4
 
 

@@ -65,8 +65,8 @@ def test_different_samples_have_the_area_of_theory(moved):
 
 def test_exact_weights_leave_nothing_to_tell(moved):
     for found in _areas(moved, "none").values():
-        # A classifier that learns nothing gives every event the same.
-        assert 0 <= found["auc_error"] < 0.03
+        # A classifier that learns nothing gives every event the same: an area of 1/2 exactly.
+        assert 0.005 < found["auc_error"] < 0.03 or (found["auc"], found["auc_error"]) == (0.5, 0)
         assert found["auc"] == pytest.approx(0.5, abs=3 * found["auc_error"])
 
 

@@ -74,7 +74,7 @@ class Method(Section):
     )
     start: Literal["scratch", "pretrained", "backbone"] = Field(
         "scratch",
-        description="`pretrained` loads backbone and head, `backbone` draws a new head.",
+        description="`pretrained` loads backbone and head, `backbone` the backbone alone.",
     )
     transfer: Transfer = Field(PLAIN, description="What networks take over from pre-trained ones.")
     diversity: Literal["seeds", "bootstrap", "dropout"] = Field(
