@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 
 # Folders of the longest tests. They start first, so that no process ends with one of them alone.
@@ -28,3 +30,12 @@ def float64():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def sleeper():
+    """A process that runs until the test ends it."""
+    child = subprocess.Popen(["sleep", "300"])
+    yield child
+    child.kill()
+    child.wait()

@@ -19,15 +19,6 @@ def _environment(monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
 
 
-@pytest.fixture
-def sleeper():
-    """A process that runs until the test ends it."""
-    child = subprocess.Popen(["sleep", "300"])
-    yield child
-    child.kill()
-    child.wait()
-
-
 def _process(child):
     with open(f"/proc/{child.pid}/stat") as file:
         start = int(file.read().rpartition(")")[2].split()[19])

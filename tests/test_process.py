@@ -11,15 +11,6 @@ from omniflow import process
 from omniflow.process import Process
 
 
-@pytest.fixture
-def sleeper():
-    """A process that runs until the test ends it."""
-    child = subprocess.Popen(["sleep", "300"])
-    yield child
-    child.kill()
-    child.wait()
-
-
 def _start(pid):
     with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[19])

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from study_factory import Model, Strategy, write_study
 
-from omniflow.report import figures
+from omniflow.report import drawing
 from omniflow.report.page import render
 from omniflow.report.tables import ReportTables
 
@@ -49,7 +49,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     def label(_, title: str) -> str:
         return f'<svg role="img" aria-label="{html.escape(title)}"></svg>'
 
-    monkeypatch.setattr(figures, "_svg", label)
+    monkeypatch.setattr(drawing, "_svg", label)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from omniflow.report.figures import TRUTH, _panels, _points, _scale, _styled, _ylabel
+from omniflow.report.drawing import TRUTH, panels, points, scale, styled, ylabel
 from omniflow.report.formats import Look
 
 # More bins than this are joined where a distribution of weights is wide.
@@ -21,7 +21,7 @@ def _shade(iteration: int, last: int) -> float:
     return 0.25 + 0.75 * iteration / last
 
 
-@_styled
+@styled
 def reliability(curves: pd.DataFrame, colour: str) -> Figure:
     """Observed fraction of class A against predicted probability, below it their difference.
 
@@ -29,7 +29,7 @@ def reliability(curves: pd.DataFrame, colour: str) -> Figure:
         curves: rows of reliability.csv of one chain, step and part.
         colour: of the chain; it deepens with the iteration.
     """
-    figure, (upper, lower) = _panels(2, height=3.6, height_ratios=[2, 1])
+    figure, (upper, lower) = panels(2, height=3.6, height_ratios=[2, 1])
     last = curves["iteration"].max()
     low, high = curves["predicted"].min(), curves["predicted"].max()
     room = 0.06 * ((high - low) or 0.1)
@@ -41,7 +41,7 @@ def reliability(curves: pd.DataFrame, colour: str) -> Figure:
         alpha = _shade(iteration, last)
         error = error if iteration == last else np.zeros(len(x))
         for axes, value in ((upper, y), (lower, y - x)):
-            _points(axes, x, value, error, Look(colour, False, "o"), linestyle="-", lw=0.8,
+            points(axes, x, value, error, Look(colour, False, "o"), linestyle="-", lw=0.8,
                     alpha=alpha, zorder=2 + iteration / last)  # fmt: skip
         differences.append(np.abs(y - x) + error)
     for axes in (upper, lower):
@@ -54,12 +54,12 @@ def reliability(curves: pd.DataFrame, colour: str) -> Figure:
     lower.set_ylim(-reach, reach)
     upper.tick_params(labelbottom=False)
     lower.set_xlabel("Predicted probability of class A")
-    _ylabel(upper, "Observed fraction")
-    _ylabel(lower, "Difference", centre=True, fontsize=8.5)
+    ylabel(upper, "Observed fraction")
+    ylabel(lower, "Difference", centre=True, fontsize=8.5)
     return figure
 
 
-@_styled
+@styled
 def roc(curves: pd.DataFrame, colour: str) -> Figure:
     """ROC curves, below them their height above the diagonal; dashed: events that trained.
 
@@ -67,7 +67,7 @@ def roc(curves: pd.DataFrame, colour: str) -> Figure:
         curves: rows of roc.csv of one chain and step.
         colour: of the chain; it deepens with the iteration.
     """
-    figure, (upper, lower) = _panels(2, height=3.6, height_ratios=[2, 1])
+    figure, (upper, lower) = panels(2, height=3.6, height_ratios=[2, 1])
     upper.plot([0, 1], [0, 1], color=TRUTH, linewidth=0.8, zorder=0)
     lower.axhline(0, color=TRUTH, linewidth=0.8, zorder=0)
     last, heights = curves["iteration"].max(), []
@@ -82,16 +82,16 @@ def roc(curves: pd.DataFrame, colour: str) -> Figure:
     upper.set_ylim(0, 1.02)
     upper.xaxis.set_major_locator(MaxNLocator(5))
     upper.yaxis.set_major_locator(MaxNLocator(4, prune="lower"))
-    _scale(lower, heights, log=False)
+    scale(lower, heights, log=False)
     lower.yaxis.set_major_locator(MaxNLocator(3))
     upper.tick_params(labelbottom=False)
     lower.set_xlabel("Fraction of class B above the cut")
-    _ylabel(upper, "Fraction of class A")
-    _ylabel(lower, "A less B", centre=True, fontsize=8.5)
+    ylabel(upper, "Fraction of class A")
+    ylabel(lower, "A less B", centre=True, fontsize=8.5)
     return figure
 
 
-@_styled
+@styled
 def weights(frames: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Figure:
     """Distribution of the ratio of final to base weight per method, both axes logarithmic.
 
@@ -99,7 +99,7 @@ def weights(frames: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Fi
         frames: per method, rows of weight_distributions.csv.
         looks: per method.
     """
-    figure, (axes,) = _panels(height=3.0)
+    figure, (axes,) = panels(height=3.0)
     first = min(frame["low"].min() for frame in frames.values())
     last = max(frame["high"].max() for frame in frames.values())
     width = float(next(iter(frames.values()))["high"].iloc[0]) - float(
@@ -120,7 +120,7 @@ def weights(frames: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Fi
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(10 ** edges[0], 10 ** edges[-1])
-    _scale(axes, shown, log=True)
+    scale(axes, shown, log=True)
     axes.set_xlabel("Weight over base weight, $\\nu$")
-    _ylabel(axes, "Fraction of events")
+    ylabel(axes, "Fraction of events")
     return figure

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from omniflow.report import bias, figures, formats
+from omniflow.report import bias, drawing, formats
 from omniflow.report.study import MethodRecord
 from omniflow.report.tables import ReportTables
 
@@ -142,7 +142,7 @@ def shared_models(methods: Sequence[MethodRecord], passes: int) -> str:
     )
 
 
-@figures._styled
+@drawing.styled
 def draw(
     found: Sequence[Point],
     looks: Mapping[str, formats.Look],
@@ -155,7 +155,7 @@ def draw(
     scatter of the mean over passes gives by itself, light what it gives with the statistical
     fluctuations of the events.
     """
-    figure, (axes,) = figures._panels(height=4.1, width=5.2)
+    figure, (axes,) = drawing.panels(height=4.1, width=5.2)
     values = 100 * np.array([[one.spread, one.bias] for one in found])
     errors = 100 * np.nan_to_num([[one.spread_error, one.bias_error] for one in found])
     right, top = np.maximum(1.12 * np.max(values + errors, axis=0), 1e-3)
@@ -164,10 +164,10 @@ def draw(
     both = bias.unbiased(edge, passes, 100 * statistics)
     top = max(top, 1.5 * both.max())
     x, y = np.meshgrid(np.linspace(0, right, 100), np.linspace(0, top, 100))
-    circles = axes.contour(x, y, np.hypot(x, y), 6, colors=figures.GUIDE, linewidths=0.7, zorder=0)
+    circles = axes.contour(x, y, np.hypot(x, y), 6, colors=drawing.GUIDE, linewidths=0.7, zorder=0)
     axes.clabel(circles, fmt="%g", fontsize=7)
     for height in (both, scatter):
-        axes.fill_between(edge, height, color=figures.GUIDE, alpha=0.35, linewidth=0)
+        axes.fill_between(edge, height, color=drawing.GUIDE, alpha=0.35, linewidth=0)
     for one, place, (dx, dy) in zip(found, values, errors, strict=True):
         look = looks[one.method]
         axes.errorbar(
@@ -177,5 +177,5 @@ def draw(
     axes.set_xlim(0, right)
     axes.set_ylim(0, top)
     axes.set_xlabel(r"Spread $\sigma_{\mathrm{rel}}$  [%]")
-    figures._ylabel(axes, "Magnitude of the bias  [%]")
+    drawing.ylabel(axes, "Magnitude of the bias  [%]")
     return figure

@@ -11,12 +11,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from omniflow.evaluation.metrics import FLOORS_IN_WORDS
-from omniflow.report import curves, figures, formats
+from omniflow.report import curves, drawing, figures, formats
 from omniflow.report.formats import Look
 from omniflow.report.tables import ReportTables
 
 _PARTS = {"held-out": Look("#0072B2", False, "o"), "trained": Look("#D55E00", True, "s")}
-_PRIOR = Look(figures.PRIOR, True, "")
+_PRIOR = Look(drawing.PRIOR, True, "")
 _LEVELS = {"detector": "data against simulation", "particle": "truth against unfolded"}
 _PRETRAINING = {
     "declared": " That the networks of samples.pretraining.weights were trained on none of them is "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from omniflow.report import figures, formats
+from omniflow.report import drawing, figures, formats
 from omniflow.report.study import ObservableRecord
 from omniflow.report.tables import ReportTables
 
@@ -47,7 +47,7 @@ def panel(tables: ReportTables) -> Panel | None:
     if tables.covariance is None or (tables.covariance.empty and tables.chi2.empty):
         return None
     blocks = [name for name in tables.covariance["block"].unique() if name != TOTAL]
-    looks = {TOTAL: formats.Look(figures.TRUTH, False, "")} | formats.looks(blocks)
+    looks = {TOTAL: formats.Look(drawing.TRUTH, False, "")} | formats.looks(blocks)
     return Panel(
         looks,
         [(o, _figures(tables, o, looks)) for o in tables.study.observables],
