@@ -31,7 +31,8 @@ class Classifier(Section):
     features: Literal["dis", "dis_sums", "plain"] = Field(
         "dis",
         description="`dis`: the 7 particle and 5 event features of DIS events; "
-        "`dis_sums`: also multiplicity and summed momentum of all particles; "
+        "`dis_sums`: multiplicity and summed momentum of all particles in place of the electron's "
+        "azimuth, alike for events that are mirror images; "
         "`plain`: the columns of the event store as they are, standardised.",
     )
 

@@ -30,10 +30,16 @@ DIS_PARTICLE_FEATURES = (
 )
 DIS_EVENT_FEATURES = ("log q2", "y", "pt_e/Q", "eta_e", "phi_e")
 # Sums over all particles of the event, which attention (a mean) cannot form by itself.
-DIS_SUM_FEATURES = ("log(1 + n)", "log pt_h/pt_e", "phi_h - phi_e - pi", "eta_h", "log (E - pz)_h")
+DIS_SUM_FEATURES = (
+    "log(1 + n)",
+    "log pt_h/pt_e",
+    "|phi_h - phi_e - pi|",
+    "eta_h",
+    "log (E - pz)_h",
+)
 EVENT_FEATURES = {
     "dis": DIS_EVENT_FEATURES,
-    "dis_sums": DIS_EVENT_FEATURES + DIS_SUM_FEATURES,
+    "dis_sums": DIS_EVENT_FEATURES[:-1] + DIS_SUM_FEATURES,
 }
 
 
@@ -91,8 +97,9 @@ def wrap(angle: np.ndarray) -> np.ndarray:
 def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return unscaled particle features (M, F), event features (n, E) and (eta, phi) (M, 2).
 
-    `kind` is `dis` (method of arXiv:2503.20753, section 2), `dis_sums` (the same and
-    DIS_SUM_FEATURES) or `plain` (columns as stored).
+    `kind` is `dis` (method of arXiv:2503.20753, section 2), `dis_sums` (DIS_SUM_FEATURES in place
+    of phi_e, and phi - phi_e - pi with the sign that phi_h - phi_e - pi has: what rotations about
+    the beam and mirror images change is left out) or `plain` (columns as stored).
     Events without electron (all-zero rows: failed selection) get zeros.
 
     Raises:
@@ -119,13 +126,17 @@ def raw(level: Level, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     event = np.stack([2 * np.log(q), y, pt_e / q, eta_e, phi_e], axis=1)
     counts = level.counts
     pt, eta, phi, _ = np.asarray(level.particles, float).T
+    side = np.ones(len(counts))
     if kind == "dis_sums":
-        event = np.concatenate([event, _sums(pt, eta, phi, counts, pt_e, phi_e)], axis=1)
+        sums = _sums(pt, eta, phi, counts, pt_e, phi_e)
+        side = np.where(sums[:, 2] < 0, -1.0, 1.0)
+        sums[:, 2] *= side
+        event = np.concatenate([event[:, :-1], sums], axis=1)
     event[~valid] = 0.0
-    q, eta_e, phi_e = (np.repeat(x, counts) for x in (q, eta_e, phi_e))
+    q, eta_e, phi_e, side = (np.repeat(x, counts) for x in (q, eta_e, phi_e, side))
     energy = pt * np.cosh(eta)
     delta_eta = eta - eta_e
-    delta_phi = wrap(phi - phi_e - np.pi)
+    delta_phi = side * wrap(phi - phi_e - np.pi)
     particles = np.stack(
         [
             delta_eta,
@@ -150,7 +161,7 @@ def _sums(
     pt_e: np.ndarray,
     phi_e: np.ndarray,
 ) -> np.ndarray:
-    """Return DIS_SUM_FEATURES (n, 5); the sums are finite also for events without particles."""
+    """Return DIS_SUM_FEATURES (n, 5), the third with its sign; finite also without particles."""
     event = np.repeat(np.arange(len(counts)), counts)
     px, py, pz, energy = (
         np.bincount(event, term, len(counts))
