@@ -48,11 +48,11 @@ def plan_of(folder: Path, pair: str, policy: dict, options: argparse.Namespace, 
         data, simulation = (s | {"events": s["events"] // 2} for s in (data, simulation))
     own = {
         "study": {"name": "study", "seed": seed, "output": str(folder)},
-        "samples": {"data": data, "simulation": simulation},
         "unfolding": {"iterations": options.iterations},
         "execution": {"threads": 1},
     }
     raw = merged(merged(raw, own), policy)
+    raw["samples"] = {"data": data, "simulation": simulation}
     raw["methods"] = {"none": {}} | (
         {"parallel": {"lanes": options.lanes}} if options.lanes > 1 else {}
     )

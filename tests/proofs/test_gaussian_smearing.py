@@ -20,17 +20,18 @@ SEED = 1
 EVENTS = 40_000  # data, and as many simulated
 ITERATIONS = 6
 TRUTH = (0.3, 0.9)  # mean and width; the simulation has 0 and 1
+FAR = (1.2, 0.8)
 SMEARING = 0.5
 EDGES = np.concatenate([[-10], np.linspace(-4, 4, 81), [10]])
 NONE = np.zeros(len(EDGES) - 1)
 
 
-def draw(seed):
+def draw(seed, truth=TRUTH):
     rng = np.random.default_rng(seed)
     # Particle level in single precision, as it is stored.
     z = rng.normal(0, 1, EVENTS).astype(np.float32).astype(float)
     x = z + rng.normal(0, SMEARING, EVENTS)
-    data = rng.normal(*TRUTH, EVENTS) + rng.normal(0, SMEARING, EVENTS)
+    data = rng.normal(*truth, EVENTS) + rng.normal(0, SMEARING, EVENTS)
     return z, x, data
 
 
@@ -59,14 +60,14 @@ def omnifold(folder, seed, z, x, data):
     return result.ratio.astype(float)
 
 
-def compare(folder, seed):
+def compare(folder, seed, truth=TRUTH):
     """Return (mean, width) per iteration of OmniFold, of the binned iteration, and the errors."""
-    z, x, data = draw(seed)
+    z, x, data = draw(seed, truth)
     simulation = Simulation(count_pairs(z, x, EDGES), NONE, NONE)
     binned = iterate(simulation, count(data, EDGES), ITERATIONS)[:, bin_of(z, EDGES)]
     found = omnifold(folder, seed, z, x, data)
     expected = Simulation(EVENTS * gaussian_joint(EDGES, 0, 1, SMEARING).matched, NONE, NONE)
-    expected_data = EVENTS * gaussian_joint(EDGES, *TRUTH, SMEARING).matched.sum(axis=0)
+    expected_data = EVENTS * gaussian_joint(EDGES, *truth, SMEARING).matched.sum(axis=0)
     errors = statistical_errors(expected, 1.0, expected_data, EDGES, ITERATIONS)
     return summary(z, found)[1:], summary(z, binned)[1:], errors[1:]
 
@@ -82,6 +83,16 @@ def test_iterations_follow_the_binned_iteration_and_reach_truth(tmp_path):
     assert np.all(np.abs(found - binned) < 3 * errors)
     # The prior is 50 errors (mean) and 18 errors (width) away from truth.
     assert np.all(np.abs(found[:, -1] - TRUTH) < 2 * errors[:, -1])
+
+
+def test_a_far_prior_is_left_as_fast_as_by_the_binned_iteration(tmp_path):
+    """What is left of the way from prior to truth, iteration by iteration."""
+    found, binned, errors = compare(tmp_path, SEED, FAR)
+    truth, prior = np.array(FAR)[:, None], np.array([[0.0], [1.0]])
+    left, expected = ((one - truth) / (prior - truth) for one in (found, binned))
+    assert 0.1 < expected[0, 0] < 0.4  # there is a rate to follow
+    np.testing.assert_allclose(left[0], expected[0], atol=0.02)
+    assert np.all(np.abs(found - binned) < 3 * errors)
 
 
 def test_the_binned_iteration_is_that_of_the_analytic_response():
