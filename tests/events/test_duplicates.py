@@ -33,10 +33,10 @@ def test_different_events_are_no_duplicates():
 @pytest.mark.parametrize("block", [7, 64, 50_000])
 def test_repeated_events_are_found_in_any_place(monkeypatch, block):
     monkeypatch.setattr(duplicates, "_BLOCK", block)
-    events = sample().take(np.r_[0:200, 12, 150, 4])
+    events = sample().take(np.r_[0:200, 11, 150, 4])
     found = duplicates.find(events)
     assert found.number == 3
-    assert found.pairs.tolist() == [[12, 200], [150, 201], [4, 202]]
+    assert found.pairs.tolist() == [[11, 200], [150, 201], [4, 202]]
 
 
 def test_weights_and_flags_do_not_count():
@@ -44,13 +44,6 @@ def test_weights_and_flags_do_not_count():
     events.weight[200] = 7
     events.pass_particle[200] = not events.pass_particle[10]
     assert duplicates.find(events).pairs.tolist() == [[10, 200]]
-
-
-def test_a_generated_event_may_be_lost_several_times():
-    """One that went through the detector again is another event, and lost ones look alike."""
-    events = sample().take(np.r_[0:200, 11, 150])
-    assert not events.pass_detector[11]
-    assert duplicates.find(events).pairs.tolist() == [[150, 201]]
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,12 @@ class Duplicates:
 def find(events: Events) -> Duplicates:
     """Return the events that hold the same as an earlier one at all levels.
 
-    Weights do not count: a repeated event with another weight is the same event. Nor do events
-    that do not pass at detector level: of a generated event that went through the detector several
-    times, all copies that were lost look alike. It takes 16 bytes per event beside the sample.
+    Weights and flags do not count: a repeated event with another weight is the same event. Nor do
+    events that hold nothing, such as those of real data that do not pass. It takes 16 bytes per
+    event beside the sample.
     """
     levels = [level for level in (events.detector, events.particle) if level is not None]
-    found = np.where(events.pass_detector, hashes(levels), np.uint64(0))
+    found = hashes(levels)
     order = np.argsort(found, kind="stable")
     same = np.flatnonzero((np.diff(found[order]) == 0) & (found[order[1:]] != 0))
     pairs = np.stack([order[same], order[same + 1]], axis=1)
