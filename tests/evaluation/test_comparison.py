@@ -78,6 +78,15 @@ def test_two_passes_decide_nothing():
     assert (found.p_value == 1).all()
 
 
+def test_one_row_of_deviations_has_no_error():
+    """Of the distances of one pass, and of the spreads of two."""
+    rng = np.random.default_rng(3)
+    found = compare(*rng.normal(0, 1, (2, 1, 24)), OBSERVABLE)
+    assert np.isfinite(found.ratio).all()
+    assert np.isnan(found.log_error).all()
+    assert np.isfinite(compare(*rng.normal(0, 1, (2, 2, 24)), OBSERVABLE).log_error).all()
+
+
 def test_bins_without_spread_take_no_part():
     """As where an observable has one bin of unit sum: the others keep their ratio."""
     first, second = draw(np.random.default_rng(7), 5, [1.0, 0.5])

@@ -42,7 +42,8 @@ class Comparison:
 
     Attributes:
         ratio: geometric mean over bins of the ratio of root mean squares; of all, over observables.
-        log_error: standard deviation of its logarithm, if the true ratio is the one found.
+        log_error: standard deviation of its logarithm, if the true ratio is the one found; NaN with
+            one row of deviations, which tells nothing about it.
         p_value: probability of a ratio as far from 1, two-sided, if the methods do not differ.
         bins: that took part; of an observable without any, ratio and error are NaN, and p is 1.
     """
@@ -90,7 +91,7 @@ def compare(first: np.ndarray, second: np.ndarray, observable: np.ndarray) -> Co
     known = bins > 0
     return Comparison(
         np.where(known, np.exp(found), np.nan),
-        np.where(known, scaled.std(axis=0), np.nan),
+        np.where(known & (len(a) > 1), scaled.std(axis=0), np.nan),
         np.where(known, p, 1.0),
         bins,
     )
