@@ -1,7 +1,7 @@
 """Toys of the verdict's paired test: false claims, and power to see a true ratio of spreads.
 
     python benchmarks/verdict/toys.py extract STUDY   # keep the passes of a finished study
-    python benchmarks/verdict/toys.py table           # Markdown, for docs/method.md
+    python benchmarks/verdict/toys.py table [TOYS]    # Markdown, for docs/method.md
 
 Passes of a toy are normal, with the covariance between bins and methods of the passes of that study
 (study.yaml beside this file). Spreads are scaled so that a method's mean log ratio to the first one
@@ -69,7 +69,7 @@ def p_values(contents: np.ndarray, observable: np.ndarray) -> dict[tuple[int, in
 
 
 def study(
-    known: dict[str, np.ndarray], passes: int, ratios: list[float], toys: int = TOYS, seed: int = 1
+    known: dict[str, np.ndarray], passes: int, ratios: list[float], toys: int, seed: int = 1
 ) -> dict[str, float]:
     """Return shares of toys: `seen` a pair of different ratios (each by itself, and `corrected`
     for all pairs), and `false`: any claim on methods of equal ratios, corrected."""
@@ -90,7 +90,7 @@ def study(
     }
 
 
-def table(known: dict[str, np.ndarray]) -> str:
+def table(known: dict[str, np.ndarray], toys: int) -> str:
     """Return the table of docs/method.md."""
     comparison.ROTATIONS = ROTATIONS
     methods = len(known["contents"])
@@ -101,7 +101,7 @@ def table(known: dict[str, np.ndarray]) -> str:
     for passes in (3, 5, 10):
         for ratio in (1.0, 0.7, 0.45):
             ratios = [1.0, ratio] + [1.0] * (methods - 2)
-            shares = study(known, passes, ratios)
+            shares = study(known, passes, ratios, toys)
             cells = [f"{100 * shares[name]:.1f}%" for name in ("false", "seen", "corrected")]
             cells = [cell.replace("nan%", "") for cell in cells]
             text = "all 1" if ratio == 1 else f"one {ratio:g}, the others 1"
@@ -113,7 +113,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["extract", folder]:
             np.savez_compressed(PASSES, **extract(Path(folder)))
-        case ["table"]:
-            print(table(dict(np.load(PASSES, allow_pickle=False))))
+        case ["table", *toys]:
+            known = dict(np.load(PASSES, allow_pickle=False))
+            known["observable"] = known["observable"].astype(int)
+            print(table(known, int(toys[0]) if toys else TOYS))
         case _:
             sys.exit(__doc__)
