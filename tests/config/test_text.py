@@ -87,6 +87,25 @@ def test_a_key_given_twice_is_named_with_both_lines(tmp_path, text, key, first, 
     assert "study.yaml" in message
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("!!int ''", "int"),
+        ("!!int x", "int"),
+        ("0x_", "int"),
+        ("!!float ''", "float"),
+        ("!!bool x", "bool"),
+        ("!!timestamp x", "timestamp"),
+    ],
+)
+def test_values_that_are_not_what_they_say_are_named_with_their_line(tmp_path, value, kind):
+    with pytest.raises(
+        ConfigError, match=rf"study\.yaml: is not valid YAML: .* of type {kind}"
+    ) as e:
+        _read(tmp_path, f"a: 1\nb: [{value}]\n")
+    assert "line 2, column 5" in str(e.value)
+
+
 @pytest.mark.parametrize("text", ["b: {<<: 1}", "b: {<<: [1]}", "b: {<<: *a}", "a: 1\n---\nb: 2"])
 def test_what_cannot_be_merged(tmp_path, text):
     with pytest.raises(ConfigError, match=r"study\.yaml: is not valid YAML"):

@@ -86,7 +86,10 @@ def test_iterations_follow_the_binned_iteration_and_reach_truth(tmp_path):
 
 
 def test_a_far_prior_is_left_as_fast_as_by_the_binned_iteration(tmp_path):
-    """What is left of the way from prior to truth, iteration by iteration."""
+    """What is left of the way from prior to truth, iteration by iteration, in the mean.
+
+    The width is within its errors, but lags: 15% of its way are left where the exact one has 4%.
+    """
     found, binned, errors = compare(tmp_path, SEED, FAR)
     truth, prior = np.array(FAR)[:, None], np.array([[0.0], [1.0]])
     left, expected = ((one - truth) / (prior - truth) for one in (found, binned))

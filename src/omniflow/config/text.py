@@ -32,6 +32,16 @@ class _Loader(yaml.SafeLoader):
             lines[key.tag, key.value] = key.start_mark.line + 1
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        # PyYAML leaves it to Python to fail on values that are not what their tag or form says.
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} is not of type {kind}", node.start_mark
+            ) from error
+
 
 # YAML 1.1 reads 2e-5 as text; physicists write it, so accept it as a number. It reads 2026-01-31 as
 # a date; no setting is one, but a name can be.
@@ -98,8 +108,7 @@ def _setting(text: str) -> dict[str, Any]:
 def _parse(text: str, where: str) -> object:
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: what has the form of a number and is none.
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{where}: is not valid YAML: {error}") from error
 
 

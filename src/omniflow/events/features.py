@@ -16,7 +16,7 @@ from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE, Level
 from omniflow.files import atomic_path, memory_map, open_h5
 
 SCHEMA = "omniflow-features"
-VERSION = 1
+VERSION = 2
 _CHUNK = 20_000
 
 DIS_PARTICLE_FEATURES = (
