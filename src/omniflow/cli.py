@@ -119,7 +119,7 @@ def inspect(file: Path) -> None:
     """Print what is in an event FILE: an event store, H1 layout, or other HDF5."""
     from rich.console import Console
 
-    from omniflow.events.inspect import describe, render
+    from omniflow.sources.inspect import describe, render
 
     Console().print(render(describe(file)))
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Level
+from omniflow.sources.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -32,7 +32,7 @@ def recipe():
         "simulation": {"shower": "simple", "pdf": 13, "factorisation_scale": 0.5, "seed": 202},
     }
 
-    def make(name: str, events: int, **changes) -> PythiaSample:
-        return PythiaSample(source="pythia", events=events, **(recipes[name] | changes))
+    def make(name: str, events: int, **changes) -> Pythia:
+        return Pythia(source="pythia", events=events, **(recipes[name] | changes))
 
     return make

@@ -3,11 +3,11 @@ import pytest
 from plans import make_plan
 
 from omniflow.config import validate
-from omniflow.config.samples import H1Sample
 from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError
 from omniflow.forecast import forecast
 from omniflow.models import registry
+from omniflow.sources.h1 import H1
 from omniflow.unfolding.estimate import (
     EVALUATION,
     EVENT_FEATURES,
@@ -139,7 +139,7 @@ def test_a_given_rate_replaces_all_others(tmp_path):
 def test_missing_files_are_named(tmp_path):
     (tmp_path / "there.h5").write_bytes(b"")
     files = [str(tmp_path / name) for name in ("there.h5", "absent.h5")]
-    assert missing_files(H1Sample(source="h1", files=files)) == files[1:]
+    assert missing_files(H1(source="h1", files=files)) == files[1:]
     assert missing_files(_plan(tmp_path).config.samples.data) == []
 
 

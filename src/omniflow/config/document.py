@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from omniflow import registry
+from omniflow.config.kinds import ROOM
 from omniflow.config.schema import Config
 from omniflow.errors import ConfigError
 from omniflow.files import write_text
@@ -46,7 +48,41 @@ environment variables, which must be set, and `$$` for a dollar sign.
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, in the order of the models."""
     generated = Config.model_json_schema()
+    definitions = generated["$defs"]
+    _fill_rooms(generated, definitions)
+    generated["$defs"] = dict(sorted(definitions.items()))
     return {"$schema": DIALECT, **generated, "title": "Configuration of an omniflow study"}
+
+
+def _fill_rooms(part: Any, definitions: dict[str, Any]) -> None:
+    """Put references to the models of a room where `part` names it, and the models among them."""
+    if isinstance(part, list):
+        for item in part:
+            _fill_rooms(item, definitions)
+    elif isinstance(part, dict):
+        for item in list(part.values()):
+            _fill_rooms(item, definitions)
+        if room := part.pop(ROOM, None):
+            models = [registry.find(room, name) for name in registry.BUILT_IN[room]]
+            for model in models:
+                found = model.model_json_schema()
+                definitions |= found.pop("$defs", {}) | {model.__name__: found}
+            own = f"Own{room.title()}"
+            definitions[own] = _own(room)
+            names = [*(model.__name__ for model in models), own]
+            part["anyOf"] = [{"$ref": f"#/$defs/{name}"} for name in names]
+
+
+def _own(room: str) -> dict[str, Any]:
+    """Return the schema of a kind that lies outside the package."""
+    name = {"type": "string", "pattern": ":", "description": "`module:object` (docs/outside.md)."}
+    return {
+        "title": f"Own{room.title()}",
+        "description": f"A {room} of your own, with the keys that its class has.",
+        "type": "object",
+        "properties": {room: name},
+        "required": [room],
+    }
 
 
 def schema_text() -> str:

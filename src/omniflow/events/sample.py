@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,18 @@ class Level:
             self.particle_columns,
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Level]) -> Level:
+        """Return levels of the same columns, of which there is one at least, as one level."""
+        counts = np.concatenate([part.counts for part in parts])
+        return cls(
+            np.concatenate([part.event for part in parts]),
+            np.concatenate([part.particles for part in parts]),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            parts[0].event_columns,
+            parts[0].particle_columns,
+        )
+
 
 @dataclass(frozen=True)
 class Events:
@@ -91,4 +104,17 @@ class Events:
             None if self.pass_particle is None else np.asarray(self.pass_particle[index]),
             self.detector.take(index),
             None if self.particle is None else self.particle.take(index),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Events]) -> Events:
+        """Return samples of the same columns, of which there is one at least, as one sample."""
+        truth = parts[0].particle is not None
+        return cls(
+            np.concatenate([part.event_id for part in parts]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.pass_detector for part in parts]),
+            np.concatenate([part.pass_particle for part in parts]) if truth else None,
+            Level.joined([part.detector for part in parts]),
+            Level.joined([part.particle for part in parts]) if truth else None,
         )

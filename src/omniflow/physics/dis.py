@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Events
+
+if TYPE_CHECKING:
+    from omniflow.sources.pythia import Pythia
 
 # HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.
 PROTON_ENERGY = 920.0
@@ -20,6 +23,9 @@ PARTICLE_ETA = (-1.5, 2.75)
 # Fiducial region of the measurement: Q2 in GeV^2, inelasticity.
 FIDUCIAL_Q2_MIN = 150.0
 FIDUCIAL_Y = (0.2, 0.7)
+
+# Particles per record, and the share of records that pass the detector's cuts; for estimates.
+TYPICAL = (17.0, 0.52)
 
 
 def electron_kinematics(momentum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +74,7 @@ def fiducial(event: np.ndarray) -> np.ndarray:
     return (q2 > FIDUCIAL_Q2_MIN) & (y > FIDUCIAL_Y[0]) & (y < FIDUCIAL_Y[1])
 
 
-def make_sample(sample: PythiaSample, progress: Callable[[int], None] | None = None) -> Events:
+def make_sample(sample: Pythia, progress: Callable[[int], None] | None = None) -> Events:
     """Generate a sample with both levels: Pythia 8 and the parametrised detector.
 
     Args:

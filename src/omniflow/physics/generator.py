@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.config.samples import PythiaSample
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
 from omniflow.physics.dis import (
@@ -16,6 +16,9 @@ from omniflow.physics.dis import (
     PROTON_ENERGY,
     electron_kinematics,
 )
+
+if TYPE_CHECKING:
+    from omniflow.sources.pythia import Pythia
 
 # Records that are kept: a little wider than every later selection, so that it can migrate.
 RECORD_Q2_MIN = 100.0
@@ -59,7 +62,7 @@ _LEPTON_ID = {"positron": -11, "electron": 11}
 _RESERVED = ("beams:", "random:")
 
 
-def generate(sample: PythiaSample, progress: Callable[[int], None] | None = None) -> Level:
+def generate(sample: Pythia, progress: Callable[[int], None] | None = None) -> Level:
     """Generate exactly `sample.events` records at particle level.
 
     A record has Q2 > 100 GeV^2 and 0.07 < y < 0.75, both from the scattered lepton, and at least
@@ -101,7 +104,7 @@ def generate(sample: PythiaSample, progress: Callable[[int], None] | None = None
     return Level(np.concatenate(events), np.concatenate(particles), offsets)
 
 
-def _initialise(sample: PythiaSample):
+def _initialise(sample: Pythia):
     """Return an initialised Pythia."""
     try:
         import pythia8mc

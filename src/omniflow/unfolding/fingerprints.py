@@ -7,6 +7,7 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from omniflow import registry
 from omniflow.unfolding.coordinates import Network
 
 if TYPE_CHECKING:
@@ -39,7 +40,13 @@ class Fingerprints:
 
     def store(self, role: str) -> str:
         """Return a hash of what determines an event store."""
-        return _hash([self.plan.samples[role].model_dump(mode="json"), self.plan.config.study.seed])
+        sample = self.plan.samples[role]
+        parts = [sample.model_dump(mode="json"), self.plan.config.study.seed]
+        own = registry.digest("source", sample.source)
+        if own is not None:  # where its module lies is no part of it
+            parts[0]["source"] = sample.source.rpartition(":")[2]
+            parts.append(own)
+        return _hash(parts)
 
     @property
     def observables(self) -> str:

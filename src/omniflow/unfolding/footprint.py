@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from omniflow.unfolding.estimate import PARTICLES, PASSING, parameters, records
+from omniflow.unfolding.estimate import parameters, typical
 from omniflow.unfolding.jobs import Job
 from omniflow.unfolding.plan import Plan
 
@@ -48,7 +48,7 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
     Temporary files are at their most when every group of lanes is in the same step.
     """
-    events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
+    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     parts = (_inputs, _trainings, _outputs)
     logs = sum(job.rule != "all" for job in jobs)
     given = len(plan.inputs.given)
@@ -66,16 +66,17 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     total = sum(events.values())
     # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
-    particles = PARTICLES * (1 + PASSING)
+    multiplicity, passing = typical(plan)
+    particles = multiplicity * (1 + passing)
     yield Kind("event stores", len(events), total * (16 * particles + 74))
-    inputs = PARTICLES * (28 + 2 * plan.config.classifier.neighbours)
-    share = {"detector": PASSING, "particle": 1.0}
+    inputs = multiplicity * (28 + 2 * plan.config.classifier.neighbours)
+    share = {"detector": passing, "particle": 1.0}
     size = sum(events[r] * (share[level] * inputs + 28) for r, level in plan.classifier_inputs)
     # One file per sample and level, and the scaling.
     yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
     names = plan.config.observables.names
     shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
-    values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)
+    values = 4 * (shared * multiplicity + (len(names) - shared)) * (1 + passing)
     files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
     size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
     yield Kind("observables", files, size)

@@ -1,0 +1,61 @@
+"""Registry: where the kinds of things lie that a configuration names, loaded when they are named.
+
+Layers below name what lies above them by these strings alone. Kinds of other packages come by
+entry points of the group `omniflow.<room>`, those of a user by `module:object`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from omniflow import outside
+from omniflow.errors import ConfigError
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "source": {
+        "h1": "omniflow.sources.h1:H1",
+        "pythia": "omniflow.sources.pythia:Pythia",
+    },
+}
+
+
+def names(room: str) -> list[str]:
+    """Return the names in a room: built-in ones, then those of installed packages."""
+    return [*BUILT_IN[room], *sorted(_entries(room))]
+
+
+def located(room: str, name: str, root: Path | None = None) -> str:
+    """Return the name as a configuration keeps it: a user's own with the file of its module."""
+    known = name in BUILT_IN[room] or name in _entries(room)
+    return name if known or not outside.is_reference(name) else outside.located(name, root)
+
+
+def find(room: str, name: str) -> Any:
+    """Return what a name stands for: built in, of an installed package, or `module:object`.
+
+    Raises:
+        ConfigError: there is no such name, or its module cannot be loaded.
+    """
+    entries = _entries(room)
+    if reference := BUILT_IN[room].get(name) or entries.get(name):
+        return outside.load(reference)
+    if outside.is_reference(name):
+        return outside.load(name)
+    known = [*BUILT_IN[room], *entries]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    raise ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")
+
+
+def digest(room: str, name: str) -> str | None:
+    """Return a hash of the text of what lies outside the package; None for what is built in."""
+    if name in BUILT_IN[room]:
+        return None
+    return outside.digest(_entries(room).get(name, name))
+
+
+def _entries(room: str) -> dict[str, str]:
+    return {entry.name: entry.value for entry in entry_points(group=f"omniflow.{room}")}
