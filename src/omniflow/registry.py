@@ -16,6 +16,8 @@ from omniflow.errors import ConfigError
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "source": {
+        "root": "omniflow.sources.root:Root",
+        "parquet": "omniflow.sources.parquet:Parquet",
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
     },
