@@ -127,6 +127,13 @@ class Training(Section):
     patience: Positive = Field(
         10, description="Stop after so many epochs without a lower validation loss."
     )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Patience starts anew only with an epoch that lowers the validation loss by "
+        "more than this share of its whole fall so far. The lowest is kept whatever it is.",
+    )
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction of events held out.")
     folds: Positive = Field(
         1,

@@ -26,7 +26,7 @@ from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.coordinates import RESIDUAL, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ class Networks(ABC):
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
             self.transfer,
             self.dropout("dropout", network, attempt),
+            restart.margin if network.iteration > 1 and network.step in RESIDUAL else 0.0,
         )
 
     def dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
