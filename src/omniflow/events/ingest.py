@@ -39,7 +39,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
 
 def _from_pythia(sample: PythiaSample) -> tuple[Events, str, dict[str, Any]]:
     try:
-        from omniflow.physics.dis import make_sample
+        from omniflow.physics.dis.sample import make_sample
 
         events = make_sample(sample)
     except ModuleNotFoundError as error:
