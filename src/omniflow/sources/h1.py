@@ -42,7 +42,7 @@ class H1(FileSource):
 
     def typical(self) -> tuple[float, float]:
         """Return what high-Q2 DIS at HERA has."""
-        from omniflow.physics.dis import TYPICAL
+        from omniflow.physics.dis.kinematics import TYPICAL
 
         return TYPICAL
 

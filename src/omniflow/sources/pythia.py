@@ -68,7 +68,7 @@ class Pythia(Source):
 
     def typical(self) -> tuple[float, float]:
         """Return what this generator and detector give."""
-        from omniflow.physics.dis import TYPICAL
+        from omniflow.physics.dis.kinematics import TYPICAL
 
         return TYPICAL
 
@@ -91,7 +91,7 @@ class Pythia(Source):
             InputError: a module that it needs is not installed.
         """
         try:
-            from omniflow.physics.dis import make_sample
+            from omniflow.physics.dis.sample import make_sample
 
             yield make_sample(self)
         except ModuleNotFoundError as error:
