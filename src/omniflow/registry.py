@@ -21,6 +21,12 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
     },
+    "features": {
+        "columns": "omniflow.features.presets:columns",
+        "particles": "omniflow.features.presets:particles",
+        "dis": "omniflow.physics.dis.features:DIS",
+        "dis_sums": "omniflow.physics.dis.features:DIS_SUMS",
+    },
 }
 
 
@@ -46,10 +52,27 @@ def find(room: str, name: str) -> Any:
         return outside.load(reference)
     if outside.is_reference(name):
         return outside.load(name)
-    known = [*BUILT_IN[room], *entries]
+    raise _unknown(room, name)
+
+
+def check(room: str, name: str) -> None:
+    """Refuse a name that stands for nothing; what is there is not loaded.
+
+    Raises:
+        ConfigError: there is no such name, or no such module.
+    """
+    if name in BUILT_IN[room] or name in _entries(room):
+        return
+    if not outside.is_reference(name):
+        raise _unknown(room, name)
+    outside.digest(name)
+
+
+def _unknown(room: str, name: str) -> ConfigError:
+    known = names(room)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    raise ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")
+    return ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")
 
 
 def digest(room: str, name: str) -> str | None:

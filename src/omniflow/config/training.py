@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from omniflow.config.features import Features
 from omniflow.config.section import Positive, Rate, Section
 
 
@@ -28,12 +29,14 @@ class Classifier(Section):
         description="Probability that a hidden unit is dropped in an update; 0: none is. With "
         "`diversity: dropout` also in the predictions that make the members.",
     )
-    features: Literal["dis", "dis_sums", "plain"] = Field(
-        "dis",
-        description="`dis`: the 7 particle and 5 event features of DIS events; "
-        "`dis_sums`: multiplicity and summed momentum of all particles in place of the electron's "
-        "azimuth, alike for events that are mirror images; "
-        "`plain`: the columns of the event store as they are, standardised.",
+    features: Features = Field(
+        "auto",
+        description="What networks see, standardised: a preset, `module:object`, or expressions "
+        "(docs/features.md). `auto`: what suits the source. `columns`: all columns as they are. "
+        "`particles`: momenta at a collider (pt, eta, phi and whatever else there is). `dis`: the "
+        "7 particle and 5 event features of DIS events; `dis_sums`: multiplicity and summed "
+        "momentum of all particles in place of the electron's azimuth, alike for events that are "
+        "mirror images.",
     )
 
     @model_validator(mode="after")

@@ -8,29 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from omniflow import expressions
+from omniflow.config.expressions import Expression
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Section
-from omniflow.errors import ConfigError
 from omniflow.sources.source import FileSource
 from omniflow.units import FACTORS
 
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
     from omniflow.sources.readers.reader import Reader
-
-
-def _parsed(text: str) -> str:
-    try:
-        expressions.parse(text)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def _text(value: Any) -> Any:
-    """Return numbers and names that YAML reads as such (1, true) as text."""
-    return str(value) if isinstance(value, bool | int | float) else value
 
 
 def _found(files: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,8 +33,6 @@ def _found(files: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-# An expression over the columns of the files (docs/expressions.md).
-Expression = Annotated[str, BeforeValidator(_text), AfterValidator(_parsed)]
 Files = Annotated[
     tuple[ExpandedPath, ...],
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),

@@ -66,6 +66,16 @@ class Pythia(Source):
         """Return that there is a particle level."""
         return True
 
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return those of DIS events."""
+        from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE
+
+        return DIS_EVENT, DIS_PARTICLE
+
+    def features(self) -> str:
+        """Return the preset of DIS events."""
+        return "dis"
+
     def typical(self) -> tuple[float, float]:
         """Return what this generator and detector give."""
         from omniflow.physics.dis.kinematics import TYPICAL

@@ -18,7 +18,8 @@ from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import InputError, TrainingError
 from omniflow.events import store
 from omniflow.events.batches import Source
-from omniflow.events.features import Features, Scaling
+from omniflow.events.features import Features
+from omniflow.features.scaling import Scaling
 from omniflow.files import write_json
 from omniflow.models.signature import Signature
 from omniflow.training import distributed, runtime
@@ -231,7 +232,10 @@ class Networks(ABC):
     def signature(self) -> Signature:
         """What networks of this study read and mean."""
         scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
-        return Signature(self.plan.config.classifier, self.plan.config.training.loss, scaling)
+        settings = self.plan.config
+        return Signature(
+            settings.classifier, self.plan.features_seen, settings.training.loss, scaling
+        )
 
     def load(self, path: Path) -> list[np.ndarray]:
         """Return the weights that `save` wrote.
