@@ -50,7 +50,7 @@ class Joined:
         return Rows(rows.where, rows.first, rows.record, {**rows.columns, **more})
 
 
-def friend(source: Mapped, settings: Friend, names: set[str]) -> Joined:
+def friend(source: Mapped, settings: Friend, names: frozenset[str]) -> Joined:
     """Read what a friend has of the columns `names`.
 
     Columns of the sample itself come first where both have them.
@@ -67,7 +67,7 @@ def friend(source: Mapped, settings: Friend, names: set[str]) -> Joined:
     if not wanted:
         raise InputError(f"{where}: has no column that is asked for and not in the sample itself")
     whole = source.model_copy(update={"events": None, "skip": 0, "preselection": None})
-    of_ids = mapping.needed(whole.model_copy(update={"weight": "1", "weights": {}}))
+    of_ids = whole.model_copy(update={"weight": "1", "weights": {}}).names()
     parts = list(mapping.records(whole, settings.files, table, wanted | of_ids))
     event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
     order = np.argsort(event_id, kind="stable")
@@ -116,7 +116,7 @@ def _table(
     """Return a level, which events pass, weights, ids and where they are."""
     files = settings.files or source.files
     table = settings.table if settings.table is not None else source.table
-    parts = list(mapping.records(source, files, table, mapping.needed(source, settings)))
+    parts = list(mapping.records(source, files, table, source.names(settings)))
     if not parts:
         raise InputError(f"{', '.join(files)}: no record is left of the {name} level")
     levels, passes = zip(

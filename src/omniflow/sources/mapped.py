@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from omniflow.config.expressions import Expression
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Section
+from omniflow.expressions import parse
 from omniflow.sources.source import FileSource
 from omniflow.units import FACTORS
 
@@ -105,6 +106,12 @@ class LevelMap(Section):
             raise ValueError("keep is a condition on particles, of which there are no columns")
         return self
 
+    def texts(self) -> Iterator[str]:
+        """Yield its expressions."""
+        for column in (*self.event.values(), *self.particles.values()):
+            yield column.expression
+        yield from (text for text in (self.keep, self.selection) if text is not None)
+
     @property
     def apart(self) -> bool:
         """Whether it is read from a table of its own."""
@@ -170,8 +177,7 @@ class Mapped(FileSource):
 
     @model_validator(mode="after")
     def _joined_by_id(self) -> Self:
-        levels = [level for level in (self.detector, self.particle) if level is not None]
-        apart = any(level.apart for level in levels) or bool(self.friends)
+        apart = any(level.apart for level in self.levels) or bool(self.friends)
         if apart and not self.id:
             raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self
@@ -188,6 +194,18 @@ class Mapped(FileSource):
                     )
         return self
 
+    @property
+    def levels(self) -> tuple[LevelMap, ...]:
+        """Its levels."""
+        return (self.detector,) if self.particle is None else (self.detector, self.particle)
+
+    def names(self, *levels: LevelMap) -> frozenset[str]:
+        """Return the columns that levels, weights, ids and the preselection are made of."""
+        texts = [self.weight, *self.weights.values(), *self.id]
+        texts += [self.preselection] if self.preselection is not None else []
+        texts += [text for level in levels for text in level.texts()]
+        return frozenset(name for text in texts for name in parse(text).names)
+
     def reader(self, path: str, table: str | None) -> Reader:
         """Return what reads one file, as a context manager.
 
@@ -198,9 +216,7 @@ class Mapped(FileSource):
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files, those of single levels and of friends included."""
-        levels = [level.files for level in (self.detector, self.particle) if level is not None]
-        friends = [friend.files for friend in self.friends]
-        parts = (self.files, *levels, *friends)
+        parts = (self.files, *(part.files for part in (*self.levels, *self.friends)))
         return tuple(dict.fromkeys(name for part in parts for name in part))
 
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.hashing import mixed
 from omniflow.events.sample import Level
-from omniflow.expressions import Values, parse
+from omniflow.expressions import Values
 from omniflow.sources.readers.reader import refuse_unknown
 from omniflow.sources.rows import Rows, cleared
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def records(
-    source: Mapped, files: tuple[str, ...], table: str | None, names: set[str]
+    source: Mapped, files: tuple[str, ...], table: str | None, names: frozenset[str]
 ) -> Iterator[Rows]:
     """Yield the chosen records of files, by blocks, without those that `preselection` leaves out.
 
@@ -54,17 +54,6 @@ def records(
             f"{files[0]}{more}: records {wanted} are asked for but there are {first}; change "
             "events or skip, or add files"
         )
-
-
-def needed(source: Mapped, *levels: LevelMap) -> set[str]:
-    """Return the columns that levels, weights, ids and the preselection are made of."""
-    texts = [source.weight, *source.weights.values(), *source.id]
-    texts += [source.preselection] if source.preselection else []
-    for level in levels:
-        columns = (*level.event.values(), *level.particles.values())
-        texts += [column.expression for column in columns]
-        texts += [text for text in (level.keep, level.selection) if text]
-    return {name for text in texts for name in parse(text).names}
 
 
 def weight(rows: Rows, text: str, what: str) -> np.ndarray:
@@ -244,7 +233,7 @@ def _refuse_bad_particle(
 
 def place(source: Mapped, event_id: int) -> str:
     """Return the file, table and entry of the event with an id."""
-    for rows in records(source, source.files, source.table, needed(source)):
+    for rows in records(source, source.files, source.table, source.names()):
         at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
         if len(at):
             return f"{rows.place(int(at[0]))} (id {event_id})"

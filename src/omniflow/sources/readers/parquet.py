@@ -23,6 +23,8 @@ class ParquetReader:
     Fields of records have dotted names: `Jet.pt` of a column of records, or of lists of records.
     """
 
+    hint = ""
+
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
 

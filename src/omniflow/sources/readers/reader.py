@@ -21,9 +21,11 @@ class Reader(Protocol):
 
     Attributes:
         where: file and table, for messages.
+        hint: why columns may be missing; mostly empty.
     """
 
     where: str
+    hint: str
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -66,7 +68,10 @@ def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, there, n=3)
         shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(f"{reader.where}: has no column {name!r}; {hint}there are: {shown}")
+        more = f" ({reader.hint})" if reader.hint else ""
+        raise InputError(
+            f"{reader.where}: has no column {name!r}; {hint}there are: {shown or 'none'}{more}"
+        )
 
 
 def of_awkward(array: ak.Array, where: str, name: str) -> Values:

@@ -25,6 +25,8 @@ class RootReader:
     Branches have their own names, in whatever folder of the tree they lie.
     """
 
+    hint = ""
+
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
 
