@@ -11,7 +11,7 @@ from omniflow.events.sample import Events
 def source(kind, *files, **settings):
     """A source of a kind, as a configuration gives it."""
     model = registry.find("source", kind)
-    return model.model_validate({"source": kind, "files": [str(f) for f in files], **settings})
+    return model.model_validate({"source": kind, "files": files, **settings})
 
 
 def read(kind, *files, **settings):

@@ -19,7 +19,7 @@ def read(source: Mapped) -> Iterator[Events]:
     Raises:
         InputError: the message names file, table, column, entry and remedy.
     """
-    if any(level.apart for level in source.levels):
+    if source.apart:
         yield joining.apart(source)
         return
     names = source.names(*source.levels)

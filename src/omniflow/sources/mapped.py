@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -18,6 +20,7 @@ from omniflow.units import FACTORS
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
     from omniflow.sources.readers.reader import Reader
+    from omniflow.sources.source import Source
 
 
 def _found(files: tuple[str, ...]) -> tuple[str, ...]:
@@ -34,9 +37,18 @@ def _found(files: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _names(value: Any) -> Any:
+    """Return names of files as a list of texts: of one of them, or of paths."""
+    if isinstance(value, str | Path):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return [str(each) if isinstance(each, Path) else each for each in value]
+
+
 Files = Annotated[
     tuple[ExpandedPath, ...],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    BeforeValidator(_names),
     AfterValidator(_found),
 ]
 
@@ -177,8 +189,7 @@ class Mapped(FileSource):
 
     @model_validator(mode="after")
     def _joined_by_id(self) -> Self:
-        apart = any(level.apart for level in self.levels) or bool(self.friends)
-        if apart and not self.id:
+        if (self.apart or self.friends) and not self.id:
             raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self
 
@@ -199,9 +210,18 @@ class Mapped(FileSource):
         """Its levels."""
         return (self.detector,) if self.particle is None else (self.detector, self.particle)
 
-    def names(self, *levels: LevelMap) -> frozenset[str]:
-        """Return the columns that levels, weights, ids and the preselection are made of."""
-        texts = [self.weight, *self.weights.values(), *self.id]
+    @property
+    def apart(self) -> bool:
+        """Whether its levels lie in different tables."""
+        return any(level.apart for level in self.levels)
+
+    def table_of(self, level: LevelMap) -> tuple[tuple[str, ...], str | None]:
+        """Return the files and the table of a level."""
+        return level.files or self.files, self.table if level.table is None else level.table
+
+    def names(self, *levels: LevelMap, weights: bool = True) -> frozenset[str]:
+        """Return the columns that ids, the preselection, levels and weights are made of."""
+        texts = [*self.id, *((self.weight, *self.weights.values()) if weights else ())]
         texts += [self.preselection] if self.preselection is not None else []
         texts += [text for level in levels for text in level.texts()]
         return frozenset(name for text in texts for name in parse(text).names)
@@ -233,8 +253,35 @@ class Mapped(FileSource):
 
     def count(self, path: str) -> int:
         """Return the number of records in a file, before `preselection`."""
-        with self.reader(path, self.table) as reader:
+        return self._count(path, self.table)
+
+    def _count(self, path: str, table: str | None) -> int:
+        with self.reader(path, table) as reader:
             return reader.count()
+
+    def records(self) -> int | None:
+        """Return the number of records, where tables are separate those of the particle level."""
+        from omniflow.errors import InputError
+
+        if not self.apart or self.events is not None:
+            return super().records()
+        files, table = self.table_of(self.levels[-1])
+        try:
+            return max(sum(self._count(path, table) for path in files) - self.skip, 0)
+        except InputError:
+            return None
+
+    def shares(self, other: Source) -> bool:
+        """Return whether records of a file are in both, also of files of one level."""
+        if super().shares(other):
+            return True
+        if not isinstance(other, Mapped) or not (self.apart or other.apart):
+            return False
+        one, two = (
+            {os.path.realpath(name) for level in each.levels for name in each.table_of(level)[0]}
+            for each in (self, other)
+        )
+        return bool(one & two)
 
     def place(self, event_id: int) -> str:
         """Return the file and record of an event."""

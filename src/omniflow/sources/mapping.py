@@ -27,7 +27,7 @@ def records(
         InputError: a file cannot be read or lacks a column, or there are fewer records than asked.
     """
     first, last = 0, None if source.events is None else source.skip + source.events
-    seen = 0
+    seen, kept = 0, 0
     for path in files:
         with source.reader(path, table) as reader:
             count = reader.count()
@@ -44,15 +44,21 @@ def records(
                     at, seen = at + size, seen + size
                     if source.preselection is not None:
                         rows = rows.take(rows.condition(source.preselection, "preselection"))
+                    kept += len(rows)
                     if len(rows):
                         yield rows
         first += count
+    more = " and others" if len(files) > 1 else ""
     if (last is not None and last > first) or not seen:
         wanted = f"from {source.skip}" if last is None else f"{source.skip} to {last - 1}"
-        more = " and others" if len(files) > 1 else ""
         raise InputError(
             f"{files[0]}{more}: records {wanted} are asked for but there are {first}; change "
             "events or skip, or add files"
+        )
+    if not kept:
+        raise InputError(
+            f"{files[0]}{more}: none of {seen} records passes preselection "
+            f"({source.preselection}); correct it"
         )
 
 
@@ -233,8 +239,10 @@ def _refuse_bad_particle(
 
 def place(source: Mapped, event_id: int) -> str:
     """Return the file, table and entry of the event with an id."""
-    for rows in records(source, source.files, source.table, source.names()):
-        at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
-        if len(at):
-            return f"{rows.place(int(at[0]))} (id {event_id})"
+    names = source.names(weights=False)
+    for files, table in dict.fromkeys(map(source.table_of, source.levels)):
+        for rows in records(source, files, table, names):
+            at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
+            if len(at):
+                return f"{rows.place(int(at[0]))} (id {event_id})"
     return f"event with id {event_id}"
