@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from omniflow.config.choice import Choice
 from omniflow.config.features import Features
 from omniflow.config.section import Positive, Rate, Section
 
@@ -84,9 +85,7 @@ ACTS_ON = {
 class Training(Section):
     """Training of every network."""
 
-    loss: Literal[
-        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
-    ] = Field(
+    loss: Annotated[str, Choice("omniflow.training.losses:LOSSES")] = Field(
         "bce_logistic",
         description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
         "or maximum-likelihood classifier, and how the network's output becomes f.",
