@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from omniflow.errors import InputError
 from omniflow.events import features
 from omniflow.events.sample import Level
+from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
 
 PI = math.pi
 
@@ -17,6 +19,7 @@ PI = math.pi
 def _level(event, particles, counts, **columns):
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     particles = np.asarray(particles, np.float32) if len(particles) else np.zeros((0, 0), "f4")
+    columns = {"event_columns": DIS_EVENT, "particle_columns": DIS_PARTICLE} | columns
     return Level(np.asarray(event, np.float32), particles, offsets, **columns)
 
 
@@ -266,7 +269,7 @@ def test_sums_over_the_particles_of_a_hand_made_event():
     # The hadronic system is a 3-4-5 triangle, the electron points along -x.
     particles = np.array([[3, 0, 0, 1], [4, 0, np.pi / 2, 0]], np.float32)
     event = np.array([[400, 0.3, -10, 0, -5], [400, 0.3, -10, 0, -5]], np.float32)
-    level = Level(event, particles, np.array([0, 2, 2]))
+    level = Level(event, particles, np.array([0, 2, 2]), DIS_EVENT, DIS_PARTICLE)
     _, base, _ = features.raw(level, "dis")
     _, found, _ = features.raw(level, "dis_sums")
     assert np.array_equal(found[:, :4], base[:, :4])
@@ -288,10 +291,10 @@ def test_rotated_and_mirrored_events_have_the_same_inputs():
             pt * np.sin(mirror * phi + turn),
         )
         particles[:, 2] = features.wrap(mirror * particles[:, 2] + turn)
-        after = features.raw(Level(event, particles, level.offsets), "dis_sums")
+        after = features.raw(replace(level, event=event, particles=particles), "dis_sums")
         np.testing.assert_allclose(after[0], before[0], atol=1e-5)
         np.testing.assert_allclose(after[1], before[1], atol=1e-5)
     event, particles = np.array(level.event), np.array(level.particles)
     particles[::2, 2] = features.wrap(particles[::2, 2] + 0.5)
-    other, *_ = features.raw(Level(event, particles, level.offsets), "dis_sums")
+    other, *_ = features.raw(replace(level, event=event, particles=particles), "dis_sums")
     assert np.abs(other - before[0])[:, 1].max() > 0.1

@@ -12,8 +12,9 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.neighbours import nearest
-from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE, Level
+from omniflow.events.sample import Level
 from omniflow.files import atomic_path, memory_map, open_h5
+from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
 
 SCHEMA = "omniflow-features"
 VERSION = 2
