@@ -19,6 +19,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
     },
+    "classifier": {
+        "pet": "omniflow.models.pet:PET",
+        "deepsets": "omniflow.models.sets:DeepSets",
+        "mlp": "omniflow.models.sets:MLP",
+    },
 }
 
 
@@ -39,11 +44,26 @@ def find(room: str, name: str) -> Any:
     Raises:
         ConfigError: there is no such name, or its module cannot be loaded.
     """
+    return outside.load(_reference(room, name))
+
+
+def require(room: str, name: str) -> None:
+    """Refuse a name that stands for nothing, or whose module is not there; nothing is loaded.
+
+    Raises:
+        ConfigError: as `find`, but that a module that is there fails or lacks the object.
+    """
+    if name not in BUILT_IN[room]:
+        outside.digest(_reference(room, name))
+
+
+def _reference(room: str, name: str) -> str:
+    """Return the `module:object` that a name stands for."""
     entries = _entries(room)
     if reference := BUILT_IN[room].get(name) or entries.get(name):
-        return outside.load(reference)
+        return reference
     if outside.is_reference(name):
-        return outside.load(name)
+        return name
     known = [*BUILT_IN[room], *entries]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"

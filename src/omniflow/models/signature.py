@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
+from omniflow import registry
 from omniflow.config.training import Classifier
 from omniflow.errors import InputError
 from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES, Scaling
@@ -20,8 +21,9 @@ ATTRIBUTE = "omniflow"
 # Simulations of the same process that are worth a reweighting differ by a few hundredths.
 TOLERANCE = 0.2
 
-_UNUSED = {"pet": {"layer_scale"}}
-_UNUSED_ELSE = {"layer_scale", "heads", "class_blocks", "neighbours"}
+# What does not act on a kind of classifier. A user's own may read anything.
+_OF_PET = {"layer_scale", "heads", "class_blocks", "neighbours"}
+_UNUSED = {"pet": {"layer_scale"}, "deepsets": _OF_PET, "mlp": _OF_PET}
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Signature:
         classifier: architecture and features.
         loss: as `training.loss`, which says how the output becomes a ratio.
         scaling: of the features.
+        text: hash of the text of a classifier of the user's own; None for one that is built in.
     """
 
     classifier: Classifier
     loss: str
     scaling: Scaling
+    text: str | None = None
 
     def write(self, path: Path) -> None:
         """Add the signature to a file of weights, as an attribute that Keras does not read."""
@@ -44,6 +48,7 @@ class Signature:
             "classifier": self.classifier.model_dump(mode="json"),
             "loss": self.loss,
             "scaling": json.loads(self.scaling.to_json()),
+            "text": self.text,
         }
         with h5py.File(path, "r+", locking=False) as file:
             file.attrs[ATTRIBUTE] = to_json(text)
@@ -60,7 +65,8 @@ class Signature:
         try:
             found = json.loads(text)
             scaling = Scaling.from_json(json.dumps(found["scaling"]))
-            return cls(Classifier.model_validate(found["classifier"]), found["loss"], scaling)
+            classifier = Classifier.model_validate(found["classifier"])
+            return cls(classifier, found["loss"], scaling, found.get("text"))
         except (TypeError, ValueError, KeyError, ValidationError) as error:
             raise InputError(
                 f"{path}: does not say for what inputs the network was trained, so that it cannot "
@@ -93,12 +99,15 @@ class Signature:
 
     def _classifier(self, other: Signature) -> list[str]:
         ours, theirs = self.classifier, other.classifier
-        unused = _UNUSED.get(ours.kind, _UNUSED_ELSE) if ours.kind == theirs.kind else set()
-        return [
-            f"classifier.{key} is {getattr(theirs, key)} there and {getattr(ours, key)} here"
+        unused = _UNUSED.get(ours.kind, set()) if ours.kind == theirs.kind else set()
+        wrong = [
+            f"classifier.{key} is {_said(theirs, key)} there and {_said(ours, key)} here"
             for key in type(ours).model_fields
-            if key not in unused and getattr(theirs, key) != getattr(ours, key)
+            if key not in unused and _said(theirs, key) != _said(ours, key)
         ]
+        if self.text != other.text and _said(ours, "kind") == _said(theirs, "kind"):
+            wrong.append(f"the module of {ours.kind} has another text here than there")
+        return wrong
 
     def _scales(self, other: Signature) -> list[str]:
         wrong = []
@@ -123,3 +132,11 @@ class Signature:
         if kind == "plain":
             return f"number {i}"
         return repr((DIS_PARTICLE_FEATURES if part == "particle" else EVENT_FEATURES[kind])[i])
+
+
+def _said(classifier: Classifier, key: str) -> object:
+    """Return what a classifier says; of one of the user's own its name, wherever it lies."""
+    value = getattr(classifier, key)
+    if key == "kind" and value not in registry.BUILT_IN["classifier"]:
+        return value.rpartition(":")[2]
+    return value

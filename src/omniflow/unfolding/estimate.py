@@ -82,11 +82,14 @@ class StudySize:
 
 
 def parameters(settings: Classifier) -> tuple[float, float]:
-    """Return the parameters that act once per particle, and those that act once per event."""
+    """Return the parameters that act once per particle, and those that act once per event.
+
+    A classifier of the user's own counts as deep sets: only building it would tell more.
+    """
     d, f, e = settings.width, PARTICLE_FEATURES, EVENT_FEATURES
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d
-    if settings.kind == "deepsets":
+    if settings.kind != "pet":
         tail = (settings.blocks - 1) * d * d
         return f * d + tail, (d + 1 + e) * d + tail + d
     local = 2 * f * 2 * d + 2 * d * d + 2 * d * 2 * d + 2 * d * d
