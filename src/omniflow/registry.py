@@ -29,6 +29,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "dis": "omniflow.physics.dis.features:DIS",
         "dis_sums": "omniflow.physics.dis.features:DIS_SUMS",
     },
+    "classifier": {
+        "pet": "omniflow.models.pet:PET",
+        "deepsets": "omniflow.models.sets:DeepSets",
+        "mlp": "omniflow.models.sets:MLP",
+    },
 }
 
 
@@ -49,32 +54,30 @@ def find(room: str, name: str) -> Any:
     Raises:
         ConfigError: there is no such name, or its module cannot be loaded.
     """
-    entries = _entries(room)
-    if reference := BUILT_IN[room].get(name) or entries.get(name):
-        return outside.load(reference)
-    if outside.is_reference(name):
-        return outside.load(name)
-    raise _unknown(room, name)
+    return outside.load(_reference(room, name))
 
 
-def check(room: str, name: str) -> None:
-    """Refuse a name that stands for nothing; what is there is not loaded.
+def require(room: str, name: str) -> None:
+    """Refuse a name that stands for nothing, or whose module is not there; nothing is loaded.
 
     Raises:
-        ConfigError: there is no such name, or no such module.
+        ConfigError: as `find`, but that a module that is there fails or lacks the object.
     """
-    if name in BUILT_IN[room] or name in _entries(room):
-        return
-    if not outside.is_reference(name):
-        raise _unknown(room, name)
-    outside.digest(name)
+    if name not in BUILT_IN[room]:
+        outside.digest(_reference(room, name))
 
 
-def _unknown(room: str, name: str) -> ConfigError:
-    known = names(room)
+def _reference(room: str, name: str) -> str:
+    """Return the `module:object` that a name stands for."""
+    entries = _entries(room)
+    if reference := BUILT_IN[room].get(name) or entries.get(name):
+        return reference
+    if outside.is_reference(name):
+        return name
+    known = [*BUILT_IN[room], *entries]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-    return ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")
+    raise ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")
 
 
 def digest(room: str, name: str) -> str | None:

@@ -1,7 +1,7 @@
 import math
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h5py
 import hist
@@ -13,6 +13,7 @@ from omniflow.config.schema import Config
 from omniflow.errors import ConfigError, InputError
 from omniflow.evaluation import observables
 from omniflow.events.sample import Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.unfolding import fingerprints
 
 
@@ -59,7 +60,7 @@ EVENT = np.array(
 PARTICLES = np.array(
     [[10.0, 1.5, 0.0, 0.25], [0.2, -1.0, 2.0, np.nan], [1.5, 0.75, -3.0, 0.5]], dtype=np.float32
 )
-LEVEL = Level(EVENT, PARTICLES, np.array([0, 2, 2, 3, 3]))
+LEVEL = Level(EVENT, PARTICLES, np.array([0, 2, 2, 3, 3]), DIS_EVENT, DIS_PARTICLE)
 
 EXPECTED = {
     "eta_p_minus_eta_e": ([0, 0, 2], [1.0, -1.5, 1.75]),
@@ -103,7 +104,9 @@ def test_dphi_is_zero_back_to_back_and_never_negative(jets):
     phi_e[:5] = [0.0, 0.0, np.pi, -np.pi / 2, np.pi / 2]
     event = np.c_[np.full(500, 300.0), np.full(500, 0.4), np.cos(phi_e), np.sin(phi_e), phi_e * 0]
     particles = np.c_[np.ones(500), np.zeros(500), phi, np.zeros(500)]
-    level = Level(event.astype("f4"), particles.astype("f4"), np.arange(501))
+    level = Level(
+        event.astype("f4"), particles.astype("f4"), np.arange(501), DIS_EVENT, DIS_PARTICLE
+    )
     dphi = observables.compute(level, ["dphi_jet_e"])["dphi_jet_e"].value
     np.testing.assert_allclose(dphi[:5], 0, atol=1e-6)
     # the opening angle from the scalar product of unit vectors knows nothing of wrapping
@@ -126,7 +129,7 @@ def test_nothing_of_no_events(jets):
 def test_unphysical_values_have_no_entry(jets):
     particles = PARTICLES.copy()
     particles[0, 0] = 0.0
-    found = observables.compute(Level(EVENT, particles, LEVEL.offsets), ["log10_pt"])["log10_pt"]
+    found = observables.compute(replace(LEVEL, particles=particles), ["log10_pt"])["log10_pt"]
     assert found.event_index.tolist() == [0, 2]
 
 
@@ -200,7 +203,7 @@ class TestCache:
         assert [file.name for file in tmp_path.iterdir()] == ["observables.h5"]
 
     def test_nothing_is_left_of_a_failed_write(self, tmp_path):
-        level = Level(EVENT, PARTICLES, LEVEL.offsets, particle_columns=("a", "b", "c", "d"))
+        level = replace(LEVEL, particle_columns=("a", "b", "c", "d"))
         with pytest.raises(InputError, match="'pt'"):
             observables.write(tmp_path / "observables.h5", level, ["q2", "log10_pt"])
         assert list(tmp_path.iterdir()) == []

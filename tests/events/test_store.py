@@ -150,7 +150,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, path, excerpt):
         excerpt.pass_detector,
         excerpt.pass_particle,
         excerpt.detector,
-        _Interrupted(level.event, level.particles, level.offsets),
+        _Interrupted(**vars(level)),
     )
     for name in ("new.h5", path.name):
         with pytest.raises(KeyboardInterrupt):

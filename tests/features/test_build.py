@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -15,6 +16,7 @@ from omniflow.features import build
 from omniflow.features.presets import columns
 from omniflow.features.scaling import Scaling
 from omniflow.physics.dis.features import DIS, DIS_SUMS
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 PI = math.pi
 
@@ -28,6 +30,7 @@ def _wrap(angle):
 def _level(event, particles, counts, **columns):
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     particles = np.asarray(particles, np.float32) if len(particles) else np.zeros((0, 0), "f4")
+    columns = {"event_columns": DIS_EVENT, "particle_columns": DIS_PARTICLE} | columns
     return Level(np.asarray(event, np.float32), particles, offsets, **columns)
 
 
@@ -287,7 +290,7 @@ def test_sums_over_the_particles_of_a_hand_made_event():
     # The hadronic system is a 3-4-5 triangle, the electron points along -x.
     particles = np.array([[3, 0, 0, 1], [4, 0, np.pi / 2, 0]], np.float32)
     event = np.array([[400, 0.3, -10, 0, -5], [400, 0.3, -10, 0, -5]], np.float32)
-    level = Level(event, particles, np.array([0, 2, 2]))
+    level = Level(event, particles, np.array([0, 2, 2]), DIS_EVENT, DIS_PARTICLE)
     _, base, _ = build.compute(level, DIS)
     _, found, _ = build.compute(level, DIS_SUMS)
     assert np.array_equal(found[:, :4], base[:, :4])
@@ -309,10 +312,10 @@ def test_rotated_and_mirrored_events_have_the_same_inputs():
             pt * np.sin(mirror * phi + turn),
         )
         particles[:, 2] = _wrap(mirror * particles[:, 2] + turn)
-        after = build.compute(Level(event, particles, level.offsets), DIS_SUMS)
+        after = build.compute(replace(level, event=event, particles=particles), DIS_SUMS)
         np.testing.assert_allclose(after[0], before[0], atol=1e-5)
         np.testing.assert_allclose(after[1], before[1], atol=1e-5)
     event, particles = np.array(level.event), np.array(level.particles)
     particles[::2, 2] = _wrap(particles[::2, 2] + 0.5)
-    other, *_ = build.compute(Level(event, particles, level.offsets), DIS_SUMS)
+    other, *_ = build.compute(replace(level, event=event, particles=particles), DIS_SUMS)
     assert np.abs(other - before[0])[:, 1].max() > 0.1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.sources.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
@@ -17,7 +18,7 @@ def read(name: str, level: str) -> tuple[Level, np.ndarray]:
         padded = file[f"{level}_particle_features"][:]
     real = padded[:, :, 0] > 0
     offsets = np.concatenate([[0], np.cumsum(real.sum(axis=1))])
-    return Level(event[:, :5], padded[real], offsets), event[:, -1] == 1
+    return Level(event[:, :5], padded[real], offsets, DIS_EVENT, DIS_PARTICLE), event[:, -1] == 1
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import cluster
 
 
@@ -13,6 +14,8 @@ def level_of(*events) -> Level:
         np.zeros((len(events), 5), np.float32),
         np.array(rows, np.float32).reshape(-1, 4),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
 
 

@@ -33,6 +33,7 @@ def learned(
 ) -> np.ndarray:
     """Return the logits (n,) of one network for the values of all parts, one after the other."""
     from omniflow.models import registry
+    from omniflow.models.keras_model import KerasModel
     from omniflow.training.graph import Graph
     from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
@@ -53,7 +54,7 @@ def learned(
     classifier = Classifier(kind="mlp", width=32, blocks=2, features="columns")
     model = registry.build(classifier, 0, 1, precision)
     settings = TRAINING.model_copy(update={"epochs": epochs})
-    trainer = Trainer(model, settings, Graph(model, features, 2))
+    trainer = Trainer(KerasModel(model), settings, Graph(model, features, 2))
     initial = registry.initial_weights(model, np.random.SeedSequence(seed))
     seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
     (fit,) = trainer.fit([Task("ratio", sources, registry.flatten(initial), seeds)])

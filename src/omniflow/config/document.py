@@ -147,7 +147,7 @@ def _values(field: dict[str, Any]) -> dict[str, Any]:
     if "patternProperties" in field:
         (values,) = field["patternProperties"].values()
         return values
-    return field["additionalProperties"]
+    return field.get("additionalProperties", {})
 
 
 def _references(field: dict[str, Any]) -> list[str]:
@@ -210,7 +210,8 @@ def _type(field: dict[str, Any], models: dict[str, Any]) -> str:
     if field["type"] == "object":
         keys = field.get("propertyNames", {})
         names = _type(keys, models) if "enum" in keys else "a name"
-        return f"mapping from {names} to {_type(_values(field), models)}"
+        values = _values(field)
+        return f"mapping from {names} to {_type(values, models) if values else 'any value'}"
     return _scalar(field)
 
 

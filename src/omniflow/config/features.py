@@ -56,7 +56,7 @@ def _located(value: Any, info: ValidationInfo) -> Any:
 def _known(value: str | FeatureSection) -> str | FeatureSection:
     if isinstance(value, str) and value != "auto":
         try:
-            registry.check("features", value)
+            registry.require("features", value)
         except ConfigError as error:
             raise ValueError(str(error)) from error
     return value

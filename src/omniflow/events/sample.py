@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# Columns of DIS events, at both levels. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
-DIS_PARTICLE = ("pt", "eta", "phi", "charge")
-DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
-
 
 @dataclass(frozen=True)
 class Level:
@@ -28,8 +24,8 @@ class Level:
     event: np.ndarray
     particles: np.ndarray
     offsets: np.ndarray
-    event_columns: tuple[str, ...] = DIS_EVENT
-    particle_columns: tuple[str, ...] = DIS_PARTICLE
+    event_columns: tuple[str, ...]
+    particle_columns: tuple[str, ...]
 
     def __len__(self) -> int:
         """Return the number of events."""

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
+from omniflow import registry
 from omniflow.config.training import Classifier
 from omniflow.errors import InputError
 from omniflow.features.feature_set import FeatureSet
@@ -23,8 +24,9 @@ ATTRIBUTE = "omniflow"
 TOLERANCE = 0.2
 
 _SEEN = ("particles", "event")
-_UNUSED = {"pet": {"layer_scale"}}
-_UNUSED_ELSE = {"layer_scale", "heads", "class_blocks", "neighbours"}
+# What does not act on a kind of classifier. A user's own may read anything.
+_OF_PET = {"layer_scale", "heads", "class_blocks", "neighbours"}
+_UNUSED = {"pet": {"layer_scale"}, "deepsets": _OF_PET, "mlp": _OF_PET}
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Signature:
         features: what they see.
         loss: as `training.loss`, which says how the output becomes a ratio.
         scaling: of the features.
+        text: hash of the text of a classifier of the user's own; None for one that is built in.
     """
 
     classifier: Classifier
     features: FeatureSet
     loss: str
     scaling: Scaling
+    text: str | None = None
 
     def write(self, path: Path) -> None:
         """Add the signature to a file of weights, as an attribute that Keras does not read."""
@@ -50,6 +54,7 @@ class Signature:
             "features": dataclasses.asdict(self.features),
             "loss": self.loss,
             "scaling": json.loads(self.scaling.to_json()),
+            "text": self.text,
         }
         with h5py.File(path, "r+", locking=False) as file:
             file.attrs[ATTRIBUTE] = to_json(text)
@@ -68,7 +73,7 @@ class Signature:
             scaling = Scaling.from_json(json.dumps(found["scaling"]))
             classifier = Classifier.model_validate(found["classifier"] | {"features": "auto"})
             features = FeatureSet(**found["features"])
-            return cls(classifier, features, found["loss"], scaling)
+            return cls(classifier, features, found["loss"], scaling, found.get("text"))
         except (TypeError, ValueError, KeyError, ValidationError) as error:
             raise InputError(
                 f"{path}: does not say for what inputs the network was trained, so that it cannot "
@@ -101,12 +106,15 @@ class Signature:
 
     def _classifier(self, other: Signature) -> list[str]:
         ours, theirs = self.classifier, other.classifier
-        unused = _UNUSED.get(ours.kind, _UNUSED_ELSE) if ours.kind == theirs.kind else set()
-        return [
-            f"classifier.{key} is {getattr(theirs, key)} there and {getattr(ours, key)} here"
+        unused = _UNUSED.get(ours.kind, set()) if ours.kind == theirs.kind else set()
+        wrong = [
+            f"classifier.{key} is {_said(theirs, key)} there and {_said(ours, key)} here"
             for key in type(ours).model_fields
-            if key not in {*unused, "features"} and getattr(theirs, key) != getattr(ours, key)
+            if key not in {*unused, "features"} and _said(theirs, key) != _said(ours, key)
         ]
+        if self.text != other.text and _said(ours, "kind") == _said(theirs, "kind"):
+            wrong.append(f"the module of {ours.kind} has another text here than there")
+        return wrong
 
     def _features(self, other: Signature) -> list[str]:
         """Return what differs in what networks see, the first of each kind."""
@@ -143,3 +151,11 @@ class Signature:
     def _name(self, part: str, i: int) -> str:
         found = self.features.particles if part == "particle" else self.features.event
         return repr(list(found)[i])
+
+
+def _said(classifier: Classifier, key: str) -> object:
+    """Return what a classifier says; of one of the user's own its name, wherever it lies."""
+    value = getattr(classifier, key)
+    if key == "kind" and value not in registry.BUILT_IN["classifier"]:
+        return value.rpartition(":")[2]
+    return value

@@ -42,7 +42,7 @@ class H1(FileSource):
 
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return those of DIS events."""
-        from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE
+        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
         return DIS_EVENT, DIS_PARTICLE
 

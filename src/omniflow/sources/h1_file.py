@@ -17,8 +17,9 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.checks import check_finite, check_flag, problem
-from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE, Events, Level
+from omniflow.events.sample import Events, Level
 from omniflow.files import find_dataset, open_h5, read_dataset
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 RECO_EVENT = (*DIS_EVENT, "weight", "pass_reco")
 GEN_EVENT = (*DIS_EVENT, "pass_gen")
@@ -207,7 +208,7 @@ def _level(
     if keep is not None:
         real &= keep[:, None]
         counts = np.where(keep, counts, 0)
-    return Level(event, padded[real], _offsets(counts))
+    return Level(event, padded[real], _offsets(counts), DIS_EVENT, DIS_PARTICLE)
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:

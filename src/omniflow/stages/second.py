@@ -56,7 +56,7 @@ def train(plan: Plan, subject: str) -> None:
                 attempts = plan.config.training.restarts
                 record = {"network": vars(network), "attempt": attempts, "failure": str(error)}
             else:
-                record["judged"] = job.judge(job.registry.flatten(trained))
+                record["judged"] = job.judge(trained)
             records.append(record)
     if job.writes:
         job.write_history(records, plan.second(subject))

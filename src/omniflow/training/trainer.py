@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 
 from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
-from omniflow.models import registry
+from omniflow.models.architecture import Sizes
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.engines import Engine
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -42,17 +41,17 @@ class Trainer:
 
     def __init__(
         self,
-        model: keras.Model,
+        architecture: Sizes,
         settings: Training,
         engine: Engine,
         ranks: Ranks | None = None,
         interrupt: Interrupt | None = None,
         checkpoint_seconds: float = 600.0,
     ) -> None:
-        """Prepare to train networks like `model`, which `engine` evaluates.
+        """Prepare to train networks of an architecture, which `engine` evaluates.
 
         Args:
-            model: its weights give the number and type of parameters.
+            architecture: number, type and spread of the parameters.
             settings: how networks are trained.
             engine: outputs and gradients.
             ranks: the processes that share the work; by default this one alone.
@@ -62,9 +61,9 @@ class Trainer:
         self.settings, self.engine, self.ranks = settings, engine, ranks or Ranks()
         self._interrupt, self._checkpoint_seconds = interrupt or Interrupt(), checkpoint_seconds
         self._loss = LOSSES[settings.loss]
-        self._variance = registry.initial_variance(model)
-        self._size, self._kind = model.count_params(), model.dtype_policy.variable_dtype
-        self._backbone = registry.backbone_size(model)
+        self._variance = architecture.variance
+        self._size, self._kind = architecture.size, architecture.dtype
+        self._backbone = architecture.backbone
         self._learners: dict[tuple[int, bool], Learner] = {}
 
     def learner(self, index: int = 0, apart: bool = False) -> Learner:

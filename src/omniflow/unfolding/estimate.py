@@ -80,12 +80,15 @@ class StudySize:
 
 
 def parameters(plan: Plan) -> tuple[float, float]:
-    """Return the parameters that act once per particle, and those that act once per event."""
+    """Return the parameters that act once per particle, and those that act once per event.
+
+    A classifier of the user's own counts as deep sets: only building it would tell more.
+    """
     settings, seen = plan.config.classifier, plan.features_seen
     d, f, e = settings.width, len(seen.particles), len(seen.event)
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d
-    if settings.kind == "deepsets":
+    if settings.kind != "pet":
         tail = (settings.blocks - 1) * d * d
         return f * d + tail, (d + 1 + e) * d + tail + d
     local = 2 * f * 2 * d + 2 * d * d + 2 * d * 2 * d + 2 * d * d

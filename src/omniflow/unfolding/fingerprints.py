@@ -81,12 +81,17 @@ class Fingerprints:
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
         whole["classifier"]["features"] = self.features
         # Studies without them are older than the keys.
-        if not whole["classifier"]["dropout"]:
-            del whole["classifier"]["dropout"]
+        classifier = whole["classifier"]
+        for key in ("dropout", "options"):
+            if not classifier[key]:
+                del classifier[key]
         if whole["training"]["folds"] == 1:
             del whole["training"]["folds"]
         if not whole["training"]["reserved"]:
             del whole["training"]["reserved"]
+        own = registry.digest("classifier", classifier["kind"])
+        if own is not None:  # where its module lies is no part of it
+            classifier |= {"kind": classifier["kind"].rpartition(":")[2], "text": own}
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1

@@ -13,6 +13,7 @@ from omniflow.unfolding.plan import Plan
 # observable leaves empty of its last chunk.
 HDF5, CHUNK = 4_000, 200_000
 NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
+OWN = 15_000  # of a classifier of the user's own
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
 # per method and observable, of what Snakemake notes about an output, of a given file's checksum.
 HISTORY, EPOCH, LOG, TABLE, NOTE, CHECKSUM = 1_000, 300, 2_000, 170_000, 4_000, 200
@@ -89,7 +90,7 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
 
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     classifier = plan.config.classifier
-    weights, overhead = sum(parameters(plan)), NETWORK[classifier.kind]
+    weights, overhead = sum(parameters(plan)), NETWORK.get(classifier.kind, OWN)
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
     each = len(plan.folds)

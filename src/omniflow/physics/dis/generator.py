@@ -10,6 +10,8 @@ import numpy as np
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
 from omniflow.physics.dis.kinematics import (
+    DIS_EVENT,
+    DIS_PARTICLE,
     LEPTON_ENERGY,
     PARTICLE_ETA,
     PARTICLE_PT_MIN,
@@ -101,7 +103,9 @@ def generate(sample: Pythia, progress: Callable[[int], None] | None = None) -> L
         if progress is not None:
             progress(done)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    return Level(np.concatenate(events), np.concatenate(particles), offsets)
+    return Level(
+        np.concatenate(events), np.concatenate(particles), offsets, DIS_EVENT, DIS_PARTICLE
+    )
 
 
 def _initialise(sample: Pythia):

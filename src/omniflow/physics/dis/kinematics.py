@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+# Columns of events and of their particles. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
+DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
+DIS_PARTICLE = ("pt", "eta", "phi", "charge")
+
 # HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.
 PROTON_ENERGY = 920.0
 LEPTON_ENERGY = 27.6
