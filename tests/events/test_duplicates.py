@@ -68,7 +68,7 @@ def test_one_number_or_another_order_makes_another_event(name, change):
 def test_another_number_of_particles_makes_another_event():
     """Also where the lost one is all 0, as a sum of its numbers would have it."""
     level = Level(
-        np.ones((2, 5), np.float32),
+        np.full((2, 5), 0.5, np.float32),
         np.zeros((3, 4), np.float32),
         np.array([0, 1, 3], np.int64),
         DIS_EVENT,
@@ -79,9 +79,33 @@ def test_another_number_of_particles_makes_another_event():
 
 
 def test_minus_0_is_0():
-    event = np.array([[0.0, 1], [-0.0, 1]], np.float32)
-    level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), ("x", "y"), ())
+    event = np.array([[0.0, 0.1, 0.2, 0.3, 0.4], [-0.0, 0.1, 0.2, 0.3, 0.4]], np.float32)
+    level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), DIS_EVENT, ())
     assert len(set(duplicates.hashes([level]).tolist())) == 1
+    assert duplicates.hashes([level]).all()
+
+
+def test_events_of_few_numbers_may_be_alike():
+    """A million events of one or two float32 numbers are not all different; counts never are."""
+    rng = np.random.default_rng(1)
+    n = 3000
+    none, offsets = np.zeros((0, 0), np.float32), np.zeros(n + 1, np.int64)
+
+    def alike(columns, *particles):
+        level = Level(np.float32(columns), *(particles or (none, offsets)), tuple("abcdef"), ())
+        ids, flag = np.arange(n, dtype=np.uint64), np.ones(n, bool)
+        return duplicates.find(Events(ids, np.ones(n), flag, None, level, None)).number
+
+    whole = rng.integers(0, 3, (n, 6))
+    assert alike(whole) == 0
+    some = whole.astype(float)
+    some[:, :3] += 0.25
+    assert alike(some) == 0
+    some[:, 3] += 0.25
+    assert alike(some) == n - len(np.unique(some, axis=0)) > 1000
+    # numbers of particles count as well
+    level = np.repeat(np.float32([[0.5, 1.5]]), 2 * n, axis=0)
+    assert alike(whole, level, 2 * np.arange(n + 1)) == n - len(np.unique(whole, axis=0))
 
 
 def test_events_that_hold_nothing_are_not_equal():

@@ -12,6 +12,9 @@ from omniflow.events.sample import Events, Level
 
 _BLOCK = 50_000  # events hashed at a time
 _SHOWN = 3  # pairs that are compared number by number
+# Numbers with a fraction that tell events apart. Few of them are equal by chance in large samples,
+# all the more where they are stored with 10 or 12 bits.
+_TELLING = 4
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ def find(events: Events) -> Duplicates:
     """Return the events that hold the same as an earlier one at all levels.
 
     Weights and flags do not count: a repeated event with another weight is the same event. Nor do
-    events that hold nothing, such as those of real data that do not pass. It takes 16 bytes per
-    event beside the sample.
+    events that hold nothing, such as those of real data that do not pass, or so little that
+    different ones are alike (`_TELLING`). It takes 16 bytes per event beside the sample.
     """
     levels = [level for level in (events.detector, events.particle) if level is not None]
     found = hashes(levels)
@@ -44,7 +47,7 @@ def find(events: Events) -> Duplicates:
 
 
 def hashes(levels: Sequence[Level]) -> np.ndarray:
-    """Return a hash (n,) uint64 of what each event holds at all levels, 0 where it holds nothing.
+    """Return a hash (n,) uint64 of what each event holds at all levels, 0 where that is too little.
 
     Of 20 million different events two have the same hash with a probability of 1e-5.
     """
@@ -52,7 +55,7 @@ def hashes(levels: Sequence[Level]) -> np.ndarray:
     for start in range(0, len(found), _BLOCK):
         rows = slice(start, start + _BLOCK)
         parts = [_part(level, rows) for level in levels]
-        held = np.any([holds for holds, _ in parts], axis=0)
+        held = np.sum([numbers for numbers, _ in parts], axis=0) >= _TELLING
         total = np.zeros(len(held), np.uint64)
         for _, part in parts:
             total = mixed(total + part)
@@ -68,7 +71,7 @@ def common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether events hold anything at a level, and hashes of it, (k,) each."""
+    """Return how many numbers events hold that have a fraction, and hashes of all, (k,) each."""
     event = np.asarray(level.event[rows])
     offsets = np.asarray(level.offsets[rows.start : rows.start + len(event) + 1])
     particles = np.asarray(level.particles[offsets[0] : offsets[-1]])
@@ -77,7 +80,14 @@ def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     each = mixed(_words(particles) + place.astype(np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
     of_particles = sums[offsets[1:]] - sums[offsets[:-1]]
-    return (counts > 0) | (event != 0).any(axis=1), mixed(_words(event) + of_particles)
+    telling = np.concatenate([[0], np.cumsum(_fractions(particles))])
+    numbers = _fractions(event) + telling[offsets[1:]] - telling[offsets[:-1]]
+    return numbers, mixed(_words(event) + of_particles)
+
+
+def _fractions(rows: np.ndarray) -> np.ndarray:
+    """Return how many numbers of rows (k, C) are no whole ones, (k,)."""
+    return np.count_nonzero(rows != np.trunc(rows), axis=1)
 
 
 def _words(rows: np.ndarray) -> np.ndarray:

@@ -158,6 +158,35 @@ def provenance(path: str | Path) -> dict[str, Any]:
             ) from error
 
 
+def warnings(path: str | Path) -> list[str]:
+    """Return what was doubtful of a sample when it was read (`events.plausibility`).
+
+    Raises:
+        InputError: as `provenance`.
+    """
+    return list(provenance(path).get("warnings", ()))
+
+
+def units(path: str | Path) -> dict[str, str]:
+    """Return the units of the columns of a store, by name; 1 where there is none.
+
+    Raises:
+        InputError: as `open_store`, or they are missing.
+    """
+    found: dict[str, str] = {}
+    with _open(path) as h5file:
+        for name in (name for name in _names(h5file) if name.endswith(("/event", "/particles"))):
+            try:
+                values = json.loads(_attribute(find_dataset(h5file, name), "units"))
+                found |= zip(_columns(h5file, name), values, strict=True)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{path}: {name}: attribute units: missing, or not one per column; ingest the "
+                    "sample again"
+                ) from error
+    return found
+
+
 def checksum(path: str | Path) -> str:
     """Return the checksum of an event store's datasets as it was when written."""
     with _open(path) as h5file:

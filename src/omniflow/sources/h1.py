@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from omniflow.sources.source import FileSource
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
 
 
@@ -74,6 +75,12 @@ class H1(FileSource):
         from omniflow.physics.dis import checks
 
         checks.check(events, self.title(), first)
+
+    def rules(self) -> Sequence[Rule]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""

@@ -14,6 +14,7 @@ from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Positive, Section
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
 
 
@@ -27,6 +28,9 @@ class Source(Section):
 
     source: str
     events: Positive | None = Field(None, description="Number of records.")
+    strict: bool = Field(
+        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
+    )
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files that it reads."""
@@ -98,6 +102,12 @@ class Source(Section):
         Raises:
             InputError: an event is refused.
         """
+
+    def rules(self) -> Sequence[Rule]:
+        """Return what is doubtful of values of its columns."""
+        from omniflow.events.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.

@@ -13,7 +13,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.expressions import Values
 
-CHUNK_BYTES = 64 * 2**20  # of columns that are in memory at a time
+CHUNK_BYTES = 32 * 2**20  # of columns that are in memory at a time
 
 
 class Reader(Protocol):
