@@ -75,8 +75,11 @@ def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     Of several files each is put on top of those before, as by Snakemake's --configfile.
     """
     from omniflow.config import dump, load
+    from omniflow.observables import find
 
-    click.echo(dump(load(*config, settings=settings)), nl=False)
+    found = load(*config, settings=settings)
+    find.computations(found.observables)  # modules of one's own must be there
+    click.echo(dump(found), nl=False)
 
 
 @main.command()

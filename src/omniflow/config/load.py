@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,18 +27,24 @@ def load(*paths: str | Path, settings: Iterable[str] = ()) -> Config:
     """
     given = tuple(settings)
     where = ", ".join([*map(str, paths), *(["--config"] if given else [])])
-    return validate(combined(paths, given), where)
+    roots = dict.fromkeys(Path(path).absolute().parent for path in reversed(paths))
+    return validate(combined(paths, given), where, tuple(roots))
 
 
-def validate(raw: object, where: str = "configuration") -> Config:
+def validate(raw: object, where: str = "configuration", roots: Sequence[Path] = ()) -> Config:
     """Return the configuration that the mapping `raw` describes.
+
+    Args:
+        raw: the mapping.
+        where: names it in messages.
+        roots: folders in which modules are looked for, the first one first; none: the current one.
 
     Raises:
         ConfigError: with one line per problem: `where`, key, value, and the nearest valid key.
     """
     given = mapping(raw, where)
     try:
-        return Config.model_validate(given)
+        return Config.model_validate(given, context={"roots": roots})
     except ValidationError as error:
         lines = [_describe(item) for item in error.errors(include_url=False)]
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)) from error
