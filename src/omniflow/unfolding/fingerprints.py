@@ -43,13 +43,13 @@ class Fingerprints:
         """Return a hash of what determines an event store."""
         return _hash([self.plan.samples[role].model_dump(mode="json"), self.plan.config.study.seed])
 
-    @property
+    @cached_property
     def observables(self) -> str:
         """Return a hash of what determines the files of observables, text of modules included."""
         found = find.computations(self.plan.config.observables)
         return _hash([list(found.items()), OBSERVABLES_VERSION])
 
-    @property
+    @cached_property
     def axes(self) -> str:
         """Return a hash of what determines the axes of histograms, beside values."""
         section = self.plan.config.observables
