@@ -17,6 +17,7 @@ from omniflow import config as settings
 from omniflow.events import h1, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import write_text
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.stages import samples, training
 from omniflow.unfolding.plan import Plan
 
@@ -60,6 +61,8 @@ def synthetic(records: int, particles: int, seed: int) -> Events:
         rng.normal(size=(records, 5)).astype(np.float32),
         rng.normal(size=(records * particles, 4)).astype(np.float32),
         np.arange(records + 1) * particles,
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
     yes = np.ones(records, bool)
     ids = np.arange(records).astype(np.uint64)

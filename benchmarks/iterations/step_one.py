@@ -22,6 +22,7 @@ from omniflow.events import features
 from omniflow.events.batches import Source
 from omniflow.files import write_text
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.stages import samples
 from omniflow.stages.inputs import events
 from omniflow.training import runtime
@@ -121,7 +122,7 @@ class Networks:
         neutral = LOSSES[config.training.loss].neutral
         self.model = registry.build(config.classifier, particles, event, "float32", neutral)
         self.trainer = Trainer(
-            self.model, config.training, engine(config, self.model, source.features)
+            KerasModel(self.model), config.training, engine(config, self.model, source.features)
         )
 
     def neutral(self, parameters: np.ndarray | None = None, number: int = 0) -> np.ndarray:

@@ -19,6 +19,7 @@ def main(folder: str, kind: str, threads: str) -> None:
     from omniflow.events.batches import Part, Source
     from omniflow.events.features import open_features
     from omniflow.models import registry
+    from omniflow.models.keras_model import KerasModel
     from omniflow.training.engines import engine
     from omniflow.training.graph import Graph
     from omniflow.training.prefetch import prefetch
@@ -47,7 +48,7 @@ def main(folder: str, kind: str, threads: str) -> None:
     runner = engine(settings, model, particle)
     if compiled:
         runner = Graph(model, particle, settings.training.micro_batches, xla=True)
-    trainer = Trainer(model, settings.training, runner)
+    trainer = Trainer(KerasModel(model), settings.training, runner)
     size, per_call, inferred = settings.training.batch_size, 8, 4096
     weight = (simulation.weight,)
 

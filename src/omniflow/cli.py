@@ -75,11 +75,8 @@ def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     Of several files each is put on top of those before, as by Snakemake's --configfile.
     """
     from omniflow.config import dump, load
-    from omniflow.observables import find
 
-    found = load(*config, settings=settings)
-    find.computations(found.observables)  # modules of one's own must be there
-    click.echo(dump(found), nl=False)
+    click.echo(dump(load(*config, settings=settings)), nl=False)
 
 
 @main.command()
@@ -122,7 +119,7 @@ def inspect(file: Path) -> None:
     """Print what is in an event FILE: an event store, H1 layout, or other HDF5."""
     from rich.console import Console
 
-    from omniflow.events.inspect import describe, render
+    from omniflow.sources.inspect import describe, render
 
     Console().print(render(describe(file)))
 

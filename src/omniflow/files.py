@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from omniflow import sources
+from omniflow import linked
 from omniflow.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -243,12 +243,12 @@ def find_dataset(
 
     Raises:
         InputError: the dataset is missing, or its shape or type is another; or it takes its content
-            from other files or chunks that are not there (`sources.find`).
+            from other files or chunks that are not there (`linked.find`).
     """
     where = f"{h5file.filename}: {name}"
     found = h5file.get(name)
     if not isinstance(found, h5py.Dataset):
-        sources.find(h5file, name)
+        linked.find(h5file, name)
         present: list[str] = []
         h5file.visititems(
             lambda key, item: present.append(key) if isinstance(item, h5py.Dataset) else None
@@ -270,7 +270,7 @@ def find_dataset(
             f"{where}: has type {found.dtype} where a type of kind {dtype_kind!r} is needed; "
             "check how the file was written"
         )
-    sources.find(h5file, name)
+    linked.find(h5file, name)
     return found
 
 

@@ -74,8 +74,9 @@ def _assumptions(plan: Plan, size: estimate.StudySize) -> Iterator[str]:
         events = size.events[role]
         taken = "nothing" if events is None else f"the {events:,} records of the configuration"
         yield f"{role}: {missing[0]} is missing; counted as {taken}."
+    particles, passing = estimate.typical(plan)
     yield (
-        f"Taken for granted: {estimate.PARTICLES:g} particles per event, {estimate.PASSING:.0%} of "
+        f"Taken for granted: {particles:g} particles per event, {passing:.0%} of "
         "the records pass at detector level."
     )
 

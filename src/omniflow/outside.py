@@ -1,8 +1,7 @@
-"""What lies outside of the package: objects that a configuration names as `module:object`.
+"""What lies outside the package: objects of a user's own modules, named `module:object`.
 
-A module is looked for beside the configuration first, then among installed ones. In a validated
-configuration the first kind stands with the path of its file, so that jobs find it wherever they
-run.
+A module beside the configuration is meant first, then an installed one. A configuration that
+has been read keeps the file of the first, so that jobs find it.
 """
 
 from __future__ import annotations
@@ -10,166 +9,131 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import re
 import sys
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from omniflow.errors import ConfigError
 
-_NAME = r"[^\W\d]\w*"
-_MODULE = re.compile(rf"{_NAME}(\.{_NAME})*")
-_OBJECT = re.compile(rf"{_NAME}(\.{_NAME})*")
-_FORM = "write `module:object`, or `path/to/module.py:object`"
+
+def is_reference(name: str) -> bool:
+    """Return whether a name is of the form `module:object`."""
+    module, colon, item = name.rpartition(":")
+    return bool(colon and module) and item.replace(".", "_").isidentifier()
 
 
-def located(reference: str, roots: Iterable[Path] = ()) -> str:
-    """Return a reference with its module's file in full, where there is such a file.
+def located(reference: str, root: Path | None) -> str:
+    """Return a reference with the file of its module, where that lies in `root`.
 
-    Whether there is such a module at all is not asked: who reads results need not have it.
+    `shapes:thrust` and `shapes.py:thrust` become `<root>/shapes.py:thrust`, `pack.shapes:thrust`
+    becomes `<root>/pack/shapes.py:thrust`. What is not there is left as it is: an installed module.
+    """
+    module, _, item = reference.rpartition(":")
+    if root is None:
+        return reference
+    names = [module] if module.endswith(".py") else [module.replace(".", "/") + ".py"]
+    if not module.endswith(".py"):
+        names.append(module.replace(".", "/") + "/__init__.py")
+    for name in names:
+        path = root / Path(name)
+        if path.is_file():
+            return f"{path}:{item}"
+    return reference
 
-    Args:
-        reference: `module:object` or `path/to/module.py:object`.
-        roots: folders in which modules and relative paths are looked for, the first one first;
-            none: the current folder.
+
+def load(reference: str) -> Any:
+    """Return the object that a reference names: `file.py:object`, or `module:object` if installed.
 
     Raises:
-        ConfigError: not of this form.
+        ConfigError: the module is missing or fails when it is imported, or has no such object.
     """
-    _, name = _parts(reference)
-    file = next((file for file in _candidates(reference, roots) if file.is_file()), None)
-    return reference if file is None else f"{file}:{name}"
-
-
-def load(reference: str, roots: Iterable[Path] = ()) -> object:
-    """Return the object that a reference names; its module is imported.
-
-    Args:
-        reference, roots: as in `located`.
-
-    Raises:
-        ConfigError: there is no such module or object, or the module cannot be imported.
-    """
-    roots = tuple(roots)
-    place, name = _parts(located(reference, roots))
-    _refuse_missing(reference, roots)
-    try:
-        found: object = _from_file(Path(place)) if place.endswith(".py") else _installed(place)
-    except Exception as error:
-        raise ConfigError(
-            f"{place}: cannot be imported ({type(error).__name__}: {error}); mend it, or install "
-            "what it needs"
-        ) from error
-    for part in name.split("."):
+    name, _, item = reference.rpartition(":")
+    module = _of_file(str(Path(name).resolve())) if name.endswith(".py") else _installed(name)
+    found: Any = module
+    for part in item.split("."):
         if not hasattr(found, part):
-            public = [each for each in vars(found) if not each.startswith("_")]
+            there = [key for key in vars(module) if not key.startswith("_")]
             raise ConfigError(
-                f"{place}: has no object {name!r}; it has {', '.join(public) or 'none'}"
+                f"{reference}: {name} has no {item!r}; it has {', '.join(there) or 'nothing'}"
             )
         found = getattr(found, part)
     return found
 
 
-def text(reference: str, roots: Iterable[Path] = ()) -> str:
-    """Return the text of the file behind a reference, without importing it.
+def digest(reference: str) -> str:
+    """Return a hash of the source text of the module that a reference names.
 
-    Empty for modules of this package, whose versions are those of the files that they write, and
-    for modules without text.
-
-    Args:
-        reference, roots: as in `located`.
+    Of a package it is the text of all of its Python files. Nothing is imported but the packages
+    above an installed module.
 
     Raises:
-        ConfigError: there is no such module, or its file cannot be read.
+        ConfigError: the module is missing.
     """
-    roots = tuple(roots)
-    place, _ = _parts(located(reference, roots))
-    _refuse_missing(reference, roots)
-    file: str | None = place
-    if not place.endswith(".py"):
-        if place.partition(".")[0] == "omniflow":
-            return ""
-        try:
-            spec = importlib.util.find_spec(place)
-        except ImportError:
-            return ""
-        file = spec.origin if spec is not None and spec.has_location else None
-    if file is None or not file.endswith(".py"):
-        return ""
+    name = reference.rpartition(":")[0]
+    path = Path(name) if name.endswith(".py") else _file(name)
+    if not path.is_file():
+        raise ConfigError(f"{reference}: there is no file {path}; put it there or correct the name")
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    found = hashlib.sha256()
+    for each in files:
+        found.update(each.relative_to(path.parent).as_posix().encode() + b"\0" + each.read_bytes())
+    return found.hexdigest()
+
+
+@cache
+def _of_file(path: str) -> ModuleType:
+    """Return the module in a file, run once in a process; modules beside it can be imported."""
+    file = Path(path)
+    if not file.is_file():
+        raise ConfigError(f"{path}: no such file; put the module there or correct its name")
+    name = f"omniflow_outside_{hashlib.sha256(path.encode()).hexdigest()[:12]}_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: is not a Python module")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    beside = str(file.parent)
+    sys.path.insert(0, beside)
     try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read ({error})") from None
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _broken(path, error) from error
+    finally:
+        sys.path.remove(beside)
+    return module
 
 
-def _candidates(reference: str, roots: Iterable[Path]) -> list[Path]:
-    """Return where the file of a module is looked for."""
-    module, _ = _parts(reference)
-    folders = [Path(root).absolute() for root in roots] or [Path.cwd()]
-    if module.endswith(".py"):
-        return [folder / module for folder in folders]
-    stems = [folder.joinpath(*module.split(".")) for folder in folders]
-    return [file for s in stems for file in (s.with_name(s.name + ".py"), s / "__init__.py")]
+def _installed(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name + ".").startswith(error.name + "."):
+            raise _missing(name) from error
+        raise _broken(name, error) from error
+    except Exception as error:
+        raise _broken(name, error) from error
 
 
-def _refuse_missing(reference: str, roots: tuple[Path, ...]) -> None:
-    module, _ = _parts(reference)
-    looked = _candidates(reference, roots)
-    is_file = module.endswith(".py")
-    if any(file.is_file() for file in looked) or (not is_file and _is_installed(module)):
-        return
-    installed = "" if is_file else ", and among installed ones"
-    raise ConfigError(
-        f"{reference}: there is no such module (looked for {', '.join(map(str, looked))}"
-        f"{installed}); correct the name, or put the file beside the configuration"
+def _file(name: str) -> Path:
+    """Return the file of an installed module."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError) as error:
+        raise _missing(name) from error
+    if spec is None or not spec.origin:
+        raise _missing(name)
+    return Path(spec.origin)
+
+
+def _missing(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name}: no such module, neither beside the configuration nor installed; give "
+        "`module:object`, the module's file beside the YAML file"
     )
 
 
-def _parts(reference: str) -> tuple[str, str]:
-    """Return module (or file) and object of a reference."""
-    module, _, name = reference.rpartition(":")
-    is_module = module.endswith(".py") or _MODULE.fullmatch(module)
-    if not is_module or not _OBJECT.fullmatch(name):
-        raise ConfigError(f"{reference!r} names no object; {_FORM}")
-    return module, name
-
-
-def _is_installed(module: str) -> bool:
-    top = module.partition(".")[0]
-    try:
-        return top in sys.modules or importlib.util.find_spec(top) is not None
-    except (ImportError, ValueError):
-        return False
-
-
-def _installed(module: str) -> ModuleType:
-    return importlib.import_module(module)
-
-
-def _from_file(file: Path) -> ModuleType:
-    """Import a file, anew when its text has changed.
-
-    Its name among imported modules holds a hash, so that it hides no module and modules of the same
-    name in other folders are others. What lies beside it can be imported by it.
-    """
-    digest = hashlib.sha256(str(file).encode() + b"\0" + file.read_bytes()).hexdigest()[:16]
-    stem = file.parent.name if file.name == "__init__.py" else file.stem
-    name = f"{stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look for their module here
-    folder = str(file.parent.parent if file.name == "__init__.py" else file.parent)
-    sys.path.insert(0, folder)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    finally:
-        sys.path.remove(folder)
-    return module
+def _broken(name: str, error: Exception) -> ConfigError:
+    return ConfigError(f"{name}: fails when it is imported ({type(error).__name__}: {error})")

@@ -31,6 +31,7 @@ def main(size: str, kind: str, folder: str) -> None:
     import keras
 
     from omniflow.models import registry
+    from omniflow.models.keras_model import KerasModel
     from omniflow.training.graph import Graph
     from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
@@ -45,7 +46,7 @@ def main(size: str, kind: str, folder: str) -> None:
     }[kind]
     sources = two_classes(601 if kind == "float64" else 3001)
     model = registry.build(classifier("deepsets"), 3, 2)
-    trainer = Trainer(model, chosen, Graph(model, sources[0].features, 2), ranks)
+    trainer = Trainer(KerasModel(model), chosen, Graph(model, sources[0].features, 2), ranks)
     if kind == "die" and ranks.rank == 1:
         gradient, count = trainer.engine.gradient, 0
 

@@ -1,8 +1,9 @@
 import pytest
 
 from omniflow.config import validate
-from omniflow.config.samples import Background, PythiaSample
+from omniflow.config.samples import Background
 from omniflow.errors import ConfigError
+from omniflow.sources.pythia import Pythia
 
 PYTHIA = {"source": "pythia", "events": 1000, "seed": 3}
 
@@ -19,7 +20,7 @@ def _refused(pattern, **backgrounds):
 
 def test_backgrounds_have_a_sample_a_factor_and_an_uncertainty():
     found = validate(_raw(photo={"sample": PYTHIA | {"seed": 5}})).samples.backgrounds
-    sample = PythiaSample(source="pythia", events=1000, seed=5)
+    sample = Pythia(source="pythia", events=1000, seed=5)
     assert found == {"photo": Background(sample=sample, factor=1.0, uncertainty=0.0)}
     assert validate(_raw()).samples.backgrounds == {}
 

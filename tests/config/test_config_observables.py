@@ -62,8 +62,8 @@ def test_the_same_name_stands_once():
         ({"define": {"a": {"jets": "pt", "radius": 0.4}}}, "jets need pt_min"),
         ({"define": {"a": HT | {"radius": 0.4}}}, "jets need pt_min"),
         ({"define": {"a": {"jets": "pt", "algorithm": "anti_kt"} | JETS}}, "'antikt'"),
-        ({"define": {"a": {"object": "no object"}}}, "names no object; write `module:object`"),
-        ({"define": {"a": {"object": "m:x"} | JETS}}, "radius does not act on object"),
+        ({"define": {"a": {"object": "no object"}}}, "is not of the form `module:object`"),
+        ({"define": {"a": {"object": "json:dumps"} | JETS}}, "radius does not act on object"),
         ({"define": {"a": HT | {"leading": True}}}, r"write first\(jets\.pt\)"),
         ({"define": {"a": {"jets": "pt", "z_cut": 0.1} | JETS}}, "z_cut acts on groomed_mass"),
         ({"define": {"a": HT | {"beta": 1}}}, "beta acts on groomed_mass and zg"),
@@ -100,13 +100,13 @@ def test_modules_beside_the_file_have_their_path_in_the_dump(tmp_path):
         "study": {"name": "s"},
         "samples": {"data": PYTHIA, "simulation": PYTHIA | {"seed": 4}},
         "methods": {"none": {}},
-        "observables": {"define": {"a": {"object": "shapes:x"}, "b": {"object": "math:pi"}}},
+        "observables": {"define": {"a": {"object": "shapes:x"}, "b": {"object": "json:dumps"}}},
     }
     (tmp_path / "mine" / "study.yaml").write_text(yaml.safe_dump(raw))
     (tmp_path / "other.yaml").write_text("study: {seed: 3}\n")
     config = load(tmp_path / "mine" / "study.yaml", tmp_path / "other.yaml")
     assert config.observables.define["a"].object == f"{tmp_path}/mine/shapes.py:x"
-    assert config.observables.define["b"].object == "math:pi"
+    assert config.observables.define["b"].object == "json:dumps"
     # where jobs read it is another folder
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "config.yaml").write_text(dump(config))

@@ -1,7 +1,6 @@
 import pytest
 
-from omniflow.config.samples import H1Sample, share_events
-from omniflow.unfolding.variants import origins
+from omniflow.sources.h1 import H1
 
 
 @pytest.fixture
@@ -15,18 +14,18 @@ def files(tmp_path, monkeypatch):
 
 
 def _sample(name, **changes):
-    return H1Sample(source="h1", files=(name,), **changes)
+    return H1(source="h1", files=(name,), **changes)
 
 
 def test_links_and_spellings_are_the_same_file(files):
     for name in files:
-        assert share_events(_sample(files[0]), _sample(name))
-        assert origins(_sample(files[0])) == origins(_sample(name))
+        assert _sample(files[0]).shares(_sample(name))
+        assert _sample(files[0]).origins() == _sample(name).origins()
         # Of the same file other records are other events.
         parts = _sample(files[0], events=10), _sample(name, skip=10)
-        assert not share_events(*parts)
-        assert origins(parts[0]) == origins(parts[1])
-        mixed = H1Sample(source="h1", files=("b.h5", name))
-        assert share_events(_sample(files[0]), mixed)
-    assert not share_events(_sample(files[0]), _sample("other/a.h5"))
-    assert not origins(_sample(files[0])) & origins(_sample("other/a.h5"))
+        assert not parts[0].shares(parts[1])
+        assert parts[0].origins() == parts[1].origins()
+        mixed = H1(source="h1", files=("b.h5", name))
+        assert _sample(files[0]).shares(mixed)
+    assert not _sample(files[0]).shares(_sample("other/a.h5"))
+    assert not _sample(files[0]).origins() & _sample("other/a.h5").origins()

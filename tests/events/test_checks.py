@@ -6,13 +6,15 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events.checks import check
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 
 def _level(counts):
     counts = np.asarray(counts)
     event = np.tile(np.array([200, 0.3, 10, 1, -20], np.float32), (len(counts), 1))
     particles = np.tile(np.array([1, 0.5, 0, -1], np.float32), (int(counts.sum()), 1))
-    return Level(event, particles, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Level(event, particles, offsets, DIS_EVENT, DIS_PARTICLE)
 
 
 def _events():
@@ -177,7 +179,11 @@ def test_single_negative_weights_are_accepted():
 def test_empty_selections_are_refused():
     events = _events()
     detector = Level(
-        np.zeros((4, 5), np.float32), np.empty((0, 4), np.float32), np.zeros(5, np.int64)
+        np.zeros((4, 5), np.float32),
+        np.empty((0, 4), np.float32),
+        np.zeros(5, np.int64),
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
     _refused(
         replace(events, pass_detector=np.zeros(4, bool), detector=detector),

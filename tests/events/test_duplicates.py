@@ -3,6 +3,7 @@ import pytest
 
 from omniflow.events import duplicates
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 
 def sample(n=200, seed=1, particle=True):
@@ -15,7 +16,7 @@ def sample(n=200, seed=1, particle=True):
         event = rng.normal(0, 1, (n, 5)).astype(np.float32) * there[:, None]
         particles = rng.normal(0, 1, (counts.sum(), 4)).astype(np.float32)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return Level(event, particles, offsets)
+        return Level(event, particles, offsets, DIS_EVENT, DIS_PARTICLE)
 
     detector = level(passes)
     truth = level(np.ones(n, bool)) if particle else None
@@ -67,7 +68,11 @@ def test_one_number_or_another_order_makes_another_event(name, change):
 def test_another_number_of_particles_makes_another_event():
     """Also where the lost one is all 0, as a sum of its numbers would have it."""
     level = Level(
-        np.ones((2, 5), np.float32), np.zeros((3, 4), np.float32), np.array([0, 1, 3], np.int64)
+        np.ones((2, 5), np.float32),
+        np.zeros((3, 4), np.float32),
+        np.array([0, 1, 3], np.int64),
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
     first, second = duplicates.hashes([level])
     assert first != second

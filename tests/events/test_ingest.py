@@ -8,16 +8,19 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow.config.samples import H1Sample, PythiaSample
 from omniflow.errors import InputError
-from omniflow.events import h1, store
+from omniflow.events import store
 from omniflow.events.ingest import ingest
+from omniflow.events.sample import Events
+from omniflow.sources import h1_file
+from omniflow.sources.h1 import H1
+from omniflow.sources.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 def _h1(*files, **options):
-    return H1Sample(source="h1", files=tuple(str(file) for file in files), **options)
+    return H1(source="h1", files=tuple(str(file) for file in files), **options)
 
 
 def test_h1_files_become_a_store(tmp_path):
@@ -96,7 +99,7 @@ def test_an_existing_store_survives_bad_input(tmp_path):
     assert path.read_bytes() == before
 
 
-PYTHIA = PythiaSample(source="pythia", events=40, seed=3)
+PYTHIA = Pythia(source="pythia", events=40, seed=3)
 
 
 def _fake_physics(monkeypatch, make_sample):
@@ -110,7 +113,7 @@ def test_pythia_samples_come_from_the_generator(tmp_path, monkeypatch):
 
     def make_sample(sample):
         asked.append(sample)
-        return h1.read([DATA / "h1_nature.h5"], events=sample.events)
+        return Events.joined(list(h1_file.read([DATA / "h1_nature.h5"], events=sample.events)))
 
     _fake_physics(monkeypatch, make_sample)
     ingest(PYTHIA, tmp_path / "store.h5", 2)
@@ -123,7 +126,7 @@ def test_pythia_samples_come_from_the_generator(tmp_path, monkeypatch):
 
 def test_bad_generated_events_leave_nothing(tmp_path, monkeypatch):
     def make_sample(sample):
-        events = h1.read([DATA / "h1_nature.h5"], events=sample.events)
+        events = Events.joined(list(h1_file.read([DATA / "h1_nature.h5"], events=sample.events)))
         events.weight[:] = 0
         return events
 

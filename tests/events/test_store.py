@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from omniflow.errors import InputError
-from omniflow.events import h1, store
+from omniflow.events import store
 from omniflow.events.sample import Events, Level
+from omniflow.sources import h1_file
 
 DATA = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture(scope="module")
 def excerpt():
-    return h1.read([DATA / "h1_simulation.h5"], events=300)
+    return Events.joined(list(h1_file.read([DATA / "h1_simulation.h5"], events=300)))
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, path, excerpt):
         excerpt.pass_detector,
         excerpt.pass_particle,
         excerpt.detector,
-        _Interrupted(level.event, level.particles, level.offsets),
+        _Interrupted(**vars(level)),
     )
     for name in ("new.h5", path.name):
         with pytest.raises(KeyboardInterrupt):

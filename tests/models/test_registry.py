@@ -9,12 +9,13 @@ import pytest
 
 from omniflow.config import load
 from omniflow.config.training import Classifier
-from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES
+from omniflow.features.feature_set import resolved
 from omniflow.models import registry
+from omniflow.registry import BUILT_IN
 from omniflow.training.losses import LOSSES
 
 ROOT = Path(__file__).parents[2]
-KINDS = sorted(registry.KINDS)
+KINDS = sorted(BUILT_IN["classifier"])
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -44,8 +45,7 @@ def test_a_checkpoint_brings_back_the_same_network(model, tmp_path):
     model.save_weights(path)
     inputs = make.padded(make.some_events(), 9)
     saved, before = model.get_weights(), make.logits(model, inputs)
-    kind = next(kind for kind, cls in registry.KINDS.items() if isinstance(model, cls))
-    other = make.randomised(make.small(kind), seed=6)
+    other = make.randomised(make.small(model.name), seed=6)
     assert np.abs(make.logits(other, inputs) - before).max() > 0.01
     other.load_weights(path)
     for ours, theirs in zip(other.get_weights(), saved, strict=True):
@@ -96,10 +96,10 @@ def test_a_freshly_built_network_starts_with_neutral_biases_and_norms():
 
 def test_networks_do_not_start_from_each_other(model):
     """The weights depend on the seed, not on how the network was built or used before."""
-    kind = next(kind for kind, cls in registry.KINDS.items() if isinstance(model, cls))
     drawn = [
         registry.initial_weights(
-            registry.build(make.small(kind), make.PARTICLE, make.EVENT), np.random.SeedSequence(3)
+            registry.build(make.small(model.name), make.PARTICLE, make.EVENT),
+            np.random.SeedSequence(3),
         )
         for _ in range(2)
     ]
@@ -138,8 +138,9 @@ def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, los
 )
 def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
     settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
-    events = len(EVENT_FEATURES[settings.features])
-    model = registry.build(settings, len(DIS_PARTICLE_FEATURES), events)
+    preset = "dis" if settings.features == "auto" else settings.features
+    seen = resolved(preset, (), ())
+    model = registry.build(settings, len(seen.particles), len(seen.event))
     number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
     assert stated == [f"{number:,}"] * len(stated)

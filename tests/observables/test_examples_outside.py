@@ -25,7 +25,7 @@ def test_thrust_of_known_shapes():
     offsets = np.concatenate([[0], np.cumsum(counts)])
     level = Level(np.zeros((5, 0), np.float32), rows, offsets, (), ("pt", "phi"))
     define = {"thrust": {"object": "shapes:transverse_thrust", "edges": [0.6, 1.0]}}
-    section = Observables.model_validate({"define": define}, context={"roots": [FOLDER]})
+    section = Observables.model_validate({"define": define}, context={"root": FOLDER})
     found = compute(level, find.resolve(section))["thrust"]
     assert found.event_index.tolist() == [0, 1, 2, 4]
     assert found.value == pytest.approx([1, 1, 2 / np.pi, np.sqrt(0.5)], abs=1e-4)
@@ -38,7 +38,7 @@ def _blocks(language):
 def test_the_page_shows_what_works(tmp_path):
     (text,) = _blocks("yaml")
     raw = yaml.safe_load(text)["observables"]
-    section = Observables.model_validate(raw, context={"roots": [FOLDER]})
+    section = Observables.model_validate(raw, context={"root": FOLDER})
     found = [observable for observable in find.resolve(section) if observable.name in raw["define"]]
     assert [observable.name for observable in found] == list(raw["define"])
     values = compute(LEVEL, found)
@@ -48,7 +48,7 @@ def test_the_page_shows_what_works(tmp_path):
     (code,) = _blocks("python")
     (tmp_path / "mine.py").write_text(code)
     define = {"charge": {"object": "mine:charge"}, "density": {"object": "mine:density"}}
-    section = Observables.model_validate({"define": define}, context={"roots": [tmp_path]})
+    section = Observables.model_validate({"define": define}, context={"root": tmp_path})
     values = compute(LEVEL, find.resolve(section))
     assert values["charge"].value.tolist() == [0, 0, 1]
     assert values["density"].value.tolist() == [25, 50]

@@ -4,8 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+from omniflow.sources.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -17,7 +18,7 @@ def read(name: str, level: str) -> tuple[Level, np.ndarray]:
         padded = file[f"{level}_particle_features"][:]
     real = padded[:, :, 0] > 0
     offsets = np.concatenate([[0], np.cumsum(real.sum(axis=1))])
-    return Level(event[:, :5], padded[real], offsets), event[:, -1] == 1
+    return Level(event[:, :5], padded[real], offsets, DIS_EVENT, DIS_PARTICLE), event[:, -1] == 1
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def recipe():
         "simulation": {"shower": "simple", "pdf": 13, "factorisation_scale": 0.5, "seed": 202},
     }
 
-    def make(name: str, events: int, **changes) -> PythiaSample:
-        return PythiaSample(source="pythia", events=events, **(recipes[name] | changes))
+    def make(name: str, events: int, **changes) -> Pythia:
+        return Pythia(source="pythia", events=events, **(recipes[name] | changes))
 
     return make

@@ -5,6 +5,7 @@ import pytest
 
 from omniflow.errors import InputError
 from omniflow.events.sample import Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import JetDefinition
 from omniflow.physics.jets import cluster as cluster_by
 
@@ -23,6 +24,8 @@ def level_of(*events) -> Level:
         np.zeros((len(events), 5), np.float32),
         np.array(rows, np.float32).reshape(-1, 4),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
 
 

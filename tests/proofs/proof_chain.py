@@ -8,12 +8,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from shared_engines import shared_engines
 
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.stages import pretraining, samples, training, weights
+from omniflow.training.engines import shared
 from omniflow.unfolding.plan import Plan
 
 # Particle level, detector level, pass_detector and pass_particle of events.
@@ -92,7 +92,7 @@ def unfold(plan: Plan, *, jobs_apart: bool = False, **events: Events) -> None:
         samples.make_features(plan, role, level)
     for network in plan.pretraining_networks:
         pretraining.pretrain(plan, network.lane)
-    with nullcontext() if jobs_apart else shared_engines():
+    with nullcontext() if jobs_apart else shared():
         for group, iteration, step in plan.stages():
             for block in plan.blocks(group, iteration, step):
                 training.train_block(plan, block)
@@ -117,7 +117,7 @@ def unfold_accepted(
     plan = make_plan(
         folder,
         study={"seed": seed},
-        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

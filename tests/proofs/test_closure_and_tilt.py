@@ -7,7 +7,7 @@ import pytest
 from proof_chain import make_plan, read, unfold
 
 from omniflow.events.sample import Events, Level
-from omniflow.physics.dis.kinematics import electron_momentum
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE, electron_momentum
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
@@ -24,6 +24,8 @@ def level(rng, q2, y, phi, counts, pt, eta, azimuth):
         np.column_stack([q2, y, momentum]).astype(np.float32),
         np.column_stack([pt, eta, azimuth, charge]).astype(np.float32),
         np.concatenate([[0], np.cumsum(counts)]),
+        DIS_EVENT,
+        DIS_PARTICLE,
     )
 
 

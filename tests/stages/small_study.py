@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from shared_engines import shared_engines
 
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.stages import pretraining, samples, training, weights
+from omniflow.training.engines import shared
 from omniflow.unfolding.plan import Network, Plan
 
 ROLE = {"source": "pythia", "events": 1000, "seed": 3}
@@ -34,7 +34,7 @@ def make_plan(
             "simulation": ROLE | {"seed": 4},
             "pretraining": {"numerator": ROLE | {"seed": 5}, "denominator": ROLE | {"seed": 6}},
         },
-        "classifier": {"kind": "mlp", "width": 4, "blocks": 1, "features": "plain"},
+        "classifier": {"kind": "mlp", "width": 4, "blocks": 1, "features": "columns"},
         "training": {
             "optimizer": "adam",
             "learning_rate": 0.02,
@@ -92,7 +92,7 @@ def run(plan: Plan) -> Plan:
     return train(plan)
 
 
-@shared_engines()
+@shared()
 def train(plan: Plan) -> Plan:
     for chain in plan.chains:
         for group in plan.groups(chain, 1):

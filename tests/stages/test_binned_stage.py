@@ -11,6 +11,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import Jets
 from omniflow.stages import binned, evaluation, samples
 from omniflow.unfolding.plan import Plan
@@ -167,7 +168,7 @@ def _level(jets):
     rows = np.concatenate(jets).reshape(-1, 3)
     particles = np.c_[rows, np.full(len(rows), 0.5)].astype(np.float32)
     offsets = np.concatenate([[0], np.cumsum([len(j) for j in jets])])
-    return Level(np.ones((len(jets), 5), np.float32), particles, offsets)
+    return Level(np.ones((len(jets), 5), np.float32), particles, offsets, DIS_EVENT, DIS_PARTICLE)
 
 
 def _true_jets(rng, n, slope):

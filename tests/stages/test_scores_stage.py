@@ -59,9 +59,9 @@ def test_scores_of_step_1_hold_data_and_simulation(warm):
         assert own["trained"].events == summary["train_events"]
         assert own["held-out"].events == summary["held_out_events"]
         # The logits of data, predicted with the network that was saved.
-        weights = job.load(warm.networks_folder(block) / warm.network_file(network))
+        weights = job.architecture.load(warm.networks_folder(block) / warm.network_file(network))
         data = job.sources(network)[0]
-        found = job.trainer.predict([job.registry.flatten(weights)], data)
+        found = job.trainer.predict([weights], data)
         logits = np.concatenate([part[0] for _, part in found])
         rows = data.select & _split(warm, network, samples[0])
         a = np.asarray(samples[0].weight)[rows]

@@ -13,6 +13,8 @@ from omniflow.training.distributed import Ranks
 from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
 
+HEAD = -5  # where the parameters of the last layer begin, which reads 4 units
+
 
 @pytest.fixture(scope="module")
 def record(warm):
@@ -64,16 +66,14 @@ def test_step_1_goes_on_from_a_ratio_of_one(warm, record):
     for network in block.networks:
         weights, origin = job.start(network)
         (r,) = (r for n, r in record.items() if n == network)
-        assert r["start"]["digest"] == networks.digest(weights)
+        assert r["start"]["digest"] == networks.digest([weights])
         assert origin["iteration"] == "1"
-        before = job.load(
+        before = job.architecture.load(
             warm.networks_folder(warm.previous_block(block)) / warm.network_file(network)
         )
-        for ours, theirs in zip(weights[:-2], before[:-2], strict=True):
-            np.testing.assert_array_equal(ours, theirs)
-        assert np.any(before[-2])
-        parameters = [job.registry.flatten(weights)]
-        for _, logits in job.trainer.predict(parameters, job.applied_to(network)):
+        np.testing.assert_array_equal(weights[:HEAD], before[:HEAD])
+        assert np.any(before[HEAD:-1])
+        for _, logits in job.trainer.predict([weights], job.applied_to(network)):
             np.testing.assert_array_equal(logits[np.isfinite(logits)], 0)
         assert r["epochs"][0]["val_loss"] == pytest.approx(np.log(2), abs=1e-6)
 
@@ -103,12 +103,11 @@ def test_the_backbone_policy_makes_a_new_head_alone(warm, record, step):
     weights, origin = job.start(block.networks[0])
     assert origin["policy"] == "backbone"
     (started,) = _of(record, "backbone-1", 1, step)
-    assert started["start"]["digest"] == networks.digest(weights)
-    loaded = job.load(warm.pretrained() / "network.weights.h5")
-    for ours, theirs in zip(weights[:-2], loaded[:-2], strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert not np.any(weights[-2])
-    assert np.any(loaded[-2])
+    assert started["start"]["digest"] == networks.digest([weights])
+    loaded = job.architecture.load(warm.pretrained() / "network.weights.h5")
+    np.testing.assert_array_equal(weights[:HEAD], loaded[:HEAD])
+    assert not np.any(weights[HEAD:-1])
+    assert np.any(loaded[HEAD:-1])
 
 
 def test_the_rate_factor_acts_from_the_second_iteration_on(record):
@@ -168,9 +167,8 @@ def test_saved_networks_give_the_logits(warm):
     job = training.BlockJob(warm, block)
     with open_h5(warm.logits(block)) as file:
         for network, expected in zip(block.networks, file["logits"], strict=True):
-            weights = job.load(warm.networks_folder(block) / warm.network_file(network))
-            parameters = job.registry.flatten(weights)
-            parts = job.trainer.predict([parameters], job.sources(network)[-1])
+            path = warm.networks_folder(block) / warm.network_file(network)
+            parts = job.trainer.predict([job.architecture.load(path)], job.sources(network)[-1])
             out = np.concatenate([found[0] for _, found in parts])
             np.testing.assert_array_equal(out, expected)
 
@@ -191,16 +189,15 @@ def test_the_loss_of_the_configuration_reaches_start_training_and_logits(warm):
     job = training.BlockJob(Plan(warm.config.model_copy(update={"training": other})), block)
     network = block.networks[0]
     weights, _ = job.start(network)
-    assert weights[-1] == [1.0]  # the head's bias: a ratio of 1
-    weights[-2][:], weights[-1][:] = 0, -3
-    parameters = job.registry.flatten(weights)
+    assert weights[-1] == 1  # the head's bias: a ratio of 1
+    weights[HEAD:-1], weights[-1] = 0, -3
     source = job.sources(network)[-1]
-    parts = job.trainer.predict([parameters], source)
+    parts = job.trainer.predict([weights], source)
     logits = np.concatenate([found[0] for _, found in parts])
     np.testing.assert_allclose(logits[source.select], np.log(9), rtol=1e-6)
     index = np.flatnonzero(source.select)[:10]
     prepared = job.trainer.engine.prepare([([source], [index])])
-    (loss,), _ = job.trainer.engine.gradient([parameters], prepared)
+    (loss,), _ = job.trainer.engine.gradient([weights], prepared)
     assert loss == pytest.approx(8 * source.weights(index)[1].sum(), rel=1e-5)
     assert job.fingerprint(network, weights) != training.BlockJob(warm, block).fingerprint(
         network, weights

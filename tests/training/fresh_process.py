@@ -6,6 +6,7 @@ import numpy as np
 from training_inputs import classifier, settings, two_classes
 
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training import runtime
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     initial = registry.initial_weights(model, np.random.SeedSequence(4))
     features = sources[0].features
     for engine in (Graph(model, features, 2), Native(model, classifier("pet"), features, 1)):
-        trainer = Trainer(model, settings(epochs=2), engine)
+        trainer = Trainer(KerasModel(model), settings(epochs=2), engine)
         for _ in range(2):
             seeds = Seeds(6, np.random.SeedSequence(5))
             (fit,) = trainer.fit([Task("network", sources, registry.flatten(initial), seeds)])

@@ -8,6 +8,7 @@ from training_inputs import classifier, settings, two_classes
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source, held_out
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
@@ -26,7 +27,7 @@ def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
     model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
     features = two_classes(2)[0].features
     engine = Graph(model, features, chosen.micro_batches, loss=chosen.loss)
-    return Trainer(model, chosen, engine)
+    return Trainer(KerasModel(model), chosen, engine)
 
 
 def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:
@@ -44,10 +45,12 @@ def fit_one(
     name: str = "network",
     rate_factor: float = 1.0,
     checkpoint: Checkpoint | None = None,
+    margin: float = 0.0,
     **numbers: int,
 ) -> Fit:
     """Train one network; its error is raised."""
-    task = Task(name, sources, registry.flatten(initial), seeds(**numbers), rate_factor, checkpoint)
+    start, drawn = registry.flatten(initial), seeds(**numbers)
+    task = Task(name, sources, start, drawn, rate_factor, checkpoint, margin=margin)
     (outcome,) = trainer.fit([task])
     if isinstance(outcome, TrainingError):
         raise outcome

@@ -8,6 +8,7 @@ from small_networks import fit_one, initial_weights, make_trainer, train
 from training_inputs import two_classes
 
 from omniflow.errors import InputError, OutputError
+from omniflow.models.keras_model import KerasModel
 from omniflow.training import checkpoint
 from omniflow.training.checkpoint import Checkpoint, State
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -22,7 +23,8 @@ class Killed(BaseException):
 
 def _again(trainer, interrupt=None, seconds=1e9):
     """A trainer as another process would have it, with the same traced engine."""
-    return Trainer(trainer.engine.model, trainer.settings, trainer.engine, None, interrupt, seconds)
+    architecture = KerasModel(trainer.engine.model)
+    return Trainer(architecture, trainer.settings, trainer.engine, None, interrupt, seconds)
 
 
 def _cut(trainer, after, error, interrupt=None):

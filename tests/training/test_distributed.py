@@ -17,6 +17,7 @@ from training_inputs import classifier, settings, twins, two_classes
 from omniflow.errors import TrainingError
 from omniflow.files import write_text
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training import distributed
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.distributed import RankError, Ranks
@@ -62,7 +63,7 @@ def _trainer(ranks, interrupt=None, **changes):
     model = registry.build(classifier("deepsets"), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
     engine = Graph(model, two_classes(2)[0].features, 3)
-    return Trainer(model, chosen, engine, ranks, interrupt)
+    return Trainer(KerasModel(model), chosen, engine, ranks, interrupt)
 
 
 def _task(trainer, sources, initial=1, checkpoint=None):

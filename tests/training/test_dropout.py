@@ -9,7 +9,8 @@ from training_inputs import classifier, twins, two_classes
 
 from omniflow.events.batches import held_out
 from omniflow.models import registry
-from omniflow.training.dropout import Dropout, Units, units
+from omniflow.models.architecture import Units
+from omniflow.training.dropout import Dropout
 from omniflow.training.progress import Task
 
 SEED = 77
@@ -28,7 +29,7 @@ def _train(trainer, dropout, sources=None):
 
 
 def _dropout(trainer, rate, seed=SEED):
-    return Dropout(units(trainer.engine.model), rate, seed)
+    return Dropout(registry.units(trainer.engine.model), rate, seed)
 
 
 def test_rate_0_changes_no_bit():
@@ -47,7 +48,7 @@ def test_rate_0_changes_no_bit():
 )
 def test_units_are_those_of_hidden_layers(kind, count):
     model = registry.build(classifier(kind), 3, 2)
-    found = units(model)
+    found = registry.units(model)
     assert found.count == count
     assert found.size == model.count_params()
     # What the masks act on are these kernels and nothing else.

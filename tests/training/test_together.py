@@ -12,6 +12,7 @@ from training_inputs import classifier, settings, twins, two_classes
 
 from omniflow.errors import TrainingError
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training.graph import Graph
 from omniflow.training.progress import Seeds, Task
 from omniflow.training.trainer import Trainer
@@ -27,7 +28,7 @@ def _trainer(kind, stack, xla=False, **changes):
     model = registry.build(classifier(kind), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.1} | changes))
     engine = Graph(model, two_classes(2)[0].features, 3, stack, xla, chosen.loss)
-    return Trainer(model, chosen, engine)
+    return Trainer(KerasModel(model), chosen, engine)
 
 
 def _same(one, two, tolerance=1e-5):

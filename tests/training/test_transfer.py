@@ -11,6 +11,7 @@ from omniflow.config.transfer import Transfer
 from omniflow.errors import TrainingError
 from omniflow.events.batches import held_out
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.learner import Learner
 from omniflow.training.native import Native
@@ -25,7 +26,7 @@ def _native(**changes):
     model = registry.build(classifier("pet"), 3, 2)
     engine = Native(model, classifier("pet"), two_classes(2)[0].features, 1)
     engine.model = model
-    return Trainer(model, settings(**changes), engine)
+    return Trainer(KerasModel(model), settings(**changes), engine)
 
 
 def _fit(trainer, transfer, initial=None, sources=None, checkpoint=None):
@@ -212,7 +213,10 @@ def test_a_killed_training_goes_on_with_the_same_numbers(kind, optimizer, tmp_pa
 
         def again():
             return Trainer(
-                trainer.engine.model, trainer.settings, trainer.engine, checkpoint_seconds=0.0
+                KerasModel(trainer.engine.model),
+                trainer.settings,
+                trainer.engine,
+                checkpoint_seconds=0.0,
             )
 
         kept = Checkpoint(tmp_path / f"{after}.h5", "key")

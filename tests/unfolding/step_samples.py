@@ -10,7 +10,8 @@ from omniflow.events.sample import Events, Level
 
 def events(weight, detector, particle=None) -> Events:
     n = len(weight)
-    level = Level(np.zeros((n, 1), np.float32), np.zeros((0, 0), np.float32), np.zeros(n + 1, int))
+    empty = np.zeros((0, 0), np.float32), np.zeros(n + 1, int)
+    level = Level(np.zeros((n, 1), np.float32), *empty, ("x",), ())
     return Events(
         np.arange(n).astype(np.uint64),
         np.asarray(weight, float),

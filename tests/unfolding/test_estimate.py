@@ -3,15 +3,13 @@ import pytest
 from plans import make_plan
 
 from omniflow.config import validate
-from omniflow.config.samples import H1Sample
 from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError
 from omniflow.forecast import forecast
 from omniflow.models import registry
+from omniflow.sources.h1 import H1
 from omniflow.unfolding.estimate import (
     EVALUATION,
-    EVENT_FEATURES,
-    PARTICLE_FEATURES,
     epoch_events,
     estimate,
     histogrammed,
@@ -46,11 +44,12 @@ def _plan(tmp_path, acceptance=None, **execution):
 
 @pytest.mark.usefixtures("tensorflow_runtime")
 @pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
-def test_parameters_agree_with_the_built_network(kind):
+def test_parameters_agree_with_the_built_network(tmp_path, kind):
     settings = Classifier(kind=kind, width=64)
-    model = registry.build(settings, PARTICLE_FEATURES, EVENT_FEATURES)
+    config = _plan(tmp_path).config.model_copy(update={"classifier": settings})
+    model = registry.build(settings, 7, 5)
     # Biases, norms and scales are left out of the estimate.
-    assert sum(parameters(settings)) == pytest.approx(model.count_params(), rel=0.04)
+    assert sum(parameters(Plan(config))) == pytest.approx(model.count_params(), rel=0.04)
 
 
 def test_networks_and_shared_networks(tmp_path):
@@ -139,7 +138,7 @@ def test_a_given_rate_replaces_all_others(tmp_path):
 def test_missing_files_are_named(tmp_path):
     (tmp_path / "there.h5").write_bytes(b"")
     files = [str(tmp_path / name) for name in ("there.h5", "absent.h5")]
-    assert missing_files(H1Sample(source="h1", files=files)) == files[1:]
+    assert missing_files(H1(source="h1", files=files)) == files[1:]
     assert missing_files(_plan(tmp_path).config.samples.data) == []
 
 

@@ -6,12 +6,13 @@ import pytest
 from plans import PYTHIA, all_networks, make_plan, state
 from scipy import stats
 
-from omniflow.config.samples import H1Sample, PythiaSample, next_sample
 from omniflow.errors import ConfigError
+from omniflow.sources.h1 import H1
+from omniflow.sources.pythia import Pythia
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.estimate import Rates, estimate
 from omniflow.unfolding.jobs import jobs
-from omniflow.unfolding.variants import ROLES, Variant, origins, replica_weights
+from omniflow.unfolding.variants import ROLES, Variant, replica_weights
 
 METHODS = {"parallel": {"lanes": 3}, "step": {"members": 2}}
 WEIGHTS = {"files": ["weights.h5"], "dataset": "factor"}
@@ -193,14 +194,14 @@ def test_names_are_taken_apart_as_they_were_made():
 
 
 def test_toys_take_other_events():
-    generated = PythiaSample(source="pythia", events=10, seed=3)
-    seeds = {next_sample(generated, n).seed for n in range(5)}
+    generated = Pythia(source="pythia", events=10, seed=3)
+    seeds = {generated.next(n).seed for n in range(5)}
     assert len(seeds) == 5
-    assert next_sample(generated, 0) == generated
-    read = H1Sample(source="h1", files=("a.h5",), events=100, skip=50)
-    assert [next_sample(read, n).skip for n in (1, 2)] == [150, 250]
-    last = PythiaSample(source="pythia", events=10, seed=900_000_000)
-    PythiaSample.model_validate(next_sample(last, 3).model_dump())
+    assert generated.next(0) == generated
+    read = H1(source="h1", files=("a.h5",), events=100, skip=50)
+    assert [read.next(n).skip for n in (1, 2)] == [150, 250]
+    last = Pythia(source="pythia", events=10, seed=900_000_000)
+    Pythia.model_validate(last.next(3).model_dump())
 
 
 def test_toys_may_take_simulations_of_their_own():
@@ -229,12 +230,12 @@ def test_simulations_of_toys_are_other_events():
 
 
 def test_samples_of_one_kind_have_one_origin():
-    one, other = (PythiaSample(source="pythia", events=n, seed=n) for n in (3, 4))
-    assert origins(one) == origins(other)
-    assert not origins(one) & origins(one.model_copy(update={"shower": "vincia"}))
-    files = [H1Sample(source="h1", files=f) for f in (("a", "b"), ("b",), ("c",))]
-    assert origins(files[0]) & origins(files[1])
-    assert not origins(files[0]) & origins(files[2])
+    one, other = (Pythia(source="pythia", events=n, seed=n) for n in (3, 4))
+    assert one.origins() == other.origins()
+    assert not one.origins() & one.model_copy(update={"shower": "vincia"}).origins()
+    files = [H1(source="h1", files=f) for f in (("a", "b"), ("b",), ("c",))]
+    assert files[0].origins() & files[1].origins()
+    assert not files[0].origins() & files[2].origins()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from omniflow import registry
+from omniflow.config.kinds import ROOM
 from omniflow.config.schema import Config
 from omniflow.errors import ConfigError
 from omniflow.files import write_text
@@ -46,7 +48,41 @@ environment variables, which must be set, and `$$` for a dollar sign.
 def schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, in the order of the models."""
     generated = Config.model_json_schema()
+    definitions = generated["$defs"]
+    _fill_rooms(generated, definitions)
+    generated["$defs"] = dict(sorted(definitions.items()))
     return {"$schema": DIALECT, **generated, "title": "Configuration of an omniflow study"}
+
+
+def _fill_rooms(part: Any, definitions: dict[str, Any]) -> None:
+    """Put references to the models of a room where `part` names it, and the models among them."""
+    if isinstance(part, list):
+        for item in part:
+            _fill_rooms(item, definitions)
+    elif isinstance(part, dict):
+        for item in list(part.values()):
+            _fill_rooms(item, definitions)
+        if room := part.pop(ROOM, None):
+            models = [registry.find(room, name) for name in registry.BUILT_IN[room]]
+            for model in models:
+                found = model.model_json_schema()
+                definitions |= found.pop("$defs", {}) | {model.__name__: found}
+            own = f"Own{room.title()}"
+            definitions[own] = _own(room)
+            names = [*(model.__name__ for model in models), own]
+            part["anyOf"] = [{"$ref": f"#/$defs/{name}"} for name in names]
+
+
+def _own(room: str) -> dict[str, Any]:
+    """Return the schema of a kind that lies outside the package."""
+    name = {"type": "string", "pattern": ":", "description": "`module:object` (docs/outside.md)."}
+    return {
+        "title": f"Own{room.title()}",
+        "description": f"A {room} of your own, with the keys that its class has.",
+        "type": "object",
+        "properties": {room: name},
+        "required": [room],
+    }
 
 
 def schema_text() -> str:
@@ -99,7 +135,7 @@ def _place(
     """Record at which dotted keys each model stands, in the order of the file."""
     for key, field in model["properties"].items():
         dotted = f"{prefix}{key}"
-        if field.get("type") == "object":
+        if field.get("type") == "object" and "properties" not in field:
             dotted, field = f"{dotted}.<name>", _values(field)
         for name in _references(field):
             places.setdefault(name, []).append(dotted)
@@ -111,13 +147,15 @@ def _values(field: dict[str, Any]) -> dict[str, Any]:
     if "patternProperties" in field:
         (values,) = field["patternProperties"].values()
         return values
-    return field["additionalProperties"]
+    return field.get("additionalProperties", {})
 
 
 def _references(field: dict[str, Any]) -> list[str]:
     """Return the names of the models that a field may be."""
     if options := field.get("anyOf") or field.get("oneOf"):
         return [name for option in options for name in _references(option)]
+    if field.get("type") == "array":
+        return _references(field.get("items", {}))
     return [field["$ref"].rpartition("/")[2]] if "$ref" in field else []
 
 
@@ -167,12 +205,15 @@ def _type(field: dict[str, Any], models: dict[str, Any]) -> str:
     if "prefixItems" in field:
         return f"list of {', '.join(_type(item, models) for item in field['prefixItems'])}"
     if field["type"] == "array":
+        if items := field.get("prefixItems"):
+            return "list of " + ", ".join(_type(item, models) for item in items)
         least = f" of at least {field['minItems']}" if "minItems" in field else ""
         return f"list{least}, each {_type(field['items'], models)}"
     if field["type"] == "object":
         keys = field.get("propertyNames", {})
         names = _type(keys, models) if "enum" in keys else "a name"
-        return f"mapping from {names} to {_type(_values(field), models)}"
+        values = _values(field)
+        return f"mapping from {names} to {_type(values, models) if values else 'any value'}"
     return _scalar(field)
 
 

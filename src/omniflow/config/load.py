@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from omniflow.config.kinds import ROOT, Refused
 from omniflow.config.schema import Config
 from omniflow.config.text import combined, mapping
 from omniflow.errors import ConfigError
@@ -27,26 +28,26 @@ def load(*paths: str | Path, settings: Iterable[str] = ()) -> Config:
     """
     given = tuple(settings)
     where = ", ".join([*map(str, paths), *(["--config"] if given else [])])
-    roots = dict.fromkeys(Path(path).absolute().parent for path in reversed(paths))
-    return validate(combined(paths, given), where, tuple(roots))
+    root = Path(paths[0]).parent if paths else None
+    return validate(combined(paths, given), where, root)
 
 
-def validate(raw: object, where: str = "configuration", roots: Sequence[Path] = ()) -> Config:
+def validate(raw: object, where: str = "configuration", root: str | Path | None = None) -> Config:
     """Return the configuration that the mapping `raw` describes.
 
     Args:
-        raw: the mapping.
-        where: names it in messages.
-        roots: folders in which modules are looked for, the first one first; none: the current one.
+        raw: the sections.
+        where: names the configuration in messages.
+        root: the folder that modules of the user (`module:object`) are looked for in first.
 
     Raises:
         ConfigError: with one line per problem: `where`, key, value, and the nearest valid key.
     """
     given = mapping(raw, where)
     try:
-        return Config.model_validate(given, context={"roots": roots})
+        return Config.model_validate(given, context={ROOT: root})
     except ValidationError as error:
-        lines = [_describe(item) for item in error.errors(include_url=False)]
+        lines = list(_problems(error, Config, []))
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)) from error
 
 
@@ -55,13 +56,23 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
 
 
-def _describe(item: dict[str, Any]) -> str:
-    location = [str(part) for part in item["loc"]]
-    # Union tags ("pythia") stand in pydantic's location although no user wrote them as keys.
-    written = [part for part in location if part not in ("pythia", "h1")]
-    key = ".".join(written) or "(top level)"
+def _problems(error: ValidationError, model: type[BaseModel], at: list[str]) -> Iterator[str]:
+    """Yield a line per problem; `at` is where the section of `model` stands."""
+    for item in error.errors(include_url=False):
+        location = [str(part) for part in item["loc"]]
+        refused = item.get("ctx", {}).get("error")
+        if isinstance(refused, Refused):
+            yield from _problems(refused.error, refused.model, [*at, *location])
+        else:
+            yield _describe(item, model, location, at)
+
+
+def _describe(
+    item: dict[str, Any], model: type[BaseModel], location: list[str], at: list[str]
+) -> str:
+    key = ".".join([*at, *location]) or "(top level)"
     if item["type"] == "extra_forbidden":
-        names = _field_names(location[:-1])
+        names = _field_names(model, location[:-1])
         near = difflib.get_close_matches(location[-1], names, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"valid keys: {', '.join(names)}"
         return f"{key}: unknown key; {hint}"
@@ -73,25 +84,16 @@ def _describe(item: dict[str, Any]) -> str:
     return f"{key}: {message}{shown}"
 
 
-def _field_names(location: list[str]) -> list[str]:
-    """Return the keys valid at `location`, following models, dicts and unions."""
-    models: list[type[BaseModel]] = [Config]
+def _field_names(model: type[BaseModel], location: list[str]) -> list[str]:
+    """Return the keys valid at `location` below `model`, following models, dicts and unions."""
+    models: list[type[BaseModel]] = [model]
     for part in location:
         found: list[type[BaseModel]] = []
-        for model in models:
-            if part in model.model_fields:
-                found += _models_in(model.model_fields[part].annotation)
-        if found:
-            models = found
-            continue
-        tagged = [
-            model
-            for model in models
-            if "source" in model.model_fields
-            and part in get_args(model.model_fields["source"].annotation)
-        ]
-        models = tagged or models
-    return sorted({name for model in models for name in model.model_fields})
+        for each in models:
+            if part in each.model_fields:
+                found += _models_in(each.model_fields[part].annotation)
+        models = found or models
+    return sorted({name for each in models for name in each.model_fields})
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

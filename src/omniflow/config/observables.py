@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,6 +15,8 @@ from pydantic import (
 )
 
 from omniflow import outside
+from omniflow.config.expressions import Expression
+from omniflow.config.kinds import reference
 from omniflow.config.paths import escaped, expanded
 from omniflow.config.section import Positive, Section
 from omniflow.errors import ConfigError
@@ -35,23 +36,19 @@ def _check_edges(edges: Edges | None) -> Edges | None:
     return edges
 
 
-def _locate(reference: str | None, info: ValidationInfo) -> str | None:
-    """Return `module:object` with the path of a file beside the configuration."""
-    if reference is None:
-        return None
-    roots: tuple[Path, ...] = (info.context or {}).get("roots", ())
-    try:
-        return outside.located(expanded(reference), roots)
-    except ConfigError as error:
-        raise ValueError(str(error)) from None
+def _located(name: str, info: ValidationInfo) -> str:
+    """Return `module:object` with the file of the module, where that lies beside the file."""
+    found = reference(expanded(name), info.context)
+    if info.context is not None:
+        try:
+            outside.digest(found)  # it is there; nothing is loaded
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+    return found
 
 
 # As of other paths: jobs on other machines must not read them differently.
-Reference = Annotated[
-    str | None,
-    AfterValidator(_locate),
-    PlainSerializer(lambda value: value and escaped(value), when_used="json"),
-]
+Reference = Annotated[str, AfterValidator(_located), PlainSerializer(escaped, when_used="json")]
 
 
 class Bins(Section):
@@ -91,12 +88,12 @@ class ObservableDefinition(Section):
     Exactly one of `expression`, `object` and `jets` says how it is computed.
     """
 
-    expression: str | None = Field(
+    expression: Expression | None = Field(
         None,
         description="Formula over the columns of a sample (docs/expressions.md), with one value "
         "per event or per particle. With `radius` there are columns of jets, `jets.pt` and so on.",
     )
-    object: Reference = Field(
+    object: Reference | None = Field(
         None,
         description="`module:object` in Python, found beside this file or installed: an "
         "`Observable`, or a function of a `Level` that returns values.",
@@ -144,16 +141,6 @@ class ObservableDefinition(Section):
         """What determines the values, and nothing else."""
         keys = (*_WAYS, *_CLUSTERING, "leading", *_GROOMING, "kind")
         return {key: getattr(self, key) for key in keys}
-
-    @field_validator("expression")
-    @classmethod
-    def _expression_is_one(cls, value: str | None) -> str | None:
-        from omniflow.expressions import parse
-
-        try:
-            return value if value is None else parse(value).text
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
 
     @field_validator("jets")
     @classmethod

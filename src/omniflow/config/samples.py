@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import os
-import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations, product
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from omniflow.config.kinds import Kind
 from omniflow.config.paths import ExpandedPath
-from omniflow.config.section import Name, Positive, Section
+from omniflow.config.section import Name, Section
 
+if TYPE_CHECKING:
+    from omniflow.sources.source import Source
 
-class PythiaSample(Section):
-    """High-Q2 DIS events generated with Pythia 8 and a parametrised detector."""
-
-    source: Literal["pythia"]
-    events: Positive = Field(description="Generated records (about half pass the detector cuts).")
-    seed: int = Field(ge=1, le=900_000_000, description="Seed of the generator and the detector.")
-    shower: Literal["simple", "vincia"] = Field("simple", description="Parton shower model.")
-    pdf: int = Field(13, ge=1, le=22, description="Pythia's PDF:pSet of the proton.")
-    factorisation_scale: float = Field(
-        1.0, gt=0, description="Pythia's SigmaProcess:factorMultFac, factor on the squared scale."
-    )
-    lepton: Literal["positron", "electron"] = Field("positron", description="Beam lepton.")
-    settings: tuple[str, ...] = Field(
-        (), description="Further Pythia settings, one `Key:name = value` each, applied last."
-    )
-
-    @field_validator("settings")
-    @classmethod
-    def _settings_are_assignments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for line in value:
-            if not re.fullmatch(r"[A-Za-z0-9:()]+ *= *\S.*", line):
-                raise ValueError(f"{line!r} is not of the form 'Key:name = value'")
-        return value
-
-
-class H1Sample(Section):
-    """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
-
-    source: Literal["h1"]
-    files: tuple[ExpandedPath, ...] = Field(
-        min_length=1, description="HDF5 files, read in this order as one sample."
-    )
-    events: Positive | None = Field(None, description="Use only the first so many records.")
-    skip: int = Field(0, ge=0, description="Leave out the first so many records.")
-
-
-Sample = Annotated[PythiaSample | H1Sample, Field(discriminator="source")]
+    Sample = Source
+else:
+    Sample = Annotated[Any, Kind("source")]
 T = TypeVar("T")
 # Keras knows its files by this ending.
 _WEIGHTS = r"\.weights\.h5$"
@@ -161,20 +127,6 @@ class Samples(Section):
     )
 
 
-def share_events(a: PythiaSample | H1Sample, b: PythiaSample | H1Sample) -> bool:
-    """Return whether two samples share events as far as their configuration tells."""
-    if isinstance(a, PythiaSample) and isinstance(b, PythiaSample):
-        return a.model_dump(exclude={"events"}) == b.model_dump(exclude={"events"})
-    if isinstance(a, H1Sample) and isinstance(b, H1Sample):
-        # Links and other spellings of a path lead to the same file.
-        files = [[os.path.realpath(name) for name in sample.files] for sample in (a, b)]
-        if files[0] == files[1]:  # records are counted over the files in order
-            ends = [s.skip + s.events if s.events else math.inf for s in (a, b)]
-            return a.skip < ends[1] and b.skip < ends[0]
-        return bool(set(files[0]) & set(files[1]))
-    return False
-
-
 def independent(
     nominal: Sequence[T],
     pretraining: Sequence[T],
@@ -200,23 +152,3 @@ def independent(
     others = [simulation, *backgrounds, *pretraining, *varied, *predictions]
     yield from product(others, toys)
     yield from product([*nominal, *pretraining, *toys], toy_simulations)
-
-
-def extent(sample: PythiaSample | H1Sample) -> str:
-    """Return which events a sample takes from its source, for messages."""
-    if isinstance(sample, PythiaSample):
-        return f"seed {sample.seed}"
-    more = " and others" if len(sample.files) > 1 else ""
-    last = f"{sample.skip} to {sample.skip + sample.events - 1}" if sample.events else ""
-    return f"records {last or f'from {sample.skip}'} of {sample.files[0]}{more}"
-
-
-def next_sample(sample: PythiaSample | H1Sample, number: int) -> PythiaSample | H1Sample:
-    """Return a sample of the same kind as this one without its events.
-
-    A generator gets another seed, files are read farther on; `number` counts from 1.
-    """
-    if isinstance(sample, PythiaSample):
-        seed = 1 + (sample.seed - 1 + 100_003 * number) % 900_000_000
-        return sample.model_copy(update={"seed": seed})
-    return sample.model_copy(update={"skip": sample.skip + number * (sample.events or 0)})

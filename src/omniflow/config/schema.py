@@ -8,15 +8,7 @@ from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.observables import DEFAULT, Observables
 from omniflow.config.paths import ExpandedPath
-from omniflow.config.samples import (
-    H1Sample,
-    PythiaSample,
-    Samples,
-    extent,
-    independent,
-    next_sample,
-    share_events,
-)
+from omniflow.config.samples import Sample, Samples, independent
 from omniflow.config.section import Combination, Name, Positive, Section
 from omniflow.config.training import ACTS_ON, Classifier, Training
 from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
@@ -193,7 +185,7 @@ class Config(Section):
         toys = [self._toys(role) for role in ("data", "simulation")]
         pairs = independent(*(tuple(kind.items()) for kind in kinds), *toys)
         for (one, a), (two, b) in pairs:
-            if not share_events(a, b):
+            if not a.shares(b):
                 continue
             mend = "give another seed, other files, or other records (skip, events)"
             if two.startswith("uncertainties.toys"):
@@ -204,12 +196,12 @@ class Config(Section):
             elif one in predictions:
                 mend = "they are compared anyway: give others, or leave the prediction out"
             raise ValueError(
-                f"{one} and {two} hold the same events ({extent(a)}; {extent(b)}); {mend}"
+                f"{one} and {two} hold the same events ({a.extent()}; {b.extent()}); {mend}"
             )
         return self
 
-    def _toys(self, role: str) -> list[tuple[str, PythiaSample | H1Sample]]:
-        """Return the samples of toys of a role; records of files, which follow, as one."""
+    def _toys(self, role: str) -> list[tuple[str, Sample]]:
+        """Return the samples of toys of a role."""
         sample, toys = getattr(self.samples, role), self.uncertainties.toys
         if not toys or role not in self.uncertainties.drawn_in_toys:
             return []
@@ -217,11 +209,8 @@ class Config(Section):
             raise ValueError(
                 f"uncertainties.toys: needs samples.{role}.events, to take those after"
             )
-        found = [next_sample(sample, number) for number in range(1, toys + 1)]
-        if isinstance(sample, H1Sample):
-            found = [found[0].model_copy(update={"events": toys * sample.events})]
         name = "uncertainties.toys" if role == "data" else f"uncertainties.toys ({role})"
-        return [(name, each) for each in found]
+        return [(name, each) for each in sample.following(toys)]
 
     @model_validator(mode="after")
     def _uncertainties_fit(self) -> Config:
@@ -239,8 +228,8 @@ class Config(Section):
                         f"uncertainties.variations.{name}.backgrounds: samples.backgrounds has no "
                         f"{key!r} with an uncertainty"
                     )
-            pair = (variation.simulation or self.samples.simulation, variation.data or data)
-            if share_events(*pair):
+            simulation = variation.simulation or self.samples.simulation
+            if simulation.shares(variation.data or data):
                 raise ValueError(
                     f"uncertainties.variations.{name}: data and simulation hold the same events"
                 )

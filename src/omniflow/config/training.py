@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from omniflow import registry
+from omniflow.config.choice import Choice
+from omniflow.config.features import Features
+from omniflow.config.kinds import ROOT
 from omniflow.config.section import Positive, Rate, Section
+from omniflow.errors import ConfigError
+
+_BUILT_IN = tuple(registry.BUILT_IN["classifier"])
+_KINDS: dict[str, Any] = {"anyOf": [{"enum": list(_BUILT_IN)}, {"type": "string", "pattern": ":"}]}
 
 
 class Classifier(Section):
     """Architecture of every network of the study."""
 
-    kind: Literal["pet", "deepsets", "mlp"] = Field(
-        "pet", description="Point-edge transformer, deep sets, or MLP on event features alone."
+    kind: str = Field(
+        "pet",
+        description="Point-edge transformer, deep sets, or MLP on event features alone; or "
+        "`module:object`, a function of your own that builds a Keras model (python.md).",
+        json_schema_extra=_KINDS,
+    )
+    options: Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})] = Field(
+        {}, description="Settings of a classifier of your own, which reads them as it likes."
     )
     width: int = Field(64, ge=4, description="Width D of particle features and hidden layers.")
     heads: Positive = Field(4, description="Attention heads (pet); must divide the width.")
@@ -28,13 +50,38 @@ class Classifier(Section):
         description="Probability that a hidden unit is dropped in an update; 0: none is. With "
         "`diversity: dropout` also in the predictions that make the members.",
     )
-    features: Literal["dis", "dis_sums", "plain"] = Field(
-        "dis",
-        description="`dis`: the 7 particle and 5 event features of DIS events; "
-        "`dis_sums`: multiplicity and summed momentum of all particles in place of the electron's "
-        "azimuth, alike for events that are mirror images; "
-        "`plain`: the columns of the event store as they are, standardised.",
+    features: Features = Field(
+        "auto",
+        description="What networks see, standardised: a preset, `module:object`, or expressions "
+        "(docs/features.md). `auto`: what suits the source. `columns`: all columns as they are. "
+        "`particles`: momenta at a collider (pt, eta, phi and whatever else there is). `dis`: the "
+        "7 particle and 5 event features of DIS events; `dis_sums`: multiplicity and summed "
+        "momentum of all particles in place of the electron's azimuth, alike for events that are "
+        "mirror images.",
     )
+
+    @field_validator("kind")
+    @classmethod
+    def _kind_is_there(cls, value: str, info: ValidationInfo) -> str:
+        context = info.context or {}
+        root = context.get(ROOT)
+        found = registry.located("classifier", value, None if root is None else Path(root))
+        # Without a context: what a file of weights says of the network that it holds.
+        if info.context is not None:
+            try:
+                registry.require("classifier", found)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return found
+
+    @model_validator(mode="after")
+    def _options_are_of_own_kinds(self) -> Classifier:
+        if self.options and self.kind in _BUILT_IN:
+            raise ValueError(
+                f"options are for classifiers of your own, and {self.kind} is none: its settings "
+                "stand beside `kind`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Classifier:
@@ -81,9 +128,7 @@ ACTS_ON = {
 class Training(Section):
     """Training of every network."""
 
-    loss: Literal[
-        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
-    ] = Field(
+    loss: Annotated[str, Choice("omniflow.training.losses:LOSSES")] = Field(
         "bce_logistic",
         description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
         "or maximum-likelihood classifier, and how the network's output becomes f.",
@@ -126,6 +171,13 @@ class Training(Section):
     )
     patience: Positive = Field(
         10, description="Stop after so many epochs without a lower validation loss."
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Patience starts anew only with an epoch that lowers the validation loss by "
+        "more than this share of its whole fall so far. The lowest is kept whatever it is.",
     )
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction of events held out.")
     folds: Positive = Field(

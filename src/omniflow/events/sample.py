@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-# Columns of DIS events, at both levels. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
-DIS_PARTICLE = ("pt", "eta", "phi", "charge")
-DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
 
 
 @dataclass(frozen=True)
@@ -27,8 +24,8 @@ class Level:
     event: np.ndarray
     particles: np.ndarray
     offsets: np.ndarray
-    event_columns: tuple[str, ...] = DIS_EVENT
-    particle_columns: tuple[str, ...] = DIS_PARTICLE
+    event_columns: tuple[str, ...]
+    particle_columns: tuple[str, ...]
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -53,6 +50,18 @@ class Level:
             offsets,
             self.event_columns,
             self.particle_columns,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Level]) -> Level:
+        """Return levels of the same columns, of which there is one at least, as one level."""
+        counts = np.concatenate([part.counts for part in parts])
+        return cls(
+            np.concatenate([part.event for part in parts]),
+            np.concatenate([part.particles for part in parts]),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+            parts[0].event_columns,
+            parts[0].particle_columns,
         )
 
 
@@ -91,4 +100,17 @@ class Events:
             None if self.pass_particle is None else np.asarray(self.pass_particle[index]),
             self.detector.take(index),
             None if self.particle is None else self.particle.take(index),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Events]) -> Events:
+        """Return samples of the same columns, of which there is one at least, as one sample."""
+        truth = parts[0].particle is not None
+        return cls(
+            np.concatenate([part.event_id for part in parts]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.pass_detector for part in parts]),
+            np.concatenate([part.pass_particle for part in parts]) if truth else None,
+            Level.joined([part.detector for part in parts]),
+            Level.joined([part.particle for part in parts]) if truth else None,
         )

@@ -89,8 +89,8 @@ class PET(keras.Model):
     (B, E). Output: outputs (B,). They depend neither on padding nor on the order of the particles.
     """
 
-    def __init__(self, settings: Classifier) -> None:
-        """Size the layers from the configuration."""
+    def __init__(self, settings: Classifier, particle_features: int, event_features: int) -> None:
+        """Create all parameters, for F particle and E event features."""
         super().__init__(name="pet")
         width = settings.width
         self.neighbours = settings.neighbours
@@ -108,10 +108,7 @@ class PET(keras.Model):
         self.norm = LayerNorm(name="norm")
         self.head = head()
         self.width = width
-
-    def build_for(self, particle_features: int, event_features: int) -> None:
-        """Create all parameters for F particle and E event features."""
-        rows = (None, self.width)
+        rows = (None, width)
         self.embedding.build((None, particle_features))
         self.local_1.build((None, particle_features))
         self.condition.build((None, event_features))

@@ -15,8 +15,8 @@ class DeepSets(keras.Model):
     Inputs and output as of the PET (neighbours are not used). The sum carries the multiplicity.
     """
 
-    def __init__(self, settings: Classifier) -> None:
-        """Size the layers from the configuration."""
+    def __init__(self, settings: Classifier, particle_features: int, event_features: int) -> None:
+        """Create all parameters, for F particle and E event features."""
         super().__init__(name="deepsets")
         self.width = settings.width
         self.per_particle = [
@@ -24,9 +24,6 @@ class DeepSets(keras.Model):
         ]
         self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
         self.head = head()
-
-    def build_for(self, particle_features: int, event_features: int) -> None:
-        """Create all parameters for F particle and E event features."""
         _build_chain(self.per_particle, particle_features, self.width)
         # Mean over particles, multiplicity and event features.
         _build_chain(self.per_event, self.width + 1 + event_features, self.width)
@@ -58,15 +55,12 @@ class DeepSets(keras.Model):
 class MLP(keras.Model):
     """Dense layers on the event features alone; particles are ignored. Output: outputs (B,)."""
 
-    def __init__(self, settings: Classifier) -> None:
-        """Size the layers from the configuration."""
+    def __init__(self, settings: Classifier, particle_features: int, event_features: int) -> None:
+        """Create all parameters, for E event features."""
         super().__init__(name="mlp")
         self.width = settings.width
         self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
         self.head = head()
-
-    def build_for(self, particle_features: int, event_features: int) -> None:
-        """Create all parameters for E event features."""
         _build_chain(self.per_event, event_features, self.width)
         self.head.build((None, self.width))
         self.built = True

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from omniflow.events.columns import of_level
 from omniflow.events.sample import Level
 from omniflow.expressions import Values
 from omniflow.physics.jets import JetDefinition, Jets, cluster
-
-# In front of names that stand both in the event and among its particles.
-EVENT, PARTICLES = "event.", "particles."
 
 
 class Columns(Mapping[str, Values]):
     """Columns that are made when they are looked up, once."""
 
-    def __init__(
-        self, makers: Mapping[str, Callable[[], Values]], others: Mapping[str, str] | None = None
-    ) -> None:
-        """Take what makes each column, and other names of columns, which are not listed."""
-        self._makers, self._others = makers, others or {}
+    def __init__(self, makers: Mapping[str, Callable[[], Values]]) -> None:
+        """Take what makes each column."""
+        self._makers = makers
         self._made: dict[str, Values] = {}
 
     def __getitem__(self, name: str) -> Values:
         """Return a column; KeyError if there is none."""
-        name = self._others.get(name, name)
         if name not in self._made:
             self._made[name] = self._makers[name]()
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
         """Whether there is such a column; nothing is made."""
-        return self._others.get(name, name) in self._makers
+        return name in self._makers
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""
@@ -49,14 +45,13 @@ class Chunk:
 
     Attributes:
         level: the n events.
-        columns: `Values` by name, float64: columns of the event and of its particles. They have
-            longer names, too, `event.x` and `particles.x`: the only ones of an x that both have.
+        columns: `Values` of columns in float64, by the names that `events.columns` gives them.
     """
 
     def __init__(self, level: Level) -> None:
         """Take events; columns and jets are made when they are asked for."""
         self.level = level
-        self.columns = _columns(level)
+        self.columns = Columns({name: _maker(each) for name, each in of_level(level).items()})
         self._jets: dict[JetDefinition, Jets] = {}
 
     @property
@@ -76,19 +71,5 @@ class Chunk:
         return self._jets[definition]
 
 
-def _columns(level: Level) -> Columns:
-    def maker(array: np.ndarray, at: int, offsets: np.ndarray | None) -> Callable[[], Values]:
-        return lambda: Values(np.asarray(array[:, at], dtype=np.float64), offsets)
-
-    parts = (
-        (EVENT, level.event, level.event_columns, None),
-        (PARTICLES, level.particles, level.particle_columns, level.offsets),
-    )
-    both = set(level.event_columns) & set(level.particle_columns)
-    makers, others = {}, {}
-    for prefix, array, names, offsets in parts:
-        for at, name in enumerate(names):
-            if name not in both:
-                others[prefix + name] = name
-            makers[prefix + name if name in both else name] = maker(array, at, offsets)
-    return Columns(makers, others)
+def _maker(values: Values) -> Callable[[], Values]:
+    return lambda: replace(values, array=np.asarray(values.array, dtype=np.float64))

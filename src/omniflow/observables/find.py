@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from omniflow import outside
+from omniflow import outside, registry
 from omniflow.config.observables import Bins, ObservableDefinition, Observables
 from omniflow.errors import ConfigError
 from omniflow.expressions.errors import nearest
@@ -22,28 +21,30 @@ from omniflow.observables.observable import (
     from_function,
     from_jets,
 )
+from omniflow.observables.sets import ObservableSet
 from omniflow.physics.jets import JetDefinition
 
-# Modules with `DEFINITIONS`, entries of the form of `observables.define`, and `SETS` of them.
-BUILT_IN = ("omniflow.physics.dis.observables",)
+ROOM = "observable"
 
 
 @cache
-def built_in() -> dict[str, ObservableDefinition]:
-    """Return the observables that come with the package, by name."""
-    found: dict[str, ObservableDefinition] = {}
-    for module in map(importlib.import_module, BUILT_IN):
-        for name, entry in module.DEFINITIONS.items():
-            found[name] = ObservableDefinition.model_validate(entry)
+def set_of(name: str) -> ObservableSet:
+    """Return the set of observables that a name of the registry stands for.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    found = registry.find(ROOM, name)
+    if not isinstance(found, ObservableSet):
+        raise ConfigError(f"{name}: is no ObservableSet, but {type(found).__name__}")
     return found
 
 
-@cache
-def sets() -> dict[str, tuple[str, ...]]:
-    """Return the names of built-in observables that one name stands for, by that name."""
-    found: dict[str, tuple[str, ...]] = {}
-    for module in map(importlib.import_module, BUILT_IN):
-        found |= module.SETS
+def built_in() -> dict[str, ObservableDefinition]:
+    """Return the observables of all sets, by name; of equal names the first one counts."""
+    found: dict[str, ObservableDefinition] = {}
+    for name in registry.names(ROOM):
+        found = _checked(name) | found
     return found
 
 
@@ -53,12 +54,12 @@ def expanded(names: Iterable[str], defined: Iterable[str]) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown name, with the nearest known one.
     """
-    defined, found = set(defined), []
+    defined, sets, found = set(defined), registry.names(ROOM), []
     for name in names:
-        if name in sets() and name not in defined:
-            found += sets()[name]
+        if name in sets and name not in defined:
+            found += set_of(name).names
         else:
-            known(name, defined, sets())
+            known(name, defined, sets)
             found.append(name)
     return tuple(found)
 
@@ -69,18 +70,33 @@ def known(name: str, defined: Iterable[str], also: Iterable[str] = ()) -> None:
     Raises:
         ValueError: with the nearest known name.
     """
-    names = [*dict.fromkeys([*defined, *built_in()])]
-    if name not in names:
-        near = nearest(name, [*names, *also], 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join([*names, *also])}."
-        raise ValueError(
-            f"unknown observable {name!r}: {hint} Those of your own stand in observables.define"
-        )
+    defined = list(defined)
+    if name in defined or _built_in(name) is not None:
+        return
+    names = [*defined, *built_in(), *also]
+    near = nearest(name, names, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(names)}."
+    raise ValueError(
+        f"unknown observable {name!r}: {hint} Those of your own stand in observables.define"
+    )
+
+
+def _built_in(name: str) -> ObservableDefinition | None:
+    """Return a built-in observable; sets are loaded until one has it."""
+    sets = map(_checked, registry.names(ROOM))
+    return next((found[name] for found in sets if name in found), None)
+
+
+@cache
+def _checked(name: str) -> dict[str, ObservableDefinition]:
+    entries = set_of(name).definitions.items()
+    return {key: ObservableDefinition.model_validate(entry) for key, entry in entries}
 
 
 def definitions(section: Observables) -> dict[str, ObservableDefinition]:
     """Return the definitions of the named observables, in their order."""
-    return {name: section.define.get(name) or built_in()[name] for name in section.names}
+    found = {name: section.define.get(name) or _built_in(name) for name in section.names}
+    return {name: definition for name, definition in found.items() if definition is not None}
 
 
 def computations(section: Observables) -> dict[str, Any]:
@@ -91,7 +107,8 @@ def computations(section: Observables) -> dict[str, Any]:
         if definition.object is not None:
             # Not where the file lies: a study that is moved stays the same.
             parts["object"] = definition.object.rpartition("/")[2]
-            parts["text"] = outside.text(definition.object)
+            if not definition.object.startswith("omniflow."):  # else the caches' version counts
+                parts["text"] = outside.digest(definition.object)
         found[name] = parts
     return found
 

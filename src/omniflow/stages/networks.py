@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import omniflow
+from omniflow import registry
 from omniflow.config.transfer import PLAIN, Transfer
-from omniflow.errors import InputError, TrainingError
+from omniflow.errors import TrainingError
 from omniflow.events import store
 from omniflow.events.batches import Source
-from omniflow.events.features import Features, Scaling
+from omniflow.events.features import Features
+from omniflow.features.scaling import Scaling
 from omniflow.files import write_json
+from omniflow.models.architecture import Architecture
 from omniflow.models.signature import Signature
 from omniflow.training import distributed, runtime
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.coordinates import RESIDUAL, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -36,9 +39,9 @@ if TYPE_CHECKING:
 _STARTED = time.time()
 _CHUNK = 100_000  # rows of an array that are hashed at a time
 
-# Initial weights and where they come from; trained weights and the record of the training.
-Start = tuple[list[np.ndarray], dict[str, str]]
-Trained = tuple[list[np.ndarray], dict[str, object]]
+# Initial parameters (d,) and where they come from; trained ones and the record of the training.
+Start = tuple[np.ndarray, dict[str, str]]
+Trained = tuple[np.ndarray, dict[str, object]]
 
 
 class Networks(ABC):
@@ -49,19 +52,20 @@ class Networks(ABC):
         execution, self.plan = plan.config.execution, plan
         self.ranks = distributed.start(execution.ranks, plan.root)
         runtime.configure(execution.threads, self.ranks.local)
-        from omniflow.models import registry
+        from omniflow.models import registry as models
+        from omniflow.models.keras_model import KerasModel
         from omniflow.training.engines import engine
         from omniflow.training.trainer import Trainer
 
-        self.registry = registry
-        self.model = registry.build(
+        model = models.build(
             plan.config.classifier,
             features.particles.shape[1],
             features.event.shape[1],
             execution.precision,
             LOSSES[plan.config.training.loss].neutral,
         )
-        chosen = engine(plan.config, self.model, features)
+        self.architecture: Architecture = KerasModel(model)
+        chosen = engine(plan.config, model, features)
         self.ranks.agree(
             "The engine",
             f"{chosen.name}, {chosen.stack} network(s) at a time",
@@ -69,7 +73,7 @@ class Networks(ABC):
             "all have, or give the job nodes that are alike.",
         )
         self.trainer = Trainer(
-            self.model,
+            self.architecture,
             plan.config.training,
             chosen,
             self.ranks,
@@ -92,20 +96,20 @@ class Networks(ABC):
         """Return the strata of the training."""
 
     def start(self, network: Network, attempt: int = 0) -> Start:
-        """Return newly drawn weights that give every event the ratio 1, and where they come from.
+        """Return newly drawn parameters that give every event a ratio of 1, and their origin.
 
         A network that training does not improve then leaves the weights of events as they are.
         """
         seed = self.plan.seed("initial", network, attempt)
-        drawn = self.registry.initial_weights(self.model, seed)
-        return self.registry.with_neutral_head(self.model, drawn), {"policy": "scratch"}
+        drawn = self.architecture.initial(seed)
+        return self.architecture.neutral(drawn), {"policy": "scratch"}
 
     def finished(self, network: Network) -> Trained | None:
         """Return the network and its record if it is there already."""
         return None
 
     def train(self, networks: Sequence[Network]) -> list[Trained]:
-        """Return the trained weights of each network and the record of its training.
+        """Return the trained parameters of each network and the record of its training.
 
         Raises:
             TrainingError: a network failed more often than `training.restarts` allows.
@@ -118,9 +122,8 @@ class Networks(ABC):
             outcomes = self.trainer.fit([self.task(n, starts[n], attempts[n]) for n in waiting])
             for network, outcome in zip(waiting, outcomes, strict=True):
                 if not isinstance(outcome, TrainingError):
-                    weights = self.registry.unflatten(self.model, outcome.parameters)
                     record = self.record(network, starts[network], outcome, failures[network])
-                    found[network] = weights, record
+                    found[network] = outcome.parameters, record
                     continue
                 failures[network].append(str(outcome))
                 print(f"Attempt {attempts[network] + 1} failed: {outcome}", file=sys.stderr)
@@ -140,7 +143,7 @@ class Networks(ABC):
         return Task(
             network.name,
             self.sources(network),
-            self.registry.flatten(start[0]),
+            start[0],
             Seeds(
                 seeds.integer(self.plan.seed("split", network)),
                 self.plan.seed("order", network, attempt),
@@ -150,6 +153,7 @@ class Networks(ABC):
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
             self.transfer,
             self.dropout("dropout", network, attempt),
+            restart.margin if network.iteration > 1 and network.step in RESIDUAL else 0.0,
         )
 
     def dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
@@ -157,10 +161,10 @@ class Networks(ABC):
         rate = self.plan.config.classifier.dropout
         if rate == 0:
             return None
-        from omniflow.training.dropout import Dropout, units
+        from omniflow.training.dropout import Dropout
 
         seed = seeds.integer(self.plan.seed(purpose, network, attempt))
-        return Dropout(units(self.model), rate, seed)
+        return Dropout(self.architecture.units(), rate, seed)
 
     def _resample(self, network: Network) -> int | None:
         chain = self.plan.chains.get(network.chain)
@@ -179,11 +183,11 @@ class Networks(ABC):
             "fingerprint": self.fingerprint(
                 network, self.start(network)[0] if failures else initial
             ),
-            "start": {**origin, "digest": digest(initial)},
+            "start": {**origin, "digest": digest([initial])},
             "attempt": len(failures),
             "failures": failures,
             "best_epoch": fit.best_epoch,
-            "parameters": self.model.count_params(),
+            "parameters": self.architecture.size,
             "engine": self.trainer.engine.name,
             "ranks": self.ranks.size,
             "summary": fit.summary,
@@ -200,7 +204,7 @@ class Networks(ABC):
         }
         write_json({"networks": records, "job": job}, path)
 
-    def fingerprint(self, network: Network, initial: list[np.ndarray]) -> str:
+    def fingerprint(self, network: Network, initial: np.ndarray) -> str:
         """Return a hash of all that determines a training: settings, events, weights, start."""
         roles = self.plan.roles
         if network.step == 0:
@@ -211,7 +215,7 @@ class Networks(ABC):
             self.plan.fingerprints.training((network,)),
             self.trainer.engine.name,
             *(store.checksum(self.plan.store(role)) for role in roles),
-            digest(initial),
+            digest([initial]),
             digest(self.event_weights(network)),
         ]
         return digest([np.frombuffer(" ".join(parts).encode(), np.uint8)])
@@ -220,32 +224,19 @@ class Networks(ABC):
         """Return the weights of earlier steps that the training starts from."""
         return []
 
-    def save(self, weights: list[np.ndarray], path: Path) -> None:
-        """Write a network in Keras' format, with its signature."""
-        self.model.set_weights(weights)
-        self.model.save_weights(path)
+    def save(self, parameters: np.ndarray, path: Path) -> None:
+        """Write a network with its signature."""
+        self.architecture.save(parameters, path)
         self.signature.write(path)
 
     @cached_property
     def signature(self) -> Signature:
         """What networks of this study read and mean."""
         scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
-        return Signature(self.plan.config.classifier, self.plan.config.training.loss, scaling)
-
-    def load(self, path: Path) -> list[np.ndarray]:
-        """Return the weights that `save` wrote.
-
-        Raises:
-            InputError: missing, or of another architecture.
-        """
-        try:
-            self.model.load_weights(path)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: does not hold a network of the configured architecture ({error}). "
-                "Delete the file and rerun, or use the classifier it was trained with."
-            ) from error
-        return self.model.get_weights()
+        settings = self.plan.config
+        text = registry.digest("classifier", settings.classifier.kind)
+        seen, loss = self.plan.features_seen, settings.training.loss
+        return Signature(settings.classifier, seen, loss, scaling, text)
 
 
 def digest(arrays: list[np.ndarray]) -> str:

@@ -6,17 +6,18 @@ from itertools import combinations
 
 import numpy as np
 
-from omniflow.config.samples import H1Sample, independent, share_events
+from omniflow.config.samples import independent
 from omniflow.events import duplicates, store
+from omniflow.sources.source import FileSource
 from omniflow.unfolding import variants
 from omniflow.unfolding.plan import Plan
 
 
 def origins(plan: Plan, role: str) -> frozenset[str]:
-    """Return what the sample of a role was made by (`variants.origins`), checksums included."""
+    """Return what the sample of a role was made by (`Source.origins`), checksums included."""
     sources = (source for file in _files(plan, role) for source in file.get("sources", ()))
     behind = (source["sha256"] for source in sources)
-    return variants.origins(plan.samples[role]) | frozenset([*_checksums(plan, role), *behind])
+    return plan.samples[role].origins() | frozenset([*_checksums(plan, role), *behind])
 
 
 def overlaps(plan: Plan) -> list[str]:
@@ -44,7 +45,7 @@ def overlaps(plan: Plan) -> list[str]:
         if {one, two} in seen or samples[one] is None or samples[two] is None:
             continue
         seen.add(frozenset((one, two)))
-        if share_events(samples[one], samples[two]):
+        if samples[one].shares(samples[two]):
             found.append(
                 f"{one} and {two} hold the same events: files of one are copies of files of the "
                 "other. What compares or combines them takes them as independent."
@@ -83,12 +84,12 @@ class _Contents:
         return self._hashes[role]
 
 
-def _by_content(plan: Plan, role: str) -> H1Sample | None:
+def _by_content(plan: Plan, role: str) -> FileSource | None:
     """Return a sample with checksums in place of its files' names; None where it has no files."""
     sample, files = plan.samples[role], _checksums(plan, role)
-    if not isinstance(sample, H1Sample) or not files:
+    if not isinstance(sample, FileSource) or not files:
         return None
-    return sample.model_copy(update={"files": files})
+    return sample.with_files(files)
 
 
 def _checksums(plan: Plan, role: str) -> tuple[str, ...]:

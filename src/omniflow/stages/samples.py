@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from omniflow.errors import InputError, OmniflowError
-from omniflow.events import features, quality, store
+from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
+from omniflow.features import build
+from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
 from omniflow.observables import axes, cache, find
 from omniflow.unfolding import seeds
@@ -26,9 +28,7 @@ def make_store(plan: Plan, role: str) -> None:
 def make_scaling(plan: Plan) -> None:
     """Write means and standard deviations of the features of detector-level simulation."""
     simulation = store.open_store(plan.store("simulation"))
-    scaling = features.fit_scaling(
-        simulation.detector, simulation.pass_detector, plan.config.classifier.features
-    )
+    scaling = build.fit_scaling(simulation.detector, simulation.pass_detector, plan.features_seen)
     write_text(scaling.to_json(), plan.scaling)
 
 
@@ -38,15 +38,15 @@ def make_features(plan: Plan, role: str, level: str) -> None:
     Raises:
         InputError: the sample does not have this level.
     """
-    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
     events = getattr(store.open_store(plan.store(role)), level)
     if events is None:
         raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
-    features.write(
+    build.write(
         plan.features(role, level),
         events,
         scaling,
-        plan.config.classifier.features,
+        plan.features_seen,
         plan.config.classifier.neighbours,
     )
 

@@ -12,9 +12,12 @@ import pandas as pd
 
 from omniflow.errors import TrainingError
 from omniflow.evaluation.scores import Scores, auc
-from omniflow.events import features, store
+from omniflow.events import store
 from omniflow.events.batches import Source, held_out
+from omniflow.events.features import open_features
 from omniflow.events.sample import Events
+from omniflow.features import build
+from omniflow.features.scaling import Scaling
 from omniflow.stages import evaluation
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
@@ -53,7 +56,7 @@ def train(plan: Plan, subject: str) -> None:
                 attempts = plan.config.training.restarts
                 record = {"network": vars(network), "attempt": attempts, "failure": str(error)}
             else:
-                record["judged"] = job.judge(job.registry.flatten(trained))
+                record["judged"] = job.judge(trained)
             records.append(record)
     if job.writes:
         job.write_history(records, plan.second(subject))
@@ -137,10 +140,9 @@ def _inputs(plan: Plan, level: str, folder: Path) -> Path:
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
-    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
-    settings = plan.config.classifier
+    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
     truth = store.open_store(plan.store("data")).particle
-    features.write(path, truth, scaling, settings.features, settings.neighbours)
+    build.write(path, truth, scaling, plan.features_seen, plan.config.classifier.neighbours)
     return path
 
 
@@ -153,7 +155,7 @@ def _source(
     denominator: tuple[np.ndarray, ...] = (),
 ) -> Source:
     select = evaluation.region(plan, events, level)
-    opened = features.open_features(inputs)
+    opened = open_features(inputs)
     return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
 
 

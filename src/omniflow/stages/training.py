@@ -43,7 +43,7 @@ def train_block(plan: Plan, block: Block) -> None:
         job = BlockJob(plan, block, interruption)
         recorder = job.recorder(block)
         trained = job.train(block.networks)
-        parameters = [job.registry.flatten(weights) for weights, _ in trained]
+        parameters = [network for network, _ in trained]
         held_out = job.held_out(parameters)
         members = job.members(parameters)
         # Networks of folds give logits to their own fold alone, and thinned copies have others.
@@ -62,8 +62,8 @@ def train_block(plan: Plan, block: Block) -> None:
             replace_folder(plan.networks_folder(block)) as folder,
             create_h5(plan.logits(block)) as file,
         ):
-            for network, (weights, _) in zip(block.networks, trained, strict=True):
-                job.save(weights, folder / plan.network_file(network))
+            for network, (found, _) in zip(block.networks, trained, strict=True):
+                job.save(found, folder / plan.network_file(network))
             shape = (len(members), len(job.simulation))
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for rows, where, found in logits:
@@ -215,7 +215,7 @@ class BlockJob(Networks):
             for record in json.loads(history.read_text(encoding="utf-8"))["networks"]:
                 path = history.parent / "networks" / self.plan.network_file(network)
                 if record["fingerprint"] == fingerprint and path.is_file():
-                    return self.load(path), record
+                    return self.architecture.load(path), record
         return None
 
     @property
@@ -229,9 +229,9 @@ class BlockJob(Networks):
         previous = self.plan.previous_block(self.block)
         if previous is not None:
             path = self.plan.networks_folder(previous) / self.plan.network_file(network)
-            loaded = self.load(path)
+            loaded = self.architecture.load(path)
             if self.block.step in RESIDUAL:
-                loaded = self.registry.with_neutral_head(self.model, loaded)
+                loaded = self.architecture.neutral(loaded)
             return loaded, {"policy": "warm", "iteration": str(previous.iteration)}
         fresh, origin = super().start(network, attempt)
         policy = self.plan.chains[network.chain].start
@@ -242,9 +242,9 @@ class BlockJob(Networks):
         if self.plan.config.samples.pretraining.weights:
             self.signature.require(path, head=policy == "pretrained")
             origin["file"] = str(path)
-        loaded = self.load(path)
+        loaded = self.architecture.load(path)
         if policy == "backbone":
-            loaded = self.registry.with_neutral_head(self.model, loaded)
+            loaded = self.architecture.neutral(loaded)
         return loaded, origin
 
 

@@ -7,40 +7,12 @@ a thinned network is a function of the event like any other.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from omniflow.events.hashing import uniform
-
-
-@dataclass(frozen=True)
-class Units:
-    """Where the parameters that read the units of hidden layers stand in the flat vector.
-
-    Attributes:
-        size: parameters (d,) of a network.
-        kernels: start, rows and columns of every matrix (rows, columns) that reads such units.
-    """
-
-    size: int
-    kernels: tuple[tuple[int, int, int], ...]
-
-    @property
-    def count(self) -> int:
-        """Number of units."""
-        return sum(rows for _, rows, _ in self.kernels)
-
-
-def units(model: keras.Model) -> Units:
-    """Return the units that dropout acts on: those that the matrices `model.dropped` read."""
-    starts, position = {}, 0
-    for variable in model.weights:
-        starts[id(variable)] = position
-        position += math.prod(variable.shape)
-    return Units(position, tuple((starts[id(k)], *map(int, k.shape)) for k in model.dropped))
+from omniflow.models.architecture import Units
 
 
 @dataclass(frozen=True)

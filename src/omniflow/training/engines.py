@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
 
-import keras
 import numpy as np
 
 from omniflow.config.schema import Config
@@ -15,8 +15,14 @@ from omniflow.events.features import Features
 from omniflow.training import runtime
 from omniflow.training.compiler import CompilerError
 
+if TYPE_CHECKING:
+    import keras
+
 # Positions (k,) in each of the sources of a network.
 Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
+
+# Engines by what they are made from, while jobs of one process share them.
+_shared: dict[tuple, Engine] | None = None
 
 
 class Engine(Protocol):
@@ -42,6 +48,21 @@ class Engine(Protocol):
         """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each."""
 
 
+@contextmanager
+def shared() -> Iterator[None]:
+    """Make an engine once for all jobs of this process that ask for the same.
+
+    Tracing is half of the time of a small study. Numbers stay what they are: engines hold no state,
+    and the networks of a job share one anyway.
+    """
+    global _shared
+    before, _shared = _shared, {}
+    try:
+        yield
+    finally:
+        _shared = before
+
+
 def engine(config: Config, model: keras.Model, features: Features) -> Engine:
     """Return the configured engine for `model`.
 
@@ -50,6 +71,22 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
     Raises:
         CompilerError: `native` is asked for and cannot be had.
     """
+    if _shared is None:
+        return _made(config, model, features)
+    columns = (features.particles, features.neighbours, features.event)
+    key = (
+        *(part.model_dump_json() for part in (config.classifier, config.execution)),
+        config.training.loss,
+        config.training.micro_batches,
+        model.dtype_policy.name,
+        *(part.shape[1] for part in columns),
+    )
+    if key not in _shared:
+        _shared[key] = _made(config, model, features)
+    return _shared[key]
+
+
+def _made(config: Config, model: keras.Model, features: Features) -> Engine:
     from omniflow.training.graph import Graph
     from omniflow.training.native import Native
 

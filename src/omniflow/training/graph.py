@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from omniflow.events.batches import Batch, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
+from omniflow.models.registry import INPUTS, inputs_of
 from omniflow.training.losses import LOSSES
-
-_INPUTS = ("particles", "mask", "neighbours", "event")
 
 # Events per forward pass outside training.
 _FORWARD = 512
@@ -52,6 +51,7 @@ class Graph:
         """
         self._loss = LOSSES[loss]
         self.model, self.parts, self.stack, self.xla = model, parts, stack, xla
+        self._names = inputs_of(model)
         kind = model.dtype_policy.variable_dtype
         # Shapes are left open in the signatures, so that no batch causes another trace; concrete
         # functions of plain tensors cost a seventh of the usual call (it shows in small networks).
@@ -105,7 +105,7 @@ class Graph:
         """Yield events of `index` (k,) and their outputs (networks, k), part by part."""
         rows = tf.stack([tf.convert_to_tensor(vector) for vector in parameters])
         for batch in by_length(source, index, -(-len(index) // _FORWARD)):
-            inputs = _tensors(batch)[: len(_INPUTS)]
+            inputs = _tensors(batch)[: len(INPUTS)]
             yield batch.index, self._forward(rows, *inputs).numpy()
 
     def _rows(self, networks: int) -> int:
@@ -154,7 +154,10 @@ class Graph:
             for variable, piece in zip(variables, pieces, strict=True)
         ]
         with keras.StatelessScope(mapping):
-            z = self.model(dict(zip(_INPUTS, inputs, strict=True)))
+            given = dict(zip(INPUTS, inputs, strict=True))
+            z = self.model({name: given[name] for name in self._names})
+        if z.shape.rank == 2:  # (B, 1)
+            z = z[:, 0]
         return tf.cast(z, parameters.dtype)
 
 
@@ -175,7 +178,7 @@ def _stacked(spec: tf.TensorSpec) -> tf.TensorSpec:
 
 
 def _tensors(batch: Batch) -> list[tf.Tensor]:
-    return [tf.constant(getattr(batch, name)) for name in (*_INPUTS, "numerator", "denominator")]
+    return [tf.constant(getattr(batch, name)) for name in (*INPUTS, "numerator", "denominator")]
 
 
 def _alike(batches: list[Batch], buckets: bool) -> list[Batch]:

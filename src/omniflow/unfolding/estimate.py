@@ -9,22 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omniflow.config.execution import Execution
-from omniflow.config.samples import H1Sample, Sample
-from omniflow.config.training import Classifier
+from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
 
-# Typical of high-Q2 DIS at HERA with the generator and detector of `source: pythia`; only used
+# Particles per event, and the share of events that pass, where a source knows no better; only used
 # for estimates, and only until event stores exist.
-PARTICLES = 17.0
-PASSING = 0.52
+PARTICLES, PASSING = 20.0, 1.0
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
 # with the native engine; replaced by measured rates as soon as the study has some.
 THREAD_RATE = 3e10
 # The same for a GPU: a cautious guess, not measured.
 GPU_RATE = 1e12
-PARTICLE_FEATURES, EVENT_FEATURES = 7, 5
 # How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
 EVALUATION = 2.5
 
@@ -82,12 +79,16 @@ class StudySize:
     rates: Rates
 
 
-def parameters(settings: Classifier) -> tuple[float, float]:
-    """Return the parameters that act once per particle, and those that act once per event."""
-    d, f, e = settings.width, PARTICLE_FEATURES, EVENT_FEATURES
+def parameters(plan: Plan) -> tuple[float, float]:
+    """Return the parameters that act once per particle, and those that act once per event.
+
+    A classifier of the user's own counts as deep sets: only building it would tell more.
+    """
+    settings, seen = plan.config.classifier, plan.features_seen
+    d, f, e = settings.width, len(seen.particles), len(seen.event)
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d
-    if settings.kind == "deepsets":
+    if settings.kind != "pet":
         tail = (settings.blocks - 1) * d * d
         return f * d + tail, (d + 1 + e) * d + tail + d
     local = 2 * f * 2 * d + 2 * d * d + 2 * d * 2 * d + 2 * d * d
@@ -126,7 +127,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
     networks = variants + sum(size.networks - size.shared for size in methods.values())
     pretraining, second = len(plan.pretraining_networks), len(plan.second_subjects)
     return StudySize(
-        {role: records(sample) for role, sample in plan.samples.items()},
+        {role: sample.records() for role, sample in plan.samples.items()},
         methods,
         variants,
         networks + pretraining + 2 * second,
@@ -163,7 +164,7 @@ def network_seconds(plan: Plan, rates: Rates, chain: str | None = None) -> dict[
         found = plan.chains[chain]
         logits *= found.members // found.networks
         more = held if found.aggregate == "stacking" else 0.0
-    events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
+    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     per_second = rates.events_per_second
     return {
         step: (
@@ -192,25 +193,16 @@ def second_seconds(seconds: dict[int, float]) -> float:
     return sum(seconds[step] for step in SECOND.values())
 
 
-def records(sample: Sample) -> int | None:
-    """Return the number of events of a sample; None where its files are not there to be asked."""
-    if sample.events is not None or sample.source != "h1":
-        return sample.events
-    import h5py
-
-    try:
-        total = 0
-        for path in sample.files:
-            with h5py.File(path, "r", locking=False) as file:
-                total += len(file["reco_event_features"])
-    except (OSError, KeyError):
-        return None  # the job that reads the sample says what is wrong with it
-    return max(total - sample.skip, 0)
+def typical(plan: Plan) -> tuple[float, float]:
+    """Return particles per event of the simulation, and the share of its events that pass."""
+    simulation = plan.samples["simulation"]
+    particles = PARTICLES if simulation.columns()[1] else 0.0
+    return simulation.typical() or (particles, PASSING)
 
 
 def missing_files(sample: Sample) -> list[str]:
     """Return those files of a sample that are not there."""
-    return [path for path in getattr(sample, "files", ()) if not Path(path).is_file()]
+    return [path for path in sample.inputs() if not Path(path).is_file()]
 
 
 def refuse_impossible_toys(plan: Plan) -> None:
@@ -225,25 +217,19 @@ def refuse_impossible_toys(plan: Plan) -> None:
     toys = plan.config.uncertainties.toys
     for role in plan.config.uncertainties.drawn_in_toys if toys else ():
         sample = getattr(plan.config.samples, role)
-        if isinstance(sample, H1Sample) and not missing_files(sample):
+        if sample.inputs() and not missing_files(sample):
             _refuse_impossible_toys(sample, role, toys)
 
 
-def _refuse_impossible_toys(sample: H1Sample, role: str, toys: int) -> None:
-    import h5py
-
-    truth, records = True, 0
-    try:
-        for name in sample.files:
-            with h5py.File(name, "r", locking=False) as file:
-                truth = truth and any(key.startswith("gen_") for key in file)
-                records += len(file["reco_event_features"])
-    except (OSError, KeyError):
+def _refuse_impossible_toys(sample: Sample, role: str, toys: int) -> None:
+    every = sample.model_copy(update={"events": None, "skip": 0})
+    truth, records = sample.has_truth(), every.records()
+    if truth is None or records is None:
         return  # the job that reads the sample says what is wrong with it
     if not truth:
         raise ConfigError(
-            f"uncertainties.toys: {sample.files[0]} of samples.{role} has no particle level that "
-            "toys could be compared with. Leave toys out, and measure pulls and coverage in a "
+            f"uncertainties.toys: {sample.inputs()[0]} of samples.{role} has no particle level "
+            "that toys could be compared with. Leave toys out, and measure pulls and coverage in a "
             "study whose data are pseudo-data"
         )
     last = sample.skip + (toys + 1) * sample.events
@@ -262,14 +248,15 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     Second classifiers, without folds, count at particle level too, though real data have none.
     """
     share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
+    passing = typical(plan)[1]
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
     return {
-        0: PASSING * sum(events[role] for role, _ in plan.pretraining_classes),
-        1: share * PASSING * sum(events[role] for role in plan.roles),
+        0: passing * sum(events[role] for role, _ in plan.pretraining_classes),
+        1: share * passing * sum(events[role] for role in plan.roles),
         2: share * float(events["simulation"]),
-        MISSES: share * PASSING * events["simulation"],
-        FAKES: share * PASSING * events["simulation"],
-        SECOND["detector"]: PASSING * judged,
+        MISSES: share * passing * events["simulation"],
+        FAKES: share * passing * events["simulation"],
+        SECOND["detector"]: passing * judged,
         SECOND["particle"]: float(judged),
     }
 
@@ -286,9 +273,9 @@ def rule_of_thumb(plan: Plan) -> dict[int, float]:
 
     Steps 1b and 2b evaluate each event once for both classes, as step 2 does.
     """
-    per_particle, per_event = parameters(plan.config.classifier)
+    per_particle, per_event = parameters(plan)
     # Six operations per parameter: two forward, four backward.
-    work = 6 * (per_particle * PARTICLES + per_event)
+    work = 6 * (per_particle * typical(plan)[0] + per_event)
     execution = plan.config.execution
     rate = GPU_RATE if execution.gpus else execution.threads * THREAD_RATE
     return dict.fromkeys((1, 2), execution.ranks * rate / work)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from omniflow import registry
 from omniflow.observables import find
 from omniflow.unfolding.coordinates import Network
 
@@ -41,7 +43,13 @@ class Fingerprints:
 
     def store(self, role: str) -> str:
         """Return a hash of what determines an event store."""
-        return _hash([self.plan.samples[role].model_dump(mode="json"), self.plan.config.study.seed])
+        sample = self.plan.samples[role]
+        parts = [sample.model_dump(mode="json"), self.plan.config.study.seed]
+        own = registry.digest("source", sample.source)
+        if own is not None:  # where its module lies is no part of it
+            parts[0]["source"] = sample.source.rpartition(":")[2]
+            parts.append(own)
+        return _hash(parts)
 
     @cached_property
     def observables(self) -> str:
@@ -53,7 +61,10 @@ class Fingerprints:
     def axes(self) -> str:
         """Return a hash of what determines the axes of histograms, beside values."""
         section = self.plan.config.observables
-        found = {n: d.model_dump(mode="json") for n, d in find.definitions(section).items()}
+        found = {
+            name: definition.model_dump(mode="json", exclude=set(definition.computation))
+            for name, definition in find.definitions(section).items()
+        }
         return _hash([self.observables, found, self.sections("observables.binning")])
 
     def training(self, networks: tuple[Network, ...] = ()) -> str:
@@ -71,18 +82,29 @@ class Fingerprints:
         ]
         return _hash([self._training_settings, names])
 
+    @property
+    def features(self) -> str:
+        """Return a hash of what networks see, beside the number of neighbours."""
+        return _hash(dataclasses.asdict(self.plan.features_seen))
+
     @cached_property
     def _training_settings(self) -> str:
         whole = self.plan.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        whole["classifier"]["features"] = self.features
         # Studies without them are older than the keys.
-        if not whole["classifier"]["dropout"]:
-            del whole["classifier"]["dropout"]
+        classifier = whole["classifier"]
+        for key in ("dropout", "options"):
+            if not classifier[key]:
+                del classifier[key]
         if whole["training"]["folds"] == 1:
             del whole["training"]["folds"]
         if not whole["training"]["reserved"]:
             del whole["training"]["reserved"]
+        own = registry.digest("classifier", classifier["kind"])
+        if own is not None:  # where its module lies is no part of it
+            classifier |= {"kind": classifier["kind"].rpartition(":")[2], "text": own}
         sections = [whole[name] for name in ("classifier", "training", "unfolding")]
         scaled = whole["training"]["scale_with_ranks"] != "none"
         ranks = whole["execution"]["ranks"] if scaled else 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from omniflow.observables import find
-from omniflow.unfolding.estimate import PARTICLES, PASSING, parameters, records
+from omniflow.unfolding.estimate import parameters, typical
 from omniflow.unfolding.jobs import Job
 from omniflow.unfolding.plan import Plan
 
@@ -14,6 +14,7 @@ from omniflow.unfolding.plan import Plan
 # observable leaves empty of its last chunk.
 HDF5, CHUNK = 4_000, 200_000
 NETWORK = {"pet": 200_000, "deepsets": 15_000, "mlp": 10_000}
+OWN = 15_000  # of a classifier of the user's own
 # Bytes of a history and of each of its epochs, of a log with its benchmark, of tables and report
 # per method and observable, of what Snakemake notes about an output, of a given file's checksum.
 HISTORY, EPOCH, LOG, TABLE, NOTE, CHECKSUM = 1_000, 300, 2_000, 170_000, 4_000, 200
@@ -49,7 +50,7 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
     Temporary files are at their most when every group of lanes is in the same step.
     """
-    events = {role: records(sample) or 0 for role, sample in plan.samples.items()}
+    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     parts = (_inputs, _trainings, _outputs)
     logs = sum(job.rule != "all" for job in jobs)
     given = len(plan.inputs.given)
@@ -67,17 +68,23 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     total = sum(events.values())
     # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
-    particles = PARTICLES * (1 + PASSING)
+    multiplicity, passing = typical(plan)
+    particles = multiplicity * (1 + passing)
     yield Kind("event stores", len(events), total * (16 * particles + 74))
-    inputs = PARTICLES * (28 + 2 * plan.config.classifier.neighbours)
-    share = {"detector": PASSING, "particle": 1.0}
-    size = sum(events[r] * (share[level] * inputs + 28) for r, level in plan.classifier_inputs)
+    inputs = multiplicity * (
+        4 * len(plan.features_seen.particles) + 2 * plan.config.classifier.neighbours
+    )
+    share = {"detector": passing, "particle": 1.0}
+    size = sum(
+        events[r] * (share[level] * inputs + 4 * len(plan.features_seen.event) + 8)
+        for r, level in plan.classifier_inputs
+    )
     # One file per sample and level, and the scaling.
     yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
     names = plan.config.observables.names
     defined = find.definitions(plan.config.observables).values()
     shared = sum(definition.kind == "particle" for definition in defined)
-    values = 4 * (shared * PARTICLES + (len(names) - shared)) * (1 + PASSING)
+    values = 4 * (shared * multiplicity + (len(names) - shared)) * (1 + passing)
     files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
     size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
     yield Kind("observables", files, size)
@@ -85,7 +92,7 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
 
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     classifier = plan.config.classifier
-    weights, overhead = sum(parameters(classifier)), NETWORK[classifier.kind]
+    weights, overhead = sum(parameters(plan)), NETWORK.get(classifier.kind, OWN)
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
     each = len(plan.folds)

@@ -22,7 +22,7 @@ class Inputs:
 
     def files(self, role: str) -> list[str]:
         """Return the files that the sample of this role is read from, with their sources."""
-        return _with_sources(getattr(self.plan.samples[role], "files", ()))
+        return _with_sources(self.plan.samples[role].inputs())
 
     @property
     def given(self) -> list[Path]:
@@ -168,6 +168,6 @@ def _with_sources(files: Iterable[str | Path]) -> list[str]:
     files = list(files)
     if not files:
         return []
-    from omniflow.sources import with_sources
+    from omniflow.linked import with_sources
 
     return with_sources(files)

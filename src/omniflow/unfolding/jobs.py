@@ -46,7 +46,7 @@ class Job:
 
 def jobs(plan: Plan, rates: estimate.Rates) -> list[Job]:
     """Return every job of the study, those first that others wait for."""
-    events = {role: estimate.records(sample) or 0 for role, sample in plan.samples.items()}
+    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     seconds = estimate.network_seconds(plan, rates)
     by_chain = {c: estimate.network_seconds(plan, rates, c) for c in plan.chains}
     return [

@@ -34,7 +34,7 @@ class Limits:
     def events(self) -> dict[str, int]:
         """Events by role; 0 where nobody knows yet."""
         samples = self.plan.samples.items()
-        return {role: estimate.records(sample) or 0 for role, sample in samples}
+        return {role: sample.records() or 0 for role, sample in samples}
 
     @cached_property
     def _seconds(self) -> dict[int, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omniflow.config.samples import H1Sample, Sample, next_sample
+from omniflow.config.samples import Sample
 from omniflow.config.schema import Config
 from omniflow.config.uncertainties import SIDES, EventWeights
 from omniflow.config.unfolding import Method
@@ -90,7 +90,7 @@ class Variants:
             if getattr(variation, role) is not None
         }
         for n, role in product(range(1, settings.toys + 1), settings.drawn_in_toys):
-            found[f"{TOY}-{n}.{role}"] = next_sample(getattr(self.config.samples, role), n)
+            found[f"{TOY}-{n}.{role}"] = getattr(self.config.samples, role).next(n)
         predictions = settings.predictions
         return found | {role: predictions[name] for name, role in self.predictions.items()}
 
@@ -154,14 +154,3 @@ def replica_weights(
     """
     sequence = seeds.sequence(study_seed, f"replica {role or variant.kind}", variant.number)
     return poisson(event_id, seeds.integer(sequence)).astype(np.float64)
-
-
-def origins(sample: Sample) -> frozenset[str]:
-    """Return what a sample was made by, to tell whether two of them can be independent.
-
-    Generated samples with the same settings have the same origin whatever their seed; samples from
-    files have their files, links resolved.
-    """
-    if isinstance(sample, H1Sample):
-        return frozenset(str(Path(name).resolve()) for name in sample.files)
-    return frozenset([sample.model_copy(update={"seed": 1, "events": 1}).model_dump_json()])

@@ -4,7 +4,12 @@ import pytest
 from omniflow.events.sample import Level
 from omniflow.physics.dis import detector
 from omniflow.physics.dis.detector import simulate
-from omniflow.physics.dis.kinematics import electron_kinematics, electron_momentum
+from omniflow.physics.dis.kinematics import (
+    DIS_EVENT,
+    DIS_PARTICLE,
+    electron_kinematics,
+    electron_momentum,
+)
 
 
 def half_width(values: np.ndarray) -> float:
@@ -17,7 +22,8 @@ def single_particles(n: int, q2: float, y: float, electron_phi: float, particle)
     """n equal events with one particle each; the rest of the hadrons is outside of acceptance."""
     event = np.hstack([q2, y, electron_momentum(q2, y, electron_phi)])
     rows = np.array([particle], np.float32).repeat(n, axis=0)
-    return Level(event[None].repeat(n, axis=0).astype(np.float32), rows, np.arange(n + 1))
+    event = event[None].repeat(n, axis=0).astype(np.float32)
+    return Level(event, rows, np.arange(n + 1), DIS_EVENT, DIS_PARTICLE)
 
 
 @pytest.fixture(scope="module")

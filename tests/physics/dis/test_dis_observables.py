@@ -9,6 +9,7 @@ from omniflow.events.sample import Level
 from omniflow.observables import compute as computing
 from omniflow.observables import find
 from omniflow.observables.compute import compute
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import JetDefinition, cluster
 
 NAMES = (
@@ -61,7 +62,7 @@ EVENT = np.array(
 PARTICLES = np.array(
     [[10.0, 1.5, 0.0, 0.25], [0.2, -1.0, 2.0, np.nan], [1.5, 0.75, -3.0, 0.5]], dtype=np.float32
 )
-LEVEL = Level(EVENT, PARTICLES, np.array([0, 2, 2, 3, 3]))
+LEVEL = Level(EVENT, PARTICLES, np.array([0, 2, 2, 3, 3]), DIS_EVENT, DIS_PARTICLE)
 
 EXPECTED = {
     "eta_p_minus_eta_e": ([0, 0, 2], [1.0, -1.5, 1.75]),
@@ -106,7 +107,9 @@ def test_dphi_is_zero_back_to_back_and_never_negative(jets):
     phi_e[:5] = [0.0, 0.0, np.pi, -np.pi / 2, np.pi / 2]
     event = np.c_[np.full(500, 300.0), np.full(500, 0.4), np.cos(phi_e), np.sin(phi_e), phi_e * 0]
     particles = np.c_[np.ones(500), np.zeros(500), phi, np.zeros(500)]
-    level = Level(event.astype("f4"), particles.astype("f4"), np.arange(501))
+    level = Level(
+        event.astype("f4"), particles.astype("f4"), np.arange(501), DIS_EVENT, DIS_PARTICLE
+    )
     dphi = compute(level, observables("dphi_jet_e"))["dphi_jet_e"].value
     np.testing.assert_allclose(dphi[:5], 0, atol=1e-6)
     # the opening angle from the scalar product of unit vectors knows nothing of wrapping

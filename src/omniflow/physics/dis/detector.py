@@ -10,6 +10,8 @@ import numpy as np
 
 from omniflow.events.sample import Level
 from omniflow.physics.dis.kinematics import (
+    DIS_EVENT,
+    DIS_PARTICLE,
     LEPTON_ENERGY,
     PARTICLE_ETA,
     PARTICLE_PT_MIN,
@@ -103,7 +105,8 @@ def simulate(particle: Level, seed: int) -> tuple[Level, np.ndarray]:
         event[start:stop], passed[start:stop], counts[start:stop] = row, flag, count
         particles.append(rows)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Level(event, np.concatenate(particles), offsets), passed
+    level = Level(event, np.concatenate(particles), offsets, DIS_EVENT, DIS_PARTICLE)
+    return level, passed
 
 
 def _simulate_chunk(

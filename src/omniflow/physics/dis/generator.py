@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.config.samples import PythiaSample
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
 from omniflow.physics.dis.kinematics import (
+    DIS_EVENT,
+    DIS_PARTICLE,
     LEPTON_ENERGY,
     PARTICLE_ETA,
     PARTICLE_PT_MIN,
     PROTON_ENERGY,
     electron_kinematics,
 )
+
+if TYPE_CHECKING:
+    from omniflow.sources.pythia import Pythia
 
 # Records that are kept: a little wider than every later selection, so that it can migrate.
 RECORD_Q2_MIN = 100.0
@@ -59,7 +64,7 @@ _LEPTON_ID = {"positron": -11, "electron": 11}
 _RESERVED = ("beams:", "random:")
 
 
-def generate(sample: PythiaSample, progress: Callable[[int], None] | None = None) -> Level:
+def generate(sample: Pythia, progress: Callable[[int], None] | None = None) -> Level:
     """Generate exactly `sample.events` records at particle level.
 
     A record has Q2 > 100 GeV^2 and 0.07 < y < 0.75, both from the scattered lepton, and at least
@@ -98,10 +103,12 @@ def generate(sample: PythiaSample, progress: Callable[[int], None] | None = None
         if progress is not None:
             progress(done)
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    return Level(np.concatenate(events), np.concatenate(particles), offsets)
+    return Level(
+        np.concatenate(events), np.concatenate(particles), offsets, DIS_EVENT, DIS_PARTICLE
+    )
 
 
-def _initialise(sample: PythiaSample):
+def _initialise(sample: Pythia):
     """Return an initialised Pythia."""
     try:
         import pythia8mc

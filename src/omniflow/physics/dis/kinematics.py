@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+# Columns of events and of their particles. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
+DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
+DIS_PARTICLE = ("pt", "eta", "phi", "charge")
+
 # HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.
 PROTON_ENERGY = 920.0
 LEPTON_ENERGY = 27.6
@@ -15,6 +19,9 @@ PARTICLE_ETA = (-1.5, 2.75)
 # Fiducial region of the measurement: Q2 in GeV^2, inelasticity.
 FIDUCIAL_Q2_MIN = 150.0
 FIDUCIAL_Y = (0.2, 0.7)
+
+# Particles per record, and the share of records that pass the detector's cuts; for estimates.
+TYPICAL = (17.0, 0.52)
 
 
 def electron_kinematics(momentum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

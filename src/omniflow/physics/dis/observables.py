@@ -9,6 +9,7 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.sample import Level
+from omniflow.observables.sets import ObservableSet
 
 _JETS = {"algorithm": "kt", "radius": 1.0, "pt_min": 5.0}
 _JET_PT_EDGES = (5, 6, 7, 8, 9, 10, 11, 12, 13.5, 15, 17, 19, 22, 26, 31, 38, 48, 65)
@@ -124,4 +125,6 @@ DEFINITIONS = {
     },
 }
 
-SETS = {"dis": tuple(name for name in DEFINITIONS if name not in ("y", "multiplicity"))}
+DIS = ObservableSet(
+    DEFINITIONS, tuple(name for name in DEFINITIONS if name not in ("y", "multiplicity"))
+)

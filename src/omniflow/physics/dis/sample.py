@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.config.samples import PythiaSample
 from omniflow.events.sample import Events
 from omniflow.physics.dis.detector import simulate
 from omniflow.physics.dis.generator import generate
 from omniflow.physics.dis.kinematics import fiducial
 
+if TYPE_CHECKING:
+    from omniflow.sources.pythia import Pythia
 
-def make_sample(sample: PythiaSample, progress: Callable[[int], None] | None = None) -> Events:
+
+def make_sample(sample: Pythia, progress: Callable[[int], None] | None = None) -> Events:
     """Generate a sample with both levels: Pythia 8 and the parametrised detector.
 
     Args:

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from omniflow.config.samples import H1Sample
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest
-from omniflow.events.inspect import describe, render
 from omniflow.events.sample import Events, Level
+from omniflow.sources.h1 import H1
+from omniflow.sources.inspect import describe, render
 
 SOURCE = Path(__file__).parents[1] / "data" / "h1_nature.h5"
 
@@ -32,7 +32,7 @@ def raw():
 def path(request, tmp_path):
     if request.param == "h1":
         return SOURCE
-    ingest(H1Sample(source="h1", files=(str(SOURCE),)), tmp_path / "store.h5", 1)
+    ingest(H1(source="h1", files=(str(SOURCE),)), tmp_path / "store.h5", 1)
     return tmp_path / "store.h5"
 
 

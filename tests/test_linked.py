@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from omniflow import sources
+from omniflow import linked
 from omniflow.errors import InputError
 from omniflow.files import find_dataset, open_h5, read_dataset
 
@@ -58,8 +58,8 @@ def two(tmp_path):
 def test_a_virtual_dataset_is_read_from_its_sources(two):
     path, first, second = two
     np.testing.assert_array_equal(read(path), np.arange(1.0, 9))
-    assert sources.of_file(path) == [first, second]
-    assert sources.with_sources([str(path), str(first)]) == [str(path), str(first), str(second)]
+    assert linked.of_file(path) == [first, second]
+    assert linked.with_sources([str(path), str(first)]) == [str(path), str(first), str(second)]
 
 
 def test_a_missing_source_is_refused_and_not_zeros(two):
@@ -68,7 +68,7 @@ def test_a_missing_source_is_refused_and_not_zeros(two):
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["x"][3:], 0)  # what is wrong about it
     refused(path, "second.h5, which is missing", str(second), "put it back")
-    assert sources.of_file(path) == []
+    assert linked.of_file(path) == []
 
 
 def test_a_source_without_the_dataset_is_refused(two):
@@ -94,7 +94,7 @@ def test_sources_of_sources_count(two, tmp_path):
     path, first, second = two
     outer = virtual(tmp_path / "outer.h5", ("whole.h5", 8, "x"))
     np.testing.assert_array_equal(read(outer), np.arange(1.0, 9))
-    assert sources.of_file(outer) == [path, first, second]
+    assert linked.of_file(outer) == [path, first, second]
     first.unlink()
     refused(outer, "first.h5, which is missing")
 
@@ -106,7 +106,7 @@ def test_a_dataset_of_the_same_file_is_a_source(tmp_path):
     with h5py.File(path, "r+") as file:
         file.create_virtual_dataset("x", layout)
     np.testing.assert_array_equal(read(path), [0, 1, 2])
-    assert sources.of_file(path) == []
+    assert linked.of_file(path) == []
     with h5py.File(path, "r+") as file:
         del file["y"]
     refused(path, "has no such dataset")
@@ -130,7 +130,7 @@ def test_sources_are_looked_for_where_hdf5_does(tmp_path, monkeypatch, where):
     if where == "moved":  # an absolute name that is gone is looked for beside the file
         source = source.rename(tmp_path / "files" / "a.h5")
     np.testing.assert_array_equal(read(path), [1, 2, 3])
-    assert sources.of_file(path) == [source]
+    assert linked.of_file(path) == [source]
     source.unlink()
     refused(path, "a.h5, which is missing")
 
@@ -153,7 +153,7 @@ def numbered(path, count):
 def test_numbered_sources(tmp_path):
     path = numbered(tmp_path / "whole.h5", 3)
     np.testing.assert_array_equal(read(path), np.repeat([1.0, 2, 3], 4))
-    assert [p.name for p in sources.of_file(path)] == ["part-0.h5", "part-1.h5", "part-2.h5"]
+    assert [p.name for p in linked.of_file(path)] == ["part-0.h5", "part-1.h5", "part-2.h5"]
     (tmp_path / "part-1.h5").unlink()
     with h5py.File(path) as file:
         assert file["x"].shape == (4,)  # HDF5 stops at the gap, silently
@@ -174,7 +174,7 @@ def test_external_storage(tmp_path):
     raw = tmp_path / "raw.bin"
     path = external(tmp_path / "a.h5", raw)
     np.testing.assert_array_equal(read(path), np.arange(10))
-    assert sources.of_file(path) == [raw]
+    assert linked.of_file(path) == [raw]
     content = raw.read_bytes()
     raw.write_bytes(content[:-8])
     with h5py.File(path) as file:
@@ -192,7 +192,7 @@ def test_external_links(two, tmp_path):
         file["group"] = h5py.ExternalLink("first.h5", "/")
     np.testing.assert_array_equal(read(path), np.arange(1.0, 9))
     np.testing.assert_array_equal(read(path, "group/x"), [1, 2, 3])
-    assert sorted(sources.of_file(path)) == [first, second, whole]
+    assert sorted(linked.of_file(path)) == [first, second, whole]
     second.unlink()
     refused(path, "second.h5, which is missing")
     first.unlink()
@@ -234,4 +234,4 @@ def test_a_dataset_that_has_shrunk_is_whole(tmp_path):
 def test_files_that_cannot_be_opened_have_no_sources(tmp_path):
     path = tmp_path / "a.h5"
     path.write_text("nothing")
-    assert sources.with_sources([path, tmp_path / "b.h5"]) == [str(path), str(tmp_path / "b.h5")]
+    assert linked.with_sources([path, tmp_path / "b.h5"]) == [str(path), str(tmp_path / "b.h5")]

@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 
 from omniflow.errors import InputError
-from omniflow.events import h1
 from omniflow.events.checks import check
+from omniflow.events.sample import Events
+from omniflow.sources import h1_file
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+def _read(files, **options):
+    return Events.joined(list(h1_file.read(files, **options)))
 
 
 def _particles(counts, width, scale=1.0):
@@ -46,7 +51,7 @@ def _write(path, arrays, **options):
 
 
 def test_read_takes_out_the_padding(tmp_path):
-    events = h1.read([_write(tmp_path / "a.h5", _arrays())])
+    events = _read([_write(tmp_path / "a.h5", _arrays())])
     check(events, "a.h5")
     np.testing.assert_array_equal(events.event_id, [0, 1, 2, 3])
     np.testing.assert_array_equal(events.weight, [0.5, 1.5, 2.5, 3.5])
@@ -65,7 +70,7 @@ def test_read_takes_out_the_padding(tmp_path):
 def test_particles_of_events_that_fail_are_left_out(tmp_path):
     arrays = _arrays()
     arrays["reco_particle_features"] = _particles([3, 2, 1, 1], 3)
-    events = h1.read([_write(tmp_path / "a.h5", arrays)])
+    events = _read([_write(tmp_path / "a.h5", arrays)])
     np.testing.assert_array_equal(events.detector.counts, [3, 0, 1, 0])
     np.testing.assert_allclose(events.detector.particles[:, 0], [1, 1.1, 1.2, 3], rtol=1e-6)
 
@@ -73,7 +78,7 @@ def test_particles_of_events_that_fail_are_left_out(tmp_path):
 def test_files_of_different_padding_make_one_sample(tmp_path):
     first = _write(tmp_path / "a.h5", _arrays())
     second = _write(tmp_path / "b.h5", _arrays(gen_width=9, reco_width=7))
-    events = h1.read([first, second])
+    events = _read([first, second])
     assert len(events) == 8
     np.testing.assert_array_equal(events.event_id, np.arange(8))
     np.testing.assert_array_equal(events.detector.counts, [3, 0, 1, 0] * 2)
@@ -82,21 +87,21 @@ def test_files_of_different_padding_make_one_sample(tmp_path):
 
 def test_skip_and_events_count_over_all_files(tmp_path):
     paths = [_write(tmp_path / name, _arrays()) for name in ("a.h5", "b.h5", "c.h5")]
-    events = h1.read(paths, events=6, skip=3)
+    events = _read(paths, events=6, skip=3)
     np.testing.assert_array_equal(events.event_id, [3, 4, 5, 6, 7, 8])
     np.testing.assert_array_equal(events.weight, [3.5, 0.5, 1.5, 2.5, 3.5, 0.5])
     np.testing.assert_array_equal(events.particle.counts, [5, 4, 2, 1, 5, 4])
     for events, skip in ((13, 0), (4, 9), (None, 12)):
         with pytest.raises(InputError, match=r"a\.h5 and others: records .* there are 12"):
-            h1.read(paths, events=events, skip=skip)
+            _read(paths, events=events, skip=skip)
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": True}, {"compression": "gzip"}])
 def test_blocks_change_nothing(tmp_path, monkeypatch, options):
     path = _write(tmp_path / "a.h5", _arrays(), **options)
-    whole = h1.read([path])
-    monkeypatch.setattr(h1, "_BLOCK_BYTES", 1)
-    parts = h1.read([path])
+    whole = _read([path])
+    monkeypatch.setattr(h1_file, "_BLOCK_BYTES", 1)
+    parts = _read([path])
     np.testing.assert_array_equal(parts.event_id, whole.event_id)
     np.testing.assert_array_equal(parts.detector.particles, whole.detector.particles)
     np.testing.assert_array_equal(parts.particle.offsets, whole.particle.offsets)
@@ -108,13 +113,13 @@ def test_blocks_end_where_chunks_end(tmp_path, monkeypatch):
     with h5py.File(path, "w") as h5file:
         for name, values in arrays.items():
             h5file.create_dataset(name, data=values, chunks=(6, *values.shape[1:]))
-        monkeypatch.setattr(h1, "_BLOCK_BYTES", 8 * 5 * 4 * 4)
-        blocks = list(h1._blocks(h5file, True, 4, 20))
+        monkeypatch.setattr(h1_file, "_BLOCK_BYTES", 8 * 5 * 4 * 4)
+        blocks = list(h1_file._blocks(h5file, True, 4, 20))
     assert [(rows.start, rows.stop) for rows in blocks] == [(4, 6), (6, 12), (12, 18), (18, 20)]
 
 
 def test_real_data_have_no_particle_level(tmp_path):
-    events = h1.read([_write(tmp_path / "a.h5", _arrays(truth=False))])
+    events = _read([_write(tmp_path / "a.h5", _arrays(truth=False))])
     assert events.particle is None
     assert events.pass_particle is None
     assert len(events) == 4
@@ -122,7 +127,7 @@ def test_real_data_have_no_particle_level(tmp_path):
 
 
 def test_excerpt_of_simulation():
-    events = h1.read([DATA / "h1_simulation.h5"])
+    events = _read([DATA / "h1_simulation.h5"])
     check(events, "h1_simulation.h5")
     with h5py.File(DATA / "h1_simulation.h5") as h5file:
         reco, gen = h5file["reco_event_features"][:], h5file["gen_event_features"][:]
@@ -139,7 +144,7 @@ def test_excerpt_of_simulation():
 def _refused(tmp_path, arrays, message, **options):
     path = _write(tmp_path / "bad.h5", arrays, **options)
     with pytest.raises(InputError, match=message):
-        h1.read([path])
+        _read([path])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -172,7 +177,7 @@ def test_the_event_is_named_by_record_in_its_file_and_by_id(tmp_path):
     first = _write(tmp_path / "a.h5", _arrays())
     second = _write(tmp_path / "b.h5", arrays)
     with pytest.raises(InputError, match=r"b\.h5: gen_event_features, event 2 \(id 6\): q2"):
-        h1.read([first, second])
+        _read([first, second])
 
 
 @pytest.mark.parametrize("value", [2, -1, 0.5])
@@ -243,17 +248,17 @@ def test_truth_in_some_files_only_is_refused(tmp_path):
         with pytest.raises(
             InputError, match=r"b\.h5: gen_event_features: no such dataset, but .*a"
         ):
-            h1.read(order)
+            _read(order)
 
 
 def test_files_given_twice_missing_or_none_are_refused(tmp_path):
     path = _write(tmp_path / "a.h5", _arrays())
     with pytest.raises(InputError, match=r"a\.h5: the file is given twice"):
-        h1.read([path, tmp_path / "." / "a.h5"])
+        _read([path, tmp_path / "." / "a.h5"])
     with pytest.raises(InputError, match=r"b\.h5: no such file"):
-        h1.read([path, tmp_path / "b.h5"])
+        _read([path, tmp_path / "b.h5"])
     with pytest.raises(InputError, match="no files are given"):
-        h1.read([])
+        _read([])
 
 
 def test_truncated_and_foreign_files_are_refused(tmp_path):
@@ -261,7 +266,7 @@ def test_truncated_and_foreign_files_are_refused(tmp_path):
     path = tmp_path / "cut.h5"
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"cut\.h5: is truncated"):
-        h1.read([path])
+        _read([path])
     path.write_text("not HDF5\n" * 100)
     with pytest.raises(InputError, match=r"cut\.h5: is not an HDF5 file"):
-        h1.read([path])
+        _read([path])

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 
 from omniflow.config.diagnostics import WeightLimits
-from omniflow.events import h1, quality, store
+from omniflow.events import quality, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import open_h5
+from omniflow.sources import h1_file
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -84,7 +85,7 @@ def describe(path: str | Path) -> Description:
             file in the H1 layout that a study would refuse.
     """
     with open_h5(path) as h5file:
-        is_store, is_h1 = store.is_store(h5file), h1.is_h1(h5file)
+        is_store, is_h1 = store.is_store(h5file), h1_file.is_h1(h5file)
         attributes = {key: _plain(value) for key, value in sorted(h5file.attrs.items())}
         datasets = _datasets(h5file)
     size = Path(path).stat().st_size
@@ -92,7 +93,7 @@ def describe(path: str | Path) -> Description:
         events, kind = store.open_store(path), "event store"
         attributes = store.provenance(path)
     elif is_h1:
-        events, kind = h1.read([path]), "padded HDF5 of the H1 layout"
+        events, kind = Events.joined(list(h1_file.read([path]))), "padded HDF5 of the H1 layout"
     else:
         return Description(
             str(path), "HDF5 in no layout of events", size, None, (), (), (), attributes, datasets

@@ -17,8 +17,9 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.checks import check_finite, check_flag, problem
-from omniflow.events.sample import DIS_EVENT, DIS_PARTICLE, Events, Level
+from omniflow.events.sample import Events, Level
 from omniflow.files import find_dataset, open_h5, read_dataset
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 RECO_EVENT = (*DIS_EVENT, "weight", "pass_reco")
 GEN_EVENT = (*DIS_EVENT, "pass_gen")
@@ -40,8 +41,8 @@ def is_h1(h5file: h5py.File) -> bool:
     return "reco_particle_features" in h5file and "reco_event_features" in h5file
 
 
-def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) -> Events:
-    """Read `files` as one sample.
+def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) -> Iterator[Events]:
+    """Yield the records of `files` as one sample, by blocks.
 
     An event's id is its record index in file order over all files, skipped ones included.
     Particles are the rows with pt > 0; detector-level features of events that fail are zeroed.
@@ -52,8 +53,8 @@ def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) 
         events: number of records to use; None: all.
         skip: number of records to leave out first.
 
-    Returns:
-        the sample; without particle level where no file has gen_ datasets.
+    Yields:
+        consecutive records; without particle level where no file has gen_ datasets.
 
     Raises:
         InputError: a file is missing, truncated, not HDF5 or given twice; a dataset is missing
@@ -70,26 +71,14 @@ def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) 
             f"{surveyed[0].path}{' and others' if len(surveyed) > 1 else ''}: records {wanted} "
             f"are asked for but there are {total}; change events or skip, or add files"
         )
-    blocks, first = [], 0
+    first = 0
     for file in surveyed:
         start, stop = (min(max(edge - first, 0), file.records) for edge in (skip, last))
         if start < stop:
             with open_h5(file.path) as h5file:
                 for rows in _blocks(h5file, file.truth, start, stop):
-                    blocks.append(_read_block(h5file, rows, first, file.truth))
+                    yield _read_block(h5file, rows, first, file.truth)
         first += file.records
-    return _join(blocks)
-
-
-def place(files: Sequence[str | Path], event_id: int) -> str:
-    """Return in which file and record the event with an id is, for messages."""
-    first = 0
-    for file in survey(files):
-        if event_id < first + file.records:
-            number = "" if not first else f" (id {event_id})"
-            return f"{file.path}: event {event_id - first}{number}"
-        first += file.records
-    raise ValueError(f"{first} records have no event with id {event_id}")
 
 
 def survey(files: Sequence[str | Path]) -> list[File]:
@@ -219,28 +208,8 @@ def _level(
     if keep is not None:
         real &= keep[:, None]
         counts = np.where(keep, counts, 0)
-    return Level(event, padded[real], _offsets(counts))
+    return Level(event, padded[real], _offsets(counts), DIS_EVENT, DIS_PARTICLE)
 
 
 def _offsets(counts: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _join(blocks: list[Events]) -> Events:
-    truth = blocks[0].particle is not None
-
-    def level(parts: list[Level]) -> Level:
-        return Level(
-            np.concatenate([part.event for part in parts]),
-            np.concatenate([part.particles for part in parts]),
-            _offsets(np.concatenate([part.counts for part in parts])),
-        )
-
-    return Events(
-        np.concatenate([block.event_id for block in blocks]),
-        np.concatenate([block.weight for block in blocks]),
-        np.concatenate([block.pass_detector for block in blocks]),
-        np.concatenate([block.pass_particle for block in blocks]) if truth else None,
-        level([block.detector for block in blocks]),
-        level([block.particle for block in blocks]) if truth else None,
-    )

@@ -1,0 +1,187 @@
+"""Source: what every source of events tells and does; the interface that others implement."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field
+
+from omniflow.config.paths import ExpandedPath
+from omniflow.config.section import Positive, Section
+
+if TYPE_CHECKING:
+    from omniflow.events.sample import Events
+
+
+class Source(Section):
+    """Where the events of a sample come from: a section `source: <name>` of the configuration.
+
+    A subclass adds its own keys as pydantic fields and implements `read`, `extent` and `next`.
+    What stands above `read` is asked while a study is planned, so that modules of sources load no
+    reader at their top.
+    """
+
+    source: str
+    events: Positive | None = Field(None, description="Number of records.")
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the files that it reads."""
+        return ()
+
+    def extent(self) -> str:
+        """Return which of its source's events it takes, for messages."""
+        raise NotImplementedError
+
+    def shares(self, other: Source) -> bool:
+        """Return whether two samples share events as far as their configuration tells."""
+        return self == other
+
+    def next(self, number: int) -> Self:
+        """Return a sample of the same kind without the events of this one, `number` from 1."""
+        raise NotImplementedError
+
+    def following(self, count: int) -> list[Self]:
+        """Return samples that hold the events of `next(1)` to `next(count)`."""
+        return [self.next(number) for number in range(1, count + 1)]
+
+    def origins(self) -> frozenset[str]:
+        """Return what it is made by: samples with nothing in common can be independent."""
+        return frozenset([self.model_dump_json()])
+
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the columns of events and of particles, the same at both levels."""
+        raise NotImplementedError
+
+    def features(self) -> str:
+        """Return the preset of features that suits its events."""
+        return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
+
+    def records(self) -> int | None:
+        """Return the number of its events; None where that cannot be told."""
+        return self.events
+
+    def has_truth(self) -> bool | None:
+        """Return whether there is a particle level; None where that cannot be told."""
+        return None
+
+    def typical(self) -> tuple[float, float] | None:
+        """Return particles per event and the share of events that pass, for estimates."""
+        return None
+
+    def title(self) -> str:
+        """Return what messages call the sample."""
+        return f"{self.source} sample ({self.extent()})"
+
+    def place(self, event_id: int) -> str:
+        """Return where the event with an id stands, for messages."""
+        return f"event {event_id}"
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the event store records of where the events come from, as JSON."""
+        return {}
+
+    def read(self) -> Iterator[Events]:
+        """Yield the events, in parts of any size and always in the same order.
+
+        Raises:
+            InputError: they are refused; the message says where they are and what to do.
+        """
+        raise NotImplementedError
+
+
+class FileSource(Source):
+    """Events in files, of which some records may be left out.
+
+    A subclass implements `count`, `read` and `has_truth`. Ids are record numbers over all files
+    in their order, unless the source says otherwise.
+    """
+
+    files: tuple[ExpandedPath, ...] = Field(
+        min_length=1, description="Files, read in this order as one sample."
+    )
+    events: Positive | None = Field(None, description="Use only the first so many records.")
+    skip: int = Field(0, ge=0, description="Leave out the first so many records.")
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the files."""
+        return self.files
+
+    def count(self, path: str) -> int:
+        """Return the number of records in a file.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        raise NotImplementedError
+
+    def extent(self) -> str:
+        """Return which records of its files it takes."""
+        more = " and others" if len(self.files) > 1 else ""
+        last = f"{self.skip} to {self.skip + self.events - 1}" if self.events else ""
+        return f"records {last or f'from {self.skip}'} of {self.files[0]}{more}"
+
+    def shares(self, other: Source) -> bool:
+        """Return whether records of a file are in both; links lead to the same file."""
+        if not isinstance(other, FileSource):
+            return False
+        one, two = ([os.path.realpath(name) for name in each.files] for each in (self, other))
+        if one == two:  # records are counted over the files in order
+            ends = [s.skip + s.events if s.events else math.inf for s in (self, other)]
+            return self.skip < ends[1] and other.skip < ends[0]
+        return bool(set(one) & set(two))
+
+    def next(self, number: int) -> Self:
+        """Return a sample of records farther on."""
+        return self.model_copy(update={"skip": self.skip + number * (self.events or 0)})
+
+    def following(self, count: int) -> list[Self]:
+        """Return all records farther on as one sample."""
+        return [self.next(1).model_copy(update={"events": count * (self.events or 0)})]
+
+    def origins(self) -> frozenset[str]:
+        """Return the files, links resolved."""
+        return frozenset(str(Path(name).resolve()) for name in self.files)
+
+    def with_files(self, files: Sequence[str]) -> Self:
+        """Return the sample with other names of its files."""
+        return self.model_copy(update={"files": tuple(files)})
+
+    def records(self) -> int | None:
+        """Return the number of records; None where files are not there to be asked."""
+        from omniflow.errors import InputError
+
+        if self.events is not None:
+            return self.events
+        try:
+            return max(sum(map(self.count, self.files)) - self.skip, 0)
+        except InputError:
+            return None  # the job that reads the sample says what is wrong with it
+
+    def title(self) -> str:
+        """Return the names of the files."""
+        return ", ".join(self.files)
+
+    def place(self, event_id: int) -> str:
+        """Return the file and record of an event whose id counts the records."""
+        first = 0
+        for path in self.files:
+            count = self.count(path)
+            if event_id < first + count:
+                number = "" if not first else f" (id {event_id})"
+                return f"{path}: event {event_id - first}{number}"
+            first += count
+        raise ValueError(f"{first} records have no event with id {event_id}")
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the files with their sizes and checksums, and what HDF5 files link to.
+
+        Raises:
+            InputError: one is a copy of another.
+        """
+        from omniflow.sources.given import described
+
+        return {"files": described(self.files)}
