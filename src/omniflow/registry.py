@@ -21,6 +21,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
     },
+    # Sets of observables, which one name stands for.
+    "observable": {
+        "dis": "omniflow.physics.dis.observables:DIS",
+    },
     "features": {
         "columns": "omniflow.features.presets:columns",
         "particles": "omniflow.features.presets:particles",
