@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from omniflow.errors import InputError
 from omniflow.evaluation import observables
 from omniflow.events import features, quality, store
 from omniflow.events.ingest import ingest
+from omniflow.events.sample import Level
 from omniflow.files import replace_folder, write_text
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
@@ -36,17 +39,17 @@ def make_features(plan: Plan, role: str, level: str) -> None:
     Raises:
         InputError: the sample does not have this level.
     """
-    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
     events = getattr(store.open_store(plan.store(role)), level)
     if events is None:
         raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
-    features.write(
-        plan.features(role, level),
-        events,
-        scaling,
-        plan.config.classifier.features,
-        plan.config.classifier.neighbours,
-    )
+    write_features(plan, events, plan.features(role, level))
+
+
+def write_features(plan: Plan, level: Level, path: Path) -> None:
+    """Write what classifiers of the study read of a level, also of events that are not its own."""
+    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    settings = plan.config.classifier
+    features.write(path, level, scaling, settings.features, settings.neighbours)
 
 
 def make_observables(plan: Plan, role: str) -> None:

@@ -15,7 +15,7 @@ from omniflow.evaluation.scores import Scores, auc
 from omniflow.events import features, store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.sample import Events
-from omniflow.stages import evaluation
+from omniflow.stages import evaluation, samples
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -137,10 +137,7 @@ def _inputs(plan: Plan, level: str, folder: Path) -> Path:
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
-    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
-    settings = plan.config.classifier
-    truth = store.open_store(plan.store("data")).particle
-    features.write(path, truth, scaling, settings.features, settings.neighbours)
+    samples.write_features(plan, store.open_store(plan.store("data")).particle, path)
     return path
 
 
