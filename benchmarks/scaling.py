@@ -170,7 +170,7 @@ def synthetic(
     """Write `count` events of `length` particles, half data and half simulation."""
     plan = studies.make(
         folder,
-        classifier={"features": "plain"} | classifier,
+        classifier={"features": "columns"} | classifier,
         training=_training(epochs),
         execution={"threads": threads},
     )

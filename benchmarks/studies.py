@@ -17,7 +17,7 @@ from omniflow import config as settings
 from omniflow.events import h1, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import write_text
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.stages import samples, training
 from omniflow.unfolding.plan import Plan
 

@@ -16,9 +16,17 @@ from omniflow.errors import ConfigError
 
 BUILT_IN: dict[str, dict[str, str]] = {
     "source": {
+        "root": "omniflow.sources.root:Root",
+        "parquet": "omniflow.sources.parquet:Parquet",
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
         "memory": "omniflow.sources.memory:Memory",
+    },
+    "features": {
+        "columns": "omniflow.features.presets:columns",
+        "particles": "omniflow.features.presets:particles",
+        "dis": "omniflow.physics.dis.features:DIS",
+        "dis_sums": "omniflow.physics.dis.features:DIS_SUMS",
     },
     "classifier": {
         "pet": "omniflow.models.pet:PET",

@@ -13,7 +13,7 @@ from omniflow.config.schema import Config
 from omniflow.errors import ConfigError, InputError
 from omniflow.evaluation import observables
 from omniflow.events.sample import Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.unfolding import fingerprints
 
 

@@ -6,7 +6,7 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events.checks import check
 from omniflow.events.sample import Events, Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 
 def _level(counts):

@@ -3,7 +3,7 @@ import pytest
 
 from omniflow.events import duplicates
 from omniflow.events.sample import Events, Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 
 def sample(n=200, seed=1, particle=True):

@@ -103,9 +103,9 @@ PYTHIA = Pythia(source="pythia", events=40, seed=3)
 
 
 def _fake_physics(monkeypatch, make_sample):
-    module = types.ModuleType("omniflow.physics.dis")
+    module = types.ModuleType("omniflow.physics.dis.sample")
     module.make_sample = make_sample
-    monkeypatch.setitem(sys.modules, "omniflow.physics.dis", module)
+    monkeypatch.setitem(sys.modules, "omniflow.physics.dis.sample", module)
 
 
 def test_pythia_samples_come_from_the_generator(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from omniflow.errors import ConfigError, InputError
 from omniflow.models import registry
 from omniflow.models.keras_model import KerasModel
 from omniflow.models.signature import Signature
+from omniflow.physics.dis.features import DIS
 from omniflow.unfolding.plan import Plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "outside" / "classifier.py"
@@ -120,13 +121,13 @@ def test_the_signature_knows_its_text(folder, tmp_path):
     settings = load(folder / "study.yaml").classifier
     path = tmp_path / "x.weights.h5"
     registry.build(settings, 7, 5).save_weights(path)
-    Signature(settings, "bce_logistic", _scaling(), "abc").write(path)
+    Signature(settings, DIS, "bce_logistic", _scaling(), "abc").write(path)
     moved = settings.model_copy(update={"kind": "/elsewhere/classifier.py:small"})
-    Signature(moved, "bce_logistic", _scaling(), "abc").require(path, head=True)
+    Signature(moved, DIS, "bce_logistic", _scaling(), "abc").require(path, head=True)
     with pytest.raises(InputError, match="has another text here than there"):
-        Signature(moved, "bce_logistic", _scaling(), "other").require(path, head=True)
+        Signature(moved, DIS, "bce_logistic", _scaling(), "other").require(path, head=True)
     with pytest.raises(InputError, match=r"classifier.kind is small there and mlp here"):
-        Signature(Classifier(kind="mlp"), "bce_logistic", _scaling()).require(path, head=True)
+        Signature(Classifier(kind="mlp"), DIS, "bce_logistic", _scaling()).require(path, head=True)
     (folder / "classifier.py").unlink()
     assert Signature.read(path).text == "abc"  # without the module
 

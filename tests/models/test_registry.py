@@ -9,7 +9,7 @@ import pytest
 
 from omniflow.config import load
 from omniflow.config.training import Classifier
-from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES
+from omniflow.features.feature_set import resolved
 from omniflow.models import registry
 from omniflow.registry import BUILT_IN
 from omniflow.training.losses import LOSSES
@@ -138,8 +138,9 @@ def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, los
 )
 def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
     settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
-    events = len(EVENT_FEATURES[settings.features])
-    model = registry.build(settings, len(DIS_PARTICLE_FEATURES), events)
+    preset = "dis" if settings.features == "auto" else settings.features
+    seen = resolved(preset, (), ())
+    model = registry.build(settings, len(seen.particles), len(seen.event))
     number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
     assert stated == [f"{number:,}"] * len(stated)

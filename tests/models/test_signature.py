@@ -4,8 +4,9 @@ import pytest
 from model_inputs import randomised, small
 
 from omniflow.errors import InputError
-from omniflow.events.features import Scaling
+from omniflow.features.scaling import Scaling
 from omniflow.models.signature import Signature
+from omniflow.physics.dis.features import DIS, DIS_SUMS
 
 
 def _scaling(**changes):
@@ -18,8 +19,8 @@ def _scaling(**changes):
     return Scaling(**(values | changes))
 
 
-def _signature(kind="pet", loss="bce_logistic", scaling=None, **classifier):
-    return Signature(small(kind, **classifier), loss, scaling or _scaling())
+def _signature(kind="pet", loss="bce_logistic", scaling=None, features=DIS, **classifier):
+    return Signature(small(kind, **classifier), features, loss, scaling or _scaling())
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_keras_still_reads_the_weights(path):
     [
         ({"width": 16}, "classifier.width is 8 there and 16 here"),
         ({"neighbours": 2}, "classifier.neighbours is 3 there and 2 here"),
-        ({"features": "plain"}, "classifier.features is dis there and plain here"),
+        ({"features": DIS_SUMS}, "define feature .* is .* there and .* here"),
         ({"kind": "deepsets"}, "classifier.kind is pet there and deepsets here"),
         ({"loss": "mlc_exp"}, "training.loss is bce_logistic there and mlc_exp here"),
         (

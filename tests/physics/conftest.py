@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.sources.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import cluster
 
 

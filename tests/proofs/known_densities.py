@@ -10,7 +10,8 @@ from proof_chain import column
 
 from omniflow.config.training import Classifier, Training
 from omniflow.events.batches import Source
-from omniflow.events.features import build, fit_scaling
+from omniflow.features.build import build, fit_scaling
+from omniflow.features.presets import columns
 
 TRAINING = Training(
     optimizer="adam",
@@ -42,14 +43,15 @@ def learned(
     weight = np.concatenate([np.broadcast_to(w, len(v)).astype(float) for v, w, _ in parts])
     in_numerator = np.array([numerator for _, _, numerator in parts])
     level = column(x)
-    scaling = fit_scaling(level, ~in_numerator[part], "plain")
-    features = build(level, scaling, "plain", 1)
+    wanted = columns(level.event_columns, level.particle_columns)
+    scaling = fit_scaling(level, ~in_numerator[part], wanted)
+    features = build(level, scaling, wanted, 1)
     ids = np.arange(len(x), dtype=np.uint64)
     sources = tuple(
         Source(features, ids, part == i, *((weight,), ())[:: 1 if numerator else -1])
         for i, numerator in enumerate(in_numerator)
     )
-    classifier = Classifier(kind="mlp", width=32, blocks=2, features="plain")
+    classifier = Classifier(kind="mlp", width=32, blocks=2, features="columns")
     model = registry.build(classifier, 0, 1, precision)
     settings = TRAINING.model_copy(update={"epochs": epochs})
     trainer = Trainer(KerasModel(model), settings, Graph(model, features, 2))

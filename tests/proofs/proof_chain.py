@@ -117,7 +117,7 @@ def unfold_accepted(
     plan = make_plan(
         folder,
         study={"seed": seed},
-        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

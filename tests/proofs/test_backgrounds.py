@@ -108,7 +108,7 @@ def unfolded(folder, seed, samples, factor, iterations=ITERATIONS):
         folder,
         study={"seed": seed},
         samples=named,
-        classifier={"kind": "mlp", "features": "plain", "width": 32, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

@@ -7,7 +7,7 @@ import pytest
 from proof_chain import make_plan, read, unfold
 
 from omniflow.events.sample import Events, Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE, electron_momentum
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE, electron_momentum
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 

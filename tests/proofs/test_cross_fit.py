@@ -35,7 +35,7 @@ def differences(folder, folds):
     plan = make_plan(
         folder,
         study={"seed": 3},
-        classifier={"kind": "mlp", "features": "plain", "width": 64, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 64, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

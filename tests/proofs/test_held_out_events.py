@@ -38,7 +38,7 @@ def areas(folder, iterations, **training):
     plan = make_plan(
         folder,
         study={"seed": 3},
-        classifier={"kind": "mlp", "features": "plain", "width": 64, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 64, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

@@ -99,7 +99,7 @@ def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
     x, data = z + rng.normal(0, SMEARING, SIMULATION), measured(rng, DATA)
     plan = make_plan(
         tmp_path,
-        classifier={"kind": "mlp", "features": "plain", "width": 16, "blocks": 2},
+        classifier={"kind": "mlp", "features": "columns", "width": 16, "blocks": 2},
         training={
             "optimizer": "adam",
             "learning_rate": 5e-3,

@@ -11,7 +11,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import Jets
 from omniflow.stages import binned, evaluation, samples
 from omniflow.unfolding.plan import Plan

@@ -45,10 +45,12 @@ def fit_one(
     name: str = "network",
     rate_factor: float = 1.0,
     checkpoint: Checkpoint | None = None,
+    margin: float = 0.0,
     **numbers: int,
 ) -> Fit:
     """Train one network; its error is raised."""
-    task = Task(name, sources, registry.flatten(initial), seeds(**numbers), rate_factor, checkpoint)
+    start, drawn = registry.flatten(initial), seeds(**numbers)
+    task = Task(name, sources, start, drawn, rate_factor, checkpoint, margin=margin)
     (outcome,) = trainer.fit([task])
     if isinstance(outcome, TrainingError):
         raise outcome

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import keras
@@ -175,3 +176,14 @@ def test_a_network_learns_the_log_ratio_of_two_gaussians(name):
     assert error.mean() < 0.1
     assert np.abs(exact).mean() > 0.5
     assert fit.history[fit.best_epoch]["val_loss"] < LOSSES[name].uninformed - 0.02
+
+
+def test_a_loss_without_native_code_trains_with_tensorflow(monkeypatch):
+    """An entry of the table is all that it takes: the same costs give the same network."""
+    new = dataclasses.replace(LOSSES["bce_logistic"], number=None)
+    monkeypatch.setitem(LOSSES, "bce_new", new)
+    fits = [
+        train(make_trainer(loss=loss, epochs=2), two_classes())
+        for loss in ("bce_logistic", "bce_new")
+    ]
+    np.testing.assert_array_equal(fits[0].parameters, fits[1].parameters)

@@ -249,3 +249,72 @@ def test_networks_of_particles_are_reproducible_too():
     one, two = (train(trainer, two_classes(200)) for _ in range(2))
     assert np.array_equal(one.parameters, two.parameters)
     assert one.history[1]["val_loss"] < one.history[0]["val_loss"]
+
+
+# -- what counts as better -----------------------------------------------------------------------
+
+
+def test_the_error_of_the_gain_is_that_of_the_sum_over_events(trainer):
+    """Brute force: the standard error of a sum of independent terms, one per held-out event."""
+    sources = (*two_classes(), twins(300))
+    fit = train(trainer, sources)
+    best = registry.flatten(weights_of(trainer, fit.parameters))
+    terms, norm = [], np.zeros(2)
+    for source in sources:
+        index = np.flatnonzero(held_out(source.event_id, SPLIT, 0.2) & source.select)
+        z = mlp(best, source.features.event.astype(float))[index]
+        a, b = source.weights(index)
+        norm += [a.sum(), b.sum()]
+        costs = np.log1p(np.exp(-z)) - np.log(2), np.log1p(np.exp(z)) - np.log(2)
+        terms.append(np.stack([a * costs[0], b * costs[1]]))
+    each = (np.concatenate(terms, axis=1) / norm[:, None]).sum(axis=0) / 2
+    expected = math.sqrt(float(each @ each))
+    assert fit.history[fit.best_epoch]["val_error"] == pytest.approx(expected, rel=1e-4)
+
+
+def _neutral(trainer):
+    return registry.with_neutral_head(trainer.engine.model, initial_weights(trainer))
+
+
+def test_a_network_that_is_not_better_by_the_margin_stays_at_a_ratio_of_1():
+    """Both classes have the same distribution; some epoch is lower by chance, for some seed."""
+    trainer = make_trainer(epochs=3)
+    by_chance = 0
+    for seed in range(8):
+        sources = two_classes(shift=0.0, seed=10 * seed)
+        start = _neutral(trainer)
+        free = fit_one(trainer, sources, start)
+        bound = fit_one(trainer, sources, start, margin=3.0)
+        by_chance += free.best_epoch > 0
+        assert bound.best_epoch == 0
+        np.testing.assert_array_equal(bound.parameters, registry.flatten(start))
+        assert bound.history[1]["val_loss"] == free.history[1]["val_loss"]
+    assert by_chance > 0
+
+
+def test_a_network_that_is_better_by_the_margin_is_kept():
+    trainer = make_trainer(epochs=3)
+    sources, start = two_classes(2000), _neutral(trainer)
+    free, bound = (fit_one(trainer, sources, start, margin=m) for m in (0.0, 3.0))
+    assert bound.best_epoch == free.best_epoch > 0
+    np.testing.assert_array_equal(bound.parameters, free.parameters)
+    history = bound.history
+    fall = history[0]["val_loss"] - history[bound.best_epoch]["val_loss"]
+    assert fall > 3 * history[bound.best_epoch]["val_error"]
+
+
+def test_small_gains_do_not_start_the_patience_anew():
+    """Every epoch is a little better; with a tolerance the training ends, the lowest is kept."""
+    changes = {"epochs": 60, "patience": 2, "learning_rate": 0.01, "schedule": "cosine"}
+    sources = two_classes(2000, shift=0.3)
+    long, short = (
+        train(make_trainer(tolerance=tolerance, **changes), sources) for tolerance in (0.0, 0.2)
+    )
+    assert len(short.history) < len(long.history)
+    losses = [epoch["val_loss"] for epoch in short.history]
+    assert short.best_epoch == int(np.argmin(losses))
+    notable = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[notable] - 0.2 * max(losses[0] - loss, 0):
+            notable = epoch
+    assert len(losses) - 1 == notable + 2

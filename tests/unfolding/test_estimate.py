@@ -10,8 +10,6 @@ from omniflow.models import registry
 from omniflow.sources.h1 import H1
 from omniflow.unfolding.estimate import (
     EVALUATION,
-    EVENT_FEATURES,
-    PARTICLE_FEATURES,
     epoch_events,
     estimate,
     histogrammed,
@@ -46,11 +44,12 @@ def _plan(tmp_path, acceptance=None, **execution):
 
 @pytest.mark.usefixtures("tensorflow_runtime")
 @pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
-def test_parameters_agree_with_the_built_network(kind):
+def test_parameters_agree_with_the_built_network(tmp_path, kind):
     settings = Classifier(kind=kind, width=64)
-    model = registry.build(settings, PARTICLE_FEATURES, EVENT_FEATURES)
+    config = _plan(tmp_path).config.model_copy(update={"classifier": settings})
+    model = registry.build(settings, 7, 5)
     # Biases, norms and scales are left out of the estimate.
-    assert sum(parameters(settings)) == pytest.approx(model.count_params(), rel=0.04)
+    assert sum(parameters(Plan(config))) == pytest.approx(model.count_params(), rel=0.04)
 
 
 def test_networks_and_shared_networks(tmp_path):

@@ -49,7 +49,7 @@ rule scaling:
     params:
         config=PLAN.path("config"),
         script=SCRIPTS / "scaling.py",
-        depends=PLAN.fingerprints.sections("classifier.features"),
+        depends=PLAN.fingerprints.features,
     shell:
         "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
 

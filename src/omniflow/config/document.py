@@ -135,7 +135,7 @@ def _place(
     """Record at which dotted keys each model stands, in the order of the file."""
     for key, field in model["properties"].items():
         dotted = f"{prefix}{key}"
-        if field.get("type") == "object":
+        if field.get("type") == "object" and "properties" not in field:
             dotted, field = f"{dotted}.<name>", _values(field)
         for name in _references(field):
             places.setdefault(name, []).append(dotted)
@@ -154,6 +154,8 @@ def _references(field: dict[str, Any]) -> list[str]:
     """Return the names of the models that a field may be."""
     if options := field.get("anyOf") or field.get("oneOf"):
         return [name for option in options for name in _references(option)]
+    if field.get("type") == "array":
+        return _references(field.get("items", {}))
     return [field["$ref"].rpartition("/")[2]] if "$ref" in field else []
 
 
@@ -201,6 +203,8 @@ def _type(field: dict[str, Any], models: dict[str, Any]) -> str:
     if field["type"] == "null":
         return "null"
     if field["type"] == "array":
+        if items := field.get("prefixItems"):
+            return "list of " + ", ".join(_type(item, models) for item in items)
         least = f" of at least {field['minItems']}" if "minItems" in field else ""
         return f"list{least}, each {_type(field['items'], models)}"
     if field["type"] == "object":

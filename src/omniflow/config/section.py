@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Combination = Literal["mean", "median", "truncated_mean", "log_mean"]
-Aggregation = Literal["mean", "median", "truncated_mean", "log_mean", "stacking"]
+from omniflow.config.choice import Choice
+
+Combination = Annotated[str, Choice("omniflow.unfolding.combine:FUNCTIONS")]
+Aggregation = Annotated[str, Choice("omniflow.unfolding.combine:FUNCTIONS", "stacking")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]

@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from omniflow import registry
+from omniflow.config.choice import Choice
+from omniflow.config.features import Features
 from omniflow.config.kinds import ROOT, STAND_IN
 from omniflow.config.section import Positive, Rate, Section
 from omniflow.errors import ConfigError
@@ -48,12 +50,14 @@ class Classifier(Section):
         description="Probability that a hidden unit is dropped in an update; 0: none is. With "
         "`diversity: dropout` also in the predictions that make the members.",
     )
-    features: Literal["dis", "dis_sums", "plain"] = Field(
-        "dis",
-        description="`dis`: the 7 particle and 5 event features of DIS events; "
-        "`dis_sums`: multiplicity and summed momentum of all particles in place of the electron's "
-        "azimuth, alike for events that are mirror images; "
-        "`plain`: the columns of the event store as they are, standardised.",
+    features: Features = Field(
+        "auto",
+        description="What networks see, standardised: a preset, `module:object`, or expressions "
+        "(docs/features.md). `auto`: what suits the source. `columns`: all columns as they are. "
+        "`particles`: momenta at a collider (pt, eta, phi and whatever else there is). `dis`: the "
+        "7 particle and 5 event features of DIS events; `dis_sums`: multiplicity and summed "
+        "momentum of all particles in place of the electron's azimuth, alike for events that are "
+        "mirror images.",
     )
 
     @field_validator("kind")
@@ -124,9 +128,7 @@ ACTS_ON = {
 class Training(Section):
     """Training of every network."""
 
-    loss: Literal[
-        "bce_logistic", "bce_normal", "bce_arctan", "mlc_relu", "mlc_square", "mlc_exp"
-    ] = Field(
+    loss: Annotated[str, Choice("omniflow.training.losses:LOSSES")] = Field(
         "bce_logistic",
         description="Loss and output function (arXiv:2501.18419, table II): binary cross-entropy "
         "or maximum-likelihood classifier, and how the network's output becomes f.",
@@ -169,6 +171,13 @@ class Training(Section):
     )
     patience: Positive = Field(
         10, description="Stop after so many epochs without a lower validation loss."
+    )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Patience starts anew only with an epoch that lowers the validation loss by "
+        "more than this share of its whole fall so far. The lowest is kept whatever it is.",
     )
     validation: float = Field(0.2, gt=0, lt=1, description="Fraction of events held out.")
     folds: Positive = Field(

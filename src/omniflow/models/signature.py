@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from pydantic import ValidationError
 from omniflow import registry
 from omniflow.config.training import Classifier
 from omniflow.errors import InputError
-from omniflow.events.features import DIS_PARTICLE_FEATURES, EVENT_FEATURES, Scaling
+from omniflow.features.feature_set import FeatureSet
+from omniflow.features.scaling import Scaling
 from omniflow.files import open_h5, to_json
 
 ATTRIBUTE = "omniflow"
@@ -21,6 +23,7 @@ ATTRIBUTE = "omniflow"
 # Simulations of the same process that are worth a reweighting differ by a few hundredths.
 TOLERANCE = 0.2
 
+_SEEN = ("particles", "event")
 # What does not act on a kind of classifier. A user's own may read anything.
 _OF_PET = {"layer_scale", "heads", "class_blocks", "neighbours"}
 _UNUSED = {"pet": {"layer_scale"}, "deepsets": _OF_PET, "mlp": _OF_PET}
@@ -31,13 +34,15 @@ class Signature:
     """What networks of one study have in common.
 
     Attributes:
-        classifier: architecture and features.
+        classifier: architecture.
+        features: what they see.
         loss: as `training.loss`, which says how the output becomes a ratio.
         scaling: of the features.
         text: hash of the text of a classifier of the user's own; None for one that is built in.
     """
 
     classifier: Classifier
+    features: FeatureSet
     loss: str
     scaling: Scaling
     text: str | None = None
@@ -46,6 +51,7 @@ class Signature:
         """Add the signature to a file of weights, as an attribute that Keras does not read."""
         text = {
             "classifier": self.classifier.model_dump(mode="json"),
+            "features": dataclasses.asdict(self.features),
             "loss": self.loss,
             "scaling": json.loads(self.scaling.to_json()),
             "text": self.text,
@@ -65,8 +71,9 @@ class Signature:
         try:
             found = json.loads(text)
             scaling = Scaling.from_json(json.dumps(found["scaling"]))
-            classifier = Classifier.model_validate(found["classifier"])
-            return cls(classifier, found["loss"], scaling, found.get("text"))
+            classifier = Classifier.model_validate(found["classifier"] | {"features": "auto"})
+            features = FeatureSet(**found["features"])
+            return cls(classifier, features, found["loss"], scaling, found.get("text"))
         except (TypeError, ValueError, KeyError, ValidationError) as error:
             raise InputError(
                 f"{path}: does not say for what inputs the network was trained, so that it cannot "
@@ -85,7 +92,7 @@ class Signature:
             InputError: as `read`, or another classifier, loss or scaling; the message names all.
         """
         other = self.read(path)
-        wrong = [*self._classifier(other), *self._scales(other)]
+        wrong = [*self._classifier(other), *self._features(other), *self._scales(other)]
         if head and other.loss != self.loss:
             wrong.append(
                 f"training.loss is {other.loss} there and {self.loss} here (start: backbone would "
@@ -103,10 +110,24 @@ class Signature:
         wrong = [
             f"classifier.{key} is {_said(theirs, key)} there and {_said(ours, key)} here"
             for key in type(ours).model_fields
-            if key not in unused and _said(theirs, key) != _said(ours, key)
+            if key not in {*unused, "features"} and _said(theirs, key) != _said(ours, key)
         ]
         if self.text != other.text and _said(ours, "kind") == _said(theirs, "kind"):
             wrong.append(f"the module of {ours.kind} has another text here than there")
+        return wrong
+
+    def _features(self, other: Signature) -> list[str]:
+        """Return what differs in what networks see, the first of each kind."""
+        wrong = []
+        for kind in ("define", *(("event",) if self.classifier.kind == "mlp" else _SEEN)):
+            ours, theirs = (dict(getattr(each.features, kind)) for each in (self, other))
+            if list(ours.items()) == list(theirs.items()):
+                continue
+            names = [name for name in (*theirs, *ours) if theirs.get(name) != ours.get(name)]
+            name = names[0] if names else next(iter(ours))
+            there, here = (found.get(name, "not there") for found in (theirs, ours))
+            same = "" if names else ", in another order"
+            wrong.append(f"{kind} feature {name!r} is {there!r} there and {here!r} here{same}")
         return wrong
 
     def _scales(self, other: Signature) -> list[str]:
@@ -128,10 +149,8 @@ class Signature:
         return wrong
 
     def _name(self, part: str, i: int) -> str:
-        kind = self.classifier.features
-        if kind == "plain":
-            return f"number {i}"
-        return repr((DIS_PARTICLE_FEATURES if part == "particle" else EVENT_FEATURES[kind])[i])
+        found = self.features.particles if part == "particle" else self.features.event
+        return repr(list(found)[i])
 
 
 def _said(classifier: Classifier, key: str) -> object:

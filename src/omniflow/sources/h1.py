@@ -40,9 +40,19 @@ class H1(FileSource):
             return None
         return truth
 
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+
+        return DIS_EVENT, DIS_PARTICLE
+
+    def features(self) -> str:
+        """Return the preset of DIS events."""
+        return "dis"
+
     def typical(self) -> tuple[float, float]:
         """Return what high-Q2 DIS at HERA has."""
-        from omniflow.physics.dis import TYPICAL
+        from omniflow.physics.dis.kinematics import TYPICAL
 
         return TYPICAL
 

@@ -19,7 +19,7 @@ from omniflow.errors import InputError
 from omniflow.events.checks import check_finite, check_flag, problem
 from omniflow.events.sample import Events, Level
 from omniflow.files import find_dataset, open_h5, read_dataset
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
 RECO_EVENT = (*DIS_EVENT, "weight", "pass_reco")
 GEN_EVENT = (*DIS_EVENT, "pass_gen")

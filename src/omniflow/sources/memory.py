@@ -51,13 +51,7 @@ class Memory(Source):
 
     @property
     def held(self) -> Events:
-        """The events.
-
-        Raises:
-            InputError: they are not here.
-        """
-        if self._held is None:
-            raise InputError(_ELSEWHERE)
+        """The events."""
         return self._held
 
     def extent(self) -> str:
@@ -70,22 +64,18 @@ class Memory(Source):
             "events of a program have none after them: uncertainties.toys needs a source that has"
         )
 
-    def has_truth(self) -> bool | None:
+    def has_truth(self) -> bool:
         """Return whether there is a particle level."""
-        return None if self._held is None else self._held.particle is not None
+        return self.held.particle is not None
 
-    def typical(self) -> tuple[float, float] | None:
-        """Return particles per event and the share of events that pass."""
-        if self._held is None:
-            return None
-        detector, passing = self._held.detector, int(self._held.pass_detector.sum())
-        return len(detector.particles) / max(1, passing), passing / max(1, len(self._held))
+    def typical(self) -> tuple[float, float]:
+        """Return particles per event that passes, and the share of events that pass."""
+        detector, passing = self.held.detector, int(self.held.pass_detector.sum())
+        return len(detector.particles) / max(1, passing), passing / len(self.held)
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of event and particle columns."""
-        if self._held is None:
-            return None
-        return self._held.detector.event_columns, self._held.detector.particle_columns
+        return self.held.detector.event_columns, self.held.detector.particle_columns
 
     def title(self) -> str:
         """Return what messages call the sample."""

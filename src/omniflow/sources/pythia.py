@@ -66,9 +66,19 @@ class Pythia(Source):
         """Return that there is a particle level."""
         return True
 
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+
+        return DIS_EVENT, DIS_PARTICLE
+
+    def features(self) -> str:
+        """Return the preset of DIS events."""
+        return "dis"
+
     def typical(self) -> tuple[float, float]:
         """Return what this generator and detector give."""
-        from omniflow.physics.dis import TYPICAL
+        from omniflow.physics.dis.kinematics import TYPICAL
 
         return TYPICAL
 
@@ -91,7 +101,7 @@ class Pythia(Source):
             InputError: a module that it needs is not installed.
         """
         try:
-            from omniflow.physics.dis import make_sample
+            from omniflow.physics.dis.sample import make_sample
 
             yield make_sample(self)
         except ModuleNotFoundError as error:

@@ -52,9 +52,13 @@ class Source(Section):
         """Return what it is made by: samples with nothing in common can be independent."""
         return frozenset([self.model_dump_json()])
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-        """Return the names of event and particle columns where the configuration tells them."""
-        return None
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the columns of events and of particles, the same at both levels."""
+        raise NotImplementedError
+
+    def features(self) -> str:
+        """Return the preset of features that suits its events."""
+        return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
 
     def records(self) -> int | None:
         """Return the number of its events; None where that cannot be told."""

@@ -20,7 +20,8 @@ from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
 from omniflow.events import folds, store
 from omniflow.events.batches import Source
-from omniflow.events.features import Features, Scaling
+from omniflow.events.features import Features
+from omniflow.features.scaling import Scaling
 from omniflow.files import write_json
 from omniflow.models.architecture import Architecture
 from omniflow.models.signature import Signature
@@ -29,7 +30,7 @@ from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import seeds
-from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.coordinates import RESIDUAL, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Networks(ABC):
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
             self.transfer,
             self.dropout("dropout", network, attempt),
+            restart.margin if network.iteration > 1 and network.step in RESIDUAL else 0.0,
         )
 
     def dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
@@ -268,9 +270,10 @@ class Networks(ABC):
     def signature(self) -> Signature:
         """What networks of this study read and mean."""
         scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
-        settings = self.plan.config.classifier
-        text = registry.digest("classifier", settings.kind)
-        return Signature(settings, self.plan.config.training.loss, scaling, text)
+        settings = self.plan.config
+        text = registry.digest("classifier", settings.classifier.kind)
+        seen, loss = self.plan.features_seen, settings.training.loss
+        return Signature(settings.classifier, seen, loss, scaling, text)
 
 
 def digest(arrays: list[np.ndarray]) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from omniflow.errors import InputError
 from omniflow.evaluation import observables
-from omniflow.events import features, quality, store
+from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
 from omniflow.events.sample import Level
+from omniflow.features import build
+from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
@@ -27,9 +29,7 @@ def make_store(plan: Plan, role: str) -> None:
 def make_scaling(plan: Plan) -> None:
     """Write means and standard deviations of the features of detector-level simulation."""
     simulation = store.open_store(plan.store("simulation"))
-    scaling = features.fit_scaling(
-        simulation.detector, simulation.pass_detector, plan.config.classifier.features
-    )
+    scaling = build.fit_scaling(simulation.detector, simulation.pass_detector, plan.features_seen)
     write_text(scaling.to_json(), plan.scaling)
 
 
@@ -47,9 +47,8 @@ def make_features(plan: Plan, role: str, level: str) -> None:
 
 def write_features(plan: Plan, level: Level, path: Path) -> None:
     """Write what classifiers of the study read of a level, also of events that are not its own."""
-    scaling = features.Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
-    settings = plan.config.classifier
-    features.write(path, level, scaling, settings.features, settings.neighbours)
+    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    build.write(path, level, scaling, plan.features_seen, plan.config.classifier.neighbours)
 
 
 def make_observables(plan: Plan, role: str) -> None:

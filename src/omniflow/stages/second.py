@@ -12,8 +12,9 @@ import pandas as pd
 
 from omniflow.errors import TrainingError
 from omniflow.evaluation.scores import Scores, auc
-from omniflow.events import features, store
+from omniflow.events import store
 from omniflow.events.batches import Source, held_out
+from omniflow.events.features import open_features
 from omniflow.events.sample import Events
 from omniflow.stages import evaluation, samples
 from omniflow.stages.networks import Networks
@@ -150,7 +151,7 @@ def _source(
     denominator: tuple[np.ndarray, ...] = (),
 ) -> Source:
     select = evaluation.region(plan, events, level)
-    opened = features.open_features(inputs)
+    opened = open_features(inputs)
     return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
 
 

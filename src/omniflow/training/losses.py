@@ -35,7 +35,7 @@ class Loss:
     """A loss and an output function.
 
     Attributes:
-        number: what native/loss.h calls it.
+        number: what native/loss.h calls it; None: the native engine does not know it.
         uninformed: its value for a ratio of 1 everywhere.
         neutral: output z whose ratio is 1, where networks start.
         costs: A(z) and B(z) of float64 tensors.
@@ -43,7 +43,7 @@ class Loss:
         likelihood: whether it is that of the maximum-likelihood classifier (mlc).
     """
 
-    number: int
+    number: int | None
     uninformed: float
     neutral: float
     costs: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]

@@ -75,9 +75,10 @@ class PET:
         library = compiler.library(double)
         self._call = library.omniflow_pet
         self._call.restype = ctypes.c_double
-        self._threads, self._loss = threads, LOSSES[loss].number
+        number = LOSSES[loss].number
+        self._threads, self._loss = threads, -1 if number is None else number
         if not library.omniflow_knows_loss(ctypes.c_int(self._loss)):
-            raise CompilerError(f"native/loss.h has no loss {loss} (number {self._loss}).")
+            raise CompilerError(f"native/loss.h has no loss {loss}.")
         self._sizes = Sizes(
             *features,
             settings.width,

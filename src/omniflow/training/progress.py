@@ -56,6 +56,8 @@ class Task:
         checkpoint: where its state is kept; None: nowhere.
         transfer: how backbone and head are trained.
         dropout: masks of its updates; None: no unit is dropped.
+        margin: standard errors by which held-out events must find it better than a ratio of 1, at
+            which it starts; else it stays there.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Task:
     checkpoint: Checkpoint | None = None
     transfer: Transfer = PLAIN
     dropout: Dropout | None = None
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Fit:
     """Outcome of one training.
 
     Attributes:
-        parameters: those with the lowest held-out loss (d,).
+        parameters: those with the lowest held-out loss (d,), or those before training where that
+            is not lower by the task's margin.
         history: one dict per epoch; epoch 0 is the network before training.
         best_epoch: the epoch that `parameters` are from.
         summary: events in each part, sums of weights, seconds.
@@ -90,7 +94,7 @@ class _Numbers:
     """All that changes while training, beside the learner and the best parameters.
 
     The epoch is the one being trained, from 1, and `update` counts what is done of it; sums are
-    over its updates.
+    over its updates. `notable_epoch` is the one that patience counts from.
     """
 
     epoch: int = 0
@@ -104,6 +108,7 @@ class _Numbers:
     total_seconds: float = 0.0
     resumed: int = 0
     best_epoch: int = 0
+    notable_epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     finished: bool = False
     failure: str | None = None
@@ -231,18 +236,28 @@ class Progress:
         now.norm += norm
         now.norm_max = max(now.norm_max, norm)
 
-    def close_epoch(self, loss: float, seconds: float) -> None:
-        """Note the held-out loss of the averaged parameters after the epoch's last update."""
+    def close_epoch(self, loss: float, error: float, seconds: float) -> None:
+        """Note the held-out loss of the averaged parameters after the epoch's last update.
+
+        Args:
+            loss: mean over held-out events.
+            error: statistical error of its difference to that of a ratio of 1.
+            seconds: that finding it took.
+        """
         now, settings = self.numbers, self.settings
         if not self._finite(loss, f"held-out loss of epoch {now.epoch}"):
             return
         lowest = now.history[now.best_epoch]["val_loss"]
         if loss < lowest:
             now.best_epoch, self.best = now.epoch, np.array(self.learner.average)
+        fall = now.history[0]["val_loss"] - loss
+        if loss < now.history[now.notable_epoch]["val_loss"] - settings.tolerance * max(fall, 0.0):
+            now.notable_epoch = now.epoch
         now.history.append(
             {
                 "epoch": now.epoch,
                 "val_loss": loss,
+                "val_error": error,
                 "seconds": now.seconds + seconds,
                 "loss": now.loss / self.updates,
                 "learning_rate": now.rate,
@@ -267,7 +282,7 @@ class Progress:
             )
         # Epochs before the backbone is let go do not use up the patience.
         frozen = 0 if transfer.freeze_epochs == "all" else transfer.freeze_epochs
-        waited = now.epoch - max(now.best_epoch, frozen)
+        waited = now.epoch - max(now.notable_epoch, frozen)
         now.finished = now.epoch >= settings.epochs or waited >= settings.patience
         now.epoch, now.update = now.epoch + 1, 0
         now.loss = now.norm = now.norm_max = now.seconds = now.waited = 0.0
@@ -284,6 +299,10 @@ class Progress:
         if now.failure:
             return TrainingError(now.failure)
         summary = self.totals | {"seconds": now.total_seconds, "resumed": now.resumed}
+        best = now.history[now.best_epoch]
+        fall = now.history[0]["val_loss"] - best["val_loss"]
+        if self.task.margin and fall <= self.task.margin * best.get("val_error", 0.0):
+            return Fit(self.task.initial, now.history, 0, summary)
         return Fit(self.best, now.history, now.best_epoch, summary)
 
     # -- checkpoints -----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -120,7 +121,7 @@ class Trainer:
         """Train what is left of the current epoch of each network."""
         for one in active:
             if not one.numbers.history:
-                one.before(self._held_out_loss(one, one.learner.average))
+                one.before(self._held_out_loss(one, one.learner.average)[0])
         active = _going_on(active)
         mark = time.perf_counter()
         for rows, batch in prefetch(self._batches(active)):
@@ -152,8 +153,8 @@ class Trainer:
             mark = time.perf_counter()
         for one in _going_on(active):
             begin = time.perf_counter()
-            loss = self._held_out_loss(one, one.learner.average)
-            one.close_epoch(loss, time.perf_counter() - begin)
+            loss, error = self._held_out_loss(one, one.learner.average)
+            one.close_epoch(loss, error, time.perf_counter() - begin)
 
     def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Any]]:
         """Yield which networks an update is for, and what the engine needs for it."""
@@ -206,17 +207,25 @@ class Trainer:
             out[:, index - start] = found[:, index - start]
             yield where, out
 
-    def _held_out_loss(self, progress: Progress, parameters: Any) -> float:
-        total, sums = np.zeros(1), progress.held_sums
+    def _held_out_loss(self, progress: Progress, parameters: Any) -> tuple[float, float]:
+        """Return the loss, and the statistical error of its difference to that of a ratio of 1."""
+        total, squares, sums = np.zeros(1), np.zeros(1), progress.held_sums
+        neutral_a, neutral_b = (
+            cost[0] for cost in self._loss.values(np.array([self._loss.neutral]))
+        )
         for part in progress.held_out:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
                 for index, (outputs,) in self._outputs([parameters], part.source, chunk):
                     cost_a, cost_b = self._loss.values(outputs)
                     a, b = part.source.weights(index)
-                    with np.errstate(invalid="ignore"):  # NaN is found by the caller
+                    with np.errstate(invalid="ignore", over="ignore"):  # NaN is found by the caller
                         total += (a @ cost_a) / sums[0]
                         total += (b @ cost_b) / sums[1]
-        return float(self.ranks.sum([total])[0][0]) / 2
+                        each = a * (cost_a - neutral_a) / sums[0]
+                        each += b * (cost_b - neutral_b) / sums[1]
+                        squares += each @ each
+        total, squares = self.ranks.sum([total, squares])
+        return float(total[0]) / 2, math.sqrt(squares[0]) / 2
 
     def _outputs(
         self, parameters: Sequence[Any], source: Source, index: np.ndarray

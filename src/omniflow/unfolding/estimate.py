@@ -10,7 +10,6 @@ from pathlib import Path
 
 from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
-from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
@@ -23,7 +22,6 @@ PARTICLES, PASSING = 20.0, 1.0
 THREAD_RATE = 3e10
 # The same for a GPU: a cautious guess, not measured.
 GPU_RATE = 1e12
-PARTICLE_FEATURES, EVENT_FEATURES = 7, 5
 # How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
 EVALUATION = 2.5
 
@@ -81,12 +79,13 @@ class StudySize:
     rates: Rates
 
 
-def parameters(settings: Classifier) -> tuple[float, float]:
+def parameters(plan: Plan) -> tuple[float, float]:
     """Return the parameters that act once per particle, and those that act once per event.
 
     A classifier of the user's own counts as deep sets: only building it would tell more.
     """
-    d, f, e = settings.width, PARTICLE_FEATURES, EVENT_FEATURES
+    settings, seen = plan.config.classifier, plan.features_seen
+    d, f, e = settings.width, len(seen.particles), len(seen.event)
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d
     if settings.kind != "pet":
@@ -197,8 +196,7 @@ def second_seconds(seconds: dict[int, float]) -> float:
 def typical(plan: Plan) -> tuple[float, float]:
     """Return particles per event of the simulation, and the share of its events that pass."""
     simulation = plan.samples["simulation"]
-    columns = simulation.columns()
-    particles = 0.0 if columns is not None and not columns[1] else PARTICLES
+    particles = PARTICLES if simulation.columns()[1] else 0.0
     return simulation.typical() or (particles, PASSING)
 
 
@@ -275,7 +273,7 @@ def rule_of_thumb(plan: Plan) -> dict[int, float]:
 
     Steps 1b and 2b evaluate each event once for both classes, as step 2 does.
     """
-    per_particle, per_event = parameters(plan.config.classifier)
+    per_particle, per_event = parameters(plan)
     # Six operations per parameter: two forward, four backward.
     work = 6 * (per_particle * typical(plan)[0] + per_event)
     execution = plan.config.execution

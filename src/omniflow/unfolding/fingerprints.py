@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from functools import cached_property
@@ -68,11 +69,17 @@ class Fingerprints:
         ]
         return _hash([self._training_settings, names])
 
+    @property
+    def features(self) -> str:
+        """Return a hash of what networks see, beside the number of neighbours."""
+        return _hash(dataclasses.asdict(self.plan.features_seen))
+
     @cached_property
     def _training_settings(self) -> str:
         whole = self.plan.config.model_dump(mode="json")
         # How often a failed network is tried again changes none that did not fail.
         del whole["unfolding"]["iterations"], whole["training"]["restarts"]
+        whole["classifier"]["features"] = self.features
         # Studies without them are older than the keys.
         classifier = whole["classifier"]
         for key in ("dropout", "options"):

@@ -70,9 +70,14 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     multiplicity, passing = typical(plan)
     particles = multiplicity * (1 + passing)
     yield Kind("event stores", len(events), total * (16 * particles + 74))
-    inputs = multiplicity * (28 + 2 * plan.config.classifier.neighbours)
+    inputs = multiplicity * (
+        4 * len(plan.features_seen.particles) + 2 * plan.config.classifier.neighbours
+    )
     share = {"detector": passing, "particle": 1.0}
-    size = sum(events[r] * (share[level] * inputs + 28) for r, level in plan.classifier_inputs)
+    size = sum(
+        events[r] * (share[level] * inputs + 4 * len(plan.features_seen.event) + 8)
+        for r, level in plan.classifier_inputs
+    )
     # One file per sample and level, and the scaling.
     yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
     names = plan.config.observables.names
@@ -85,7 +90,7 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
 
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     classifier = plan.config.classifier
-    weights, overhead = sum(parameters(classifier)), NETWORK.get(classifier.kind, OWN)
+    weights, overhead = sum(parameters(plan)), NETWORK.get(classifier.kind, OWN)
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
     each = len(plan.folds)

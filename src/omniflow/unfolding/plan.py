@@ -16,6 +16,7 @@ import numpy as np
 from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
 from omniflow.config.unfolding import Method
+from omniflow.features.feature_set import FeatureSet, resolved
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import (
     FAKES,
@@ -56,6 +57,12 @@ class Plan(Paths):
         self.fingerprints = Fingerprints(self)
         self.inputs = Inputs(self)
         super().__init__(root or Path(config.study.output) / config.study.name)
+
+    @cached_property
+    def features_seen(self) -> FeatureSet:
+        """What networks see of events, `classifier.features`."""
+        spec, simulation = self.config.classifier.features, self.config.samples.simulation
+        return resolved(simulation.features() if spec == "auto" else spec, *simulation.columns())
 
     # -- samples ---------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from omniflow.events.sample import Level
-from omniflow.physics.dis import (
+from omniflow.physics.dis.kinematics import (
     DIS_EVENT,
     DIS_PARTICLE,
     LEPTON_ENERGY,

@@ -9,7 +9,7 @@ import numpy as np
 
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
-from omniflow.physics.dis import (
+from omniflow.physics.dis.kinematics import (
     DIS_EVENT,
     DIS_PARTICLE,
     LEPTON_ENERGY,

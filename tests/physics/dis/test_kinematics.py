@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
 
-from omniflow.physics.dis import (
+from omniflow.physics.dis.kinematics import (
     LEPTON_ENERGY,
     PROTON_ENERGY,
     electron_kinematics,
     electron_momentum,
     fiducial,
-    make_sample,
 )
 
 
@@ -46,33 +45,3 @@ def test_fiducial_agrees_with_the_flag_of_independent_files(excerpt):
 def test_fiducial_edges_are_outside():
     event = np.array([[150, 0.3], [151, 0.2], [151, 0.7], [151, 0.21], [151, 0.69]])
     assert fiducial(event).tolist() == [False, False, False, True, True]
-
-
-@pytest.fixture(scope="module")
-def sample(recipe):
-    calls = []
-    return make_sample(recipe("simulation", 600), calls.append), calls
-
-
-def test_sample_has_both_levels_and_flags(sample, excerpt):
-    events, calls = sample
-    assert len(events) == 600
-    assert calls[-1] == 600
-    assert sorted(calls) == calls
-    assert events.event_id.dtype == np.uint64
-    np.testing.assert_array_equal(events.event_id, np.arange(600))
-    assert events.weight.dtype == np.float64
-    assert (events.weight == 1).all()
-    np.testing.assert_array_equal(events.pass_particle, excerpt("simulation", "gen")[1][:600])
-    assert events.detector.counts[~events.pass_detector].sum() == 0
-    assert (events.detector.counts[events.pass_detector] > 0).all()
-    assert 0.45 < events.pass_detector.mean() < 0.6
-
-
-def test_detector_level_follows_particle_level(sample):
-    events, _ = sample
-    passed = events.pass_detector
-    q2 = events.detector.event[passed, 0] / events.particle.event[passed, 0]
-    assert np.abs(np.median(q2) - 1) < 0.01
-    counts = np.corrcoef(events.detector.counts[passed], events.particle.counts[passed])
-    assert counts[0, 1] > 0.9

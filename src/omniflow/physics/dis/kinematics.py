@@ -1,16 +1,8 @@
-"""Deep-inelastic scattering at HERA: conventions, kinematics, fiducial region, samples."""
+"""Deep-inelastic scattering at HERA: conventions, kinematics, fiducial region."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-from omniflow.events.sample import Events
-
-if TYPE_CHECKING:
-    from omniflow.sources.pythia import Pythia
 
 # Columns of events and of their particles. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
 DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
@@ -76,33 +68,3 @@ def fiducial(event: np.ndarray) -> np.ndarray:
     """
     q2, y = event[:, 0], event[:, 1]
     return (q2 > FIDUCIAL_Q2_MIN) & (y > FIDUCIAL_Y[0]) & (y < FIDUCIAL_Y[1])
-
-
-def make_sample(sample: Pythia, progress: Callable[[int], None] | None = None) -> Events:
-    """Generate a sample with both levels: Pythia 8 and the parametrised detector.
-
-    Args:
-        sample: what to generate; its seed is that of the generator and of the detector.
-        progress: called with the number of records generated so far.
-
-    Returns:
-        Events with `event_id` = record number, unit weights, and both flags.
-
-    Raises:
-        ConfigError: Pythia is not installed, refuses a setting or generates no record.
-    """
-    # Here, because pythia8mc is an optional extra and both modules use the constants above.
-    from omniflow.physics.detector import simulate
-    from omniflow.physics.generator import generate
-
-    particle = generate(sample, progress)
-    detector, pass_detector = simulate(particle, sample.seed)
-    n = len(particle)
-    return Events(
-        event_id=np.arange(n, dtype=np.uint64),
-        weight=np.ones(n),
-        pass_detector=pass_detector,
-        pass_particle=fiducial(particle.event),
-        detector=detector,
-        particle=particle,
-    )

@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Level
-from omniflow.physics import detector
-from omniflow.physics.detector import simulate
-from omniflow.physics.dis import DIS_EVENT, DIS_PARTICLE, electron_kinematics, electron_momentum
+from omniflow.physics.dis import detector
+from omniflow.physics.dis.detector import simulate
+from omniflow.physics.dis.kinematics import (
+    DIS_EVENT,
+    DIS_PARTICLE,
+    electron_kinematics,
+    electron_momentum,
+)
 
 
 def half_width(values: np.ndarray) -> float:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from omniflow.errors import ConfigError
-from omniflow.physics.dis import electron_kinematics
-from omniflow.physics.generator import generate
+from omniflow.physics.dis.generator import generate
+from omniflow.physics.dis.kinematics import electron_kinematics
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_wrong_setting_is_named(recipe, line, message):
 
 
 def test_settings_without_any_record_are_refused(recipe, monkeypatch):
-    monkeypatch.setattr("omniflow.physics.generator._MAX_EMPTY_BATCHES", 1)
-    monkeypatch.setattr("omniflow.physics.generator._BATCH", 20)
+    monkeypatch.setattr("omniflow.physics.dis.generator._MAX_EMPTY_BATCHES", 1)
+    monkeypatch.setattr("omniflow.physics.dis.generator._BATCH", 20)
     with pytest.raises(ConfigError, match="no record"):
         # y = Q2 / mHat^2 > 95 / 110 is above every record's.
         generate(recipe("simulation", 1, settings=("PhaseSpace:mHatMax = 10.5",)))

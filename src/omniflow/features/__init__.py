@@ -1,0 +1,1 @@
+"""What networks see: features of particles and events, declared by expressions."""

@@ -1,0 +1,1 @@
+"""Deep-inelastic scattering at HERA: kinematics, generator, detector, samples, observables."""

@@ -1,0 +1,158 @@
+"""Joining: levels and friends that lie in tables of their own, by event id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events.sample import Events, Level
+from omniflow.expressions import Values
+from omniflow.sources import mapping
+from omniflow.sources.rows import Rows, taken
+
+if TYPE_CHECKING:
+    from omniflow.sources.mapped import Friend, LevelMap, Mapped
+
+
+@dataclass(frozen=True)
+class Joined:
+    """All events of a friend, ordered by id.
+
+    Attributes:
+        where: its files, for messages.
+        event_id: (m,) uint64, rising.
+        columns: (m,) or jagged, by name.
+    """
+
+    where: str
+    event_id: np.ndarray
+    columns: dict[str, Values]
+
+    def joined(self, source: Mapped, rows: Rows) -> Rows:
+        """Return records with the friend's columns beside their own.
+
+        Raises:
+            InputError: a record has no event with its id in the friend.
+        """
+        wanted = mapping.ids(source, rows)
+        at = np.minimum(np.searchsorted(self.event_id, wanted), len(self.event_id) - 1)
+        lost = np.flatnonzero(self.event_id[at] != wanted)
+        if len(lost):
+            raise InputError(
+                f"{rows.place(int(lost[0]))}: {self.where} has no event with its id, nor of "
+                f"{len(lost)} in all of these records; leave them out by `preselection`, or give "
+                "the files that belong together"
+            )
+        more = {name: taken(values, at) for name, values in self.columns.items()}
+        return Rows(rows.where, rows.first, rows.record, {**rows.columns, **more})
+
+
+def friend(source: Mapped, settings: Friend, names: set[str]) -> Joined:
+    """Read what a friend has of the columns `names`.
+
+    Columns of the sample itself come first where both have them.
+
+    Raises:
+        InputError: it cannot be read, has none of them, or an id twice.
+    """
+    table = settings.table if settings.table is not None else source.table
+    with source.reader(source.files[0], source.table) as reader:
+        own = set(reader.names())
+    with source.reader(settings.files[0], table) as reader:
+        there, where = set(reader.names()), reader.where
+    wanted = (names - own) & there
+    if not wanted:
+        raise InputError(f"{where}: has no column that is asked for and not in the sample itself")
+    whole = source.model_copy(update={"events": None, "skip": 0, "preselection": None})
+    of_ids = mapping.needed(whole.model_copy(update={"weight": "1", "weights": {}}))
+    parts = list(mapping.records(whole, settings.files, table, wanted | of_ids))
+    event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
+    order = np.argsort(event_id, kind="stable")
+    _refuse_twice(event_id[order], where)
+    columns = {name: _whole([rows.columns[name] for rows in parts]) for name in wanted}
+    return Joined(where, event_id[order], {n: taken(v, order) for n, v in columns.items()})
+
+
+def apart(source: Mapped) -> Events:
+    """Return the events of a sample whose levels lie in different tables.
+
+    All events of the particle level come first, in its order, then those of the detector level
+    that it does not have: fakes. Events of one level alone fail at the other one.
+
+    Raises:
+        InputError: a table cannot be read, has an id twice, or has no event in common.
+    """
+    detector, passes, weight, event_id, where = _table(source, source.detector, "detector")
+    if source.particle is None:
+        return Events(event_id, weight, passes, None, detector, None)
+    truth, inside, true_weight, true_id, true_where = _table(source, source.particle, "particle")
+    order = np.argsort(event_id, kind="stable")
+    at = np.minimum(np.searchsorted(event_id[order], true_id), len(event_id) - 1)
+    match = np.where(event_id[order][at] == true_id, order[at], -1)
+    if not (match >= 0).any():
+        raise InputError(
+            f"{where} and {true_where}: have no event id in common; check `id`, and that the files "
+            "belong together"
+        )
+    alone = np.setdiff1d(np.arange(len(event_id)), match[match >= 0])
+    rows = np.concatenate([match, alone])
+    true_rows = np.concatenate([np.arange(len(true_id)), np.full(len(alone), -1)])
+    return Events(
+        np.concatenate([true_id, event_id[alone]]),
+        np.concatenate([true_weight, weight[alone]]),
+        (rows >= 0) & passes[rows],
+        (true_rows >= 0) & inside[true_rows],
+        _spread(detector, rows),
+        _spread(truth, true_rows),
+    )
+
+
+def _table(
+    source: Mapped, settings: LevelMap, name: str
+) -> tuple[Level, np.ndarray, np.ndarray, np.ndarray, str]:
+    """Return a level, which events pass, weights, ids and where they are."""
+    files = settings.files or source.files
+    table = settings.table if settings.table is not None else source.table
+    parts = list(mapping.records(source, files, table, mapping.needed(source, settings)))
+    if not parts:
+        raise InputError(f"{', '.join(files)}: no record is left of the {name} level")
+    levels, passes = zip(
+        *(mapping.level(settings, rows, name, fail_is_empty=name == "detector") for rows in parts),
+        strict=True,
+    )
+    weight = np.concatenate([mapping.weight(rows, source.weight, "weight") for rows in parts])
+    event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
+    _refuse_twice(np.sort(event_id), parts[0].where)
+    return Level.joined(levels), np.concatenate(passes), weight, event_id, parts[0].where
+
+
+def _spread(level: Level, rows: np.ndarray) -> Level:
+    """Return events `rows` (k,) of a level; -1 stands for one with nothing."""
+    found = level.take(rows[rows >= 0])
+    event = np.zeros((len(rows), level.event.shape[1]), np.float32)
+    event[rows >= 0] = found.event
+    counts = np.zeros(len(rows), np.int64)
+    counts[rows >= 0] = found.counts
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Level(event, found.particles, offsets, level.event_columns, level.particle_columns)
+
+
+def _refuse_twice(sorted_ids: np.ndarray, where: str) -> None:
+    same = np.flatnonzero(sorted_ids[1:] == sorted_ids[:-1])
+    if len(same):
+        raise InputError(
+            f"{where}: the id {sorted_ids[same[0]]} is there more than once, as are {len(same)} "
+            "records; events are joined by id: give what tells them apart, such as [run, event]"
+        )
+
+
+def _whole(parts: list[Values]) -> Values:
+    """Return the parts of a column as one."""
+    array = np.concatenate([part.array for part in parts])
+    if parts[0].offsets is None:
+        return Values(array, None, parts[0].source)
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    return Values(array, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), parts[0].source)

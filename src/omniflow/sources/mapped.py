@@ -1,0 +1,241 @@
+"""Mapped sources: files of any layout, whose columns the configuration names by expressions."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from omniflow.config.expressions import Expression
+from omniflow.config.paths import ExpandedPath
+from omniflow.config.section import Name, Section
+from omniflow.sources.source import FileSource
+from omniflow.units import FACTORS
+
+if TYPE_CHECKING:
+    from omniflow.events.sample import Events
+    from omniflow.sources.readers.reader import Reader
+
+
+def _found(files: tuple[str, ...]) -> tuple[str, ...]:
+    """Return files, patterns replaced by what is there, in the order of names."""
+    found: list[str] = []
+    for file in files:
+        if not glob.has_magic(file):
+            found.append(file)
+            continue
+        there = sorted(glob.glob(file, recursive=True))
+        if not there:
+            raise ValueError(f"no file matches {file!r}; check the folder and the pattern")
+        found += there
+    return tuple(found)
+
+
+Files = Annotated[
+    tuple[ExpandedPath, ...],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    AfterValidator(_found),
+]
+
+
+class Column(Section):
+    """A column: an expression, or this section."""
+
+    expression: Expression = Field(description="How it is computed (docs/expressions.md).")
+    unit: str = Field(
+        "",
+        max_length=30,
+        description="Unit of the expression's values. MeV, TeV and keV become GeV, degrees (`deg`) "
+        "radians, other units stay.",
+    )
+
+    @property
+    def factor(self) -> tuple[float, str]:
+        """Factor on the values, and the unit that they then have."""
+        return FACTORS.get(self.unit, (1.0, self.unit))
+
+
+def _columns(value: Any) -> Any:
+    """Return columns as a mapping of sections: of a list of names, or of expressions."""
+    if isinstance(value, list | tuple):
+        value = {name: name for name in value}
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: column if isinstance(column, Mapping | Column) else {"expression": column}
+        for key, column in value.items()
+    }
+
+
+ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=60)]
+Columns = Annotated[dict[ColumnName, Column], BeforeValidator(_columns)]
+
+
+class LevelMap(Section):
+    """Which columns of the files are which columns of one level."""
+
+    event: Columns = Field(
+        {}, description="Columns of the event: a list of names, or name: expression, or a section."
+    )
+    particles: Columns = Field(
+        {}, description="Columns of its particles, all of one collection (such as Jet_pt, Jet_eta)."
+    )
+    keep: Expression | None = Field(
+        None, description="Condition on particles; those that fail are left out."
+    )
+    selection: Expression | None = Field(
+        None,
+        description="Condition on events: which pass at this level. Without one, those pass that "
+        "have no missing value in `event`.",
+    )
+    files: Files = Field(
+        (), description="Files of this level alone, joined to the other level by `id`."
+    )
+    table: str | None = Field(
+        None, description="Tree or table of this level alone, joined to the other one by `id`."
+    )
+
+    @model_validator(mode="after")
+    def _has_columns(self) -> Self:
+        if not self.event and not self.particles:
+            raise ValueError("give columns: event, particles or both")
+        if self.keep is not None and not self.particles:
+            raise ValueError("keep is a condition on particles, of which there are no columns")
+        return self
+
+    @property
+    def apart(self) -> bool:
+        """Whether it is read from a table of its own."""
+        return bool(self.files) or self.table is not None
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of its columns as they are stored."""
+        columns = {**self.particles, **self.event}
+        return {name: column.factor[1] for name, column in columns.items()}
+
+
+class Friend(Section):
+    """A further table with columns of the same events, found by `id`."""
+
+    files: Files = Field(min_length=1, description="Its files.")
+    table: str | None = Field(None, description="Its tree or table; none given: as the sample's.")
+
+
+class Mapped(FileSource):
+    """Files of any layout; a subclass says by `reader` how a file is read."""
+
+    files: Files = Field(
+        min_length=1, description="Files or patterns (`*`), read in this order as one sample."
+    )
+    table: str | None = Field(None, description="Tree or table; may be left out if there is one.")
+    detector: LevelMap = Field(description="Detector level.")
+    particle: LevelMap | None = Field(None, description="Particle level; real data have none.")
+    weight: Expression = Field("1", description="Weight of the event.")
+    weights: dict[Name, Expression] = Field(
+        {},
+        description="Further weights by name, each in place of `weight`, for "
+        "`uncertainties.variations.<name>.simulation_weights`.",
+    )
+    id: Annotated[
+        tuple[Expression, ...],
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    ] = Field(
+        (),
+        description="What tells events apart, such as [run, event]; none given: the number of the "
+        "record over all files.",
+    )
+    preselection: Expression | None = Field(
+        None, description="Condition on records; those that fail are left out of the sample."
+    )
+    missing: tuple[float, ...] = Field(
+        (), description="Values that stand for a missing number, such as -999; NaN always does."
+    )
+    friends: tuple[Friend, ...] = Field(
+        (), description="Further tables of the same events, joined by `id`."
+    )
+    strict: bool = Field(
+        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _files_once(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        twice = {name for name in files if files.count(name) > 1}
+        if twice:
+            raise ValueError(f"{min(twice)} is given twice; name every file once")
+        return files
+
+    @model_validator(mode="after")
+    def _joined_by_id(self) -> Self:
+        levels = [level for level in (self.detector, self.particle) if level is not None]
+        apart = any(level.apart for level in levels) or bool(self.friends)
+        if apart and not self.id:
+            raise ValueError("tables are joined by id: give id, such as [run, event]")
+        return self
+
+    @model_validator(mode="after")
+    def _levels_agree(self) -> Self:
+        if self.particle is not None:
+            for part in ("event", "particles"):
+                one, other = (tuple(getattr(v, part)) for v in (self.detector, self.particle))
+                if one and other and one != other:
+                    raise ValueError(
+                        f"{part} columns of detector ({', '.join(one)}) and of particle level "
+                        f"({', '.join(other)}) must have the same names in the same order"
+                    )
+        return self
+
+    def reader(self, path: str, table: str | None) -> Reader:
+        """Return what reads one file, as a context manager.
+
+        Raises:
+            InputError: the file is missing, damaged or of another kind, or has no such table.
+        """
+        raise NotImplementedError
+
+    def inputs(self) -> tuple[str, ...]:
+        """Return the files, those of single levels and of friends included."""
+        levels = [level.files for level in (self.detector, self.particle) if level is not None]
+        friends = [friend.files for friend in self.friends]
+        parts = (self.files, *levels, *friends)
+        return tuple(dict.fromkeys(name for part in parts for name in part))
+
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of the columns of events and particles."""
+        return tuple(self.detector.event), tuple(self.detector.particles)
+
+    def units(self) -> dict[str, str]:
+        """Return the units of the columns as they are stored."""
+        return {**(self.particle.units if self.particle else {}), **self.detector.units}
+
+    def has_truth(self) -> bool:
+        """Return whether there is a particle level."""
+        return self.particle is not None
+
+    def count(self, path: str) -> int:
+        """Return the number of records in a file, before `preselection`."""
+        with self.reader(path, self.table) as reader:
+            return reader.count()
+
+    def place(self, event_id: int) -> str:
+        """Return the file and record of an event."""
+        if not self.id:
+            return super().place(event_id)
+        from omniflow.sources import mapping
+
+        return mapping.place(self, event_id)
+
+    def provenance(self) -> dict[str, Any]:
+        """Return the files with their sizes and checksums."""
+        from omniflow.sources.given import described
+
+        return {"files": described(self.inputs())}
+
+    def read(self) -> Iterator[Events]:
+        """Yield the events by blocks (`assembly.read`)."""
+        from omniflow.sources import assembly
+
+        return assembly.read(self)

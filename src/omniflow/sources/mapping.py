@@ -1,0 +1,251 @@
+"""Mapping: levels, weights and ids made of the columns of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events.hashing import mixed
+from omniflow.events.sample import Level
+from omniflow.expressions import Values, parse
+from omniflow.sources.readers.reader import refuse_unknown
+from omniflow.sources.rows import Rows, cleared
+
+if TYPE_CHECKING:
+    from omniflow.sources.mapped import Column, LevelMap, Mapped
+
+
+def records(
+    source: Mapped, files: tuple[str, ...], table: str | None, names: set[str]
+) -> Iterator[Rows]:
+    """Yield the chosen records of files, by blocks, without those that `preselection` leaves out.
+
+    Raises:
+        InputError: a file cannot be read or lacks a column, or there are fewer records than asked.
+    """
+    first, last = 0, None if source.events is None else source.skip + source.events
+    seen = 0
+    for path in files:
+        with source.reader(path, table) as reader:
+            count = reader.count()
+            refuse_unknown(reader, sorted(names))
+            start = max(source.skip - first, 0)
+            stop = count if last is None else min(max(last - first, 0), count)
+            at = start
+            if start < stop:
+                for size, columns in reader.chunks(sorted(names), start, stop):
+                    cleaned = {
+                        name: cleared(values, source.missing) for name, values in columns.items()
+                    }
+                    rows = Rows(reader.where, first, np.arange(at, at + size), cleaned)
+                    at, seen = at + size, seen + size
+                    if source.preselection is not None:
+                        rows = rows.take(rows.condition(source.preselection, "preselection"))
+                    if len(rows):
+                        yield rows
+        first += count
+    if (last is not None and last > first) or not seen:
+        wanted = f"from {source.skip}" if last is None else f"{source.skip} to {last - 1}"
+        more = " and others" if len(files) > 1 else ""
+        raise InputError(
+            f"{files[0]}{more}: records {wanted} are asked for but there are {first}; change "
+            "events or skip, or add files"
+        )
+
+
+def needed(source: Mapped, *levels: LevelMap) -> set[str]:
+    """Return the columns that levels, weights, ids and the preselection are made of."""
+    texts = [source.weight, *source.weights.values(), *source.id]
+    texts += [source.preselection] if source.preselection else []
+    for level in levels:
+        columns = (*level.event.values(), *level.particles.values())
+        texts += [column.expression for column in columns]
+        texts += [text for text in (level.keep, level.selection) if text]
+    return {name for text in texts for name in parse(text).names}
+
+
+def weight(rows: Rows, text: str, what: str) -> np.ndarray:
+    """Return weights (k,) float64.
+
+    Raises:
+        InputError: one is not a number.
+    """
+    found = np.array(rows.per_event(text, what), np.float64)
+    bad = ~np.isfinite(found)
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"{rows.place(at)}: {what}: {text!r} is {found[at]}; leave such records out by "
+            "`preselection`, or mend the file"
+        )
+    return found
+
+
+def ids(source: Mapped, rows: Rows) -> np.ndarray:
+    """Return event ids (k,) uint64: record numbers, one column, or a hash of several.
+
+    Raises:
+        InputError: an id is negative or no whole number.
+    """
+    if not source.id:
+        return (rows.first + rows.record).astype(np.uint64)
+    columns = [_whole(rows, text) for text in source.id]
+    if len(columns) == 1:
+        return columns[0]
+    total = np.zeros(len(rows), np.uint64)
+    for column in columns:
+        total = mixed(total + column)
+    return total
+
+
+def _whole(rows: Rows, text: str) -> np.ndarray:
+    """Return a column of ids (k,) uint64."""
+    found = rows.per_event(text, "id")
+    if found.dtype.kind == "f":
+        bad = ~(np.isfinite(found) & (found == np.floor(found)) & (found >= 0) & (found < 2.0**53))
+    else:
+        bad = found < 0
+    if bad.any():
+        at = int(np.flatnonzero(bad)[0])
+        raise InputError(
+            f"{rows.place(at)}: id: {text!r} is {found[at]}; ids are whole numbers from 0 on"
+        )
+    return found.astype(np.uint64)
+
+
+def level(
+    settings: LevelMap, rows: Rows, name: str, *, fail_is_empty: bool
+) -> tuple[Level, np.ndarray]:
+    """Return a level of the records, and which of them pass its selection, (k,) bool.
+
+    Args:
+        settings: how it is made.
+        rows: the records.
+        name: of the level, for messages.
+        fail_is_empty: whether events that fail have rows of zeros and no particles.
+    """
+    event = np.empty((len(rows), len(settings.event)), np.float32)
+    for at, (key, column) in enumerate(settings.event.items()):
+        event[:, at] = _single(rows.per_event(column.expression, f"{name}.event.{key}"), column)
+    present = np.isfinite(event).all(axis=1)
+    passes = present
+    if settings.selection is not None:
+        passes = rows.condition(settings.selection, f"{name}.selection")
+        _refuse_missing(settings, rows, name, event, passes & ~present)
+    if fail_is_empty:
+        event[~passes] = 0
+    else:
+        _refuse_missing(settings, rows, name, event, ~present)
+    particles, offsets = _particles(settings, rows, name, passes if fail_is_empty else None)
+    return Level(
+        event, particles, offsets, tuple(settings.event), tuple(settings.particles)
+    ), passes
+
+
+def _single(values: np.ndarray, column: Column) -> np.ndarray:
+    """Return values in the stored unit, float32."""
+    factor = column.factor[0]
+    with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+        return (values if factor == 1 else values * factor).astype(np.float32, copy=False)
+
+
+def _refuse_missing(
+    settings: LevelMap, rows: Rows, name: str, event: np.ndarray, bad: np.ndarray
+) -> None:
+    if not bad.any():
+        return
+    at = int(np.flatnonzero(bad)[0])
+    key = list(settings.event)[int(np.flatnonzero(~np.isfinite(event[at]))[0])]
+    text = settings.event[key].expression
+    if name == "particle":
+        mend = "leave such records out by `preselection`, or give another expression (where)"
+    else:
+        mend = f"make {name}.selection fail for it, or mend the file"
+    raise InputError(f"{rows.place(at)}: {name}.event.{key}: {text!r} is missing; {mend}")
+
+
+def _particles(
+    settings: LevelMap, rows: Rows, name: str, passes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return particles (M, F) float32 and offsets (k + 1,) of a level."""
+    none = np.zeros((0, len(settings.particles)), np.float32)
+    if not settings.particles:
+        return none, np.zeros(len(rows) + 1, np.int64)
+    found = {}
+    for key, column in settings.particles.items():
+        values = rows.evaluate(column.expression)
+        if values.offsets is None:
+            raise InputError(
+                f"{rows.where}: {name}.particles.{key}: {column.expression!r} has one value per "
+                "event where one per particle is needed; it belongs under event"
+            )
+        found[key] = values
+    (reference, first), *others = found.items()
+    for key, values in others:
+        _refuse_other_collection(rows, name, (reference, first), (key, values))
+    keep = _kept(settings, rows, name, first)
+    counts = np.diff(first.offsets)
+    if passes is not None and not passes.all():
+        keep = np.repeat(passes, counts) if keep is None else keep & np.repeat(passes, counts)
+    if keep is not None:
+        owner = np.repeat(np.arange(len(rows)), counts)[keep]
+        counts = np.bincount(owner, minlength=len(rows))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    particles = np.empty((int(offsets[-1]), len(found)), np.float32)
+    for at, (key, column) in enumerate(settings.particles.items()):
+        array = found[key].array
+        particles[:, at] = _single(array if keep is None else array[keep], column)
+    _refuse_bad_particle(settings, rows, name, particles, offsets)
+    return particles, offsets
+
+
+def _kept(settings: LevelMap, rows: Rows, name: str, like: Values) -> np.ndarray | None:
+    if settings.keep is None:
+        return None
+    values = rows.evaluate(settings.keep)
+    if values.offsets is None or values.array.dtype != np.bool_:
+        raise InputError(
+            f"{rows.where}: {name}.keep: {settings.keep!r} is no condition on particles; write a "
+            "comparison of their columns"
+        )
+    _refuse_other_collection(rows, name, (next(iter(settings.particles)), like), ("keep", values))
+    return values.array
+
+
+def _refuse_other_collection(
+    rows: Rows, name: str, one: tuple[str, Values], other: tuple[str, Values]
+) -> None:
+    differs = np.flatnonzero(np.diff(one[1].offsets) != np.diff(other[1].offsets))
+    if len(differs):
+        at = int(differs[0])
+        counts = [int(np.diff(values.offsets)[at]) for _, values in (one, other)]
+        raise InputError(
+            f"{rows.place(at)}: {name}.particles: {one[0]} has {counts[0]} values and {other[0]} "
+            f"has {counts[1]}; all columns of particles must be of one collection"
+        )
+
+
+def _refuse_bad_particle(
+    settings: LevelMap, rows: Rows, name: str, particles: np.ndarray, offsets: np.ndarray
+) -> None:
+    bad = ~np.isfinite(particles)
+    if bad.any():
+        row, column = (int(axis[0]) for axis in np.nonzero(bad))
+        at = int(np.searchsorted(offsets, row, side="right")) - 1
+        key = list(settings.particles)[column]
+        raise InputError(
+            f"{rows.place(at)}: {name}.particles.{key}: is {particles[row, column]} for its "
+            f"particle {row - int(offsets[at])}; leave such particles out by {name}.keep"
+        )
+
+
+def place(source: Mapped, event_id: int) -> str:
+    """Return the file, table and entry of the event with an id."""
+    for rows in records(source, source.files, source.table, needed(source)):
+        at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
+        if len(at):
+            return f"{rows.place(int(at[0]))} (id {event_id})"
+    return f"event with id {event_id}"

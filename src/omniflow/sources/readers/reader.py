@@ -1,0 +1,117 @@
+"""Reader: what a format of files does; arrays of columns, by chunks of records."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+import awkward as ak
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.expressions import Values
+
+CHUNK_BYTES = 64 * 2**20  # of columns that are in memory at a time
+
+
+class Reader(Protocol):
+    """One table of one file, open.
+
+    Attributes:
+        where: file and table, for messages.
+    """
+
+    where: str
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+
+    def names(self) -> list[str]:
+        """Return the names of its columns."""
+
+    def count(self) -> int:
+        """Return the number of records."""
+
+    def chunks(
+        self, names: Collection[str], start: int, stop: int
+    ) -> Iterator[tuple[int, dict[str, Values]]]:
+        """Yield the columns `names` of records start to stop: the number of records, and arrays.
+
+        Raises:
+            InputError: there is no such column, or it cannot be read or holds no numbers.
+        """
+
+
+def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:
+    """Refuse names that are no columns of a table.
+
+    Raises:
+        InputError: with the nearest names, and those that there are.
+    """
+    there = reader.names()
+    known = set(there)
+    for name in wanted:
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, there, n=3)
+        shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(f"{reader.where}: has no column {name!r}; {hint}there are: {shown}")
+
+
+def of_awkward(array: ak.Array, where: str, name: str) -> Values:
+    """Return an array of numbers (n,), or of lists of numbers, as values.
+
+    Missing numbers (None) become NaN.
+
+    Args:
+        array: the column.
+        where: file and table, for messages.
+        name: of the column.
+
+    Raises:
+        InputError: it holds something else, such as text or lists of lists.
+    """
+    if array.ndim > 2 or ak.parameters(array).get("__array__") in ("string", "bytestring"):
+        raise _unusable(where, name, str(array.type.content))
+    try:
+        if array.ndim == 1:
+            return Values(_numbers(array), None, name)
+        # A missing list is an empty one.
+        lists = ak.drop_none(ak.fill_none(array, [], axis=0), axis=0)
+        flat = _numbers(ak.flatten(lists, axis=1))
+        counts = ak.to_numpy(ak.num(lists, axis=1))
+    except (TypeError, ValueError) as error:
+        raise _unusable(where, name, str(array.type.content)) from error
+    return Values(flat, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), name)
+
+
+def _numbers(array: ak.Array) -> np.ndarray:
+    if isinstance(array.layout, ak.contents.IndexedOptionArray | ak.contents.ByteMaskedArray):
+        array = ak.fill_none(ak.values_astype(array, np.float64), np.nan)
+    elif array.layout.is_option:
+        if not bool(ak.any(ak.is_none(array))):
+            array = ak.drop_none(array)
+        else:
+            array = ak.fill_none(ak.values_astype(array, np.float64), np.nan)
+    found = ak.to_numpy(array)
+    if found.dtype.kind not in "biuf" or found.ndim != 1:
+        raise TypeError(f"holds {found.dtype}")
+    return found
+
+
+def _unusable(where: str, name: str, kind: str) -> InputError:
+    return InputError(
+        f"{where}: {name}: is of type {kind}; columns are numbers, or lists of numbers: take "
+        "another one"
+    )

@@ -1,0 +1,166 @@
+"""ROOT files, by uproot: TTrees and RNTuples."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import awkward as ak
+import numpy as np
+import uproot
+
+from omniflow.errors import InputError
+from omniflow.expressions import Values
+from omniflow.sources.readers.reader import CHUNK_BYTES, of_awkward, refuse_unknown
+
+_TABLES = ("TTree", "ROOT::RNTuple")
+
+
+class RootReader:
+    """One tree of one file; the interface is `reader.Reader`.
+
+    Branches have their own names, in whatever folder of the tree they lie.
+    """
+
+    def __init__(self, path: str, table: str | None) -> None:
+        """Open a file.
+
+        Raises:
+            InputError: the file is missing, damaged or no ROOT file, or has no such tree, or
+                several and none is named.
+        """
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such file; check the path")
+        try:
+            self._file = uproot.open(path)
+        except Exception as error:  # uproot raises whatever its parsing meets
+            raise InputError(
+                f"{path}: cannot be opened as a ROOT file ({_brief(error)}); check that it is one, "
+                "or copy it again"
+            ) from error
+        try:
+            name = _chosen(path, self._file, table)
+            self.where = f"{path}:{name}"
+            self._tree: Any = self._file[name]
+            self._branches = self._found()
+        except InputError:
+            self._file.close()
+            raise
+        except Exception as error:
+            self._file.close()
+            raise InputError(
+                f"{path}: {table or 'its tree'} cannot be read ({_brief(error)}); the file is "
+                "damaged or not closed: copy it again"
+            ) from error
+
+    def _found(self) -> dict[str, str]:
+        """Return the full names of branches by the names that they are called by."""
+        found: dict[str, str] = {}
+        for key in self._tree.keys(recursive=True):
+            found.setdefault(key.rpartition("/")[2], key)
+            found.setdefault(key, key)
+        return found
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def names(self) -> list[str]:
+        """Return the names of the branches."""
+        return list(self._branches)
+
+    def types(self) -> dict[str, str]:
+        """Return the types of the branches, as ROOT calls them, by full name."""
+        return {key: str(self._tree[key].typename) for key in self._branches.values()}
+
+    def count(self) -> int:
+        """Return the number of entries."""
+        return int(self._tree.num_entries)
+
+    def chunks(
+        self, names: Collection[str], start: int, stop: int
+    ) -> Iterator[tuple[int, dict[str, Values]]]:
+        """Yield entries start to stop of branches, by chunks of CHUNK_BYTES.
+
+        Raises:
+            InputError: there is no such branch, or it holds no numbers or cannot be read.
+        """
+        refuse_unknown(self, names)
+        if not names:
+            yield stop - start, {}
+            return
+        keys = {name: self._branches[name] for name in names}
+        wanted = set(keys.values())
+        try:
+            parts = self._tree.iterate(
+                filter_name=lambda key: key in wanted,
+                entry_start=start,
+                entry_stop=stop,
+                step_size=f"{CHUNK_BYTES} B",
+            )
+            for part in parts:
+                columns = {name: self._values(part, key, name) for name, key in keys.items()}
+                yield len(part), columns
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"{self.where}: entries {start} to {stop - 1} of {', '.join(sorted(names))} cannot "
+                f"be read ({_brief(error)}); the file is damaged, or a branch is of a type that "
+                "uproot does not read"
+            ) from error
+
+    def _values(self, part: ak.Array, key: str, name: str) -> Values:
+        array = part[key if key in part.fields else key.rpartition("/")[2]]
+        layout = array.layout
+        if isinstance(layout, ak.contents.NumpyArray) and layout.purelist_depth == 1:
+            found = np.asarray(layout.data)
+            if found.dtype.kind in "biuf":
+                return Values(found, None, name)
+        if isinstance(layout, ak.contents.ListOffsetArray) and isinstance(
+            layout.content, ak.contents.NumpyArray
+        ):
+            offsets = np.asarray(layout.offsets.data, np.int64)
+            content = np.asarray(layout.content.data)
+            if content.ndim == 1 and content.dtype.kind in "biuf":
+                return Values(content[offsets[0] : offsets[-1]], offsets - offsets[0], name)
+        return of_awkward(array, self.where, name)
+
+
+def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str:
+    """Return the name of the tree that is asked for, or of the only one there is."""
+    kinds = file.classnames(recursive=True, cycle=False)
+    trees = [name for name, kind in kinds.items() if kind in _TABLES]
+    if table is not None:
+        if table in trees:
+            return table
+        near = difflib.get_close_matches(table, trees, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(
+            f"{path}: has no tree {table!r}; {hint}it has {', '.join(trees) or 'none at all'}"
+        )
+    if len(trees) != 1:
+        raise InputError(
+            f"{path}: has {', '.join(trees) or 'no tree'}; name one by `table`"
+            if trees
+            else f"{path}: has no tree, so there are no events in it"
+        )
+    return trees[0]
+
+
+def _brief(error: Exception) -> str:
+    """Return the first line of an error of uproot, whose messages are long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
