@@ -82,7 +82,7 @@ def check_finite(
             where,
             dataset,
             f"{columns[index[-1]]} is {values[index]}",
-            "remove the event or mend the file",
+            "remove the event or correct it",
             first + index[0],
             None if ids is None else int(ids[index[0]]),
         )
@@ -233,7 +233,7 @@ def _particle_problem(
         where,
         f"{name}/particles",
         f"{column} of its particle {row - int(level.offsets[at])} is {value}",
-        "remove the event or mend the file",
+        "remove the event or correct it",
         at,
         int(ids[at]),
     )
