@@ -220,7 +220,14 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
+        named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
+            weights = variation.simulation_weights
+            if isinstance(weights, str) and weights not in named:
+                raise ValueError(
+                    f"uncertainties.variations.{name}.simulation_weights: samples.simulation has "
+                    f"no weights {weights!r}; it has {', '.join(named) or 'none by name'}"
+                )
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)
                 if known is None or known.uncertainty == 0:

@@ -64,6 +64,10 @@ class Source(Section):
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
 
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights that its events have."""
+        return ()
+
     def records(self) -> int | None:
         """Return the number of its events; None where that cannot be told."""
         return self.events
