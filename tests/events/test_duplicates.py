@@ -78,6 +78,28 @@ def test_another_number_of_particles_makes_another_event():
     assert first != second
 
 
+def _columns(columns, repeated=0):
+    """2,000 events of so many normal columns, the last ones again."""
+    values = np.random.default_rng(3).normal(size=(2000 - repeated, columns))
+    values = np.concatenate([values, values[len(values) - repeated :]])
+    return Events.from_arrays(values.astype(np.float32))
+
+
+def test_few_columns_agree_by_chance():
+    values = np.random.default_rng(1).normal(size=(30_000, 1)).astype(np.float32)
+    assert len(np.unique(values)) < len(values)
+    assert duplicates.find(Events.from_arrays(values)).number == 0
+    assert duplicates.find(_columns(2, repeated=50)).number == 0
+    # Two levels of a column are two columns, and whole numbers are often equal.
+    numbers = np.random.default_rng(2).integers(1, 9, (2000, 3))
+    assert duplicates.find(Events.from_arrays(numbers, numbers)).number == 0
+
+
+def test_three_columns_tell_events_apart():
+    assert duplicates.find(_columns(3)).number == 0
+    assert duplicates.find(_columns(3, repeated=50)).number == 50
+
+
 def test_minus_0_is_0():
     event = np.array([[0.0, 1], [-0.0, 1]], np.float32)
     level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), ("x", "y"), ())

@@ -63,7 +63,7 @@ def _fill_rooms(part: Any, definitions: dict[str, Any]) -> None:
         for item in list(part.values()):
             _fill_rooms(item, definitions)
         if room := part.pop(ROOM, None):
-            models = [registry.find(room, name) for name in registry.BUILT_IN[room]]
+            models = [registry.find(room, name) for name in registry.offered(room)]
             for model in models:
                 found = model.model_json_schema()
                 definitions |= found.pop("$defs", {}) | {model.__name__: found}

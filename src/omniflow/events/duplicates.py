@@ -12,6 +12,10 @@ from omniflow.events.sample import Events, Level
 
 _BLOCK = 50_000  # events hashed at a time
 _SHOWN = 3  # pairs that are compared number by number
+# Events agree by chance in fewer columns than this, however finely their values are spread: there
+# are some 2^22 numbers of float32 of about the same size, and as many pairs of 3,000 events.
+_COLUMNS = 3
+_VARIED = 0.1  # different values of a column, per event, that tell events apart
 
 
 @dataclass(frozen=True)
@@ -31,16 +35,28 @@ def find(events: Events) -> Duplicates:
     """Return the events that hold the same as an earlier one at all levels.
 
     Weights and flags do not count: a repeated event with another weight is the same event. Nor do
-    events that hold nothing, such as those of real data that do not pass. It takes 16 bytes per
-    event beside the sample.
+    events that hold nothing, such as those of real data that do not pass, and samples without
+    particles and with fewer than three columns of many values: their events agree by chance. It
+    takes 16 bytes per event beside the sample.
     """
     levels = [level for level in (events.detector, events.particle) if level is not None]
     found = hashes(levels)
     order = np.argsort(found, kind="stable")
     same = np.flatnonzero((np.diff(found[order]) == 0) & (found[order[1:]] != 0))
+    if len(same) and not told_apart(levels):
+        same = same[:0]
     pairs = np.stack([order[same], order[same + 1]], axis=1)
     pairs = pairs[np.argsort(pairs[:, 1])]
     return Duplicates(len(pairs), np.array([p for p in pairs[:_SHOWN] if _equal(levels, *p)]))
+
+
+def told_apart(levels: Sequence[Level]) -> bool:
+    """Return whether events hold enough for that equal content means the same event."""
+    if any(len(level.particles) for level in levels):
+        return True
+    columns = [column for level in levels for column in np.asarray(level.event).T]
+    varied = (len(np.unique(column)) >= _VARIED * len(column) for column in columns)
+    return sum(varied) >= _COLUMNS
 
 
 def hashes(levels: Sequence[Level]) -> np.ndarray:

@@ -66,7 +66,8 @@ class _Contents:
         """Return a note on the events that two samples have in common; nothing without any."""
         (ids, hashes), (_, others) = self._of(one), self._of(two)
         both = np.sort(ids[duplicates.common(hashes, others)])
-        if not len(both):
+        detector = store.open_store(self.plan.store(one)).detector
+        if not len(both) or not duplicates.told_apart([detector]):
             return ""
         shown = ", ".join(map(str, both[:5])) + " ..." * (len(both) > 5)
         return (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from omniflow.errors import InputError, OmniflowError
 from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
+from omniflow.events.sample import Level
 from omniflow.features import build
 from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
@@ -38,17 +41,16 @@ def make_features(plan: Plan, role: str, level: str) -> None:
     Raises:
         InputError: the sample does not have this level.
     """
-    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
     events = getattr(store.open_store(plan.store(role)), level)
     if events is None:
         raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
-    build.write(
-        plan.features(role, level),
-        events,
-        scaling,
-        plan.features_seen,
-        plan.config.classifier.neighbours,
-    )
+    write_features(plan, events, plan.features(role, level))
+
+
+def write_features(plan: Plan, level: Level, path: Path) -> None:
+    """Write what classifiers of the study read of a level, also of events that are not its own."""
+    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    build.write(path, level, scaling, plan.features_seen, plan.config.classifier.neighbours)
 
 
 def make_observables(plan: Plan, role: str) -> None:
