@@ -18,9 +18,15 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "source": {
         "root": "omniflow.sources.root:Root",
         "parquet": "omniflow.sources.parquet:Parquet",
+        "hdf5": "omniflow.sources.hdf5:Hdf5",
+        "npz": "omniflow.sources.npz:Npz",
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
         "memory": "omniflow.sources.memory:Memory",
+    },
+    # Sets of observables, which one name stands for.
+    "observable": {
+        "dis": "omniflow.physics.dis.observables:DIS",
     },
     "features": {
         "columns": "omniflow.features.presets:columns",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omniflow.errors import InputError
-from omniflow.events.checks import check
+from omniflow.events.checks import check, check_part, check_whole
 from omniflow.events.sample import Events, Level
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
@@ -82,15 +82,6 @@ def test_transverse_momenta_must_be_positive(value):
     events = _events()
     events.particle.particles[1, 0] = value  # the first particle of event 1
     _refused(events, r"particle/particles, event 1 \(id 11\): pt of its particle 0 is")
-
-
-def test_passing_events_need_an_electron_and_q2():
-    events = _events()
-    events.detector.event[0, 2:4] = 0
-    _refused(events, r"detector/event, event 0 \(id 10\): the electron has no transverse")
-    events = _events()
-    events.particle.event[3, 0] = 0
-    _refused(events, r"particle/event, event 3 \(id 13\): q2 is not positive")
 
 
 @pytest.mark.parametrize("name", ["event_id", "weight", "pass_detector", "pass_particle"])
@@ -197,3 +188,19 @@ def test_events_that_fail_must_be_empty():
     flags = events.pass_detector.copy()
     flags[2] = False
     _refused(replace(events, pass_detector=flags), r"event 2 \(id 12\): the event fails")
+
+
+def test_parts_are_counted_on():
+    """Numbers of events in messages are those in the whole sample."""
+    events = _events()
+    events.particle.event[2, 1] = np.nan
+    with pytest.raises(InputError, match=r"particle/event, event 102 \(id 12\): y is nan"):
+        check_part(events, "mine.h5", 100)
+    check_part(_events().take(np.zeros(0, int)), "mine.h5", 100)  # a part may be empty
+    check_part(_events().take(np.array([1])), "mine.h5")  # or hold none that passes
+
+
+def test_places_of_repeated_ids():
+    events = replace(_events(), event_id=np.array([5, 7, 6, 7], np.uint64))
+    with pytest.raises(InputError, match=r"^place of 7: event_id, event 3: 7 is already the id of"):
+        check_whole(events, "mine.h5", "place of {}".format)

@@ -10,6 +10,7 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.kinematics import UNITS
 from omniflow.sources import h1_file
 
 DATA = Path(__file__).parents[1] / "data"
@@ -22,7 +23,7 @@ def excerpt():
 
 @pytest.fixture
 def path(tmp_path, excerpt):
-    store.write(excerpt, tmp_path / "events.h5", {"source": "test"}, 1)
+    store.write(excerpt, tmp_path / "events.h5", {"source": "test"}, 1, UNITS)
     return tmp_path / "events.h5"
 
 

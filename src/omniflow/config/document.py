@@ -202,6 +202,8 @@ def _type(field: dict[str, Any], models: dict[str, Any]) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "null":
         return "null"
+    if "prefixItems" in field:
+        return f"list of {', '.join(_type(item, models) for item in field['prefixItems'])}"
     if field["type"] == "array":
         if items := field.get("prefixItems"):
             return "list of " + ", ".join(_type(item, models) for item in items)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
-from omniflow.config.observables import Observables
+from omniflow.config.observables import DEFAULT, Observables
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import Sample, Samples, independent
 from omniflow.config.section import Combination, Name, Positive, Section
@@ -43,7 +43,12 @@ class Config(Section):
         description="Combinations of lanes; the first is the headline. Changing it trains "
         "nothing but second classifiers.",
     )
-    observables: Observables = Field(Observables(), description="What is compared.")
+    # Made when it is needed: names are looked up in modules that this one must not load.
+    observables: Observables = Field(
+        default_factory=Observables,
+        description="What is compared.",
+        json_schema_extra={"default": {"names": [DEFAULT]}},
+    )
     uncertainties: Uncertainties = Field(
         Uncertainties(), description="Statistical uncertainties, systematic variations and toys."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from omniflow.errors import InputError
@@ -33,27 +35,55 @@ def problem(
 
 
 def check(events: Events, where: str) -> None:
-    """Refuse a sample that cannot be unfolded.
+    """Refuse a sample that cannot be unfolded: `check_part` and `check_whole`.
 
     Args:
         events: the sample, of any source.
         where: file or sample, named in the message.
 
     Raises:
-        InputError: types, shapes or counts disagree; flags other than 0 and 1; repeated event
-            ids; NaN or infinity; events that fail but are not empty at detector level; sum of
-            weights not positive; no event passes the detector-level selection; and where there
-            are DIS columns pt <= 0, Q2 <= 0 or an electron without transverse momentum.
+        InputError: as both.
     """
-    _check_shapes(events, where)
-    _check_flags(events, where)
-    _check_ids(events, where)
+    if not len(events):
+        raise problem(where, "event_id", "there are no events", "give a sample with events")
+    check_part(events, where)
+    check_whole(events, where)
+
+
+def check_part(events: Events, where: str, first: int = 0) -> None:
+    """Refuse consecutive events of a sample that cannot be unfolded.
+
+    Args:
+        events: some or all events of the sample.
+        where: file or sample, named in the message.
+        first: number of the first of them in the sample.
+
+    Raises:
+        InputError: types, shapes or counts disagree; flags other than 0 and 1; NaN or infinity;
+            pt not above 0; or events that fail but are not empty at detector level.
+    """
+    _check_shapes(events, where, first)
+    _check_flags(events, where, first)
     ids = events.event_id
-    check_finite(events.weight[:, None], ("weight",), where, "weight", ids=ids)
+    check_finite(events.weight[:, None], ("weight",), where, "weight", first, ids)
     for name, level in _levels(events):
-        _check_level(level, where, name, ids)
-    _check_physics(events, where)
-    _check_failing(events, where)
+        _check_level(level, where, name, first, ids)
+    _check_failing(events, where, first)
+
+
+def check_whole(events: Events, where: str, place: Callable[[int], str] | None = None) -> None:
+    """Refuse a sample whose events are right one by one, but not together.
+
+    Args:
+        events: the sample; its arrays may be memory maps.
+        where: file or sample, named in the message.
+        place: returns where the events with an id stand, for the message.
+
+    Raises:
+        InputError: repeated event ids; sum of weights not positive; no event passes the
+            detector-level selection.
+    """
+    _check_ids(events.event_id, where, place)
     _check_weights(events, where)
 
 
@@ -119,10 +149,8 @@ def _levels(events: Events) -> list[tuple[str, Level]]:
     return levels if events.particle is None else [*levels, ("particle", events.particle)]
 
 
-def _check_shapes(events: Events, where: str) -> None:
+def _check_shapes(events: Events, where: str, first: int) -> None:
     n = len(events)
-    if n == 0:
-        raise problem(where, "event_id", "there are no events", "give a sample with events")
     if (events.particle is None) != (events.pass_particle is None):
         raise problem(
             where, "pass_particle", "particle level without its flag, or the reverse", "give both"
@@ -130,12 +158,8 @@ def _check_shapes(events: Events, where: str) -> None:
     wanted = [("event_id", events.event_id, np.uint64), ("weight", events.weight, np.float64)]
     for name, array, dtype in wanted:
         _need(array, (n,), np.dtype(dtype), where, name)
-    for name, flag in (
-        ("pass_detector", events.pass_detector),
-        ("pass_particle", events.pass_particle),
-    ):
-        if flag is not None:
-            _need(flag, (n,), None, where, name)
+    for name, flag in _flags(events):
+        _need(flag, (n,), None, where, name)
     for name, level in _levels(events):
         columns = (len(level.event_columns), len(level.particle_columns))
         _need(level.event, (n, columns[0]), np.dtype(np.float32), where, f"{name}/event")
@@ -147,12 +171,17 @@ def _check_shapes(events: Events, where: str) -> None:
             where,
             f"{name}/particles",
         )
-        _check_offsets(level, where, name, events.event_id)
+        _check_offsets(level, where, name, first, events.event_id)
         for names in (level.event_columns, level.particle_columns):
             if len(set(names)) != len(names):
                 raise problem(
                     where, name, f"repeated column names {names}", "name every column once"
                 )
+
+
+def _flags(events: Events) -> list[tuple[str, np.ndarray]]:
+    flags = [("pass_detector", events.pass_detector), ("pass_particle", events.pass_particle)]
+    return [(name, flag) for name, flag in flags if flag is not None]
 
 
 def _need(
@@ -171,13 +200,12 @@ def _need(
         )
 
 
-def _check_offsets(level: Level, where: str, name: str, ids: np.ndarray) -> None:
+def _check_offsets(level: Level, where: str, name: str, first: int, ids: np.ndarray) -> None:
     counts = level.counts
     if (counts < 0).any():
         at = int(np.flatnonzero(counts < 0)[0])
-        raise problem(
-            where, f"{name}/offsets", "offsets fall", "write the file again", at, int(ids[at])
-        )
+        remedy = "write the file again"
+        raise problem(where, f"{name}/offsets", "offsets fall", remedy, first + at, int(ids[at]))
     if level.offsets[0] != 0 or level.offsets[-1] != len(level.particles):
         raise problem(
             where,
@@ -188,44 +216,47 @@ def _check_offsets(level: Level, where: str, name: str, ids: np.ndarray) -> None
         )
 
 
-def _check_flags(events: Events, where: str) -> None:
-    for name, flag in (
-        ("pass_detector", events.pass_detector),
-        ("pass_particle", events.pass_particle),
-    ):
-        if flag is None:
-            continue
-        check_flag(flag, where, name, name, ids=events.event_id)
+def _check_flags(events: Events, where: str, first: int) -> None:
+    for name, flag in _flags(events):
+        check_flag(flag, where, name, name, first, events.event_id)
         if flag.dtype != np.bool_:
             raise problem(
                 where, name, f"has type {flag.dtype}", "bool is needed: convert the values"
             )
 
 
-def _check_ids(events: Events, where: str) -> None:
-    order = np.argsort(events.event_id, kind="stable")
-    same = np.flatnonzero(np.diff(events.event_id[order]) == 0)
-    if len(same):
-        first, second = (int(order[same[0] + k]) for k in (0, 1))
-        raise problem(
-            where,
-            "event_id",
-            f"{events.event_id[second]} is already the id of event {first}",
-            "ids must be unique: remove the repeated event or number the events anew",
-            second,
-        )
+def _check_ids(event_id: np.ndarray, where: str, place: Callable[[int], str] | None) -> None:
+    ordered = np.sort(event_id)
+    same = np.flatnonzero(ordered[1:] == ordered[:-1])
+    if not len(same):
+        return
+    repeated = int(ordered[same[0]])
+    first, second = np.flatnonzero(event_id == ordered[same[0]])[:2]
+    if place is not None:
+        where = place(repeated)
+    raise problem(
+        where,
+        "event_id",
+        f"{repeated} is already the id of event {first}",
+        "ids must be unique: remove the repeated event, or give what tells events apart (`id`)",
+        int(second),
+    )
 
 
-def _check_level(level: Level, where: str, name: str, ids: np.ndarray) -> None:
-    check_finite(level.event, level.event_columns, where, f"{name}/event", ids=ids)
+def _check_level(level: Level, where: str, name: str, first: int, ids: np.ndarray) -> None:
+    check_finite(level.event, level.event_columns, where, f"{name}/event", first, ids)
     bad = ~np.isfinite(level.particles)
     if bad.any():
         row, column = (int(axis[0]) for axis in np.nonzero(bad))
-        raise _particle_problem(level, where, name, ids, row, level.particle_columns[column])
+        raise _particle_problem(level, where, name, first, ids, row, level.particle_columns[column])
+    if "pt" in level.particle_columns:
+        low = level.particles[:, level.particle_columns.index("pt")] <= 0
+        if low.any():
+            raise _particle_problem(level, where, name, first, ids, int(np.argmax(low)), "pt")
 
 
 def _particle_problem(
-    level: Level, where: str, name: str, ids: np.ndarray, row: int, column: str
+    level: Level, where: str, name: str, first: int, ids: np.ndarray, row: int, column: str
 ) -> InputError:
     at = int(np.searchsorted(level.offsets, row, side="right")) - 1
     value = level.particles[row, level.particle_columns.index(column)]
@@ -233,39 +264,13 @@ def _particle_problem(
         where,
         f"{name}/particles",
         f"{column} of its particle {row - int(level.offsets[at])} is {value}",
-        "remove the event or correct it",
-        at,
+        "leave out the particle or the event, or correct it",
+        first + at,
         int(ids[at]),
     )
 
 
-def _check_physics(events: Events, where: str) -> None:
-    """Refuse DIS events whose logarithms or angles do not exist."""
-    ids = events.event_id
-    for name, level in _levels(events):
-        if "pt" in level.particle_columns:
-            bad = np.flatnonzero(level.particles[:, level.particle_columns.index("pt")] <= 0)
-            if len(bad):
-                raise _particle_problem(level, where, name, ids, int(bad[0]), "pt")
-        used = events.pass_detector if name == "detector" else np.ones(len(events), bool)
-        columns = level.event_columns
-        if "q2" in columns:
-            bad = np.flatnonzero(used & (level.event[:, columns.index("q2")] <= 0))
-            _refuse_event(bad, where, name, ids, "q2 is not positive")
-        if {"e_px", "e_py"} <= set(columns):
-            px, py = (level.event[:, columns.index(key)] for key in ("e_px", "e_py"))
-            bad = np.flatnonzero(used & (px == 0) & (py == 0))
-            _refuse_event(bad, where, name, ids, "the electron has no transverse momentum")
-
-
-def _refuse_event(bad: np.ndarray, where: str, name: str, ids: np.ndarray, what: str) -> None:
-    if len(bad):
-        at = int(bad[0])
-        remedy = "remove the event or correct its selection flag"
-        raise problem(where, f"{name}/event", what, remedy, at, int(ids[at]))
-
-
-def _check_failing(events: Events, where: str) -> None:
+def _check_failing(events: Events, where: str, first: int) -> None:
     fails = ~events.pass_detector
     full = fails & ((events.detector.counts > 0) | (events.detector.event != 0).any(axis=1))
     if full.any():
@@ -275,13 +280,13 @@ def _check_failing(events: Events, where: str) -> None:
             "detector/event",
             "the event fails at detector level but its features are not zero",
             "set them to zero and leave out its particles",
-            at,
+            first + at,
             int(events.event_id[at]),
         )
 
 
 def _check_weights(events: Events, where: str) -> None:
-    weight, passes = events.weight, events.pass_detector
+    weight, passes = np.asarray(events.weight), np.asarray(events.pass_detector)
     if not passes.any():
         raise problem(
             where,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from omniflow.errors import InputError
 from omniflow.events import duplicates, store
-from omniflow.events.checks import check
+from omniflow.events.checks import check_part, check_whole
 from omniflow.events.sample import Events
+from omniflow.events.spool import Spool
 
 if TYPE_CHECKING:
     from omniflow.config.samples import Sample
@@ -31,13 +32,17 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         "sample": sample.model_dump(mode="json"),
         **sample.provenance(),
     }
-    parts = list(sample.read())
-    if not parts:
-        raise InputError(f"{sample.title()}: there are no events; give a sample with events")
-    events = Events.joined(parts)
-    check(events, sample.title())
-    _refuse_duplicates(sample, events)
-    store.write(events, path, provenance, seed)
+    with Spool(path) as spool:
+        for part in sample.read():
+            check_part(part, sample.title(), spool.events)
+            sample.check(part, spool.events)
+            spool.append(part, sample.title())
+        if not spool.events:
+            raise InputError(f"{sample.title()}: there are no events; give a sample with events")
+        events = spool.whole()
+        check_whole(events, sample.title(), sample.place)
+        _refuse_duplicates(sample, events)
+        store.write(events, path, provenance, seed, sample.units())
 
 
 def _refuse_duplicates(sample: Sample, events: Events) -> None:

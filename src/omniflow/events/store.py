@@ -28,11 +28,16 @@ from omniflow.files import create_h5, find_dataset, memory_map, open_h5, to_json
 
 SCHEMA = "omniflow-events"
 VERSION = 1
-UNITS = {"pt": "GeV", "phi": "rad", "q2": "GeV^2", "e_px": "GeV", "e_py": "GeV", "e_pz": "GeV"}
 _BLOCK = 50_000  # events written, or 64-byte rows hashed, at a time
 
 
-def write(events: Events, path: str | Path, provenance: Mapping[str, Any], seed: int) -> None:
+def write(
+    events: Events,
+    path: str | Path,
+    provenance: Mapping[str, Any],
+    seed: int,
+    units: Mapping[str, str] | None = None,
+) -> None:
     """Write a sample, shuffled, to `path`; the file appears complete or not at all.
 
     Args:
@@ -41,6 +46,7 @@ def write(events: Events, path: str | Path, provenance: Mapping[str, Any], seed:
         provenance: where the events come from, as JSON; version, time of creation, shuffling
             seed and number of events are added.
         seed: of the shuffling, after which any contiguous slice is a random sample.
+        units: of columns, by name; others have the unit 1.
     """
     order = np.random.default_rng(seed).permutation(len(events))
     record = {
@@ -57,10 +63,10 @@ def write(events: Events, path: str | Path, provenance: Mapping[str, Any], seed:
         _write(h5file, "event_id", events.event_id[order].astype("<u8"))
         _write(h5file, "weight", events.weight[order].astype("<f8"))
         _write(h5file, "pass_detector", events.pass_detector[order].astype("u1"))
-        _write_level(h5file, "detector", events.detector, order)
+        _write_level(h5file, "detector", events.detector, order, units or {})
         if events.particle is not None and events.pass_particle is not None:
             _write(h5file, "pass_particle", events.pass_particle[order].astype("u1"))
-            _write_level(h5file, "particle", events.particle, order)
+            _write_level(h5file, "particle", events.particle, order, units or {})
         h5file.attrs["checksum"] = _checksum(
             {name: h5file[name].attrs["sha256"] for name in _names(h5file)}
         )
@@ -71,7 +77,9 @@ def _write(h5file: h5py.File, name: str, values: np.ndarray) -> None:
     dataset.attrs["sha256"] = hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
-def _write_level(h5file: h5py.File, name: str, level: Level, order: np.ndarray) -> None:
+def _write_level(
+    h5file: h5py.File, name: str, level: Level, order: np.ndarray, units: Mapping[str, str]
+) -> None:
     offsets = np.concatenate([[0], np.cumsum(level.counts[order])]).astype("<i8")
     _write(h5file, f"{name}/offsets", offsets)
     event = h5file.create_dataset(f"{name}/event", level.event.shape, "<f4")
@@ -95,7 +103,7 @@ def _write_level(h5file: h5py.File, name: str, level: Level, order: np.ndarray) 
     ):
         dataset.attrs["sha256"] = digest.hexdigest()
         dataset.attrs["columns"] = json.dumps(list(columns))
-        dataset.attrs["units"] = json.dumps([UNITS.get(column, "1") for column in columns])
+        dataset.attrs["units"] = json.dumps([units.get(column) or "1" for column in columns])
 
 
 def _names(h5file: h5py.File) -> list[str]:

@@ -19,11 +19,10 @@ def read(source: Mapped) -> Iterator[Events]:
     Raises:
         InputError: the message names file, table, column, entry and remedy.
     """
-    levels = [level for level in (source.detector, source.particle) if level is not None]
-    if any(level.apart for level in levels):
+    if source.apart:
         yield joining.apart(source)
         return
-    names = mapping.needed(source, *levels)
+    names = source.names(*source.levels)
     friends = [joining.friend(source, each, names) for each in source.friends]
     of_friends = {name for friend in friends for name in friend.columns}
     for rows in mapping.records(source, source.files, source.table, names - of_friends):

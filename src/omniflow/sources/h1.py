@@ -46,6 +46,12 @@ class H1(FileSource):
 
         return DIS_EVENT, DIS_PARTICLE
 
+    def units(self) -> dict[str, str]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.kinematics import UNITS
+
+        return dict(UNITS)
+
     def features(self) -> str:
         """Return the preset of DIS events."""
         return "dis"
@@ -62,6 +68,12 @@ class H1(FileSource):
 
         h1_file.survey(self.files)
         return super().provenance()
+
+    def check(self, events: Events, first: int) -> None:
+        """Refuse events without Q2 or electron (`physics.dis.checks`)."""
+        from omniflow.physics.dis import checks
+
+        checks.check(events, self.title(), first)
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""

@@ -14,6 +14,7 @@ from omniflow.config.diagnostics import WeightLimits
 from omniflow.events import quality, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import open_h5
+from omniflow.physics.dis.kinematics import UNITS
 from omniflow.sources import h1_file
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _columns(events: Events) -> tuple[Column, ...]:
 
 
 def _column(dataset: str, name: str, values: np.ndarray) -> Column:
-    unit = store.UNITS.get(name, "")
+    unit = UNITS.get(name, "")
     if not len(values):
         return Column(dataset, name, unit, float("nan"), float("nan"), float("nan"))
     low, mean, high = (float(f) for f in (values.min(), values.mean(dtype=float), values.max()))

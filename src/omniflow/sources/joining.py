@@ -11,6 +11,7 @@ from omniflow.errors import InputError
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import Values
 from omniflow.sources import mapping
+from omniflow.sources.readers.reader import refuse_unknown
 from omniflow.sources.rows import Rows, taken
 
 if TYPE_CHECKING:
@@ -42,15 +43,15 @@ class Joined:
         lost = np.flatnonzero(self.event_id[at] != wanted)
         if len(lost):
             raise InputError(
-                f"{rows.place(int(lost[0]))}: {self.where} has no event with its id, nor of "
-                f"{len(lost)} in all of these records; leave them out by `preselection`, or give "
+                f"{rows.place(int(lost[0]))}: {self.where} has no event with its id; so it is with "
+                f"{len(lost)} of {len(rows)} records: leave them out by `preselection`, or give "
                 "the files that belong together"
             )
         more = {name: taken(values, at) for name, values in self.columns.items()}
         return Rows(rows.where, rows.first, rows.record, {**rows.columns, **more})
 
 
-def friend(source: Mapped, settings: Friend, names: set[str]) -> Joined:
+def friend(source: Mapped, settings: Friend, names: frozenset[str]) -> Joined:
     """Read what a friend has of the columns `names`.
 
     Columns of the sample itself come first where both have them.
@@ -62,12 +63,12 @@ def friend(source: Mapped, settings: Friend, names: set[str]) -> Joined:
     with source.reader(source.files[0], source.table) as reader:
         own = set(reader.names())
     with source.reader(settings.files[0], table) as reader:
-        there, where = set(reader.names()), reader.where
-    wanted = (names - own) & there
-    if not wanted:
-        raise InputError(f"{where}: has no column that is asked for and not in the sample itself")
+        where, wanted = reader.where, (names - own) & set(reader.names())
+        if not wanted:
+            refuse_unknown(reader, sorted(names - own))
+            raise InputError(f"{where}: gives no column that the sample lacks; leave it out")
     whole = source.model_copy(update={"events": None, "skip": 0, "preselection": None})
-    of_ids = mapping.needed(whole.model_copy(update={"weight": "1", "weights": {}}))
+    of_ids = whole.names(weights=False)
     parts = list(mapping.records(whole, settings.files, table, wanted | of_ids))
     event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
     order = np.argsort(event_id, kind="stable")
@@ -80,11 +81,26 @@ def apart(source: Mapped) -> Events:
     """Return the events of a sample whose levels lie in different tables.
 
     All events of the particle level come first, in its order, then those of the detector level
-    that it does not have: fakes. Events of one level alone fail at the other one.
+    that it does not have: fakes. Events of one level alone fail at the other one. `events` and
+    `skip` choose from these.
 
     Raises:
-        InputError: a table cannot be read, has an id twice, or has no event in common.
+        InputError: a table cannot be read, has an id twice, has no event in common with the other,
+            or there are fewer events than asked for.
     """
+    whole = _joined(source.model_copy(update={"events": None, "skip": 0}))
+    last = len(whole) if source.events is None else source.skip + source.events
+    if last > len(whole) or source.skip >= len(whole):
+        raise InputError(
+            f"{source.title()}: events from {source.skip} to {last - 1} are asked for but there "
+            f"are {len(whole)}; change events or skip, or add files"
+        )
+    if len(whole) == last - source.skip:
+        return whole
+    return whole.take(np.arange(source.skip, last))
+
+
+def _joined(source: Mapped) -> Events:
     detector, passes, weight, event_id, where = _table(source, source.detector, "detector")
     if source.particle is None:
         return Events(event_id, weight, passes, None, detector, None)
@@ -114,11 +130,8 @@ def _table(
     source: Mapped, settings: LevelMap, name: str
 ) -> tuple[Level, np.ndarray, np.ndarray, np.ndarray, str]:
     """Return a level, which events pass, weights, ids and where they are."""
-    files = settings.files or source.files
-    table = settings.table if settings.table is not None else source.table
-    parts = list(mapping.records(source, files, table, mapping.needed(source, settings)))
-    if not parts:
-        raise InputError(f"{', '.join(files)}: no record is left of the {name} level")
+    files, table = source.table_of(settings)
+    parts = list(mapping.records(source, files, table, source.names(settings)))
     levels, passes = zip(
         *(mapping.level(settings, rows, name, fail_is_empty=name == "detector") for rows in parts),
         strict=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
@@ -11,12 +13,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 from omniflow.config.expressions import Expression
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Section
+from omniflow.expressions import parse
 from omniflow.sources.source import FileSource
 from omniflow.units import FACTORS
 
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
     from omniflow.sources.readers.reader import Reader
+    from omniflow.sources.source import Source
 
 
 def _found(files: tuple[str, ...]) -> tuple[str, ...]:
@@ -33,9 +37,18 @@ def _found(files: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _names(value: Any) -> Any:
+    """Return names of files as a list of texts: of one of them, or of paths."""
+    if isinstance(value, str | Path):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return value
+    return [str(each) if isinstance(each, Path) else each for each in value]
+
+
 Files = Annotated[
     tuple[ExpandedPath, ...],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    BeforeValidator(_names),
     AfterValidator(_found),
 ]
 
@@ -105,6 +118,12 @@ class LevelMap(Section):
             raise ValueError("keep is a condition on particles, of which there are no columns")
         return self
 
+    def texts(self) -> Iterator[str]:
+        """Yield its expressions."""
+        for column in (*self.event.values(), *self.particles.values()):
+            yield column.expression
+        yield from (text for text in (self.keep, self.selection) if text is not None)
+
     @property
     def apart(self) -> bool:
         """Whether it is read from a table of its own."""
@@ -170,9 +189,7 @@ class Mapped(FileSource):
 
     @model_validator(mode="after")
     def _joined_by_id(self) -> Self:
-        levels = [level for level in (self.detector, self.particle) if level is not None]
-        apart = any(level.apart for level in levels) or bool(self.friends)
-        if apart and not self.id:
+        if (self.apart or self.friends) and not self.id:
             raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self
 
@@ -188,6 +205,27 @@ class Mapped(FileSource):
                     )
         return self
 
+    @property
+    def levels(self) -> tuple[LevelMap, ...]:
+        """Its levels."""
+        return (self.detector,) if self.particle is None else (self.detector, self.particle)
+
+    @property
+    def apart(self) -> bool:
+        """Whether its levels lie in different tables."""
+        return any(level.apart for level in self.levels)
+
+    def table_of(self, level: LevelMap) -> tuple[tuple[str, ...], str | None]:
+        """Return the files and the table of a level."""
+        return level.files or self.files, self.table if level.table is None else level.table
+
+    def names(self, *levels: LevelMap, weights: bool = True) -> frozenset[str]:
+        """Return the columns that ids, the preselection, levels and weights are made of."""
+        texts = [*self.id, *((self.weight, *self.weights.values()) if weights else ())]
+        texts += [self.preselection] if self.preselection is not None else []
+        texts += [text for level in levels for text in level.texts()]
+        return frozenset(name for text in texts for name in parse(text).names)
+
     def reader(self, path: str, table: str | None) -> Reader:
         """Return what reads one file, as a context manager.
 
@@ -198,9 +236,7 @@ class Mapped(FileSource):
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files, those of single levels and of friends included."""
-        levels = [level.files for level in (self.detector, self.particle) if level is not None]
-        friends = [friend.files for friend in self.friends]
-        parts = (self.files, *levels, *friends)
+        parts = (self.files, *(part.files for part in (*self.levels, *self.friends)))
         return tuple(dict.fromkeys(name for part in parts for name in part))
 
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -217,8 +253,35 @@ class Mapped(FileSource):
 
     def count(self, path: str) -> int:
         """Return the number of records in a file, before `preselection`."""
-        with self.reader(path, self.table) as reader:
+        return self._count(path, self.table)
+
+    def _count(self, path: str, table: str | None) -> int:
+        with self.reader(path, table) as reader:
             return reader.count()
+
+    def records(self) -> int | None:
+        """Return the number of records, where tables are separate those of the particle level."""
+        from omniflow.errors import InputError
+
+        if not self.apart or self.events is not None:
+            return super().records()
+        files, table = self.table_of(self.levels[-1])
+        try:
+            return max(sum(self._count(path, table) for path in files) - self.skip, 0)
+        except InputError:
+            return None
+
+    def shares(self, other: Source) -> bool:
+        """Return whether records of a file are in both, also of files of one level."""
+        if super().shares(other):
+            return True
+        if not isinstance(other, Mapped) or not (self.apart or other.apart):
+            return False
+        one, two = (
+            {os.path.realpath(name) for level in each.levels for name in each.table_of(level)[0]}
+            for each in (self, other)
+        )
+        return bool(one & two)
 
     def place(self, event_id: int) -> str:
         """Return the file and record of an event."""

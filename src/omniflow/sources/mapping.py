@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.hashing import mixed
 from omniflow.events.sample import Level
-from omniflow.expressions import Values, parse
+from omniflow.expressions import Values
 from omniflow.sources.readers.reader import refuse_unknown
 from omniflow.sources.rows import Rows, cleared
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def records(
-    source: Mapped, files: tuple[str, ...], table: str | None, names: set[str]
+    source: Mapped, files: tuple[str, ...], table: str | None, names: frozenset[str]
 ) -> Iterator[Rows]:
     """Yield the chosen records of files, by blocks, without those that `preselection` leaves out.
 
@@ -27,7 +27,7 @@ def records(
         InputError: a file cannot be read or lacks a column, or there are fewer records than asked.
     """
     first, last = 0, None if source.events is None else source.skip + source.events
-    seen = 0
+    seen, kept = 0, 0
     for path in files:
         with source.reader(path, table) as reader:
             count = reader.count()
@@ -44,27 +44,22 @@ def records(
                     at, seen = at + size, seen + size
                     if source.preselection is not None:
                         rows = rows.take(rows.condition(source.preselection, "preselection"))
+                    kept += len(rows)
                     if len(rows):
                         yield rows
         first += count
+    more = " and others" if len(files) > 1 else ""
     if (last is not None and last > first) or not seen:
         wanted = f"from {source.skip}" if last is None else f"{source.skip} to {last - 1}"
-        more = " and others" if len(files) > 1 else ""
         raise InputError(
             f"{files[0]}{more}: records {wanted} are asked for but there are {first}; change "
             "events or skip, or add files"
         )
-
-
-def needed(source: Mapped, *levels: LevelMap) -> set[str]:
-    """Return the columns that levels, weights, ids and the preselection are made of."""
-    texts = [source.weight, *source.weights.values(), *source.id]
-    texts += [source.preselection] if source.preselection else []
-    for level in levels:
-        columns = (*level.event.values(), *level.particles.values())
-        texts += [column.expression for column in columns]
-        texts += [text for text in (level.keep, level.selection) if text]
-    return {name for text in texts for name in parse(text).names}
+    if not kept:
+        raise InputError(
+            f"{files[0]}{more}: none of {seen} records passes preselection "
+            f"({source.preselection}); correct it"
+        )
 
 
 def weight(rows: Rows, text: str, what: str) -> np.ndarray:
@@ -244,8 +239,10 @@ def _refuse_bad_particle(
 
 def place(source: Mapped, event_id: int) -> str:
     """Return the file, table and entry of the event with an id."""
-    for rows in records(source, source.files, source.table, needed(source)):
-        at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
-        if len(at):
-            return f"{rows.place(int(at[0]))} (id {event_id})"
+    names = source.names(weights=False)
+    for files, table in dict.fromkeys(map(source.table_of, source.levels)):
+        for rows in records(source, files, table, names):
+            at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
+            if len(at):
+                return f"{rows.place(int(at[0]))} (id {event_id})"
     return f"event with id {event_id}"

@@ -72,6 +72,12 @@ class Pythia(Source):
 
         return DIS_EVENT, DIS_PARTICLE
 
+    def units(self) -> dict[str, str]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.kinematics import UNITS
+
+        return dict(UNITS)
+
     def features(self) -> str:
         """Return the preset of DIS events."""
         return "dis"
@@ -93,6 +99,12 @@ class Pythia(Source):
             except PackageNotFoundError:
                 continue
         return {"versions": found}
+
+    def check(self, events: Events, first: int) -> None:
+        """Refuse events without Q2 or electron (`physics.dis.checks`)."""
+        from omniflow.physics.dis import checks
+
+        checks.check(events, self.title(), first)
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in one part.

@@ -91,8 +91,19 @@ def taken(values: Values, index: np.ndarray) -> Values:
 
 
 def cleared(values: Values, missing: tuple[float, ...]) -> Values:
-    """Return a column with NaN in place of the values that stand for a missing number."""
-    gone = np.isin(values.array, missing) if missing else np.zeros(1, bool)
+    """Return a column with NaN in place of the values that stand for a missing number.
+
+    They are compared as the column's type holds them: -999.9 is not the same number in float32.
+    """
+    array, gone = values.array, np.zeros((), bool)
+    for value in missing:
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):  # what the type cannot hold is not there
+                number = array.dtype.type(value)
+            if np.isfinite(number):
+                gone = gone | (array == number)
+        elif array.dtype.kind in "iu" and value == int(value):
+            gone = gone | (array == int(value))
     if not gone.any():
         return values
-    return Values(np.where(gone, np.nan, values.array), values.offsets, values.source)
+    return Values(np.where(gone, np.nan, array), values.offsets, values.source)

@@ -56,6 +56,10 @@ class Source(Section):
         """Return the names of the columns of events and of particles, the same at both levels."""
         raise NotImplementedError
 
+    def units(self) -> dict[str, str]:
+        """Return the units of the columns as they are stored, by name; none: not known."""
+        return {}
+
     def features(self) -> str:
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
@@ -83,6 +87,17 @@ class Source(Section):
     def provenance(self) -> dict[str, Any]:
         """Return what the event store records of where the events come from, as JSON."""
         return {}
+
+    def check(self, events: Events, first: int) -> None:
+        """Refuse what this kind of events cannot be, beyond `events.checks`.
+
+        Args:
+            events: consecutive events that it has read.
+            first: number of the first of them.
+
+        Raises:
+            InputError: an event is refused.
+        """
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omniflow.errors import InputError
-from omniflow.evaluation import observables
+import numpy as np
+
+from omniflow.errors import InputError, OmniflowError
 from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
 from omniflow.events.sample import Level
 from omniflow.features import build
 from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
+from omniflow.observables import axes, cache, find
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
@@ -55,7 +57,8 @@ def make_observables(plan: Plan, role: str) -> None:
     """Write the observables of a sample at every level that it has.
 
     Raises:
-        InputError: a prediction has no particle level.
+        ConfigError, InputError: an observable cannot be computed, or a prediction has no particle
+            level.
     """
     events = store.open_store(plan.store(role))
     if events.particle is None and role in plan.variants.predictions.values():
@@ -63,8 +66,24 @@ def make_observables(plan: Plan, role: str) -> None:
             f"{plan.store(role)}: {role} has no particle level, where results are compared; give a "
             "sample with truth (uncertainties.predictions)"
         )
-    names = plan.config.observables.names
+    wanted = find.resolve(plan.config.observables)
     with replace_folder(plan.observables(role)) as folder:
         for level in ("detector", "particle"):
-            if getattr(events, level) is not None:
-                observables.write(folder / f"{level}.h5", getattr(events, level), names)
+            if getattr(events, level) is None:
+                continue
+            try:
+                cache.write(folder / f"{level}.h5", getattr(events, level), wanted)
+            except OmniflowError as error:
+                raise type(error)(f"{role} at {level} level: {error}") from error
+
+
+def make_axes(plan: Plan) -> None:
+    """Write the axes of all histograms; those of quantiles are made of the simulation."""
+    simulation = store.open_store(plan.store("simulation"))
+    found = axes.make(
+        find.resolve(plan.config.observables),
+        plan.observables("simulation"),
+        np.asarray(simulation.pass_detector),
+        np.asarray(simulation.weight),
+    )
+    axes.write(found, plan.axes)

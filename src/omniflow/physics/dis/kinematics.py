@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-# Columns of events and of their particles. Momenta and pt in GeV, q2 in GeV^2, phi in rad.
+# Columns of events and of their particles, and the units of those that have one.
 DIS_EVENT = ("q2", "y", "e_px", "e_py", "e_pz")
 DIS_PARTICLE = ("pt", "eta", "phi", "charge")
+UNITS = {"pt": "GeV", "phi": "rad", "q2": "GeV^2", "e_px": "GeV", "e_py": "GeV", "e_pz": "GeV"}
 
 # HERA II beams. The proton moves along +z, the lepton along -z; energies in GeV.
 PROTON_ENERGY = 920.0

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import awkward as ak
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from omniflow.errors import InputError
 from omniflow.expressions import Values
-from omniflow.sources.readers.reader import CHUNK_BYTES, of_awkward, refuse_unknown
+from omniflow.sources.readers.reader import CHUNK_BYTES, refuse_unknown, unusable
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of the file.
+
+    Attributes:
+        top: name of the table's column that it lies in.
+        fields: of records, from there on.
+        kind: its type.
+        leaves: numbers of the physical columns of the file.
+    """
+
+    top: str
+    fields: tuple[str, ...]
+    kind: pa.DataType
+    leaves: range
 
 
 class ParquetReader:
@@ -22,6 +42,8 @@ class ParquetReader:
 
     Fields of records have dotted names: `Jet.pt` of a column of records, or of lists of records.
     """
+
+    hint = ""
 
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
@@ -42,7 +64,7 @@ class ParquetReader:
                 "another kind, or was cut off before its footer: copy or write it again"
             ) from error
         self.where = path
-        self._columns = dict(_leaves(self._file.schema_arrow))
+        self._columns = {".".join((c.top, *c.fields)): c for c in _columns(self._file.schema_arrow)}
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -63,7 +85,7 @@ class ParquetReader:
 
     def types(self) -> dict[str, str]:
         """Return the types of the columns by name."""
-        return {name: str(kind) for name, (_, kind) in self._columns.items()}
+        return {name: str(column.kind) for name, column in self._columns.items()}
 
     def count(self) -> int:
         """Return the number of rows."""
@@ -81,58 +103,121 @@ class ParquetReader:
         if not names:
             yield stop - start, {}
             return
-        first = 0
+        borders = self._borders
+        groups = [
+            group
+            for group, (low, high) in enumerate(pairwise(borders))
+            if low < stop and start < high
+        ]
+        first = int(borders[groups[0]]) if groups else 0
+        leaves = sorted({leaf for name in names for leaf in self._columns[name].leaves})
+        paths = [self._file.schema.column(leaf).path for leaf in leaves]
         try:
-            for batch in self._file.iter_batches(self._rows(names), columns=self._physical(names)):
+            for batch in self._file.iter_batches(self._rows(leaves), groups, paths):
                 low, high = max(start - first, 0), min(stop - first, len(batch))
                 first += len(batch)
                 if low < high:
                     part = batch.slice(low, high - low)
                     yield len(part), {name: self._values(part, name) for name in names}
-                if first >= stop:
-                    return
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{self.where}: rows from {first} on of {', '.join(sorted(names))} cannot be read "
                 f"({str(error).splitlines()[0]}); the file is damaged: copy or write it again"
             ) from error
 
-    def _physical(self, names: Collection[str]) -> list[str]:
-        """Return the columns as Parquet calls them: a prefix takes all that is below."""
-        return sorted({self._columns[name][0] for name in names})
-
-    def _rows(self, names: Collection[str]) -> int:
-        """Return how many rows hold CHUNK_BYTES."""
+    @cached_property
+    def _borders(self) -> np.ndarray:
+        """Rows at which groups of rows begin, and their number."""
         meta = self._file.metadata
-        wanted = tuple(self._physical(names))
-        size = 0
-        for group in range(meta.num_row_groups):
-            for at in range(meta.num_columns):
-                column = meta.row_group(group).column(at)
-                if column.path_in_schema.startswith(wanted):
-                    size += column.total_uncompressed_size
-        return max(1000, int(CHUNK_BYTES * meta.num_rows / max(size, 1)))
+        rows = [meta.row_group(group).num_rows for group in range(meta.num_row_groups)]
+        return np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
+
+    def _rows(self, leaves: list[int]) -> int:
+        """Return how many rows of physical columns hold CHUNK_BYTES."""
+        meta = self._file.metadata
+        size = sum(
+            meta.row_group(group).column(leaf).total_uncompressed_size
+            for group in range(meta.num_row_groups)
+            for leaf in leaves
+        )
+        return max(1, int(CHUNK_BYTES * meta.num_rows / max(size, 1)))
 
     def _values(self, batch: pa.RecordBatch, name: str) -> Values:
-        top, *fields = self._columns[name][0].split(".")
-        array = ak.from_arrow(batch.column(batch.schema.names.index(top)))
-        for field in fields:
-            array = array[field]
-        layout = array.layout
-        if isinstance(layout, ak.contents.NumpyArray):
-            return Values(np.asarray(layout.data), None, name)
-        return of_awkward(array, self.where, name)
+        column = self._columns[name]
+        array = batch.column(batch.schema.get_field_index(column.top))
+        try:
+            return _values(array, column.fields, name)
+        except (pa.ArrowException, TypeError) as error:
+            raise unusable(self.where, name, str(column.kind)) from error
+
+
+def _columns(schema: pa.Schema) -> Iterator[_Column]:
+    """Yield the columns of a table, records taken apart."""
+    first = 0
+    for field in schema:
+        for fields, kind, size in _leaves(field.type, field.type):
+            yield _Column(field.name, fields, kind, range(first, first + size))
+            first += size
 
 
 def _leaves(
-    schema: pa.Schema | pa.StructType, prefix: str = ""
-) -> Iterator[tuple[str, tuple[str, pa.DataType]]]:
-    """Yield names of columns with their paths and types, records taken apart."""
-    for field in schema:
-        name = f"{prefix}{field.name}"
-        kind = field.type
-        inner = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
-        if pa.types.is_struct(inner):
-            yield from _leaves(inner, f"{name}.")
+    kind: pa.DataType, whole: pa.DataType
+) -> Iterator[tuple[tuple[str, ...], pa.DataType, int]]:
+    """Yield fields, types and numbers of physical columns of a type, records taken apart."""
+    inner = kind.value_type if _is_list(kind) else kind
+    if not pa.types.is_struct(inner):
+        yield (), whole, _size(kind)
+        return
+    for field in inner:
+        lists = pa.list_(field.type) if _is_list(kind) else field.type
+        for fields, found, size in _leaves(field.type, lists):
+            yield (field.name, *fields), found, size
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    types = pa.types
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _size(kind: pa.DataType) -> int:
+    """Return the number of physical columns of a type."""
+    if pa.types.is_map(kind):
+        return _size(kind.key_type) + _size(kind.item_type)
+    if _is_list(kind):
+        return _size(kind.value_type)
+    return sum(_size(field.type) for field in kind) if pa.types.is_struct(kind) else 1
+
+
+def _values(array: pa.Array, fields: tuple[str, ...], name: str) -> Values:
+    """Return a field of records, or lists of them, as values; what is null is NaN, or no list.
+
+    Raises:
+        TypeError: it holds no numbers, or lists of lists.
+    """
+    offsets = None
+    while True:
+        if _is_list(array.type) and offsets is None:
+            counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+            offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+            array = array.flatten()
+        elif pa.types.is_struct(array.type) and fields:
+            # Unlike `field`, it takes over what is null of the record.
+            array = array.flatten()[array.type.get_field_index(fields[0])]
+            fields = fields[1:]
         else:
-            yield name, (name, kind)
+            return Values(_numbers(array), offsets, name)
+
+
+def _numbers(array: pa.Array) -> np.ndarray:
+    kind, types = array.type, pa.types
+    if types.is_dictionary(kind):
+        return _numbers(array.dictionary_decode())
+    if types.is_null(kind) or types.is_decimal(kind):
+        return _numbers(array.cast(pa.float64()))
+    if not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise TypeError(f"holds {kind}")
+    if array.null_count:
+        if not types.is_floating(kind):
+            array = array.cast(pa.uint8() if types.is_boolean(kind) else pa.float64(), safe=False)
+        return array.to_numpy(zero_copy_only=False).astype(np.float64)
+    return array.to_numpy(zero_copy_only=False)

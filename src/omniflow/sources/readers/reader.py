@@ -21,9 +21,11 @@ class Reader(Protocol):
 
     Attributes:
         where: file and table, for messages.
+        hint: why columns may be missing; mostly empty.
     """
 
     where: str
+    hint: str
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -66,7 +68,10 @@ def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:
         near = difflib.get_close_matches(name, there, n=3)
         shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(f"{reader.where}: has no column {name!r}; {hint}there are: {shown}")
+        more = f" ({reader.hint})" if reader.hint else ""
+        raise InputError(
+            f"{reader.where}: has no column {name!r}; {hint}there are: {shown or 'none'}{more}"
+        )
 
 
 def of_awkward(array: ak.Array, where: str, name: str) -> Values:
@@ -83,7 +88,7 @@ def of_awkward(array: ak.Array, where: str, name: str) -> Values:
         InputError: it holds something else, such as text or lists of lists.
     """
     if array.ndim > 2 or ak.parameters(array).get("__array__") in ("string", "bytestring"):
-        raise _unusable(where, name, str(array.type.content))
+        raise unusable(where, name, str(array.type.content))
     try:
         if array.ndim == 1:
             return Values(_numbers(array), None, name)
@@ -92,7 +97,7 @@ def of_awkward(array: ak.Array, where: str, name: str) -> Values:
         flat = _numbers(ak.flatten(lists, axis=1))
         counts = ak.to_numpy(ak.num(lists, axis=1))
     except (TypeError, ValueError) as error:
-        raise _unusable(where, name, str(array.type.content)) from error
+        raise unusable(where, name, str(array.type.content)) from error
     return Values(flat, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), name)
 
 
@@ -110,7 +115,8 @@ def _numbers(array: ak.Array) -> np.ndarray:
     return found
 
 
-def _unusable(where: str, name: str, kind: str) -> InputError:
+def unusable(where: str, name: str, kind: str) -> InputError:
+    """Return the error of a column that is of another type than numbers or lists of them."""
     return InputError(
         f"{where}: {name}: is of type {kind}; columns are numbers, or lists of numbers: take "
         "another one"

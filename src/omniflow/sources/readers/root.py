@@ -25,6 +25,8 @@ class RootReader:
     Branches have their own names, in whatever folder of the tree they lie.
     """
 
+    hint = ""
+
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
 
@@ -118,13 +120,15 @@ class RootReader:
         except Exception as error:
             raise InputError(
                 f"{self.where}: entries {start} to {stop - 1} of {', '.join(sorted(names))} cannot "
-                f"be read ({_brief(error)}); the file is damaged, or a branch is of a type that "
-                "uproot does not read"
+                f"be read ({_brief(error)}); the file is damaged or cut off: copy it again, or a "
+                "branch is of a type that uproot does not read"
             ) from error
 
     def _values(self, part: ak.Array, key: str, name: str) -> Values:
-        array = part[key if key in part.fields else key.rpartition("/")[2]]
+        array = _field(part, key)
         layout = array.layout
+        if layout.parameter("__array__") is not None:  # text
+            return of_awkward(array, self.where, name)
         if isinstance(layout, ak.contents.NumpyArray) and layout.purelist_depth == 1:
             found = np.asarray(layout.data)
             if found.dtype.kind in "biuf":
@@ -137,6 +141,17 @@ class RootReader:
             if content.ndim == 1 and content.dtype.kind in "biuf":
                 return Values(content[offsets[0] : offsets[-1]], offsets - offsets[0], name)
         return of_awkward(array, self.where, name)
+
+
+def _field(part: ak.Array, key: str) -> ak.Array:
+    """Return a branch of what was read, also a field of a record or of lists of records."""
+    for name in (key, key.rpartition("/")[2]):
+        if name in part.fields:
+            return part[name]
+    for at in (at for at, letter in enumerate(key) if letter == "."):
+        if key[:at] in part.fields:
+            return _field(part[key[:at]], key[at + 1 :])
+    raise KeyError(f"no field {key!r} in {part.fields}")
 
 
 def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str:
