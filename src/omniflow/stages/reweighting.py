@@ -13,6 +13,7 @@ from omniflow.errors import InputError
 from omniflow.events import folds, store
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
+from omniflow.events.ids import places
 from omniflow.events.sample import Events
 from omniflow.files import open_h5
 from omniflow.stages import inputs, samples
@@ -172,9 +173,5 @@ def _order(plan: Plan, events: Events, variant: str) -> np.ndarray:
     role = plan.variants.role("simulation", variant)
     known = np.asarray(store.open_store(plan.store(role)).event_id)
     ids = np.asarray(events.event_id)
-    rows = np.argsort(ids)
-    if len(ids) == len(known):
-        found = rows[np.minimum(np.searchsorted(ids, known, sorter=rows), len(rows) - 1)]
-        if np.array_equal(ids[found], known):
-            return found
-    return np.arange(len(ids))
+    own = places(ids, known) if len(ids) == len(known) else None
+    return np.arange(len(ids)) if own is None else own
