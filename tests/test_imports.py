@@ -32,7 +32,15 @@ def test_the_package_loads_nothing_else():
     assert loaded & (HEAVY | {"h5py", "numpy", "pandas", "pydantic", "yaml"}) == set()
 
 
-@pytest.mark.parametrize("module", ["omniflow.unfolding.plan", "omniflow.config"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "omniflow.unfolding.plan",
+        "omniflow.config",
+        "omniflow.observables.find",
+        "omniflow.physics.dis.observables",
+    ],
+)
 def test_the_plan_needs_no_event_files_and_no_networks(module):
     assert _loaded(module) & (HEAVY | {"h5py", "pandas", "awkward", "hist"}) == set()
 
@@ -43,3 +51,11 @@ def test_the_plan_needs_no_event_files_and_no_networks(module):
 )
 def test_networks_are_loaded_when_one_is_built(module):
     assert _loaded(module) & HEAVY == set()
+
+
+def test_names_of_observables_are_looked_up_without_event_files():
+    """When a configuration is validated, not when the module is imported."""
+    heavy = HEAVY | {"h5py", "pandas", "awkward", "hist"}
+    module = "omniflow.config.observables"
+    unseen = "assert 'omniflow.observables' not in sys.modules"
+    assert _loaded(f"{module}, sys; {unseen}; {module}.Observables()") & heavy == set()

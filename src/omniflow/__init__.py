@@ -1,3 +1,76 @@
-"""Unbinned unfolding with ensembles of classifiers: OmniFold as a Snakemake workflow."""
+"""Unbinned unfolding with ensembles of classifiers: OmniFold, from Python or by Snakemake.
+
+    result = omniflow.unfold(data, simulation, methods={"parallel": {"lanes": 5}}, iterations=4)
+
+`import omniflow` loads nothing; the names below are loaded when they are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omniflow.api import Study, read, unfold
+    from omniflow.errors import (
+        ConfigError,
+        InputError,
+        LockError,
+        OmniflowError,
+        OutputError,
+        TrainingError,
+        WeightError,
+    )
+    from omniflow.events.sample import Events, Level
+    from omniflow.sources.source import Source
 
 __version__ = "0.1.0"
+
+# Modules of the public names.
+_HOMES = {
+    "Events": "omniflow.events.sample",
+    "Level": "omniflow.events.sample",
+    "Source": "omniflow.sources.source",
+    "Study": "omniflow.api",
+    "read": "omniflow.api",
+    "unfold": "omniflow.api",
+    "ConfigError": "omniflow.errors",
+    "InputError": "omniflow.errors",
+    "LockError": "omniflow.errors",
+    "OmniflowError": "omniflow.errors",
+    "OutputError": "omniflow.errors",
+    "TrainingError": "omniflow.errors",
+    "WeightError": "omniflow.errors",
+}
+
+__all__ = [
+    "ConfigError",
+    "Events",
+    "InputError",
+    "Level",
+    "LockError",
+    "OmniflowError",
+    "OutputError",
+    "Source",
+    "Study",
+    "TrainingError",
+    "WeightError",
+    "__version__",
+    "read",
+    "unfold",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, loaded now."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

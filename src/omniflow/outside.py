@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
+import uuid
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -43,12 +45,40 @@ def located(reference: str, root: Path | None) -> str:
     return reference
 
 
+# Objects of this program that no module file holds, with a hash of their own.
+_held: dict[str, tuple[Any, str]] = {}
+
+
+def hold(item: Any) -> str:
+    """Return a reference to an object of this program.
+
+    It is `module:object` where a module file holds the object; what was defined in a notebook, or
+    inside a function, is known to this process alone, and is another one each time.
+    """
+    module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", "")
+    found: Any = sys.modules.get(module) if module != "__main__" else None
+    if getattr(found, "__file__", None) and "<" not in name:
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is item:
+            return f"{module}:{name}"
+    for reference, (known, _) in _held.items():
+        if known is item:
+            return reference
+    token = uuid.uuid4().hex
+    reference = f"program-{token[:8]}:{re.sub(r'[^0-9A-Za-z_]', '_', name) or 'object'}"
+    _held[reference] = item, token
+    return reference
+
+
 def load(reference: str) -> Any:
     """Return the object that a reference names: `file.py:object`, or `module:object` if installed.
 
     Raises:
         ConfigError: the module is missing or fails when it is imported, or has no such object.
     """
+    if reference in _held:
+        return _held[reference][0]
     name, _, item = reference.rpartition(":")
     module = _of_file(str(Path(name).resolve())) if name.endswith(".py") else _installed(name)
     found: Any = module
@@ -71,6 +101,8 @@ def digest(reference: str) -> str:
     Raises:
         ConfigError: the module is missing.
     """
+    if reference in _held:
+        return _held[reference][1]
     name = reference.rpartition(":")[0]
     path = Path(name) if name.endswith(".py") else _file(name)
     if not path.is_file():

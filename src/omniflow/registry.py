@@ -22,6 +22,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "npz": "omniflow.sources.npz:Npz",
         "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
+        "memory": "omniflow.sources.memory:Memory",
+    },
+    # Sets of observables, which one name stands for.
+    "observable": {
+        "dis": "omniflow.physics.dis.observables:DIS",
     },
     "features": {
         "columns": "omniflow.features.presets:columns",
@@ -37,9 +42,18 @@ BUILT_IN: dict[str, dict[str, str]] = {
 }
 
 
+# Names that no user writes.
+_UNWRITTEN = {("source", "memory")}
+
+
+def offered(room: str) -> list[str]:
+    """Return the built-in names that a configuration may give."""
+    return [name for name in BUILT_IN[room] if (room, name) not in _UNWRITTEN]
+
+
 def names(room: str) -> list[str]:
     """Return the names in a room: built-in ones, then those of installed packages."""
-    return [*BUILT_IN[room], *sorted(_entries(room))]
+    return [*offered(room), *sorted(_entries(room))]
 
 
 def located(room: str, name: str, root: Path | None = None) -> str:
@@ -74,7 +88,7 @@ def _reference(room: str, name: str) -> str:
         return reference
     if outside.is_reference(name):
         return name
-    known = [*BUILT_IN[room], *entries]
+    known = names(room)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
     raise ConfigError(f"there is no {room} {name!r}; {hint} (one of your own: `module:object`)")

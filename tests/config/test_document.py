@@ -147,7 +147,8 @@ def test_configurations_in_the_pages_are_valid():
         if "default-resources" in content:  # a profile of Snakemake
             continue
         # A page may show a few sections only.
-        config.validate(content if "study" in content else demo | content, name)
+        whole = content if "study" in content else demo | content
+        config.validate(whole, name, ROOT / "examples" / "outside")
 
 
 def test_links_between_pages_lead_somewhere():

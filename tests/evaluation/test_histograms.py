@@ -12,7 +12,9 @@ from omniflow.evaluation.histograms import (
     subtract,
     to_hist,
 )
-from omniflow.evaluation.observables import Entries, binning
+from omniflow.observables import Entries
+from omniflow.observables.axes import Axis
+from omniflow.observables.find import build, built_in
 
 EDGES = np.array([0.0, 1.0, 2.0, 4.0])
 
@@ -37,6 +39,8 @@ def test_several_entries_per_event_by_hand():
     # event 0 has 3 entries in range, event 2 has 2: sum of w^2 n_eb n_e
     np.testing.assert_array_equal(found.sum_covariance, [4 * 2 * 3 + 9 * 2, 9 * 2, 4 * 3])
     assert found.sum_covariance.sum() == (2 * 3) ** 2 + (3 * 2) ** 2
+    # event 2 lies below once, event 1 at the upper edge of the last bin
+    np.testing.assert_array_equal(found.flow, [3, 5])
     np.testing.assert_allclose(found.error, [5, 3, 2])
 
 
@@ -46,14 +50,16 @@ def test_many_weights_at_once():
     together = matrix.fill(weights)
     one_by_one = stack(matrix.fill(column) for column in weights.T)
     assert together.content.shape == (4, 3)
-    for name in ("content", "variance", "sum_covariance"):
+    for name in ("content", "variance", "sum_covariance", "flow"):
         np.testing.assert_allclose(getattr(together, name), getattr(one_by_one, name), rtol=1e-14)
+    assert together.flow.shape == (4, 2)
+    np.testing.assert_array_equal(together.row(2).flow, together.flow[2])
 
 
 @pytest.mark.parametrize("name", ["q2", "eta_e"])
 def test_one_entry_per_event_agrees_with_boost_histogram(name):
     rng = np.random.default_rng(2)
-    edges = binning(name).edges
+    edges = np.array(build(name, built_in()[name]).edges)
     value = rng.uniform(edges[0] - 1, edges[-1] + 1, 5000).astype(np.float32)
     value[: len(edges)] = edges  # on the edges
     weights = rng.normal(1, 0.5, 5000)
@@ -110,13 +116,14 @@ def test_normalise_full_and_empty_bins():
 
 
 def test_to_hist():
-    axis = binning("q2", {"q2": EDGES + 1})
+    axis = Axis("q2", "Q²", "$Q^2$", "GeV²", "event", tuple(EDGES + 1))
     filled = CountMatrix(SEVERAL, EDGES, MASK).fill(WEIGHTS)
-    result = to_hist(filled, axis)
+    result = to_hist(filled, axis.hist)
     assert isinstance(result, hist.Hist)
     np.testing.assert_array_equal(result.values(), [7, 3, 2])
     np.testing.assert_array_equal(result.variances(), [25, 9, 4])
     assert result.axes[0].name == "q2"
+    assert result.axes[0].label == "$Q^2$ [GeV²]"
 
 
 def test_no_entries():
@@ -142,11 +149,12 @@ def test_subtracted_backgrounds_with_an_uncertain_normalisation():
     rng = np.random.default_rng(3)
     data, background = rng.integers(50, 90, 5).astype(float), rng.integers(5, 20, 5).astype(float)
     factor, uncertainty = 0.7, 0.4
-    parts = [Histogram(n, n, n) for n in (data, background)]
+    parts = [Histogram(n, n, n, n[:2] + 1) for n in (data, background)]
     found = subtract(*parts, factor, uncertainty)
     shift = factor * uncertainty * background
     covariance = np.diag(data + factor**2 * background) + np.outer(shift, shift)
     np.testing.assert_allclose(found.content, data - factor * background)
+    np.testing.assert_allclose(found.flow, data[:2] + 1 - factor * (background[:2] + 1))
     np.testing.assert_allclose(found.variance, np.diag(covariance))
     np.testing.assert_allclose(found.sum_covariance, covariance.sum(axis=1))
     total = found.content.sum()

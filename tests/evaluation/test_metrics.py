@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from omniflow.evaluation import metrics
 from omniflow.evaluation.histograms import CountMatrix, Histogram, normalise
 from omniflow.evaluation.metrics import bin_average, spread, td_floor, triangular_discriminator
-from omniflow.evaluation.observables import Entries
+from omniflow.observables import Entries
 
 UNFOLDED = np.array([[9.0, 24.0], [12.0, 20.0], [12.0, 16.0]])
 TRUTH = np.array([10.0, 25.0])

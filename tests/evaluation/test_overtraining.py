@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from omniflow.evaluation.histograms import CountMatrix
-from omniflow.evaluation.observables import Entries
 from omniflow.evaluation.overtraining import compare
+from omniflow.observables import Entries
 
 EDGES = np.linspace(0, 1, 11)
 

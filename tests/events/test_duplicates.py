@@ -78,6 +78,28 @@ def test_another_number_of_particles_makes_another_event():
     assert first != second
 
 
+def _columns(columns, repeated=0):
+    """2,000 events of so many normal columns, the last ones again."""
+    values = np.random.default_rng(3).normal(size=(2000 - repeated, columns))
+    values = np.concatenate([values, values[len(values) - repeated :]])
+    return Events.from_arrays(values.astype(np.float32))
+
+
+def test_few_columns_agree_by_chance():
+    values = np.random.default_rng(1).normal(size=(30_000, 1)).astype(np.float32)
+    assert len(np.unique(values)) < len(values)
+    assert duplicates.find(Events.from_arrays(values)).number == 0
+    assert duplicates.find(_columns(2, repeated=50)).number == 0
+    # Two levels of a column are two columns, and whole numbers are often equal.
+    numbers = np.random.default_rng(2).integers(1, 9, (2000, 3))
+    assert duplicates.find(Events.from_arrays(numbers, numbers)).number == 0
+
+
+def test_three_columns_tell_events_apart():
+    assert duplicates.find(_columns(3)).number == 0
+    assert duplicates.find(_columns(3, repeated=50)).number == 50
+
+
 def test_minus_0_is_0():
     event = np.array([[0.0, 0.1, 0.2, 0.3, 0.4], [-0.0, 0.1, 0.2, 0.3, 0.4]], np.float32)
     level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), DIS_EVENT, ())
@@ -85,27 +107,34 @@ def test_minus_0_is_0():
     assert duplicates.hashes([level]).all()
 
 
-def test_events_of_few_numbers_may_be_alike():
-    """A million events of one or two float32 numbers are not all different; counts never are."""
+def test_numbers_of_few_bits_tell_less():
+    """As those of NanoAOD: five of them are needed, or three of full precision, at any level."""
     rng = np.random.default_rng(1)
-    n = 3000
-    none, offsets = np.zeros((0, 0), np.float32), np.zeros(n + 1, np.int64)
-
-    def alike(columns, *particles):
-        level = Level(np.float32(columns), *(particles or (none, offsets)), tuple("abcdef"), ())
-        ids, flag = np.arange(n, dtype=np.uint64), np.ones(n, bool)
-        return duplicates.find(Events(ids, np.ones(n), flag, None, level, None)).number
-
-    whole = rng.integers(0, 3, (n, 6))
-    assert alike(whole) == 0
-    some = whole.astype(float)
-    some[:, :3] += 0.25
-    assert alike(some) == 0
-    some[:, 3] += 0.25
-    assert alike(some) == n - len(np.unique(some, axis=0)) > 1000
+    fine = rng.uniform(0.5, 1, (2000, 5)).astype(np.float32)
+    coarse = (np.floor(fine * 1024) + 0.5) / 1024
+    for values, number in ((fine[:, :2], 0), (fine[:, :3], 50), (coarse[:, :4], 0), (coarse, 50)):
+        again = np.concatenate([values, values[:50]])
+        assert duplicates.find(Events.from_arrays(again)).number == number
+    both = np.concatenate([fine, fine[:50]])
+    assert duplicates.find(Events.from_arrays(both[:, :2], both[:, 3:])).number == 50
     # numbers of particles count as well
-    level = np.repeat(np.float32([[0.5, 1.5]]), 2 * n, axis=0)
-    assert alike(whole, level, 2 * np.arange(n + 1)) == n - len(np.unique(whole, axis=0))
+    level = duplicates.find(
+        Events(
+            np.arange(2050, dtype=np.uint64),
+            np.ones(2050),
+            np.ones(2050, bool),
+            None,
+            Level(
+                np.zeros((2050, 0), np.float32),
+                both[:, :4].reshape(-1, 2),
+                2 * np.arange(2051),
+                (),
+                ("a", "b"),
+            ),
+            None,
+        )
+    )
+    assert level.number == 50
 
 
 def test_events_that_hold_nothing_are_not_equal():

@@ -160,7 +160,7 @@ def test_binned_reference_is_shown(reader):
 def test_observables_without_a_binned_reference_are_named(written):
     tables = ReportTables.read(written)
     text = " ".join(Reader(page.render(tables)).text.split())
-    assert "There is no binned (IBU) of jet τ₂₁: the particles of an event are not" in text
+    assert "There is no binned (IBU) of jet τ₂₁: of what an event has several of, only jets" in text
     text = text.split("Distance to truth")[1].split("within twice the floor")[0]
     assert text.split("jet τ₂₁")[1].split("Q²")[0].endswith("– ")
     assert text.count("→") == 2 * 3 + 1  # two observables, three methods, one binned reference

@@ -34,7 +34,7 @@ def make_plan(
             "simulation": ROLE | {"seed": 4},
             "pretraining": {"numerator": ROLE | {"seed": 5}, "denominator": ROLE | {"seed": 6}},
         },
-        "classifier": {"kind": "mlp", "width": 4, "blocks": 1, "features": "columns"},
+        "classifier": {"kind": "mlp", "width": 4, "blocks": 1, "features": {"event": ["x"]}},
         "training": {
             "optimizer": "adam",
             "learning_rate": 0.02,

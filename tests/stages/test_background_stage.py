@@ -51,6 +51,7 @@ def _plan(folder, data, background=None, signed=False):
     for role in plan.samples:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     return plan
 
 

@@ -35,6 +35,7 @@ def make_plan(folder, data, unfolding=None, **observables):
     for role in plan.samples:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     return plan
 
 
@@ -152,10 +153,14 @@ FLOW = np.concatenate([[-np.inf], PT, [np.inf]])
 
 @pytest.fixture
 def particles_are_jets(monkeypatch):
-    def cluster(level):
-        return Jets(level.offsets, *np.asarray(level.particles).T)
+    def cluster(level, definition):
+        pt, eta, phi, tau21 = np.asarray(level.particles, float).T
+        momentum = [pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta)]
+        jets = Jets(definition, np.diff(level.offsets), np.stack(momentum, axis=1))
+        monkeypatch.setattr(jets, "tau_ratio", lambda n: tau21, raising=False)
+        return jets
 
-    monkeypatch.setattr("omniflow.physics.jets.cluster", cluster)
+    monkeypatch.setattr("omniflow.observables.chunk.cluster", cluster)
 
 
 def _level(jets):
@@ -213,6 +218,7 @@ def _jet_plan(folder, smear, **unfolding):
     for role, n, slope in (("data", 300, 8.0), ("simulation", 400, 6.0)):
         store.write(_sample(n, slope, n, smear), plan.store(role), {}, 7)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     return plan
 
 

@@ -37,6 +37,7 @@ def _plan(folder, how, methods, passes=PASSES, iterations=2, per_job=3):
     for role in plan.samples:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     return plan
 
 

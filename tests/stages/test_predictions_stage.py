@@ -49,10 +49,11 @@ def _run(plan, contents):
     for role in plan.evaluated:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     for result in plan.variants.results:
         with create_h5(plan.histograms(result)) as file:
             content = contents[result.rpartition(".")[0] or "nominal"][None]
-            for part in ("content", "variance", "sum_covariance"):
+            for part in ("content", "variance", "sum_covariance", "flow"):
                 file[f"particle/none/q2/{part}"] = content
     uncertainties.make_tables(plan)
     return {
@@ -131,6 +132,7 @@ def test_predictions_follow_the_scale_of_the_data(tmp_path):
     for role in plan.evaluated:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     found = predictions.make(plan)["q2"]["other"]
     content, _ = _other()
     np.testing.assert_allclose(found.content, content, rtol=1e-6)
@@ -157,6 +159,7 @@ def test_a_scaled_prediction_fluctuates_less_than_its_events(tmp_path):
     for role in plan.evaluated:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     matrix = predictions.make(plan)["q2"]["other"].blocks["prediction"].matrix
     error = np.sqrt(np.diag(expected))
     np.testing.assert_allclose(
@@ -180,6 +183,7 @@ def test_a_scaled_prediction_moves_with_what_is_subtracted(tmp_path):
     for role in plan.evaluated:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     found = predictions.make(plan)["q2"]["other"]
     _, _, seen, weight = _records("nature")
     _, _, background_seen, background_weight = (part[900:] for part in _records("simulation"))

@@ -180,7 +180,7 @@ def test_a_file_that_does_not_fit_is_refused(study, folder, tmp_path):
     scaled["event_mean"] = [scaled["event_mean"][0] + 1]
     wider.scaling.write_text(json.dumps(scaled))
     job = training.BlockJob(wider, _block(wider, "pretrained-1"))
-    with pytest.raises(InputError, match=r"width is.*event feature number 0 is"):
+    with pytest.raises(InputError, match=r"width is.*event feature 'x' is"):
         job.start(job.block.networks[0])
     missing = _plan(folder, "wider", methods, {"weights": [str(tmp_path / "no.weights.h5")]})
     job = training.BlockJob(missing, _block(missing, "pretrained-1"))

@@ -68,7 +68,7 @@ def histograms(plan):
                         bins = BINS if name == "q2" else 22
                         shape = (2, len(plan.passes_of(result)), bins)
                         content = 50 + 5 * rng.normal(size=bins) + 0.5 * rng.normal(size=shape)
-                        for part in ("content", "variance", "sum_covariance"):
+                        for part in ("content", "variance", "sum_covariance", "flow"):
                             file[f"{level}/{how}/{name}/{part}"] = content
                         if (level, how, name) == ("particle", "median", "q2"):
                             found[variant] = content[-1]
@@ -81,6 +81,7 @@ def study(request, tmp_path_factory):
     for role in plan.samples:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     content = histograms(plan)
     uncertainties.make_tables(plan)
     scaled = {k: _unit(plan, v) for k, v in content.items()}
@@ -395,6 +396,7 @@ def test_varied_data_are_a_block_and_no_prediction(tmp_path):
     for role in plan.samples:
         samples.make_store(plan, role)
         samples.make_observables(plan, role)
+    samples.make_axes(plan)
     content = histograms(plan)
     uncertainties.make_tables(plan)
     tables = {name: pd.read_csv(plan.table(name)) for name in uncertainties.COLUMNS}

@@ -54,6 +54,8 @@ def test_check_summarises_a_step():
         "events": 3,
         "largest": pytest.approx(3 / 5.5),
         "negative": 0.0,
+        "yields": 1.0,
+        "factor": 1.0,
     }
 
 

@@ -73,6 +73,26 @@ def _config(folder: Path, data: Path) -> dict:
     }
 
 
+SHAPES = """\
+import numpy as np
+
+def scalar_sum(level):
+    event = np.repeat(np.arange(len(level)), level.counts)
+    return np.bincount(event, level.particles[:, 0], len(level))
+"""
+
+
+def _of_ones_own(folder: Path) -> dict:
+    """Observables by an expression, by jets and in Python, in bins of all kinds."""
+    (folder / "shapes.py").write_text(SHAPES)
+    define = {
+        "ht": {"expression": "sum(pt)", "bins": {"quantiles": 6}, "unit": "GeV"},
+        "sum_pt": {"object": "shapes:scalar_sum", "edges": [5, 20]},
+        "mass": {"jets": "mass", "radius": 0.8, "pt_min": 5, "edges": [0, 2, 4, 8]},
+    }
+    return {"names": ["q2", "log10_pt", "jet_pt", *define], "define": define}
+
+
 def _uncertainties(folder: Path) -> dict:
     """Two replicas of the data and a variation, of the method `none`."""
     with h5py.File(folder / "weights.h5", "w") as file:
@@ -96,6 +116,7 @@ def study(tmp_path_factory):
     shutil.copy(DATA / "h1_nature.h5", folder / "data.h5")
     config = _config(folder, folder / "data.h5")
     config["uncertainties"] = _uncertainties(folder)
+    config["observables"] = _of_ones_own(folder)
     result = _snakemake(folder, config)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder, config
@@ -123,12 +144,13 @@ def test_promised_files(study):
     summary = pd.read_csv(root / "summary.csv")
     assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
     bayes = pd.read_csv(root / "bayes.csv")
-    assert set(bayes.observable) == {"q2", "jet_pt"}  # particles are not matched
-    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == {"q2", "jet_pt"}
+    matched = {"q2", "jet_pt", "ht", "sum_pt", "mass"}  # particles are not
+    assert set(bayes.observable) == matched
+    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == matched
     assert "There is no binned (IBU) of log₁₀(p_T / GeV): " in report
     assert "networks have no scores" not in report  # replicas and variations never have any
     acceptance = pd.read_csv(root / "acceptance.csv")
-    assert set(acceptance.observable) == {"q2", "log10_pt", "jet_pt"}
+    assert set(acceptance.observable) == {*matched, "log10_pt"}
     mine = metrics[metrics.method == "none"]
     both = bayes.merge(mine, on=["observable", "bin"], suffixes=("", "_omnifold"))
     assert len(both) > 20
@@ -138,6 +160,42 @@ def test_promised_files(study):
     variants = timing.chain.str.contains(".", regex=False)
     assert sum(~variants) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
     assert sum(variants) == 3 * 2  # one pass of one lane, twice
+
+
+def test_observables_of_ones_own(study):
+    """A sum of pt in quantiles, and the same in Python in one bin, with what lies outside of it."""
+    root = _results(study)
+    axes = {axis["name"]: axis for axis in json.loads((root / "axes.json").read_text())["axes"]}
+    with h5py.File(DATA / "h1_simulation.h5") as file:
+        flag, weight = file["reco_event_features"][:, -1] == 1, file["reco_event_features"][:, 5]
+        ht = file["reco_particle_features"][:][flag][:, :, 0].astype(float).sum(axis=1)
+        true = file["gen_particle_features"][:][file["gen_event_features"][:, -1] == 1]
+        true = true[:, :, 0].astype(float).sum(axis=1)
+    assert (weight == 1).all()
+    edges = axes["ht"]["edges"]
+    parts = np.histogram(ht.astype(np.float32), edges)[0]
+    assert parts.sum() == len(ht)  # all of the simulation lies inside
+    assert np.ptp(parts) <= 1
+    assert [axes[name]["kind"] for name in ("ht", "sum_pt", "mass")] == ["event", "event", "jet"]
+    metrics = pd.read_csv(root / "metrics.csv").query("method == 'none' and iteration == 1")
+    scale = json.loads((root / "study.json").read_text())["scale"]
+    found = metrics[metrics.observable == "ht"]
+    np.testing.assert_allclose(found.prior, scale * np.histogram(true, edges)[0], rtol=1e-6)
+    flows = pd.read_csv(root / "flows.csv", keep_default_na=False)
+    row = flows.query("observable == 'sum_pt' and level == 'particle' and sample == 'simulation'")
+    row = row[row.method == ""].iloc[0]
+    counted = [(true < 5).sum(), ((true >= 5) & (true < 20)).sum(), (true >= 20).sum()]
+    np.testing.assert_allclose(
+        row[["below", "inside", "above"]].astype(float), scale * np.array(counted)
+    )
+    assert row.outside == pytest.approx(1 - counted[1] / len(true))
+    assert set(flows.method) == {"", "none", "parallel"}
+    report = (root / "report.html").read_text(encoding="utf-8")
+    assert "sum_pt: " in report
+    assert "lies outside of the bins" in report
+    study_json = json.loads((root / "study.json").read_text())
+    labels = [o["label"] for o in study_json["observables"]]
+    assert labels[3:] == ["ht", "sum_pt", "mass"]
 
 
 def test_uncertainties_of_the_study(study):
@@ -177,7 +235,7 @@ def test_uncertainties_of_the_study(study):
 
 
 def test_files_are_those_that_the_plan_counts(study):
-    plan = Plan(validate(study[1]))
+    plan = Plan(validate(study[1], root=study[0]))
     predicted = {kind.name: kind for kind in footprint(plan, jobs(plan, rates(plan)))}
     assert set(predicted) == {*FOLDERS, "logs and benchmarks", "Snakemake's notes"}
     total = predicted["logs and benchmarks"].files
@@ -276,6 +334,25 @@ def test_another_binning_trains_nothing(study):
     assert "rule histograms:" in planned
     for rule in ("train", "aggregate", "event_store", "features"):
         assert f"rule {rule}:" not in planned
+
+
+def test_another_definition_trains_nothing(study):
+    """Changed text of a module runs again what rests on it; a label and edges cluster nothing."""
+    folder, config = study
+    (folder / "shapes.py").write_text(SHAPES.replace("0], len", "0] * 2, len"))
+    edited = _snakemake(folder, config, "--dry-run").stdout
+    (folder / "shapes.py").write_text(SHAPES)
+    define = config["observables"]["define"]
+    bins = {"ht": define["ht"] | {"bins": {"quantiles": 5}, "label": "H_T"}}
+    section = config["observables"] | {"define": define | bins}
+    binned = _snakemake(folder, config | {"observables": section}, "--dry-run").stdout
+    for planned, computed in ((edited, True), (binned, False)):
+        assert ("rule observables:" in planned) == computed
+        assert "rule axes:" in planned
+        assert "rule histograms:" in planned
+        for rule in ("train", "aggregate", "event_store", "features", "combine"):
+            assert f"rule {rule}:" not in planned
+    assert "Nothing to be done" in _snakemake(folder, config, "--dry-run").stdout
 
 
 def test_more_passes_train_only_new_ones(study):

@@ -111,3 +111,28 @@ rule observables:
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
         " > {log:q} 2>&1"
+
+
+rule axes:
+    input:
+        files=PLAN.inputs.axes,
+    output:
+        PLAN.pattern("axes"),
+    log:
+        PLAN.path("log", job="axes"),
+    benchmark:
+        PLAN.path("benchmark", job="axes")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: LIMITS.memory(
+            1000, "simulation", attempt=attempt
+        ),
+        runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
+    params:
+        config=PLAN.path("config"),
+        script=SCRIPTS / "axes.py",
+        depends=PLAN.fingerprints.axes,
+    shell:
+        "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"

@@ -63,7 +63,7 @@ def _fill_rooms(part: Any, definitions: dict[str, Any]) -> None:
         for item in list(part.values()):
             _fill_rooms(item, definitions)
         if room := part.pop(ROOM, None):
-            models = [registry.find(room, name) for name in registry.BUILT_IN[room]]
+            models = [registry.find(room, name) for name in registry.offered(room)]
             for model in models:
                 found = model.model_json_schema()
                 definitions |= found.pop("$defs", {}) | {model.__name__: found}
@@ -202,6 +202,8 @@ def _type(field: dict[str, Any], models: dict[str, Any]) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
     if field["type"] == "null":
         return "null"
+    if "prefixItems" in field:
+        return f"list of {', '.join(_type(item, models) for item in field['prefixItems'])}"
     if field["type"] == "array":
         if items := field.get("prefixItems"):
             return "list of " + ", ".join(_type(item, models) for item in items)

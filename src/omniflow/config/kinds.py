@@ -15,7 +15,9 @@ from pydantic_core import core_schema
 from omniflow import outside, registry
 from omniflow.errors import ConfigError
 
-ROOT = "root"  # in the context of a validation: the folder of the configuration
+# In the context of a validation: the folder of the configuration, and models by room that stand for
+# those of the kinds, which are not loaded then.
+ROOT, STAND_IN = "root", "stand_in"
 ROOM = "x-room"  # in JSON schemas: stands for the models of a room
 
 
@@ -57,7 +59,10 @@ class Kind:
         if not isinstance(name, str):
             known = ", ".join(registry.names(self.room))
             raise ValueError(f"needs the key {self.room!r}: {known}, or `module:object`")
-        root = (info.context or {}).get(ROOT)
+        context = info.context or {}
+        if stand_in := context.get(STAND_IN, {}).get(self.room):
+            return stand_in.model_validate(value)
+        root = context.get(ROOT)
         located = registry.located(self.room, name, None if root is None else Path(root))
         try:
             model = registry.find(self.room, located)

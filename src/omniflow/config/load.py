@@ -10,18 +10,23 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from omniflow.config.kinds import ROOT, Refused
+from omniflow.config.kinds import ROOT, STAND_IN, Refused
 from omniflow.config.schema import Config
 from omniflow.config.text import combined, mapping
 from omniflow.errors import ConfigError
 
 
-def load(*paths: str | Path, settings: Iterable[str] = ()) -> Config:
+def load(
+    *paths: str | Path,
+    settings: Iterable[str] = (),
+    stand_in: Mapping[str, type[BaseModel]] | None = None,
+) -> Config:
     """Return the validated configuration of YAML files, each on top of those before.
 
     Args:
         paths: YAML files.
         settings: on top of the files, `key=value` each (`text.combined`).
+        stand_in: as in `validate`.
 
     Raises:
         ConfigError: file missing, not YAML, or not valid; the message lists every problem.
@@ -29,23 +34,30 @@ def load(*paths: str | Path, settings: Iterable[str] = ()) -> Config:
     given = tuple(settings)
     where = ", ".join([*map(str, paths), *(["--config"] if given else [])])
     root = Path(paths[0]).parent if paths else None
-    return validate(combined(paths, given), where, root)
+    return validate(combined(paths, given), where, root, stand_in)
 
 
-def validate(raw: object, where: str = "configuration", root: str | Path | None = None) -> Config:
+def validate(
+    raw: object,
+    where: str = "configuration",
+    root: str | Path | None = None,
+    stand_in: Mapping[str, type[BaseModel]] | None = None,
+) -> Config:
     """Return the configuration that the mapping `raw` describes.
 
     Args:
         raw: the sections.
         where: names the configuration in messages.
         root: the folder that modules of the user (`module:object`) are looked for in first.
+        stand_in: models by room of the registry in place of those of the kinds, which then are
+            not loaded: of a study that has been run results are read, and no code.
 
     Raises:
         ConfigError: with one line per problem: `where`, key, value, and the nearest valid key.
     """
     given = mapping(raw, where)
     try:
-        return Config.model_validate(given, context={ROOT: root})
+        return Config.model_validate(given, context={ROOT: root, STAND_IN: stand_in or {}})
     except ValidationError as error:
         lines = list(_problems(error, Config, []))
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)) from error

@@ -51,6 +51,14 @@ class Config(Section):
     execution: Execution = Field(Execution(), description="Jobs.")
 
     @model_validator(mode="after")
+    def _observables_suit_the_source(self) -> Config:
+        if not self.observables.names:
+            given = self.observables.model_dump(exclude_unset=True)
+            found = Observables.model_validate(given | self.samples.simulation.observables())
+            self.__dict__["observables"] = found  # the only change of a section after it was read
+        return self
+
+    @model_validator(mode="after")
     def _pretraining_is_there(self) -> Config:
         for name, method in self.methods.items():
             if method.start != "scratch" and self.samples.pretraining is None:
@@ -215,7 +223,14 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
+        named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
+            weights = variation.simulation_weights
+            if isinstance(weights, str) and weights not in named:
+                raise ValueError(
+                    f"uncertainties.variations.{name}.simulation_weights: samples.simulation has "
+                    f"no weights {weights!r}; it has {', '.join(named) or 'none by name'}"
+                )
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)
                 if known is None or known.uncertainty == 0:

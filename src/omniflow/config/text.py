@@ -69,7 +69,7 @@ def combined(paths: Iterable[str | Path], settings: Iterable[str] = ()) -> dict[
         ConfigError: a file is missing, or something is not YAML, gives a key twice, or is no
             mapping.
     """
-    return reduce(_on_top, [*map(read, paths), *map(_setting, settings)], {})
+    return reduce(on_top, [*map(read, paths), *map(_setting, settings)], {})
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -112,8 +112,8 @@ def _parse(text: str, where: str) -> object:
         raise ConfigError(f"{where}: is not valid YAML: {error}") from error
 
 
-def _on_top(base: object, more: object) -> Any:
-    """Return `more` on top of `base`."""
+def on_top(base: object, more: object) -> Any:
+    """Return `more` on top of `base`: mappings key by key, anything else replaced."""
     if not isinstance(base, Mapping) or not isinstance(more, Mapping):
         return more
-    return {**base, **{key: _on_top(base.get(key), value) for key, value in more.items()}}
+    return {**base, **{key: on_top(base.get(key), value) for key, value in more.items()}}

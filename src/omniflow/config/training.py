@@ -17,7 +17,7 @@ from pydantic import (
 from omniflow import registry
 from omniflow.config.choice import Choice
 from omniflow.config.features import Features
-from omniflow.config.kinds import ROOT
+from omniflow.config.kinds import ROOT, STAND_IN
 from omniflow.config.section import Positive, Rate, Section
 from omniflow.errors import ConfigError
 
@@ -66,8 +66,8 @@ class Classifier(Section):
         context = info.context or {}
         root = context.get(ROOT)
         found = registry.located("classifier", value, None if root is None else Path(root))
-        # Without a context: what a file of weights says of the network that it holds.
-        if info.context is not None:
+        # Results, and files of weights, which are read without a context, tell what has been.
+        if info.context is not None and not context.get(STAND_IN):
             try:
                 registry.require("classifier", found)
             except ConfigError as error:

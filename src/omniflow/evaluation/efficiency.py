@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from omniflow.evaluation.matching import Objects
+from omniflow.observables.entries import Objects
 
 ACCEPTANCE_COLUMNS = (
     *("observable", "bin", "low", "high"),

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from omniflow.errors import InputError, WeightError
-from omniflow.evaluation.observables import Entries
+from omniflow.observables.entries import Entries
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Histogram:
         sum_covariance: (..., B), covariance of a bin with the sum of all bins,
             sum_e w_e^2 n_eb n_e with n_e = sum_b n_eb. Equals `variance` for observables with one
             entry per event; `normalise` needs it for the others.
+        flow: (..., 2), weights of the entries below the first bin and above the last; None where
+            they are not counted. They are part of nothing else.
     """
 
     content: np.ndarray
     variance: np.ndarray
     sum_covariance: np.ndarray
+    flow: np.ndarray | None = None
 
     @property
     def bins(self) -> int:
@@ -48,7 +51,10 @@ class Histogram:
 
     def row(self, index: int) -> Histogram:
         """Return one of several histograms, (B,) of (k, B)."""
-        return Histogram(self.content[index], self.variance[index], self.sum_covariance[index])
+        flow = None if self.flow is None else self.flow[index]
+        return Histogram(
+            self.content[index], self.variance[index], self.sum_covariance[index], flow
+        )
 
 
 class CountMatrix:
@@ -59,7 +65,7 @@ class CountMatrix:
 
         Args:
             entries: an observable of a sample of n events.
-            edges: (B + 1,) increasing; bins are [low, high), under- and overflow are left out.
+            edges: (B + 1,) increasing; bins are [low, high), under- and overflow are beside them.
             mask: (n,) bool, events that are counted.
 
         Raises:
@@ -76,24 +82,33 @@ class CountMatrix:
             )
         bins = len(self.edges) - 1
         column = np.searchsorted(self.edges, entries.value.astype(np.float64), side="right") - 1
-        inside = (column >= 0) & (column < bins) & mask[index]
-        rows = np.bincount(index[inside], minlength=self.events)
-        matrix = sparse.csr_matrix(
-            (
-                np.ones(inside.sum()),
-                column[inside].astype(np.int32),
-                np.concatenate([[0], np.cumsum(rows)]),
-            ),
-            shape=(self.events, bins),
-        )
-        matrix.sum_duplicates()
+        counted = mask[index]
+        inside = (column >= 0) & (column < bins) & counted
+        outside = ~inside & counted
         #: (n, B) sparse matrix of counts.
-        self.counts = matrix
+        self.counts = matrix = self._matrix(index[inside], column[inside], bins)
+        #: (n, 2) the same, below the first and above the last bin.
+        self.flow = self._matrix(index[outside], column[outside] >= bins, 2)
+        rows = np.bincount(index[inside], minlength=self.events)
         self._single = not len(rows) or rows.max(initial=0) <= 1
         if not self._single:
             entries_of_event = np.repeat(rows, np.diff(matrix.indptr))
             self._squares = self._like(matrix.data**2)
             self._cross = self._like(matrix.data * entries_of_event)
+
+    def _matrix(self, event: np.ndarray, column: np.ndarray, columns: int) -> sparse.csr_matrix:
+        """Return how many entries (n, columns) events have, which are sorted."""
+        rows = np.bincount(event, minlength=self.events)
+        matrix = sparse.csr_matrix(
+            (
+                np.ones(len(event)),
+                column.astype(np.int32),
+                np.concatenate([[0], np.cumsum(rows)]),
+            ),
+            shape=(self.events, columns),
+        )
+        matrix.sum_duplicates()
+        return matrix
 
     def _like(self, data: np.ndarray) -> sparse.csr_matrix:
         # shares indices with the counts: three matrices for little more than the memory of one
@@ -115,20 +130,23 @@ class CountMatrix:
             bad = int(np.flatnonzero(~np.isfinite(weights.reshape(len(weights), -1)).all(1))[0])
             raise WeightError(f"the weight of event {bad} is not finite: histograms refuse it")
         squared = weights**2
-        content = (self.counts.T @ weights).T
+        content, flow = (self.counts.T @ weights).T, (self.flow.T @ weights).T
         if self._single:
             variance = (self.counts.T @ squared).T
-            return Histogram(content, variance, variance)
-        return Histogram(content, (self._squares.T @ squared).T, (self._cross.T @ squared).T)
+            return Histogram(content, variance, variance, flow)
+        variance, covariance = (self._squares.T @ squared).T, (self._cross.T @ squared).T
+        return Histogram(content, variance, covariance, flow)
 
 
 def stack(histograms: Iterable[Histogram]) -> Histogram:
     """Stack histograms of one binning, (B,) each, to (k, B)."""
     histograms = list(histograms)
+    counted = all(h.flow is not None for h in histograms)
     return Histogram(
         np.stack([h.content for h in histograms]),
         np.stack([h.variance for h in histograms]),
         np.stack([h.sum_covariance for h in histograms]),
+        np.stack([h.flow for h in histograms]) if counted else None,
     )
 
 
@@ -142,12 +160,14 @@ def subtract(
     the sum of all bins.
     """
     shift = uncertainty * factor * background.content
+    counted = histogram.flow is not None and background.flow is not None
     return Histogram(
         histogram.content - factor * background.content,
         histogram.variance + factor**2 * background.variance + shift**2,
         histogram.sum_covariance
         + factor**2 * background.sum_covariance
         + shift * shift.sum(axis=-1, keepdims=True),
+        histogram.flow - factor * background.flow if counted else None,
     )
 
 
@@ -162,7 +182,7 @@ def normalise(histogram: Histogram) -> Histogram:
     where cov(c_b, S) is `sum_covariance` and var S its sum over bins. For unit weights and one
     entry per event it is the multinomial p_b (1 - p_b) / S. Leaving the covariance between bins
     out would overestimate the variance up to twofold where one event has many entries.
-    A histogram without content stays 0.
+    A histogram without content stays 0. What lies outside of the bins is not counted any more.
     """
     total = histogram.content.sum(axis=-1, keepdims=True)
     empty = total == 0

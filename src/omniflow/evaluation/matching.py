@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from omniflow.observables.entries import Objects
+
 NOWHERE = -1  # the partner of an object without one, the cell of an object that does not count
 CHUNK = 200_000  # events per step: bounds the memory of pairs
-
-
-@dataclass(frozen=True)
-class Objects:
-    """What one observable has its values of at one level: every event, jet or particle.
-
-    Attributes:
-        event: (k,) non-decreasing, position of the object's event in the sample.
-        value: (k,) values; NaN where the observable does not exist, as for an event without a jet.
-        eta, phi: (k,) directions of jets; None for events and particles.
-    """
-
-    event: np.ndarray
-    value: np.ndarray
-    eta: np.ndarray | None = None
-    phi: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        """Return the number of objects."""
-        return len(self.value)
 
 
 def match(particle: Objects, detector: Objects, both: np.ndarray, radius: float) -> np.ndarray:

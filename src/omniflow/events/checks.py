@@ -66,6 +66,8 @@ def check_part(events: Events, where: str, first: int = 0) -> None:
     _check_flags(events, where, first)
     ids = events.event_id
     check_finite(events.weight[:, None], ("weight",), where, "weight", first, ids)
+    for name, values in events.weights.items():
+        check_finite(values[:, None], (name,), where, f"weights/{name}", first, ids)
     for name, level in _levels(events):
         _check_level(level, where, name, first, ids)
     _check_failing(events, where, first)
@@ -112,7 +114,7 @@ def check_finite(
             where,
             dataset,
             f"{columns[index[-1]]} is {values[index]}",
-            "remove the event or mend the file",
+            "remove the event or correct it",
             first + index[0],
             None if ids is None else int(ids[index[0]]),
         )
@@ -264,7 +266,7 @@ def _particle_problem(
         where,
         f"{name}/particles",
         f"{column} of its particle {row - int(level.offsets[at])} is {value}",
-        "leave out the particle or the event, or mend the file",
+        "leave out the particle or the event, or correct it",
         first + at,
         int(ids[at]),
     )

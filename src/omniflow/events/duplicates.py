@@ -12,9 +12,10 @@ from omniflow.events.sample import Events, Level
 
 _BLOCK = 50_000  # events hashed at a time
 _SHOWN = 3  # pairs that are compared number by number
-# Numbers with a fraction that tell events apart. Few of them are equal by chance in large samples,
-# all the more where they are stored with 10 or 12 bits.
-_TELLING = 4
+# What an event must hold to be told from others: numbers with a fraction count 2, those of few bits
+# 1. Of two numbers of 22 bits many are equal by chance in a large sample, whole numbers always are.
+_TELLING = 5
+_LOW_BITS = np.uint32(0x7FF)  # of float32, all 0 in numbers that were stored with 12 bits or fewer
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def hashes(levels: Sequence[Level]) -> np.ndarray:
     for start in range(0, len(found), _BLOCK):
         rows = slice(start, start + _BLOCK)
         parts = [_part(level, rows) for level in levels]
-        held = np.sum([numbers for numbers, _ in parts], axis=0) >= _TELLING
+        held = np.sum([telling for telling, _ in parts], axis=0) >= _TELLING
         total = np.zeros(len(held), np.uint64)
         for _, part in parts:
             total = mixed(total + part)
@@ -71,7 +72,7 @@ def common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return how many numbers events hold that have a fraction, and hashes of all, (k,) each."""
+    """Return how well events can be told apart at a level, and hashes of them, (k,) each."""
     event = np.asarray(level.event[rows])
     offsets = np.asarray(level.offsets[rows.start : rows.start + len(event) + 1])
     particles = np.asarray(level.particles[offsets[0] : offsets[-1]])
@@ -80,14 +81,16 @@ def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     each = mixed(_words(particles) + place.astype(np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
     of_particles = sums[offsets[1:]] - sums[offsets[:-1]]
-    telling = np.concatenate([[0], np.cumsum(_fractions(particles))])
-    numbers = _fractions(event) + telling[offsets[1:]] - telling[offsets[:-1]]
-    return numbers, mixed(_words(event) + of_particles)
+    telling = np.concatenate([[0], np.cumsum(_telling(particles))])
+    held = _telling(event) + telling[offsets[1:]] - telling[offsets[:-1]]
+    return held, mixed(_words(event) + of_particles)
 
 
-def _fractions(rows: np.ndarray) -> np.ndarray:
-    """Return how many numbers of rows (k, C) are no whole ones, (k,)."""
-    return np.count_nonzero(rows != np.trunc(rows), axis=1)
+def _telling(rows: np.ndarray) -> np.ndarray:
+    """Return how well rows (k, C) of float32 can be told apart, (k,)."""
+    fraction = rows != np.trunc(rows)
+    fine = (np.ascontiguousarray(rows, np.float32).view(np.uint32) & _LOW_BITS) != 0
+    return np.count_nonzero(fraction, axis=1) + np.count_nonzero(fraction & fine, axis=1)
 
 
 def _words(rows: np.ndarray) -> np.ndarray:

@@ -1,39 +1,95 @@
-"""Jets and N-subjettiness by FastJet (EPJC 72 (2012) 1896) and its contribution Nsubjettiness."""
+"""Jets and their substructure by FastJet (EPJC 72 (2012) 1896) and its contributions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from omniflow.errors import ConfigError
+from omniflow.errors import ConfigError, InputError
 from omniflow.events.sample import Level
 
-RADIUS = 1.0
-PT_MIN = 5.0
+if TYPE_CHECKING:
+    import awkward as ak
+    import fastjet
 
-# Events clustered at once: bounds memory, changes nothing else.
-_CHUNK = 10_000
+Algorithm = Literal["kt", "antikt", "cambridge"]
+_COLUMNS = ("pt", "eta", "phi")
+# The largest radius that FastJet allows: all particles of a jet are clustered to one.
+_WHOLE = 1000.0
 
 
 @dataclass(frozen=True)
+class JetDefinition:
+    """How particles are clustered to jets; four-momenta are added.
+
+    Attributes:
+        algorithm: which particles are merged first: `kt` the soft ones, `antikt` those around hard
+            ones, `cambridge` (Cambridge/Aachen) the closest.
+        radius: R of the algorithm, in rapidity and azimuth.
+        pt_min: least pT of a jet, in the units of the particles.
+    """
+
+    algorithm: Algorithm
+    radius: float
+    pt_min: float
+
+
+@dataclass(frozen=True)
+class Groomed:
+    """What soft drop leaves of J jets.
+
+    Attributes:
+        mass: (J,) float32; 0 where one massless particle is left.
+        zg: (J,) float32, share of the softer branch in the pT of the first pair of branches that
+            passes; NaN where none does.
+    """
+
+    mass: np.ndarray
+    zg: np.ndarray
+
+
 class Jets:
     """Jets of n events, J in all, jagged; each event's jets are sorted by falling pT.
 
+    Substructure is computed when it is asked for.
+
     Attributes:
+        definition: how they were clustered.
         offsets: (n + 1,) int64; jets of event i are offsets[i]:offsets[i + 1].
-        pt: (J,) float32 in GeV.
+        pt: (J,) float32.
         eta: (J,) float32 pseudorapidity.
         phi: (J,) float32 azimuth in [-pi, pi).
-        tau21: (J,) float32 N-subjettiness ratio tau_2 / tau_1; NaN where tau_1 = 0, that is for
-            jets of one particle.
+        mass: (J,) float32.
     """
 
-    offsets: np.ndarray
-    pt: np.ndarray
-    eta: np.ndarray
-    phi: np.ndarray
-    tau21: np.ndarray
+    def __init__(
+        self,
+        definition: JetDefinition,
+        counts: np.ndarray,
+        momentum: np.ndarray,
+        constituents: ak.Array | None = None,
+    ) -> None:
+        """Take jets of n events.
+
+        Args:
+            definition: how they were clustered.
+            counts: (n,) jets per event.
+            momentum: (J, 4) px, py, pz, E of the jets, each event's sorted by falling pT.
+            constituents: particles px, py, pz, E of every jet; None without jets.
+        """
+        self.definition = definition
+        self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        px, py, pz, energy = momentum.T
+        pt = np.hypot(px, py)
+        self.pt, self.phi = _single(pt), _single(np.arctan2(py, px))
+        self.eta, self.mass = _single(np.arcsinh(pz / pt)), _single(_mass(pt, pz, energy))
+        self._axis = np.stack([_rapidity(pt, pz, energy), np.arctan2(py, px)])
+        self._constituents = constituents
+        self._tau: dict[int, np.ndarray] = {}
+        self._groomed: dict[tuple[float, float], Groomed] = {}
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -44,85 +100,180 @@ class Jets:
         """Jets per event, (n,) int64."""
         return np.diff(self.offsets)
 
+    @property
+    def event_index(self) -> np.ndarray:
+        """Event of every jet, (J,) int64."""
+        return np.repeat(np.arange(len(self)), self.counts)
 
-def cluster(level: Level) -> Jets:
-    """Cluster the particles of each event to kT jets, R = 1.0, pT > 5 GeV, E-scheme.
+    @cached_property
+    def multiplicity(self) -> np.ndarray:
+        """Particles in every jet, (J,) int64."""
+        if self._constituents is None:
+            return np.zeros(0, np.int64)
+        import awkward as ak
 
-    Particles are taken as massless. tau_N (Thaler and Van Tilburg, JHEP 03 (2011) 015) has beta =
-    1, the normalised measure with R0 = 1.0, and the exclusive kT axes without minimisation: other
-    axes give other values (means over DIS jets 0.62 for kT, 0.56 for one-pass axes).
+        return ak.to_numpy(ak.num(self._constituents)).astype(np.int64)
+
+    @cached_property
+    def width(self) -> np.ndarray:
+        """Mean distance to the jet in rapidity and azimuth, weighted with pT; (J,) float32."""
+        if self._constituents is None:
+            return np.zeros(0, np.float32)
+        import awkward as ak
+
+        flat = ak.flatten(self._constituents)
+        px, py, pz, energy = (ak.to_numpy(flat[axis]) for axis in ("px", "py", "pz", "E"))
+        pt = np.hypot(px, py)
+        jet = np.repeat(np.arange(len(self.pt)), self.multiplicity)
+        rapidity, phi = self._axis[:, jet]
+        turn = (np.arctan2(py, px) - phi + np.pi) % (2 * np.pi) - np.pi
+        distance = np.hypot(_rapidity(pt, pz, energy) - rapidity, turn)
+        size = len(self.pt)
+        return _single(np.bincount(jet, pt * distance, size) / np.bincount(jet, pt, size))
+
+    def tau(self, n: int) -> np.ndarray:
+        """Return the N-subjettiness tau_N of every jet, (J,) float32; 0 for n or fewer particles.
+
+        Thaler and Van Tilburg, JHEP 03 (2011) 015, with beta = 1, the normalised measure whose R0
+        is the radius of the jets, and the exclusive kT axes without minimisation: other axes give
+        other values (means of tau_2 / tau_1 over DIS jets 0.62 for kT, 0.56 for one-pass axes).
+        """
+        return _single(np.where(self.multiplicity > n, self._taus(n)[0], 0.0))
+
+    def tau_ratio(self, n: int) -> np.ndarray:
+        """Return tau_n / tau_(n - 1), (J,) float32; NaN for jets of fewer than n particles.
+
+        Also where tau_(n - 1) is 0.
+        """
+        above, below = self._taus(n, n - 1)
+        result = np.full(len(above), np.nan)
+        # Of as many particles as axes tau is 0 up to rounding.
+        defined = (self.multiplicity > n - 1) & (below > 0)
+        np.divide(above, below, out=result, where=defined)
+        return _single(result)
+
+    def groomed(self, z_cut: float, beta: float) -> Groomed:
+        """Return mass and zg after soft drop (Larkoski et al., JHEP 05 (2014) 146).
+
+        The particles of a jet are clustered anew by Cambridge/Aachen. The softer branch is dropped,
+        from the last merging on, until min(pT1, pT2) / (pT1 + pT2) > z_cut (dR / R)^beta.
+        """
+        if self._constituents is None:
+            return Groomed(np.zeros(0, np.float32), np.zeros(0, np.float32))
+        if (z_cut, beta) not in self._groomed:
+            import awkward as ak
+
+            found = self._whole.exclusive_jets_softdrop_grooming(
+                njets=1, beta=beta, symmetry_cut=z_cut, R0=self.definition.radius
+            )
+            zg = ak.to_numpy(found["symmetrysoftdrop"])
+            # One particle has no branches (-1) and, up to rounding, no mass.
+            mass = np.maximum(ak.to_numpy(found["msoftdrop"]), 0.0)
+            self._groomed[z_cut, beta] = Groomed(
+                _single(mass), _single(np.where(zg > 0, zg, np.nan))
+            )
+        return self._groomed[z_cut, beta]
+
+    def _taus(self, *numbers: int) -> list[np.ndarray]:
+        """Return tau_N (J,) float64 of every N, computed together."""
+        missing = sorted({n for n in numbers if n not in self._tau})
+        if missing and self._constituents is None:
+            self._tau |= dict.fromkeys(missing, np.zeros(0))
+        elif missing:
+            found = self._whole.njettiness(
+                measure_definition="NormalizedMeasure",
+                axes_definition="KT_Axes",
+                njets=missing,
+                beta=1.0,
+                R0=self.definition.radius,
+            )
+            values = np.asarray(found, dtype=np.float64).reshape(-1, len(missing))
+            self._tau |= dict(zip(missing, values.T, strict=True))
+        return [self._tau[n] for n in numbers]
+
+    @cached_property
+    def _whole(self) -> fastjet.ClusterSequence:
+        """Every jet as an event of its own, whose particles make one jet."""
+        import fastjet
+
+        definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, _WHOLE)
+        return fastjet.ClusterSequence(self._constituents, definition)
+
+
+def cluster(level: Level, definition: JetDefinition) -> Jets:
+    """Cluster the particles of each event to jets.
+
+    Memory grows with the number of events: give some ten thousand at a time.
 
     Args:
-        level: events with particle columns pt, eta, phi.
+        level: events with particle columns pt, eta, phi; particles are massless where there is no
+            column mass.
+        definition: algorithm, radius and threshold.
 
     Returns:
         Jets of all events, in their order.
 
     Raises:
         ConfigError: fastjet is not installed.
+        InputError: a column is missing.
     """
-    columns = [level.particle_columns.index(name) for name in ("pt", "eta", "phi")]
-    parts = []
-    for start in range(0, len(level), _CHUNK):
-        stop = min(start + _CHUNK, len(level))
-        first, last = level.offsets[start], level.offsets[stop]
-        particles = np.asarray(level.particles[first:last], dtype=np.float64)[:, columns]
-        parts.append(_cluster_chunk(particles, np.diff(level.offsets[start : stop + 1])))
-    counts = np.concatenate([part[0] for part in parts] or [np.zeros(0, dtype=np.int64)])
-    jets = np.concatenate([part[1] for part in parts] or [np.zeros((0, 4))]).astype(np.float32)
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Jets(offsets, *(np.ascontiguousarray(column) for column in jets.T))
-
-
-def _cluster_chunk(particles: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return jets per event and (J, 4) pt, eta, phi, tau21 of the jets."""
     try:
         import awkward as ak
         import fastjet
     except ImportError as error:
         raise ConfigError("jets need the package fastjet; install omniflow[physics]") from error
 
-    empty = np.zeros(len(counts), dtype=np.int64), np.zeros((0, 4))
-    if len(particles) == 0:
-        return empty
-    pt, eta, phi = particles.T
-    momentum = (pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), pt * np.cosh(eta))
+    momentum = _momentum(level)
+    counts = np.diff(level.offsets)
+    none = Jets(definition, np.zeros(len(counts), np.int64), np.zeros((0, 4)))
+    if len(momentum[0]) == 0:
+        return none
+    axes = ("px", "py", "pz", "E")
     events = ak.unflatten(
-        ak.zip(dict(zip(("px", "py", "pz", "E"), momentum, strict=True)), with_name="Momentum4D"),
-        counts,
+        ak.zip(dict(zip(axes, momentum, strict=True)), with_name="Momentum4D"), counts
     )
-    sequence = fastjet.ClusterSequence(events, fastjet.JetDefinition(fastjet.kt_algorithm, RADIUS))
-    jets = sequence.inclusive_jets(min_pt=PT_MIN)
+    algorithm = getattr(fastjet, f"{definition.algorithm}_algorithm")
+    clustering = fastjet.JetDefinition(algorithm, definition.radius)
+    sequence = fastjet.ClusterSequence(events, clustering)
+    jets = sequence.inclusive_jets(min_pt=definition.pt_min)
     per_event = ak.to_numpy(ak.num(jets)).astype(np.int64)
     if per_event.sum() == 0:
-        return empty
-
-    px, py, pz = (ak.to_numpy(ak.flatten(jets[axis])) for axis in ("px", "py", "pz"))
-    constituents = ak.flatten(sequence.constituents(min_pt=PT_MIN), axis=1)
-    tau = _subjettiness(constituents)
-    tau21 = np.full(len(tau), np.nan)
-    # One constituent: tau_1 is 0 up to rounding.
-    defined = (ak.to_numpy(ak.num(constituents)) > 1) & (tau[:, 0] > 0)
-    np.divide(tau[:, 1], tau[:, 0], out=tau21, where=defined)
-
-    jet_pt = np.hypot(px, py)
+        return none
+    vectors = np.stack([ak.to_numpy(ak.flatten(jets[axis])) for axis in axes], axis=1)
+    constituents = ak.flatten(sequence.constituents(min_pt=definition.pt_min), axis=1)
     event = np.repeat(np.arange(len(counts)), per_event)
-    order = np.lexsort((-jet_pt, event))
-    jet = np.column_stack([jet_pt, np.arcsinh(pz / jet_pt), np.arctan2(py, px), tau21])
-    return per_event, jet[order]
+    order = np.lexsort((-np.hypot(vectors[:, 0], vectors[:, 1]), event))
+    return Jets(definition, per_event, vectors[order], constituents[order])
 
 
-def _subjettiness(constituents) -> np.ndarray:
-    """Return tau_1 and tau_2, (J, 2), of jets given as an awkward array jet * constituent."""
-    import fastjet
+def _momentum(level: Level) -> tuple[np.ndarray, ...]:
+    """Return px, py, pz, E of all particles, (M,) each."""
+    missing = [name for name in _COLUMNS if name not in level.particle_columns]
+    if missing:
+        raise InputError(
+            f"jets need the particle columns {', '.join(_COLUMNS)}, but the sample has "
+            f"{', '.join(level.particle_columns) or 'none'}: choose other observables or add "
+            f"{', '.join(missing)}"
+        )
+    has_mass = "mass" in level.particle_columns
+    names = (*_COLUMNS, "mass") if has_mass else _COLUMNS
+    columns = [level.particle_columns.index(name) for name in names]
+    rows = level.particles[level.offsets[0] : level.offsets[-1]]
+    pt, eta, phi, *mass = np.asarray(rows, dtype=np.float64)[:, columns].T
+    energy = np.hypot(pt * np.cosh(eta), mass[0]) if has_mass else pt * np.cosh(eta)
+    return pt * np.cos(phi), pt * np.sin(phi), pt * np.sinh(eta), energy
 
-    # Each jet is passed as one event: njettiness works on all particles of an event.
-    definition = fastjet.JetDefinition(fastjet.kt_algorithm, RADIUS)
-    tau = fastjet.ClusterSequence(constituents, definition).njettiness(
-        measure_definition="NormalizedMeasure",
-        axes_definition="KT_Axes",
-        njets=[1, 2],
-        beta=1.0,
-        R0=RADIUS,
-    )
-    return np.asarray(tau, dtype=np.float64).reshape(-1, 2)
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _mass(pt: np.ndarray, pz: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    # Rounding makes the square of a massless jet negative.
+    return np.sqrt(np.maximum((energy + pz) * (energy - pz) - pt**2, 0.0))
+
+
+def _rapidity(pt: np.ndarray, pz: np.ndarray, energy: np.ndarray) -> np.ndarray:
+    # Without the difference of E and |pz|, which loses its digits in the forward direction.
+    transverse = np.hypot(pt, _mass(pt, pz, energy))
+    return np.sign(pz) * np.log((energy + np.abs(pz)) / transverse)

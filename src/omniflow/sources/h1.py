@@ -57,6 +57,10 @@ class H1(FileSource):
         """Return the preset of DIS events."""
         return "dis"
 
+    def observables(self) -> dict[str, Any]:
+        """Return the set of DIS events."""
+        return {"names": ["dis"]}
+
     def typical(self) -> tuple[float, float]:
         """Return what high-Q2 DIS at HERA has."""
         from omniflow.physics.dis.kinematics import TYPICAL

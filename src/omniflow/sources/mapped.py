@@ -244,6 +244,10 @@ class Mapped(FileSource):
         """Return the units of the columns as they are stored."""
         return {**(self.particle.units if self.particle else {}), **self.detector.units}
 
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights."""
+        return tuple(self.weights)
+
     def has_truth(self) -> bool:
         """Return whether there is a particle level."""
         return self.particle is not None

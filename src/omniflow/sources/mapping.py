@@ -79,6 +79,12 @@ def weight(rows: Rows, text: str, what: str) -> np.ndarray:
     return found
 
 
+def named_weights(source: Mapped, rows: Rows) -> dict[str, np.ndarray]:
+    """Return the further weights (k,) of records by name."""
+    named = source.weights.items()
+    return {name: weight(rows, text, f"weights.{name}") for name, text in named}
+
+
 def ids(source: Mapped, rows: Rows) -> np.ndarray:
     """Return event ids (k,) uint64: record numbers, one column, or a hash of several.
 

@@ -83,6 +83,10 @@ class Pythia(Source):
         """Return the preset of DIS events."""
         return "dis"
 
+    def observables(self) -> dict[str, Any]:
+        """Return the set of DIS events."""
+        return {"names": ["dis"]}
+
     def typical(self) -> tuple[float, float]:
         """Return what this generator and detector give."""
         from omniflow.physics.dis.kinematics import TYPICAL

@@ -68,6 +68,22 @@ class Source(Section):
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
 
+    def observables(self) -> dict[str, Any]:
+        """Return what is compared where nothing is named, as in `observables`: every column."""
+        event, particles = self.columns()
+        units = self.units()
+        define: dict[str, Any] = {}
+        for part, columns in (("event", event), ("particles", particles)):
+            for name in columns:
+                key = f"particle_{name}" if name in define else name
+                how = {"expression": f'column("{part}.{name}")', "unit": units.get(name, "")}
+                define[key] = how | {"label": name}
+        return {"define": define, "names": list(define)}
+
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights that its events have."""
+        return ()
+
     def records(self) -> int | None:
         """Return the number of its events; None where that cannot be told."""
         return self.events

@@ -7,10 +7,14 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from omniflow.evaluation import bayes, efficiency, matching, observables
+from omniflow.evaluation import bayes, efficiency, matching
 from omniflow.evaluation.histograms import Histogram
-from omniflow.evaluation.matching import NOWHERE, Objects
+from omniflow.evaluation.matching import NOWHERE
 from omniflow.events import store
+from omniflow.observables import cache
+from omniflow.observables.axes import Axis
+from omniflow.observables.entries import Objects
+from omniflow.physics.jets import JetDefinition
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import FAKES
@@ -24,7 +28,12 @@ class Simulation:
     def __init__(self, plan: Plan) -> None:
         """Take the plan; files are read when they are needed."""
         self.plan = plan
-        self._partners: np.ndarray | None = None
+        self._partners: dict[JetDefinition, np.ndarray] = {}
+
+    @cached_property
+    def axes(self) -> dict[str, Axis]:
+        """Axes of the observables, by name."""
+        return evaluation.read_axes(self.plan)
 
     @cached_property
     def common(self) -> Setup:
@@ -44,21 +53,26 @@ class Simulation:
     def partners(self, name: str, particle: Objects, detector: Objects) -> np.ndarray:
         """Return the detector-level partner (k,) of what is at particle level, or NOWHERE.
 
-        Events are their own partners. Jets are matched in events that are unfolded and pass.
+        Events are their own partners. Jets are matched within their radius, in events that are
+        unfolded and pass.
         """
         both = self.common.particle & self.common.detector
-        if observables.get(name).kind == "event":
+        if self.axes[name].kind == "event":
             return np.where(both, np.arange(len(both)), NOWHERE)
-        if self._partners is None:  # the same jets in every observable of jets
-            from omniflow.physics.jets import RADIUS
-
-            self._partners = matching.match(particle, detector, both, RADIUS)
-        return self._partners
+        jets = self.axes[name].jets
+        if jets not in self._partners:  # the same jets in every observable of this definition
+            self._partners[jets] = matching.match(particle, detector, both, jets.radius)
+        return self._partners[jets]
 
 
 def read(plan: Plan, role: str, level: str, name: str, events: int) -> Objects:
     """Return the values of an observable of a sample at one level."""
-    return observables.read_objects(plan.observables(role) / f"{level}.h5", name, events)
+    return cache.read_objects(plan.observables(role) / f"{level}.h5", name, events)
+
+
+def _matched(axis: Axis) -> bool:
+    """Return whether what the observable has values of has a partner at the other level."""
+    return axis.kind in ("event", "jet")
 
 
 def reference(simulation: Simulation) -> dict[str, Histogram]:
@@ -73,9 +87,10 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
     absolute = plan.config.unfolding.normalization == "absolute"
     by_sums = plan.config.unfolding.scale == "detector" or not absolute
     result = {}
-    for name, edge in evaluation.edges(plan).items():
-        if observables.get(name).kind == "particle":
+    for name, axis in simulation.axes.items():
+        if not _matched(axis):
             continue
+        edge = np.asarray(axis.edges)
         size = len(edge) - 1 + bayes.FLOW
         content, covariance = bayes.unfold(
             _response(simulation, name, edge, size),
@@ -143,11 +158,12 @@ def acceptance_table(simulation: Simulation) -> pd.DataFrame:
     Of events and jets; particles are not matched: they count as seen where their event passes, and
     as fakes where it is not unfolded.
     """
-    common, edges = simulation.common, evaluation.edges(simulation.plan)
+    common = simulation.common
+    edges = {name: np.asarray(axis.edges) for name, axis in simulation.axes.items()}
     found, fakes = {}, {}
     for name, edge in edges.items():
         particle, detector = (simulation.objects(name, level) for level in ("particle", "detector"))
-        if observables.get(name).kind == "particle":
+        if not _matched(simulation.axes[name]):
             seen = common.detector[particle.event]
             fake = ~common.particle[detector.event]
         else:

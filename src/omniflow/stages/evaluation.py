@@ -7,28 +7,30 @@ from collections.abc import Iterator
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.evaluation import observables
 from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
 from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.observables import axes, cache
+from omniflow.observables.axes import Axis
 from omniflow.stages import ensembles, inputs
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import FAKES, parted
 from omniflow.unfolding.plan import Plan
 
 LEVELS = ("particle", "detector")
-_PARTS = ("content", "variance", "sum_covariance")
+_PARTS = ("content", "variance", "sum_covariance", "flow")
+
+
+def read_axes(plan: Plan) -> dict[str, Axis]:
+    """Return the axes of the configured observables, by name."""
+    return {axis.name: axis for axis in axes.read(plan.axes)}
 
 
 def edges(plan: Plan) -> dict[str, np.ndarray]:
     """Return the bin edges of the configured observables."""
-    settings = plan.config.observables
-    return {
-        name: np.asarray(observables.binning(name, settings.binning).edges)
-        for name in settings.names
-    }
+    return {name: np.asarray(axis.edges) for name, axis in read_axes(plan).items()}
 
 
 def region(plan: Plan, events: Events, level: str) -> np.ndarray:
@@ -45,7 +47,7 @@ def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
     """Return the entries per event and bin of all observables of a sample at one level."""
     events = store.open_store(plan.store(role))
     names = plan.config.observables.names
-    entries = observables.read(plan.observables(role) / f"{level}.h5", names, len(events))
+    entries = cache.read(plan.observables(role) / f"{level}.h5", names, len(events))
     mask = region(plan, events, level)
     return {name: CountMatrix(entries[name], edge, mask) for name, edge in edges(plan).items()}
 

@@ -23,6 +23,9 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
         InputError: a weight file does not fit the events.
     """
     found = store.open_store(plan.store(plan.variants.role(role, variant)))
+    named = plan.variants[variant].weights
+    if role == "simulation" and isinstance(named, str):
+        return replace(found, weight=np.asarray(found.weights[named]))
     factor = _factor(plan, role, variant, np.asarray(found.event_id))
     return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
 
@@ -39,7 +42,7 @@ def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.nda
     # What is subtracted is simulated: its statistics are those of the simulation.
     if inputs.kind == ("simulation" if role in plan.backgrounds else role):
         return replica_weights(plan.config.study.seed, inputs, event_id, role)
-    if role == "simulation" and inputs.weights is not None:
+    if role == "simulation" and isinstance(inputs.weights, EventWeights):
         return _read(inputs.weights, event_id)
     return None
 

@@ -6,7 +6,8 @@ import hashlib
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import omniflow
 from omniflow import registry
 from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
-from omniflow.events import store
+from omniflow.events import folds, store
 from omniflow.events.batches import Source
 from omniflow.events.features import Features
 from omniflow.features.scaling import Scaling
@@ -33,6 +34,7 @@ from omniflow.unfolding.coordinates import RESIDUAL, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
+    from omniflow.stages.scores import Recorder
     from omniflow.training.dropout import Dropout
     from omniflow.training.progress import Fit, Task
 
@@ -165,6 +167,41 @@ class Networks(ABC):
 
         seed = seeds.integer(self.plan.seed(purpose, network, attempt))
         return Dropout(self.architecture.units(), rate, seed)
+
+    def members(
+        self, networks: Sequence[Network], parameters: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return the parameters of all members: those of every network, or its thinned copies."""
+        chain = self.plan.chains[networks[0].chain]
+        if chain.diversity != "dropout":
+            return parameters
+        return [
+            trained * self.dropout("thinned", network).mask(draw)
+            for network, trained in zip(networks, parameters, strict=True)
+            for draw in range(chain.members)
+        ]
+
+    def logits(
+        self,
+        networks: Sequence[Network],
+        members: Sequence[np.ndarray],
+        source: Source,
+        recorder: Recorder | None = None,
+    ) -> Iterator[tuple[list[int], slice, np.ndarray]]:
+        """Yield logits (rows, events) of members, their rows, and the events of `source`.
+
+        Those that are not selected get NaN. With folds a network predicts its own events alone.
+        """
+        count = len(self.plan.folds)
+        by_fold: dict[int, list[int]] = {}
+        for row in range(len(members)):
+            by_fold.setdefault(networks[row].fold if count > 1 else 0, []).append(row)
+        for fold, rows in by_fold.items():
+            select = folds.within(source.select, source.event_id, fold, count)
+            chosen = replace(source, select=select)
+            found = self.trainer.predict([members[row] for row in rows], chosen)
+            for where, logits in recorder.follow(found, -1) if recorder else found:
+                yield rows, where, logits
 
     def _resample(self, network: Network) -> int | None:
         chain = self.plan.chains.get(network.chain)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from omniflow.errors import InputError
-from omniflow.evaluation import observables
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.errors import InputError, OmniflowError
 from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
+from omniflow.events.sample import Level
 from omniflow.features import build
 from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
+from omniflow.observables import axes, cache, find
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
@@ -38,24 +43,24 @@ def make_features(plan: Plan, role: str, level: str) -> None:
     Raises:
         InputError: the sample does not have this level.
     """
-    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
     events = getattr(store.open_store(plan.store(role)), level)
     if events is None:
         raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
-    build.write(
-        plan.features(role, level),
-        events,
-        scaling,
-        plan.features_seen,
-        plan.config.classifier.neighbours,
-    )
+    write_features(plan, events, plan.features(role, level))
+
+
+def write_features(plan: Plan, level: Level, path: Path) -> None:
+    """Write what classifiers of the study read of a level, also of events that are not its own."""
+    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
+    build.write(path, level, scaling, plan.features_seen, plan.config.classifier.neighbours)
 
 
 def make_observables(plan: Plan, role: str) -> None:
     """Write the observables of a sample at every level that it has.
 
     Raises:
-        InputError: a prediction has no particle level.
+        ConfigError, InputError: an observable cannot be computed, or a prediction has no particle
+            level.
     """
     events = store.open_store(plan.store(role))
     if events.particle is None and role in plan.variants.predictions.values():
@@ -63,8 +68,24 @@ def make_observables(plan: Plan, role: str) -> None:
             f"{plan.store(role)}: {role} has no particle level, where results are compared; give a "
             "sample with truth (uncertainties.predictions)"
         )
-    names = plan.config.observables.names
+    wanted = find.resolve(plan.config.observables)
     with replace_folder(plan.observables(role)) as folder:
         for level in ("detector", "particle"):
-            if getattr(events, level) is not None:
-                observables.write(folder / f"{level}.h5", getattr(events, level), names)
+            if getattr(events, level) is None:
+                continue
+            try:
+                cache.write(folder / f"{level}.h5", getattr(events, level), wanted)
+            except OmniflowError as error:
+                raise type(error)(f"{role} at {level} level: {error}") from error
+
+
+def make_axes(plan: Plan) -> None:
+    """Write the axes of all histograms; those of quantiles are made of the simulation."""
+    simulation = store.open_store(plan.store("simulation"))
+    found = axes.make(
+        find.resolve(plan.config.observables),
+        plan.observables("simulation"),
+        np.asarray(simulation.pass_detector),
+        np.asarray(simulation.weight),
+    )
+    axes.write(found, plan.axes)

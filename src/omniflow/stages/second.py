@@ -16,9 +16,7 @@ from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
-from omniflow.features import build
-from omniflow.features.scaling import Scaling
-from omniflow.stages import evaluation
+from omniflow.stages import evaluation, samples
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -140,9 +138,7 @@ def _inputs(plan: Plan, level: str, folder: Path) -> Path:
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
-    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
-    truth = store.open_store(plan.store("data")).particle
-    build.write(path, truth, scaling, plan.features_seen, plan.config.classifier.neighbours)
+    samples.write_features(plan, store.open_store(plan.store("data")).particle, path)
     return path
 
 

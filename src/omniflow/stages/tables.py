@@ -12,7 +12,7 @@ import pandas as pd
 
 import omniflow
 from omniflow.config import dump
-from omniflow.evaluation import convergence, observables, signs
+from omniflow.evaluation import convergence, flows, signs
 from omniflow.evaluation.comparison import comparison_table
 from omniflow.evaluation.histograms import CountMatrix, Histogram
 from omniflow.evaluation.networks import networks_table
@@ -66,6 +66,7 @@ def make_tables(plan: Plan) -> None:
         "bayes_summary": bayes_summary,
         "acceptance": binned.acceptance_table(simulation),
         "comparisons": comparison_table(_spectra(plan), truth, normalization),
+        "flows": _flows(plan, prior, truth, folded, measured),
         "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
         "timing": timing,
         "histories": histories,
@@ -89,7 +90,7 @@ def make_tables(plan: Plan) -> None:
         *signs.notes(metrics, bayes, plan.iterations[-1], first),
         *signs.without_ratio(measured, folded, dict.fromkeys(bayes_summary["observable"])),
     ]
-    study["notes"] += signs.unmatched(truth, prior)
+    study["notes"] += [*signs.unmatched(truth, prior), *flows.notes(frames["flows"])]
     study["stacking"] = stacking.summary(stacks)
     study["judged"] = diagnostics.judged(plan)
     write_json(study, plan.table("study.json"))
@@ -119,7 +120,7 @@ def detector_level(
     """Return simulation and data, `detector` and `detector_summary` of the methods."""
     folded = _fill(plan, "simulation", "detector", common.scale * common.weight)
     before = {
-        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None])
+        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None], h.flow[None])
         for name, h in folded.items()
     }
     priors = [
@@ -181,14 +182,34 @@ def _results(plan: Plan, level: str) -> list[Unfolded]:
     ]
 
 
-def _spectra(plan: Plan) -> dict[str, dict[str, Histogram]]:
+def _spectra(plan: Plan, level: str = "particle") -> dict[str, Histograms]:
     """Return the histograms of each method's first combination after the last iteration."""
     return {
         result.method: dict(result.histograms)
-        for result in _results(plan, "particle")
+        for result in _results(plan, level)
         if result.iteration == plan.iterations[-1]
         and result.combine == plan.combinations(result.method)[0]
     }
+
+
+def _flows(
+    plan: Plan,
+    prior: Histograms,
+    truth: Histograms | None,
+    folded: Histograms,
+    measured: Histograms,
+) -> pd.DataFrame:
+    """Return what lies outside of the bins, of samples and results at both levels."""
+    found: dict[flows.Key, Histograms] = {
+        ("detector", "data", ""): measured,
+        ("detector", "simulation", ""): folded,
+        ("particle", "data", ""): truth or {},
+        ("particle", "simulation", ""): prior,
+    }
+    for level in evaluation.LEVELS:
+        for method, histograms in _spectra(plan, level).items():
+            found[level, "simulation", method] = histograms
+    return flows.flows_table(found)
 
 
 def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -380,8 +401,8 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         "pretrainings": len(plan.pretraining_networks),
         "samples": samples,
         "observables": [
-            {field: getattr(observables.get(name), field) for field in fields}
-            for name in config.observables.names
+            {field: getattr(axis, field) for field in fields}
+            for axis in evaluation.read_axes(plan).values()
         ],
         "methods": methods,
         "uncertain": list(plan.variants.methods),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -45,10 +44,11 @@ def train_block(plan: Plan, block: Block) -> None:
         trained = job.train(block.networks)
         parameters = [network for network, _ in trained]
         held_out = job.held_out(parameters)
-        members = job.members(parameters)
+        members = job.members(block.networks, parameters)
         # Networks of folds give logits to their own fold alone, and thinned copies have others.
         alike = len(plan.folds) == 1 and members is parameters
-        logits = job.logits(members, recorder if alike else None)
+        applied = replace(job.strata(block.networks[0])[-1], select=job.wanted)
+        logits = job.logits(block.networks, members, applied, recorder if alike else None)
         if recorder:
             strata = job.strata(block.networks[0])
             for stratum, source in enumerate(strata[:-1] if alike else strata):
@@ -139,34 +139,6 @@ class BlockJob(Networks):
         ids = self.simulation.event_id
         wanted = folds.within(self.wanted, ids, network.fold, len(self.plan.folds))
         return replace(self.sources(network)[-1], select=wanted)
-
-    def logits(
-        self, parameters: Sequence[np.ndarray], recorder: scores.Recorder | None
-    ) -> Iterator[tuple[list[int], slice, np.ndarray]]:
-        """Yield logits (rows, events) of members, their rows in the block and the events.
-
-        With folds a network predicts its own alone.
-        """
-        by_fold: dict[int, list[int]] = {}
-        for row in range(len(parameters)):
-            fold = self.block.networks[row].fold if len(self.plan.folds) > 1 else 0
-            by_fold.setdefault(fold, []).append(row)
-        for rows in by_fold.values():
-            source = self.applied_to(self.block.networks[rows[0]])
-            found = self.trainer.predict([parameters[row] for row in rows], source)
-            for where, logits in recorder.follow(found, -1) if recorder else found:
-                yield rows, where, logits
-
-    def members(self, parameters: list[np.ndarray]) -> list[np.ndarray]:
-        """Return the parameters of all members: those of every network, or its thinned copies."""
-        chain = self.plan.chains[self.block.group.chain]
-        if chain.diversity != "dropout":
-            return parameters
-        return [
-            trained * self.dropout("thinned", network).mask(draw)
-            for network, trained in zip(self.block.networks, parameters, strict=True)
-            for draw in range(chain.members)
-        ]
 
     def held_out(self, parameters: list[np.ndarray]) -> dict[Network, tuple[np.ndarray, ...]]:
         """Return what decides the weights of stacked members; nothing for other aggregations."""

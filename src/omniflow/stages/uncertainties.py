@@ -152,11 +152,11 @@ def write_joint(plan: Plan, results: dict[str, dict[str, Result]]) -> None:
         for method, observables in results.items():
             joined = Result.joined(observables.values())
             file[f"{method}/mean"] = joined.passes.mean(axis=0)
-            for name, matrix in _matrices(joined).items():
+            for name, matrix in matrices(joined).items():
                 file[f"{method}/covariance/{name}"] = matrix
 
 
-def _matrices(result: Result) -> dict[str, np.ndarray]:
+def matrices(result: Result) -> dict[str, np.ndarray]:
     """Return the blocks (B, B) of a result and, where there are any, their total."""
     blocks = result.blocks(len(result.passes))
     found = {name: block.matrix for name, block in blocks.items()}
@@ -164,7 +164,7 @@ def _matrices(result: Result) -> dict[str, np.ndarray]:
 
 
 def _covariance_rows(result: Result) -> Iterator[tuple]:
-    for name, matrix in _matrices(result).items():
+    for name, matrix in matrices(result).items():
         for (i, j), value in np.ndenumerate(matrix):
             yield name, i, j, value
 

@@ -123,7 +123,8 @@ def combine(plan: Plan, method: str) -> None:
     Datasets, ordered by event id, for the events that are unfolded: `event_id` (n,) uint64,
     `weight` (n,) float64 of the last iteration, `ratio` (iterations, n) float32, the combined
     nu after each iteration. The same in the group `fakes` where they have learned weights, which
-    histograms at detector level need. Attributes: scale s, both detector-level sums, normalisation.
+    histograms at detector level need. Attributes: scale s, both detector-level sums, normalisation,
+    and `factors` (iterations,), what restored the yields when lanes were combined.
     """
     variant = parted(method)[0]
     common = setup(plan, variant)
@@ -141,11 +142,13 @@ def combine(plan: Plan, method: str) -> None:
                     for kind, mask in kinds.items():
                         chosen = order[mask[order]]
                         base = common.scale * common.weight[chosen]
-                        ratio = np.stack([_combined(nu[:, chosen], how, base) for nu in lanes])
+                        pairs = [_combined(nu[:, chosen], how, base) for nu in lanes]
+                        ratio = np.stack([ratio for ratio, _ in pairs])
                         group = file.require_group(kind)
                         group.create_dataset("event_id", data=event_id[chosen].astype(np.uint64))
                         group.create_dataset("weight", data=base * ratio[-1])
                         group.create_dataset("ratio", data=ratio.astype(np.float32))
+                        group.attrs["factors"] = [factor for _, factor in pairs]
                         name = f"{method} ({how}) pass {pass_}" + " fakes" * (kind == "fakes")
                         quality.say(name, base * ratio[-1], plan, float(base.sum()))
                     file.attrs.update(
@@ -167,6 +170,6 @@ def _lanes(plan: Plan, method: str, pass_: int, iteration: int) -> np.ndarray:
     return np.concatenate(parts)[: plan.variants.method(method).lanes]
 
 
-def _combined(nu: np.ndarray, how: str, base: np.ndarray) -> np.ndarray:
+def _combined(nu: np.ndarray, how: str, base: np.ndarray) -> tuple[np.ndarray, float]:
     nu = nu.astype(float)
-    return nu[0] if how == NO_COMBINATION else combination.combine(nu, how, base)
+    return (nu[0], 1.0) if how == NO_COMBINATION else combination.with_factor(nu, how, base)

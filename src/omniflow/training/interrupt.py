@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,9 +25,12 @@ def noted() -> Iterator[Interrupt]:
     """Yield an `Interrupt` that notes SIGTERM and SIGINT; afterwards they act as before.
 
     Slurm sends SIGTERM ahead of the time limit (`--signal`) and at `scancel`, and SIGKILL after a
-    grace period; Ctrl-C sends SIGINT.
+    grace period; Ctrl-C sends SIGINT. Threads other than the main one get no signals.
     """
     interrupt = Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
 
     def note(*_: object) -> None:
         interrupt.requested = True

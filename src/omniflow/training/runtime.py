@@ -6,6 +6,7 @@ import fcntl
 import functools
 import os
 import tempfile
+import warnings
 from pathlib import Path
 
 _held = []  # locks of this process, until it ends
@@ -16,17 +17,26 @@ def configure(threads: int, local_rank: int = 0) -> None:
 
     Call once per process, before any network is built: the number of threads is part of what makes
     two runs bitwise equal. Of several GPUs that it sees, a process uses one; see `own_gpu`.
+
+    A program that has used TensorFlow before keeps its settings, and is warned.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
-    if gpus := tf.config.list_physical_devices("GPU"):
-        own = gpus[own_gpu(len(gpus), local_rank)]
-        tf.config.set_visible_devices(own, "GPU")
-        tf.config.experimental.set_memory_growth(own, True)
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        if gpus := tf.config.list_physical_devices("GPU"):
+            own = gpus[own_gpu(len(gpus), local_rank)]
+            tf.config.set_visible_devices(own, "GPU")
+            tf.config.experimental.set_memory_growth(own, True)
+    except RuntimeError as error:  # they can be set once
+        warnings.warn(
+            f"TensorFlow is in use already, and keeps its own threads and GPUs ({error}); numbers "
+            "may differ by rounding from those of another process. Call omniflow first to avoid it",
+            stacklevel=2,
+        )
 
 
 @functools.cache

@@ -23,19 +23,37 @@ def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> n
     Raises:
         WeightError: a truncated mean of fewer than 3 rows, or a combination without positive yield.
     """
-    if len(ratios) == 1:
-        return np.array(ratios[0], np.float64)
-    if not isinstance(how, str):
-        return how @ np.asarray(ratios, np.float64)
+    return with_factor(ratios, how, weights)[0]
+
+
+def with_factor(
+    ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Return what `combine` returns, and the factor that restores the yield."""
+    if len(ratios) == 1 or not isinstance(how, str):
+        return apply(ratios, how), 1.0
     if how == "truncated_mean" and len(ratios) < 3:
         raise WeightError(f"a truncated mean needs at least 3 ratios per event, got {len(ratios)}")
-    ratios = np.asarray(ratios, np.float64)
-    combined = FUNCTIONS[how](ratios)
-    wanted = float(np.mean(ratios @ weights))
+    combined = apply(ratios, how)
+    wanted = float(np.mean(np.asarray(ratios, np.float64) @ weights))
     found = float(combined @ weights)
     if not (np.isfinite(found) and np.isfinite(wanted) and found > 0 and wanted > 0):
         raise WeightError(f"{how} of {len(ratios)} ratios: yield {found}, mean yield {wanted}")
-    return combined * (wanted / found)
+    return combined * (wanted / found), wanted / found
+
+
+def apply(ratios: np.ndarray, how: str | np.ndarray, factor: float | None = None) -> np.ndarray:
+    """Return the ratios (K, n) combined, times a factor: of other events that of the study's own.
+
+    Arguments otherwise as of `combine`.
+    """
+    if len(ratios) == 1:
+        return np.array(ratios[0], np.float64)
+    ratios = np.asarray(ratios, np.float64)
+    if not isinstance(how, str):
+        return how @ ratios
+    combined = FUNCTIONS[how](ratios)
+    return combined if factor is None else combined * factor
 
 
 def _truncated_mean(ratios: np.ndarray) -> np.ndarray:

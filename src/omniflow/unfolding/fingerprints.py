@@ -9,15 +9,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omniflow import registry
+from omniflow.observables import find
 from omniflow.unfolding.coordinates import Network
 
 if TYPE_CHECKING:
     from omniflow.unfolding.plan import Plan
 
 
-# Of files of observables (`evaluation.observables.SCHEMA_VERSION`, which the plan does not load):
-# studies with older ones write them again.
-OBSERVABLES_VERSION = 2
+# Of files of observables (`observables.cache.SCHEMA_VERSION`, which the plan does not load) and of
+# histograms: studies with older ones write them again.
+OBSERVABLES_VERSION = 3
+HISTOGRAMS_VERSION = 2
 
 
 class Fingerprints:
@@ -49,10 +51,21 @@ class Fingerprints:
             parts.append(own)
         return _hash(parts)
 
-    @property
+    @cached_property
     def observables(self) -> str:
-        """Return a hash of what determines the files of observables."""
-        return _hash([self.sections("observables.names"), OBSERVABLES_VERSION])
+        """Return a hash of what determines the files of observables, text of modules included."""
+        found = find.computations(self.plan.config.observables)
+        return _hash([list(found.items()), OBSERVABLES_VERSION])
+
+    @cached_property
+    def axes(self) -> str:
+        """Return a hash of what determines the axes of histograms, beside values."""
+        section = self.plan.config.observables
+        found = {
+            name: definition.model_dump(mode="json", exclude=set(definition.computation))
+            for name, definition in find.definitions(section).items()
+        }
+        return _hash([self.observables, found, self.sections("observables.binning")])
 
     def training(self, networks: tuple[Network, ...] = ()) -> str:
         """Return a hash of what determines trainings, and of the networks of one job.
@@ -61,7 +74,11 @@ class Fingerprints:
         """
         names = [network.name for network in networks]
         weights = {n.variant: self.plan.variants[n.variant].weights for n in networks}
-        names += [w.model_dump_json() for w in weights.values() if w is not None]
+        names += [
+            w if isinstance(w, str) else w.model_dump_json()
+            for w in weights.values()
+            if w is not None
+        ]
         names += [
             f"{role} {self.plan.background_factor(role, variant)}"
             for variant in weights
@@ -112,7 +129,8 @@ class Fingerprints:
 
     def histograms(self, method: str) -> str:
         """Return a hash of what determines a method's histograms, beside its weights."""
-        return _hash([self.sections("observables"), self.combine(method)])
+        region = self.sections("observables.region")
+        return _hash([self.axes, region, self.combine(method), HISTOGRAMS_VERSION])
 
 
 def _part(whole: dict, section: str) -> object:

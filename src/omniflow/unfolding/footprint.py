@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from omniflow.observables import find
 from omniflow.unfolding.estimate import parameters, typical
 from omniflow.unfolding.jobs import Job
 from omniflow.unfolding.plan import Plan
@@ -81,7 +82,8 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     # One file per sample and level, and the scaling.
     yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
     names = plan.config.observables.names
-    shared = sum(name in ("eta_p_minus_eta_e", "log10_pt", "log10_pt_over_q") for name in names)
+    defined = find.definitions(plan.config.observables).values()
+    shared = sum(definition.kind == "particle" for definition in defined)
     values = 4 * (shared * multiplicity + (len(names) - shared)) * (1 + passing)
     files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
     size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
@@ -134,6 +136,6 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     second = len(plan.second_subjects)
     size = 2 * second * (HISTORY + EPOCH * plan.config.training.epochs)
     yield Kind("second classifiers", second, size)
-    # Tables, report and configuration.
-    files = len(plan.tables) + len(plan.uncertainty_tables) + 2
+    # Tables, report, axes and configuration.
+    files = len(plan.tables) + len(plan.uncertainty_tables) + 3
     yield Kind("tables and report", files, len(methods) * len(names) * TABLE)

@@ -96,6 +96,11 @@ class Inputs:
         groups = [g for p in passes or self.plan.passes for g in self.plan.lane_groups(method, p)]
         return [self.plan.weights(group, self.plan.iterations[-1], 2) for group in groups]
 
+    @property
+    def axes(self) -> list[Path]:
+        """Files that the axes of histograms are made from."""
+        return [self.plan.store("simulation"), self.plan.observables("simulation")]
+
     def histograms(self, result: str) -> list[Path]:
         """Return the files that the histograms of a result are made from."""
         observables = self.plan.observables(
@@ -103,7 +108,7 @@ class Inputs:
         )
         unfolded = self.plan.path("unfolded", method=result)
         ensembles = dict.fromkeys([*self.subsets(result), *self.members(result)])
-        return [*self._stores(result), observables, unfolded, *ensembles]
+        return [*self._stores(result), observables, self.plan.axes, unfolded, *ensembles]
 
     def second(self, subject: str) -> list[Path]:
         """Return the files that the second classifiers of a subject wait for."""
@@ -118,6 +123,7 @@ class Inputs:
         return [
             *(self.plan.store(role) for role in self.plan.samples),
             *(self.plan.observables(role) for role in self.plan.roles),
+            self.plan.axes,
             *(self.plan.pretrained(network.lane) for network in self.plan.pretraining_networks),
             *(self.plan.history(block) for block in self.plan.all_blocks()),
             *(self.plan.path("unfolded", method=method) for method in self.plan.config.methods),
@@ -131,6 +137,7 @@ class Inputs:
         return [
             *(self.plan.store(role) for role in self.plan.evaluated),
             *(self.plan.observables(role) for role in self.plan.evaluated),
+            self.plan.axes,
             *(path for name in self.plan.variants.names for path in self._weight_files(name)),
             *(self.plan.histograms(result) for result in results if parted(result)[1] in methods),
         ]

@@ -82,6 +82,7 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
     for role in plan.evaluated:
         outputs = (plan.observables(role),)
         yield Job("observables", (plan.store(role),), outputs, CONVERT * events[role])
+    yield Job("axes", tuple(plan.inputs.axes), (plan.axes,), 0.0)
 
 
 def _trainings(

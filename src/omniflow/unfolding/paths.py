@@ -34,6 +34,7 @@ TABLES = (
     "second_classifier.csv",
     "convergence.csv",
     "stopping.csv",
+    "flows.csv",
     "study.json",
 )
 # Only where a study has variants.
@@ -55,6 +56,7 @@ PATTERNS = {
     "scaling": "features/scaling.json",
     "features": "features/{role}-{level}.h5",
     "observables": "observables/{role}",
+    "axes": "axes.json",
     "pretrained": "pretraining/model-{model}",
     "logits": _STAGE + "/block-{block}/logits.h5",
     "history": _STAGE + "/block-{block}/history.json",
@@ -102,6 +104,11 @@ class Paths:
     def observables(self, role: str) -> Path:
         """Folder of cached observables of a sample: detector.h5 and, with truth, particle.h5."""
         return self.path("observables", role=role)
+
+    @property
+    def axes(self) -> Path:
+        """Observables as they are histogrammed: names, labels, bin edges."""
+        return self.path("axes")
 
     def pretrained(self, model: int = 0) -> Path:
         """Folder of a pre-trained model."""

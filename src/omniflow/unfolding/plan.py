@@ -45,13 +45,18 @@ SECOND_SIMULATION = 2
 class Plan(Paths):
     """Everything that follows from a configuration."""
 
-    def __init__(self, config: Config) -> None:
-        """Derive the plan of `config`; nothing is read or written."""
+    def __init__(self, config: Config, root: Path | None = None) -> None:
+        """Derive the plan of `config`; nothing is read or written.
+
+        Args:
+            config: of the study.
+            root: its folder, where it is not that of the configuration.
+        """
         self.config = config
         self.variants = Variants(config)
         self.fingerprints = Fingerprints(self)
         self.inputs = Inputs(self)
-        super().__init__(Path(config.study.output) / config.study.name)
+        super().__init__(root or Path(config.study.output) / config.study.name)
 
     @cached_property
     def features_seen(self) -> FeatureSet:

@@ -7,7 +7,7 @@ Matched events, misses and fakes are told apart by the two selection flags.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -140,9 +140,9 @@ def pull(
     base = setup.scale * setup.weight * push
     chosen = setup.detector
     yields = setup.sum_data / float(base[chosen].sum()) if setup.absolute else 1.0
-    omega, clipped = _ratios(chosen, logits, yields, base, aggregate, clip)
+    omega, clipped, factor = _ratios(chosen, logits, yields, base, aggregate, clip)
     check = weights.check(base[chosen], (base * omega)[chosen], omega[chosen], clipped, where)
-    return push * omega, check
+    return push * omega, replace(check, yields=yields, factor=factor)
 
 
 def push(
@@ -166,9 +166,24 @@ def push(
     base = setup.scale * setup.weight
     chosen = setup.particle
     yields = _mean(pull, base, chosen) if setup.absolute else 1.0
-    nu, clipped = _ratios(chosen, logits, yields, base, aggregate, clip)
+    nu, clipped, factor = _ratios(chosen, logits, yields, base, aggregate, clip)
     check = weights.check(base[chosen], (base * nu)[chosen], nu[chosen], clipped, where)
-    return nu, check
+    return nu, replace(check, yields=yields, factor=factor)
+
+
+def applied(
+    logits: np.ndarray, how: str | np.ndarray, clip: float, check: weights.Check
+) -> np.ndarray:
+    """Return the ratios (n,) that networks of step 2 give to other events than the study's.
+
+    Args:
+        logits: (members, n) of networks that `push` has been called with.
+        how: as `aggregate` of `push`.
+        clip: largest magnitude of a logit.
+        check: what `push` returned.
+    """
+    ratios = np.stack([weights.ratio(row, clip, check.yields)[0] for row in logits])
+    return combination.apply(ratios, how, check.factor)
 
 
 def conditional_mean(
@@ -206,12 +221,12 @@ def conditional_mean(
         )
     base = setup.scale * setup.weight
     yields = _mean(learned, base, setup.detector & setup.particle)
-    ratios, clipped = _ratios(chosen, logits, yields, base * before, aggregate, clip)
+    ratios, clipped, factor = _ratios(chosen, logits, yields, base * before, aggregate, clip)
     after = before * ratios
     check = weights.check(
         (base * before)[chosen], (base * after)[chosen], ratios[chosen], clipped, where
     )
-    return after, check
+    return after, replace(check, yields=yields, factor=factor)
 
 
 def _mean(ratio: np.ndarray, base: np.ndarray, chosen: np.ndarray) -> float:
@@ -226,10 +241,10 @@ def _ratios(
     base: np.ndarray,
     aggregate: str | np.ndarray,
     clip: float,
-) -> tuple[np.ndarray, int]:
-    """Return the combined ratio of the chosen events, 1 for all others, and the clip count."""
+) -> tuple[np.ndarray, int, float]:
+    """Return the combined ratio of chosen events, 1 for all others; clip count; factor."""
     pairs = [weights.ratio(row[chosen], clip, yields) for row in logits]
     result = np.ones(len(chosen))
     stacked = np.stack([ratio for ratio, _ in pairs])
-    result[chosen] = combination.combine(stacked, aggregate, base[chosen])
-    return result, sum(clipped for _, clipped in pairs)
+    result[chosen], factor = combination.with_factor(stacked, aggregate, base[chosen])
+    return result, sum(clipped for _, clipped in pairs), factor

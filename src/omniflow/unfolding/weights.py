@@ -43,6 +43,8 @@ class Check:
         events: number of events.
         largest: share of the largest weight in the sum of magnitudes after the step.
         negative: share of events with a negative weight.
+        yields: factor W_A / W_B on the ratio of each member.
+        factor: what restored the yield when the members were combined.
     """
 
     sum_before: float
@@ -54,6 +56,8 @@ class Check:
     events: int
     largest: float
     negative: float
+    yields: float = 1.0
+    factor: float = 1.0
 
     @property
     def quality(self) -> Quality:

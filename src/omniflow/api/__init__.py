@@ -1,0 +1,10 @@
+"""The public Python interface: unfold arrays, read finished studies, run plans.
+
+What most programs need is in `omniflow` itself: `Events`, `unfold`, `read`.
+"""
+
+from omniflow.api.run import evaluate, run
+from omniflow.api.study import Study, TrainedNetwork, read
+from omniflow.api.unfold import unfold
+
+__all__ = ["Study", "TrainedNetwork", "evaluate", "read", "run", "unfold"]

@@ -1,0 +1,101 @@
+"""Results of a plan that has been run: weights and histograms, in the order of its event stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.evaluation.histograms import CountMatrix
+from omniflow.events.ids import places
+from omniflow.files import memory_map, open_h5, read_dataset
+from omniflow.stages import evaluation, inputs, uncertainties
+from omniflow.stages.weights import setup
+from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
+from omniflow.unfolding.plan import Plan
+
+
+def ratio(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
+    """Return nu (n,) of the simulation, 1 for events without learned weights."""
+    event_id = np.asarray(inputs.events(plan, "simulation", parted(result)[0]).event_id)
+    found = evaluation.ratios(plan, result, how, pass_, event_id, np.argsort(event_id))
+    return found[plan.iterations.index(iteration)]
+
+
+def weight(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
+    """Return final weights (n,) of the simulation, 0 for events that are not unfolded."""
+    variant = parted(result)[0]
+    event_id = np.asarray(inputs.events(plan, "simulation", variant).event_id)
+    path = plan.unfolded(result, how, pass_)
+    with open_h5(path) as file:
+        ids = read_dataset(file, "event_id", (None,), "u")
+        rows = places(event_id, ids)
+        if rows is None:
+            raise InputError(
+                f"{path}: event_id: has events that the simulation does not have; it was made from "
+                "another sample. Delete it and rerun."
+            )
+        found = np.zeros(len(event_id))
+        if iteration == plan.iterations[-1]:  # to the bit what the file says
+            found[rows] = read_dataset(file, "weight", (len(ids),), "f")
+        else:
+            common = setup(plan, variant)
+            row = plan.iterations.index(iteration)
+            values = read_dataset(file, "ratio", (len(plan.iterations), len(ids)), "f")[row]
+            found[rows] = common.scale * common.weight[rows] * values.astype(float)
+    return found
+
+
+def lanes(plan: Plan, result: str, pass_: int, iteration: int) -> np.ndarray:
+    """Return the weights (lanes, n) of every lane, 0 for events that are not unfolded."""
+    common = setup(plan, parted(result)[0])
+    groups = plan.lane_groups(result, pass_)
+    parts = [memory_map(plan.final_weights(group, iteration), "ratio") for group in groups]
+    nu = np.concatenate(parts)[: plan.variants.method(result).lanes].astype(float)
+    return np.where(common.particle, common.scale * common.weight * nu, 0.0)
+
+
+def every_weight(
+    plan: Plan, result: str, how: str, passes: Iterable[int], iteration: int
+) -> np.ndarray:
+    """Return the weights (n, passes) that histograms are filled with: also of fakes and misses."""
+    common = setup(plan, parted(result)[0])
+    nu = np.stack([ratio(plan, result, how, pass_, iteration) for pass_ in passes], axis=1)
+    return (common.scale * common.weight)[:, None] * nu
+
+
+def covariance(
+    plan: Plan,
+    method: str,
+    how: str,
+    iteration: int,
+    counted: Callable[[str], CountMatrix],
+) -> dict[str, np.ndarray]:
+    """Return the covariance of the mean over passes, by block and in `total`, (B, B) each.
+
+    Args:
+        plan: of the study.
+        method: with uncertainties.
+        how: combination.
+        iteration: after which.
+        counted: returns the entries of a sample by its role.
+
+    Raises:
+        InputError: the study has variants, but none of this method.
+    """
+    variants = plan.variants
+    if len(variants.names) > 1 and method not in variants.methods:
+        raise InputError(
+            f"uncertainties are those of {', '.join(variants.methods)} (uncertainties.methods), "
+            f"and not of {method}"
+        )
+    found, matrices = {}, {}
+    for name in variants.names:
+        role = variants.role("simulation", name)
+        if role not in matrices:
+            matrices[role] = counted(role)
+        result = prefixed(name, method)
+        weights = every_weight(plan, result, how, plan.passes_of(result), iteration)
+        found[name] = matrices[role].fill(weights).content
+    return uncertainties.matrices(uncertainties.Result(plan, found[NOMINAL], found))

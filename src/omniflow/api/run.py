@@ -1,0 +1,101 @@
+"""All stages of a plan in one process, in an order in which Snakemake could start its jobs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+
+from omniflow.config import dump
+from omniflow.errors import ConfigError
+from omniflow.files import write_text
+from omniflow.stages import evaluation, pretraining, samples, second, tables, training, weights
+from omniflow.stages import uncertainties as covariances
+from omniflow.training.engines import shared
+from omniflow.unfolding.coordinates import STEP_NAMES
+from omniflow.unfolding.plan import Plan
+
+
+def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
+    """Run the stages of a plan up to the final weights, in this process.
+
+    What Snakemake runs as jobs is called one after the other; the numbers are the same. Trainings
+    that the study's folder holds already, of the same settings and events, are taken over.
+
+    Args:
+        plan: its samples are read as configured.
+        verbose: print a line per step.
+        jobs_apart: make the engine of networks anew for each job, as processes of their own do.
+
+    Raises:
+        ConfigError: the plan wants several ranks, which are processes.
+        OmniflowError: as the jobs raise.
+    """
+    if plan.config.execution.ranks > 1:
+        raise ConfigError(
+            f"execution.ranks is {plan.config.execution.ranks}, but this is one process: leave it "
+            "out, or run the study with Snakemake"
+        )
+    with _steps(plan, verbose) as step:
+        write_text(dump(plan.config), plan.path("config"))
+        for role in plan.samples:
+            step(f"events of {role}", samples.make_store, plan, role)
+        step("scaling of features", samples.make_scaling, plan)
+        for role, level in plan.classifier_inputs:
+            step(f"features of {role}, {level} level", samples.make_features, plan, role, level)
+        for network in plan.pretraining_networks:
+            step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
+        with nullcontext() if jobs_apart else shared():
+            for group, iteration, number in plan.stages():
+                where = f"{group.chain} pass {group.pass_} {group.slug}"
+                where = f"{where} iteration {iteration} step {STEP_NAMES[number]}"
+                blocks = plan.blocks(group, iteration, number)
+                for block in blocks:
+                    networks = f"{len(block.networks)} network(s)"
+                    step(f"{where}: {networks}", training.train_block, plan, block)
+                step(None, weights.aggregate, plan, group, iteration, number)
+                for block in blocks:  # as Snakemake does, when nobody needs them any more
+                    plan.logits(block).unlink()
+        for result in plan.variants.results:
+            step(f"weights of {result}", weights.combine, plan, result)
+
+
+def evaluate(plan: Plan, *, verbose: bool = False) -> None:
+    """Run the stages of a plan behind the final weights: histograms, diagnostics and tables.
+
+    Args:
+        plan: `run` has been called with it.
+        verbose: print a line per step.
+
+    Raises:
+        OmniflowError: as the jobs raise.
+    """
+    with _steps(plan, verbose) as step, shared():
+        for role in plan.evaluated:
+            step(f"observables of {role}", samples.make_observables, plan, role)
+        for result in plan.variants.results:
+            step(f"histograms of {result}", evaluation.make_histograms, plan, result)
+        for subject in plan.second_subjects:
+            step(f"second classifiers of {subject}", second.train, plan, subject)
+        step("tables", tables.make_tables, plan)
+        if plan.uncertainty_tables:
+            step("covariances", covariances.make_tables, plan)
+
+
+@contextmanager
+def _steps(plan: Plan, verbose: bool) -> Iterator[Callable[..., None]]:
+    """Yield what calls a function of a stage; what it prints goes to a log, as that of a job."""
+    out = sys.stdout
+    log = plan.path("log", job="unfold")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a", encoding="utf-8") as file:
+
+        def step(name: str | None, function: Callable[..., None], *arguments: object) -> None:
+            begin = time.monotonic()
+            with redirect_stdout(file), redirect_stderr(file):
+                function(*arguments)
+            if verbose and name:
+                print(f"{name} ({time.monotonic() - begin:.1f} s)", file=out, flush=True)
+
+        yield step

@@ -1,0 +1,556 @@
+"""A study that has been run: weights, histograms, tables and networks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from omniflow import config as settings
+from omniflow.api import results
+from omniflow.errors import InputError
+from omniflow.events import store
+from omniflow.events.sample import Events
+from omniflow.sources.recorded import Recorded
+from omniflow.stages import evaluation, inputs
+from omniflow.stages.weights import setup
+from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network, step_number
+from omniflow.unfolding.paths import PATTERNS
+from omniflow.unfolding.plan import Plan
+
+if TYPE_CHECKING:
+    import hist
+    import pandas as pd
+
+
+def read(folder: str | Path, classifier: Callable[..., Any] | None = None) -> Study:
+    """Open the folder of a finished study.
+
+    Nothing that its configuration names is imported, neither sources nor observables; only
+    `Study.networks` and `Study.reweight` build its classifier, which may be of a module of its own.
+
+    Args:
+        folder: of the study, such as results/demo; it may have been moved.
+        classifier: the function that builds its networks, where that was a function of a program
+            (`unfold(classifier=...)`) that no module file holds.
+
+    Raises:
+        InputError: it is not the folder of a study, or no weights are there yet.
+        ConfigError: its configuration is not of this version.
+
+    Examples:
+        >>> study = read("results/demo")  # doctest: +SKIP
+        >>> study.weights.sum(), study.tables["summary"]  # doctest: +SKIP
+    """
+    root = Path(folder).absolute()
+    path = root / PATTERNS["config"]
+    if not path.is_file():
+        raise InputError(
+            f"{root}: has no {path.name}; give the folder of a study that has been run, such as "
+            "results/demo"
+        )
+    plan = Plan(settings.load(path, stand_in={"source": Recorded}), root)
+    study = Study(plan, classifier=classifier)
+    method, how = study.headline
+    if not plan.unfolded(method, how, plan.passes[-1]).is_file():
+        raise InputError(
+            f"{root}: has no final weights of {method} ({how}) yet; run the study to its end"
+        )
+    return study
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """One network of a study.
+
+    Attributes:
+        plan: of the study.
+        block: the job that trained it.
+        coordinates: pass, lane, member, iteration, step and fold.
+    """
+
+    plan: Plan
+    block: Block
+    coordinates: Network
+
+    @property
+    def path(self) -> Path:
+        """File of its parameters, in Keras' format."""
+        return self.plan.networks_folder(self.block) / self.plan.network_file(self.coordinates)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What its training left: losses and rates by epoch, start, engine, time."""
+        history = json.loads(self.plan.history(self.block).read_text(encoding="utf-8"))
+        own = vars(self.coordinates)
+        return next(record for record in history["networks"] if record["network"] == own)
+
+    def logits(self, events: Events) -> np.ndarray:
+        """Return logarithms of its likelihood ratio (n,) float32, before any yield.
+
+        NaN for events that do not pass at detector level, where it reads that. Events of the
+        study's own simulation get what the study got, bit by bit where the engine is the same.
+
+        Args:
+            events: with the level that it reads, of the columns that the study's samples have.
+
+        Raises:
+            InputError: the level is missing, or its columns are others.
+        """
+        from omniflow.stages import reweighting
+
+        return reweighting.logits(self.plan, events, self.block, self.coordinates)
+
+    def __repr__(self) -> str:
+        """Return its coordinates."""
+        return f"TrainedNetwork({self.coordinates.name})"
+
+
+class Tables(Mapping[str, "pd.DataFrame"]):
+    """Tables of a study by name, such as `metrics` and `summary`, read when they are asked for.
+
+    Columns are in docs/formats.md.
+    """
+
+    def __init__(self, plan: Plan, missing: str) -> None:
+        """Take the plan, and what to say of tables that are not there."""
+        self._plan, self._missing = plan, missing
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return a table.
+
+        Raises:
+            InputError: there is none.
+        """
+        import pandas as pd
+
+        if name not in list(self):
+            known = ", ".join(self) or "none"
+            raise InputError(f"there is no table {name!r}; there are {known}. {self._missing}")
+        return pd.read_csv(self._plan.table(f"{name}.csv"))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the tables that are there."""
+        for path in (*self._plan.tables, *self._plan.uncertainty_tables):
+            if path.suffix == ".csv" and path.is_file():
+                yield path.stem
+
+    def __len__(self) -> int:
+        """Return the number of tables."""
+        return sum(1 for _ in self)
+
+
+class Study:
+    """A study that has been run: what `unfold` and `read` return.
+
+    Arrays with an axis of n events are aligned with `events("simulation")`: in the order in which
+    `unfold` got them, or by event id where a folder was read. Where a method, combination, pass or
+    iteration is not named, it is the first method, its first combination, the mean over all passes,
+    and the last iteration.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        held: Mapping[str, Events] | None = None,
+        classifier: Callable[..., Any] | None = None,
+        missing: str = "",
+    ) -> None:
+        """Take the plan, which has been run.
+
+        Args:
+            plan: its files are there.
+            held: samples of the program by role, whose order is kept.
+            classifier: as of `read`.
+            missing: why tables may not be there.
+        """
+        if classifier is not None:
+            from omniflow import outside
+
+            own = plan.config.classifier.model_copy(update={"kind": outside.hold(classifier)})
+            plan = Plan(plan.config.model_copy(update={"classifier": own}), plan.root)
+        self.plan = plan
+        self.tables = Tables(plan, missing)
+        self._held = dict(held or {})
+
+    def __repr__(self) -> str:
+        """Return the folder and what was run."""
+        methods = ", ".join(self.methods)
+        passes, iterations = len(self.plan.passes), len(self.plan.iterations)
+        return (
+            f"Study({methods}; {passes} pass(es), {iterations} iteration(s); folder {self.folder})"
+        )
+
+    # -- what was run ------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie; a temporary folder ends with the object that `unfold` returned."""
+        return self.plan.root
+
+    @property
+    def config(self) -> settings.Config:
+        """Its configuration, defaults included."""
+        return self.plan.config
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of its methods."""
+        return tuple(self.plan.config.methods)
+
+    @property
+    def headline(self) -> tuple[str, str]:
+        """The first method and its first combination."""
+        return self.methods[0], self.plan.combinations(self.methods[0])[0]
+
+    @property
+    def scale(self) -> float:
+        """Factor s on the weights of the simulation; weights are s x base weight x ratio."""
+        return setup(self.plan).scale
+
+    # -- events ------------------------------------------------------------------------------
+
+    def events(self, role: str = "simulation") -> Events:
+        """Return the events of a sample: as `unfold` got them, or in the order of their ids.
+
+        Args:
+            role: `data`, `simulation`, `background-<name>` and so on.
+
+        Raises:
+            InputError: the study has no such sample.
+        """
+        if role not in self.plan.samples:
+            raise InputError(f"there is no sample {role!r}: {', '.join(self.plan.samples)}")
+        if role in self._held:
+            return self._held[role]
+        return store.open_store(self.plan.store(role)).take(self._rows(role))
+
+    @property
+    def data(self) -> Events:
+        """What was unfolded."""
+        return self.events("data")
+
+    @property
+    def simulation(self) -> Events:
+        """What was reweighted."""
+        return self.events("simulation")
+
+    def _rows(self, role: str) -> np.ndarray:
+        """Return where the events (n,) stand in the store."""
+        known = np.asarray(store.open_store(self.plan.store(role)).event_id)
+        wanted = self._held[role].event_id if role in self._held else np.sort(known)
+        return results.places(known, wanted)
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return self._rows("simulation")
+
+    # -- weights -----------------------------------------------------------------------------
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Final weights (n,) float64 of the headline: see `weights_of`."""
+        return self.weights_of()
+
+    @property
+    def ensemble(self) -> np.ndarray:
+        """Final weights (passes, n) float64 of the headline, of every pass."""
+        return self.ensemble_of()
+
+    def weights_of(
+        self,
+        method: str | None = None,
+        combine: str | None = None,
+        pass_: int | None = None,
+        iteration: int | None = None,
+    ) -> np.ndarray:
+        """Return event weights (n,) float64 that turn the simulation into the unfolded data.
+
+        Histograms of any quantity at particle level with these weights are the unfolded result.
+        Events that are not unfolded (`unfolding.particle_level: pass_gen`) have 0.
+
+        Args:
+            method: name of a method, or of one with other inputs (`data-3.parallel`).
+            combine: combination of its lanes; `none` for methods of one lane.
+            pass_: from 1; None: the mean over passes.
+            iteration: from 1.
+
+        Raises:
+            InputError: there is no such method, combination, pass or iteration.
+        """
+        return self._mean(results.weight, method, combine, pass_, iteration)
+
+    def ratios_of(
+        self,
+        method: str | None = None,
+        combine: str | None = None,
+        pass_: int | None = None,
+        iteration: int | None = None,
+    ) -> np.ndarray:
+        """Return nu (n,) float64, what the weights of the simulation were multiplied with.
+
+        1 for events without learned weights. Arguments and errors as of `weights_of`.
+        """
+        return self._mean(results.ratio, method, combine, pass_, iteration)
+
+    def _mean(self, found: Callable[..., np.ndarray], *named: Any) -> np.ndarray:
+        method, how, passes, iteration = self._place(*named)
+        rows = [found(self.plan, method, how, pass_, iteration) for pass_ in passes]
+        return (rows[0] if len(rows) == 1 else np.mean(rows, axis=0))[self._order]
+
+    def ensemble_of(
+        self,
+        method: str | None = None,
+        combine: str | None = None,
+        iteration: int | None = None,
+    ) -> np.ndarray:
+        """Return weights (passes, n) float64 of every pass; arguments as of `weights_of`."""
+        method, how, passes, iteration = self._place(method, combine, None, iteration)
+        rows = [results.weight(self.plan, method, how, p, iteration) for p in passes]
+        return np.stack(rows)[:, self._order]
+
+    def lanes_of(
+        self, method: str | None = None, pass_: int = 1, iteration: int | None = None
+    ) -> np.ndarray:
+        """Return weights (lanes, n) float64 of every lane of one pass, before they are combined."""
+        method, _, (pass_,), iteration = self._place(method, None, pass_, iteration)
+        return results.lanes(self.plan, method, pass_, iteration)[:, self._order]
+
+    def _place(
+        self, method: str | None, combine: str | None, pass_: int | None, iteration: int | None
+    ) -> tuple[str, str, Sequence[int], int]:
+        """Return method, combination, passes and iteration, of which None stands for the usual."""
+        plan = self.plan
+        method = _one_of("method", method or self.methods[0], plan.variants.results)
+        combinations = plan.combinations(method)
+        how = _one_of(f"combination of {method}", combine or combinations[0], combinations)
+        passes, last = plan.passes_of(method), plan.iterations[-1]
+        if pass_ is not None:
+            passes = [_one_of(f"pass of {method}", pass_, passes)]
+        return method, how, passes, _one_of("iteration", iteration or last, plan.iterations)
+
+    # -- histograms --------------------------------------------------------------------------
+
+    def histogram(
+        self,
+        what: Any,
+        edges: Sequence[float] | None = None,
+        *,
+        level: str = "particle",
+        region: str | np.ndarray | None = None,
+        method: str | None = None,
+        combine: str | None = None,
+        pass_: int | None = None,
+        iteration: int | None = None,
+        with_covariance: bool = False,
+    ) -> hist.Hist | tuple[hist.Hist, dict[str, np.ndarray]]:
+        """Return a histogram of the result: event yields per bin, not divided by their width.
+
+        The variance of a bin is the statistical one of the simulated events, in which the entries
+        of one event count together; what the data and the training contribute is in the covariance.
+
+        Args:
+            what: an expression over the columns of a level (docs/expressions.md), such as
+                "pt" or "sum(pt)"; the name of an observable of the study; or an array with a
+                number per event (n,), or with any number per event (jagged, awkward). NaN and
+                infinite values have no entry.
+            edges: (B + 1,) increasing; bins are [low, high). An observable of the study has its
+                own. What lies outside goes to under- and overflow.
+            level: `particle`, the unfolded result; or `detector`, the reweighted simulation.
+            region: events that are counted. By default what the study's own histograms count:
+                at particle level the fiducial region (`observables.region`), at detector level
+                events that pass. `all`, or flags (n,), say otherwise.
+            method, combine, pass_, iteration: as of `weights_of`.
+            with_covariance: also return the covariance of the mean over passes, (B, B) by block
+                (`data`, `simulation`, `training`, each variation, and `total`), from the variants
+                that the study has (`uncertainties`), and from passes.
+
+        Returns:
+            A `hist.Hist` with Weight storage, in pairs with the covariance where it is wanted.
+
+        Raises:
+            InputError: there is no such method and so on; edges are missing; or an array is of
+                another length, or there are variants with other events and no expression.
+            ExpressionError: the expression does not fit the columns.
+        """
+        import hist
+
+        from omniflow.api import values
+
+        place = self._place(method, combine, pass_, iteration)
+        if level not in evaluation.LEVELS:
+            raise InputError(f"there is no level {level!r}: {', '.join(evaluation.LEVELS)}")
+        edges, name = self._edges(what, edges), what if isinstance(what, str) else "x"
+        wide = np.concatenate([[-np.inf], edges, [np.inf]])
+
+        def counted(role: str) -> Any:
+            """Return the entries of a sample."""
+            events = store.open_store(self.plan.store(role))
+            own = role == "simulation"
+            if isinstance(what, str):
+                found = values.entries(self.plan, role, level, getattr(events, level), what)
+            elif own:
+                order = np.argsort(self._order)
+                found = values.reordered(values.of_array(what, len(events)), order)
+            else:
+                raise InputError(
+                    f"{role} are other events than those of the array; give an expression"
+                )
+            mask = self._region(region, events, level, own)
+            return results.CountMatrix(found, wide, mask)
+
+        matrix, weights = counted("simulation"), results.every_weight(self.plan, *place)
+        axis = hist.axis.Variable(edges, name="x", label=name)
+        filled = hist.Hist(axis, storage=hist.storage.Weight())
+        view = filled.view(flow=True)
+        view["value"] = matrix.fill(weights).content.mean(axis=0)
+        view["variance"] = matrix.fill(weights.mean(axis=1)).variance
+        if not with_covariance:
+            return filled
+        blocks = results.covariance(self.plan, place[0], place[1], place[3], counted)
+        return filled, {block: matrix[1:-1, 1:-1] for block, matrix in blocks.items()}
+
+    def _edges(self, what: Any, edges: Sequence[float] | None) -> np.ndarray:
+        from omniflow.api import values
+
+        if edges is None and values.is_observable(self.plan, what):
+            edges = values.edges(self.plan, what)
+        if edges is None:
+            raise InputError(f"histogram: give the edges of bins; {what!r} has none of its own")
+        found = np.asarray(edges, float)
+        if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
+            raise InputError("histogram: edges must be two numbers or more, and increase")
+        return found
+
+    def _region(
+        self, region: str | np.ndarray | None, events: Events, level: str, own: bool
+    ) -> np.ndarray:
+        """Return which events (n,) of a store are counted."""
+        if region is None:
+            return evaluation.region(self.plan, events, level)
+        measured = level == "detector"
+        known = events.pass_detector if measured else inputs.unfolded(self.plan, events)
+        if isinstance(region, str):
+            _one_of("region", region, ("all", "fiducial"))
+            fiducial = region == "fiducial" and not measured
+            return np.asarray(events.pass_particle if fiducial else known)
+        flags = np.asarray(region)
+        if flags.shape != (len(events),) or flags.dtype != bool:
+            raise InputError(
+                f"histogram: region has shape {flags.shape} and type {flags.dtype}; give flags "
+                f'({len(events)},) of type bool, in the order of events("simulation")'
+            )
+        if not own:
+            raise InputError("histogram: region: there are variants with other events; name one")
+        return known & flags[np.argsort(self._order)]
+
+    # -- tables and report -------------------------------------------------------------------
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """Metrics by method, combination, iteration and observable, averages over bins."""
+        return self.tables["summary"]
+
+    def report(self, path: str | Path) -> Path:
+        """Write the study's report, one HTML file, and return its path.
+
+        Raises:
+            InputError: the study has no tables, or the folder of `path` is not there.
+        """
+        from omniflow.report import page
+
+        self.tables["summary"]  # says what is missing
+        page.write(self.plan.root, path)
+        return Path(path)
+
+    # -- networks ----------------------------------------------------------------------------
+
+    def networks(
+        self,
+        method: str | None = None,
+        *,
+        pass_: int | None = None,
+        lane: int | None = None,
+        member: int | None = None,
+        iteration: int | None = None,
+        step: str | int = 2,
+    ) -> list[TrainedNetwork]:
+        """Return the networks of a method in one step of one iteration, folds apart.
+
+        Args:
+            method: as of `weights_of`.
+            pass_, lane, member: only these; passes count from 1, lanes and members from 0.
+            iteration: as of `weights_of`.
+            step: `1`, `1b`, `2` or `2b`; the weights of the result are those of step 2.
+
+        Raises:
+            InputError: there is no such method, pass, iteration or step.
+        """
+        plan = self._with_features
+        method, _, passes, iteration = self._place(method, None, pass_, iteration)
+        number = step_number(_one_of("step", str(step), [STEP_NAMES[s] for s in plan.steps]))
+        lanes = plan.variants.method(method).lanes
+        wanted = {"lane": lane, "member": member}
+        return [
+            TrainedNetwork(plan, block, network)
+            for each in passes
+            for group in plan.lane_groups(method, each)
+            for block in plan.blocks(group, iteration, number)
+            for network in block.networks
+            if network.lane < lanes
+            and all(getattr(network, k) == v for k, v in wanted.items() if v is not None)
+        ]
+
+    def reweight(
+        self,
+        events: Events,
+        method: str | None = None,
+        combine: str | None = None,
+        pass_: int | None = None,
+        iteration: int | None = None,
+    ) -> np.ndarray:
+        """Return the ratios nu (n,) float64 that the study's networks give to other events.
+
+        Multiplied with the weights of simulated events of the same kind, which need not have been
+        part of the study, they give the unfolded result. For its own simulation they are those of
+        `ratios_of`, bit by bit where the engine is the same. Events that are not unfolded have 1.
+
+        Args:
+            events: with a particle level of the columns that the simulation has.
+            method, combine, pass_, iteration: as of `weights_of`.
+
+        Raises:
+            InputError: as `weights_of`; or there is no particle level, or its columns are others.
+            ConfigError: the study's classifier is of a module that is not here.
+        """
+        from omniflow.stages import reweighting
+        from omniflow.training.engines import shared
+
+        method, how, passes, iteration = self._place(method, combine, pass_, iteration)
+        with shared():
+            found = reweighting.ratios(self._with_features, events, method, how, passes, iteration)
+        return found[0] if len(found) == 1 else found.mean(axis=0)
+
+    @cached_property
+    def _with_features(self) -> Plan:
+        """The plan, with what its networks see as it was when they were trained."""
+        from omniflow.models.signature import Signature
+
+        plan = self.plan
+        block = next(plan.all_blocks())
+        path = plan.networks_folder(block) / plan.network_file(block.networks[0])
+        plan.features_seen = Signature.read(path).features
+        return plan
+
+
+def _one_of(what: str, value: Any, known: Any) -> Any:
+    """Return a value that is known, or refuse it with what there is."""
+    if value not in known:
+        shown = ", ".join(map(str, known))
+        raise InputError(f"there is no {what} {value!r}: {shown}")
+    return value

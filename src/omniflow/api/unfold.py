@@ -1,0 +1,236 @@
+"""Unfold events of a program, in this process."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omniflow import outside
+from omniflow.api import values
+from omniflow.api.run import evaluate, run
+from omniflow.api.study import Study
+from omniflow.config import validate
+from omniflow.config.paths import escaped
+from omniflow.config.text import combined, on_top
+from omniflow.errors import ConfigError, InputError
+from omniflow.events.sample import Events
+from omniflow.lock import Lock
+from omniflow.sources.memory import Memory
+from omniflow.unfolding.plan import Plan
+
+
+def unfold(
+    data: Events,
+    simulation: Events,
+    *,
+    methods: Mapping[str, Mapping[str, Any]] | None = None,
+    iterations: int | None = None,
+    passes: int | None = None,
+    seed: int | None = None,
+    classifier: str | Mapping[str, Any] | Callable[..., Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    unfolding: Mapping[str, Any] | None = None,
+    combine: Sequence[str] | None = None,
+    backgrounds: Mapping[str, Events | Mapping[str, Any]] | None = None,
+    pretraining: Mapping[str, Any] | None = None,
+    observables: Mapping[str, Any] | None = None,
+    uncertainties: Mapping[str, Any] | None = None,
+    diagnostics: Mapping[str, Any] | None = None,
+    execution: Mapping[str, Any] | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    output: str | Path | None = None,
+    verbose: bool = False,
+) -> Study:
+    """Unfold data with simulated events, in memory, and return what the study found.
+
+    The steps are those that Snakemake runs from a YAML file, by the same functions: equal settings,
+    seeds and events give equal weights, bit by bit on a CPU. Sections are written as in the YAML
+    (docs/configuration.md), and have its defaults; `Events` may stand wherever it has a sample.
+
+    Args:
+        data: what is unfolded; the particle level of pseudo-data is used for the report alone.
+        simulation: events with both levels.
+        methods: strategies by name, such as `{"parallel": {"lanes": 5}}`; by default `none`, one
+            network per step.
+        iterations, passes, seed: `unfolding.iterations`, `study.passes` and `study.seed`.
+        classifier: section, kind, or a function (settings, particle_features, event_features) of
+            yours that builds a Keras model (docs/python.md). Without a kind it is `pet` for events
+            with particles, and `mlp` for those without.
+        training, unfolding, combine, uncertainties, diagnostics, execution: sections.
+        observables: section; what the report and the tables show.
+        backgrounds: what is subtracted, events or sections with a `sample`, by name.
+        pretraining: section `samples.pretraining`.
+        config: YAML file, or mapping, with further sections; the arguments stand on top of it.
+        output: folder of the study, which stays. Trainings that it holds already are taken over. By
+            default a temporary one, which is removed with the object that is returned.
+        verbose: print a line per step.
+
+    Returns:
+        The study: `weights`, `ensemble`, `histogram`, `summary`, `report` and more.
+
+    Raises:
+        ConfigError: settings are not valid; the message lists all problems.
+        InputError: the events cannot be unfolded.
+        TrainingError: a network failed.
+
+    Examples:
+        >>> import numpy as np
+        >>> import omniflow
+        >>> rng = np.random.default_rng(1)
+        >>> truth = rng.normal(0, 1, 2000)
+        >>> simulation = omniflow.Events.from_arrays(truth + rng.normal(0, 0.5, 2000), truth)
+        >>> data = omniflow.Events.from_arrays(rng.normal(0.2, 1.1, 2000))
+        >>> result = omniflow.unfold(
+        ...     data,
+        ...     simulation,
+        ...     methods={"parallel": {"lanes": 2}},
+        ...     iterations=1,
+        ...     passes=1,
+        ...     training={"epochs": 1, "min_updates": 1},
+        ... )
+        >>> result.weights.shape, result.ensemble.shape
+        ((2000,), (1, 2000))
+        >>> result.histogram("x0", edges=[-2, 0, 2]).axes[0].size
+        2
+    """
+    _require_events(data, "data")
+    _require_events(simulation, "simulation")
+    given = {
+        "methods": methods,
+        "unfolding": _with(unfolding, iterations=iterations),
+        "study": _with(None, passes=passes, seed=seed),
+        "classifier": _classifier(classifier),
+        "training": training,
+        "combine": combine,
+        "observables": observables,
+        "uncertainties": uncertainties,
+        "diagnostics": diagnostics,
+        "execution": execution,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    root = Path(config).parent if isinstance(config, str | Path) else None
+    raw = on_top(_read(config), given)
+    raw.setdefault("methods", {"none": {}})
+    if not raw.get("classifier", {}).get("kind"):
+        kind = "pet" if simulation.detector.particle_columns else "mlp"
+        raw["classifier"] = {**raw.get("classifier", {}), "kind": kind}
+    if "observables" not in raw and (section := values.default_section(simulation)):
+        raw["observables"] = section
+    held = {"data": data, "simulation": simulation}
+    raw["samples"] = held | {
+        key: value
+        for key, value in (("backgrounds", _backgrounds(backgrounds)), ("pretraining", pretraining))
+        if value is not None
+    }
+    folder, temporary = _folder(output, raw.get("study", {}).get("name", "unfolded"))
+    raw["study"] = {
+        **raw.get("study", {}),
+        "name": folder.name,
+        "output": escaped(str(folder.parent)),
+    }
+    try:
+        plan = Plan(validate(_as_sources(raw), "omniflow.unfold", root))
+        study = Study(plan, _held(plan), missing=_missing(plan))
+        if temporary:
+            _run(plan, verbose)
+        else:
+            lock = Lock(plan.root)
+            lock.acquire(print)
+            try:
+                _run(plan, verbose)
+            finally:
+                lock.release()
+    except BaseException:
+        if temporary:
+            shutil.rmtree(folder.parent, ignore_errors=True)
+        raise
+    if temporary:
+        weakref.finalize(study, shutil.rmtree, folder.parent, ignore_errors=True)
+    return study
+
+
+def _run(plan: Plan, verbose: bool) -> None:
+    run(plan, verbose=verbose)
+    if not values.can_be_evaluated(plan):
+        return
+    try:
+        evaluate(plan, verbose=verbose)
+    except Exception as error:  # weights that took hours must not be lost with it
+        warnings.warn(
+            "the weights are there, but tables and report could not be made "
+            f"({type(error).__name__}: {error})",
+            stacklevel=3,
+        )
+
+
+def _missing(plan: Plan) -> str:
+    if values.can_be_evaluated(plan):
+        return "Making them failed, see the warning of omniflow.unfold"
+    return "Its observables are not defined for the columns of its samples (`observables`)"
+
+
+def _require_events(given: Any, name: str) -> None:
+    if not isinstance(given, Events):
+        raise InputError(
+            f"omniflow.unfold: {name} is a {type(given).__name__}; make events of arrays by "
+            "omniflow.Events.from_arrays"
+        )
+
+
+def _with(section: Mapping[str, Any] | None, **more: Any) -> dict[str, Any] | None:
+    """Return a section with more keys, of which those that are None are left out."""
+    more = {key: value for key, value in more.items() if value is not None}
+    return None if section is None and not more else {**(section or {}), **more}
+
+
+def _classifier(given: Any) -> dict[str, Any] | None:
+    """Return the section of a classifier; functions become references to them."""
+    if given is None:
+        return None
+    section = dict(given) if isinstance(given, Mapping) else {"kind": given}
+    if callable(section.get("kind")):
+        section["kind"] = outside.hold(section["kind"])
+    return section
+
+
+def _backgrounds(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if given is None:
+        return None
+    return {k: {"sample": v} if isinstance(v, Events) else v for k, v in given.items()}
+
+
+def _read(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the sections of a configuration, but for its samples, which are the program's."""
+    if config is None:
+        return {}
+    raw = dict(config) if isinstance(config, Mapping) else combined([config])
+    raw.pop("samples", None)
+    return raw
+
+
+def _as_sources(given: Any) -> Any:
+    """Return sections with sources in place of events."""
+    if isinstance(given, Events):
+        return Memory.of(given)
+    if isinstance(given, Mapping):
+        return {key: _as_sources(value) for key, value in given.items()}
+    return given
+
+
+def _held(plan: Plan) -> dict[str, Events]:
+    return {role: s.held for role, s in plan.samples.items() if isinstance(s, Memory)}
+
+
+def _folder(output: str | Path | None, name: str) -> tuple[Path, bool]:
+    """Return the folder of the study, and whether it is a temporary one."""
+    if output is None:
+        return Path(tempfile.mkdtemp(prefix="omniflow-")) / name, True
+    folder = Path(output).expanduser().absolute()
+    if not folder.name:
+        raise ConfigError(f"output: {output} names no folder")
+    return folder, False

@@ -1,0 +1,20 @@
+"""Ids: where the events of one sample stand in another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Return where ids stand, (m,) positions in `known`; None if one of them is not there.
+
+    Args:
+        known: (n,) unique ids, in any order.
+        wanted: (m,) ids.
+    """
+    known, wanted = np.asarray(known), np.asarray(wanted)
+    order = np.argsort(known)
+    if not len(known):
+        return None if len(wanted) else order
+    found = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
+    return found if np.array_equal(known[found], wanted) else None

@@ -1,0 +1,174 @@
+"""Axes of histograms: observables with the edges that a study has, and their file.
+
+Everything behind the caches knows observables from this file, so that results can be read without
+the modules that computed them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.files import write_json
+from omniflow.observables import cache
+from omniflow.observables.observable import Kind, Observable, Quantiles, faulty
+from omniflow.physics.jets import JetDefinition
+
+if TYPE_CHECKING:
+    import hist
+
+SCHEMA, VERSION = "omniflow-axes", 1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis of an observable; attributes are those of `Observable`, all of them known."""
+
+    name: str
+    label: str
+    latex: str
+    unit: str
+    kind: Kind
+    edges: tuple[float, ...]
+    jets: JetDefinition | None = None
+    log_x: bool = False
+    log_y: bool = False
+
+    @property
+    def hist(self) -> hist.axis.Variable:
+        """The axis for `hist`, without under- and overflow; bins are [low, high)."""
+        import hist
+
+        unit = f" [{self.unit}]" if self.unit else ""
+        return hist.axis.Variable(
+            *(self.edges,),
+            name=self.name,
+            label=f"{self.latex}{unit}",
+            underflow=False,
+            overflow=False,
+        )
+
+
+def make(
+    observables: Iterable[Observable],
+    folder: Path,
+    passes: np.ndarray,
+    weight: np.ndarray,
+) -> list[Axis]:
+    """Return the axes of observables.
+
+    Quantiles are those of the simulation at detector level, of events that pass, by the magnitude
+    of their weights: neither data nor truth decides where bins lie.
+
+    Args:
+        observables: in the order of the axes.
+        folder: caches of the simulation, detector.h5 and particle.h5.
+        passes: (n,) bool, events of the simulation that pass at detector level.
+        weight: (n,) their weights.
+
+    Raises:
+        InputError: an observable is of other kinds at the two levels, or has too few values for
+            quantiles.
+    """
+    observables = list(observables)
+    names = [observable.name for observable in observables]
+    detector, particle = folder / "detector.h5", folder / "particle.h5"
+    kinds, others = cache.kinds(detector, names), cache.kinds(particle, names)
+    found = []
+    for observable in observables:
+        name, edges = observable.name, observable.edges
+        if kinds[name] != others[name]:
+            raise InputError(
+                f"observable {name}: is of the kind {kinds[name]!r} at detector level, but "
+                f"{others[name]!r} at particle level: its columns must mean the same at both"
+            )
+        if isinstance(edges, Quantiles):
+            entries = cache.read(detector, [name], len(passes))[name]
+            counted = passes[entries.event_index]
+            weights = np.abs(weight[entries.event_index[counted]])
+            edges = quantiles(name, entries.value[counted], weights, edges.bins)
+        found.append(
+            Axis(
+                *(name, observable.label, observable.latex, observable.unit, kinds[name], edges),
+                *(observable.jets if kinds[name] == "jet" else None,),
+                *(observable.log_x, observable.log_y),
+            )
+        )
+    return found
+
+
+def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tuple[float, ...]:
+    """Return edges between which values have equal parts of the weight.
+
+    From the lowest value to just above the highest, or 1 above it where all are whole numbers.
+    Edges that coincide, because a value is frequent, are one.
+
+    Args:
+        name: of the observable, for messages.
+        value: (k,) finite.
+        weight: (k,) at least 0.
+        bins: how many.
+
+    Raises:
+        InputError: no values, or all are the same.
+    """
+    value, weight = value[weight > 0], weight[weight > 0]
+    if not len(value):
+        raise InputError(
+            f"observable {name}: has no value in the simulation at detector level, of which its "
+            "quantiles are taken: give edges"
+        )
+    order = np.argsort(value, kind="stable")
+    value, total = value[order], np.cumsum(weight[order])
+    below = np.concatenate([[0.0], total[:-1]])
+    if value[0] == value[-1]:
+        raise InputError(
+            f"observable {name}: has the same value, {value[0]:g}, in all {len(value)} entries of "
+            "the simulation at detector level, so that there are no quantiles: give edges, or "
+            "leave it out"
+        )
+    places = np.searchsorted(below, total[-1] * np.arange(1, bins) / bins)
+    places = np.minimum(places, len(value) - 1)
+    # The highest value lies in the last bin, which does not hold its upper edge.
+    whole = (value == np.floor(value)).all()
+    top = value[-1] + 1 if whole else np.nextafter(value[-1], np.inf, dtype=value.dtype)
+    edges = np.unique(np.concatenate([value[:1], value[places], [top]]))
+    return tuple(edges.astype(np.float64).tolist())
+
+
+def write(axes: Iterable[Axis], path: str | Path) -> None:
+    """Write axes to a JSON file."""
+    rows = [asdict(axis) for axis in axes]
+    write_json({"schema": SCHEMA, "version": VERSION, "axes": rows}, path)
+
+
+def read(path: str | Path) -> list[Axis]:
+    """Read axes.
+
+    Raises:
+        InputError: the file is missing, or is no such file.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if (content["schema"], content["version"]) != (SCHEMA, VERSION):
+            raise ValueError(f"schema {content['schema']}, version {content['version']}")
+        return [_axis(row) for row in content["axes"]]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); run the study") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: holds no axes of this version ({error}); delete it") from None
+
+
+def _axis(row: dict[str, Any]) -> Axis:
+    axis = Axis(**row)
+    edges = tuple(float(edge) for edge in axis.edges)
+    if problem := faulty(edges):
+        raise ValueError(f"{axis.name}: {problem}")
+    jets = None if axis.jets is None else JetDefinition(**row["jets"])
+    return replace(axis, edges=edges, jets=jets)

@@ -1,0 +1,166 @@
+"""Cache of observables, one HDF5 file per level, so that jets are clustered once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events.sample import Level
+from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.observables.compute import parts
+from omniflow.observables.entries import Entries, Objects
+from omniflow.observables.observable import Kind, Observable
+from omniflow.physics.jets import JetDefinition
+
+if TYPE_CHECKING:
+    import h5py
+
+SCHEMA_VERSION = 3  # as `OBSERVABLES_VERSION` of unfolding.fingerprints
+_VALUES, _JETS = "values", "jets"
+
+
+def write(path: str | Path, level: Level, observables: Iterable[Observable]) -> None:
+    """Write the observables of a level of n events to `path`.
+
+    Layout (HDF5): attributes `schema_version`, `events`; per observable a group `values/<name>`
+    with attributes `kind` and `jets` (a group of jets, empty for other kinds) and the datasets
+    `count` (n,) int32, entries per event, and `value` (k,) float32. Observables of jets have a
+    value for every jet, NaN where they do not exist; the directions of the jets are `eta` and
+    `phi`, (k,) float32, of `jets/<definition>`. Memory does not grow with the number of events.
+
+    Raises:
+        ConfigError, InputError: as `compute.parts`.
+    """
+    observables = list(observables)
+    with create_h5(path) as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        file.attrs["events"] = len(level)
+        for observable in observables:
+            group = file.create_group(f"{_VALUES}/{observable.name}")
+            group.create_dataset("count", shape=(len(level),), dtype=np.int32)
+            _growing(group, "value")
+            group.attrs["kind"] = observable.kind or "event"
+            group.attrs["jets"] = ""
+        for part in parts(level, observables):
+            for observable in observables:
+                group = file[f"{_VALUES}/{observable.name}"]
+                entries, kind = part.entries[observable.name], part.kinds[observable.name]
+                if part.start and kind != group.attrs["kind"]:
+                    raise InputError(
+                        f"observable {observable.name}: has values of the kind "
+                        f"{group.attrs['kind']!r} in some events and {kind!r} in others"
+                    )
+                group.attrs["kind"] = kind
+                group.attrs["jets"] = _slug(observable.jets) if kind == "jet" else ""
+                stays = entries if kind == "jet" else entries.finite
+                counts = np.bincount(stays.event_index, minlength=part.stop - part.start)
+                group["count"][part.start : part.stop] = counts
+                _append(group["value"], stays.value)
+            for definition, (eta, phi) in part.axes.items():
+                group = file.require_group(f"{_JETS}/{_slug(definition)}")
+                for name, values in (("eta", eta), ("phi", phi)):
+                    _append(group[name] if name in group else _growing(group, name), values)
+
+
+def read(path: str | Path, names: Iterable[str], events: int | None = None) -> dict[str, Entries]:
+    """Read observables of `names` that `write` cached.
+
+    Args:
+        path: the cache.
+        names: observables to read.
+        events: number of events of the sample, checked if given.
+
+    Raises:
+        InputError: not such a file, another schema version, a missing observable, or counts
+            that disagree.
+    """
+    with open_h5(path) as file:
+        _check(path, file, events)
+        return {name: _entries(file, name).finite for name in names}
+
+
+def kinds(path: str | Path, names: Iterable[str]) -> dict[str, Kind]:
+    """Return of what kind the cached observables of `names` are.
+
+    Raises:
+        InputError: as `read`.
+    """
+    with open_h5(path) as file:
+        _check(path, file, None)
+        return {name: _kind(path, file, name) for name in names}
+
+
+def read_objects(path: str | Path, name: str, events: int) -> Objects:
+    """Read what an observable has its values of: every event, every jet or every particle.
+
+    Raises:
+        InputError: as `read`, or several entries of one event where the observable is of events.
+    """
+    with open_h5(path) as file:
+        _check(path, file, events)
+        found, kind = _entries(file, name), _kind(path, file, name)
+        if kind == "jet":
+            where = f"{_JETS}/{file[f'{_VALUES}/{name}'].attrs['jets']}"
+            size = (len(found),)
+            axes = (read_dataset(file, f"{where}/{axis}", size, "f") for axis in ("eta", "phi"))
+            return Objects(found.event_index, found.value, *axes)
+    if kind != "event":
+        return Objects(found.event_index, found.value)
+    if len(found) and np.bincount(found.event_index).max() > 1:
+        twice = found.event_index[np.flatnonzero(np.diff(found.event_index) == 0)[0]]
+        raise InputError(
+            f"{path}: {name}: event {twice} has several entries of an observable that has one per "
+            "event: write it again"
+        )
+    value = np.full(events, np.nan, np.float32)
+    value[found.event_index] = found.value
+    return Objects(np.arange(events), value)
+
+
+def _slug(definition: JetDefinition) -> str:
+    return f"{definition.algorithm}-{definition.radius!r}-{definition.pt_min!r}"
+
+
+def _growing(group: h5py.Group, name: str) -> h5py.Dataset:
+    return group.create_dataset(
+        name, shape=(0,), maxshape=(None,), chunks=(1 << 16,), dtype=np.float32
+    )
+
+
+def _append(dataset: h5py.Dataset, values: np.ndarray) -> None:
+    old = len(dataset)
+    dataset.resize(old + len(values), axis=0)
+    dataset[old:] = values
+
+
+def _check(path: str | Path, file: h5py.File, events: int | None) -> None:
+    version = file.attrs.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: schema version of observables is {version}, expected {SCHEMA_VERSION}: "
+            "write it again"
+        )
+    cached = file.attrs.get("events")
+    if events is not None and cached != events:
+        raise InputError(
+            f"{path}: observables of {cached} events, but the sample has {events}: write it again"
+        )
+
+
+def _entries(file: h5py.File, name: str) -> Entries:
+    where = f"{_VALUES}/{name}"
+    count = read_dataset(file, f"{where}/count", (file.attrs.get("events"),), "i")
+    value = read_dataset(file, f"{where}/value", (count.sum(),), "f")
+    return Entries(np.repeat(np.arange(len(count), dtype=np.int64), count), value)
+
+
+def _kind(path: str | Path, file: h5py.File, name: str) -> Kind:
+    group = file.get(f"{_VALUES}/{name}")
+    kind = None if group is None else group.attrs.get("kind")
+    if kind not in get_args(Kind):
+        raise InputError(f"{path}: {name}: no such observable, or none with a kind: write it again")
+    return kind

@@ -1,0 +1,27 @@
+"""Samples of a study that has been run: what its configuration says, without what reads them."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import ConfigDict
+
+from omniflow.sources.source import Source
+
+
+class Recorded(Source):
+    """Stands for any source where results are read, so that nothing is loaded that reads events."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def extent(self) -> str:
+        """Return that it has been read."""
+        return "as it was read"
+
+    def shares(self, other: Source) -> bool:
+        """Return False: the study has been checked when it was run."""
+        return False
+
+    def next(self, number: int) -> Self:
+        """Return this sample: of those after it names alone are asked."""
+        return self

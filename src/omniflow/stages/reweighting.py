@@ -1,0 +1,177 @@
+"""Reweighting: the networks of a finished study, applied to events that need not be its own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from omniflow.errors import InputError
+from omniflow.events import folds, store
+from omniflow.events.batches import Source
+from omniflow.events.features import open_features
+from omniflow.events.ids import places
+from omniflow.events.sample import Events
+from omniflow.files import open_h5
+from omniflow.stages import inputs, samples
+from omniflow.stages.networks import Networks
+from omniflow.unfolding import combine, steps, weights
+from omniflow.unfolding.coordinates import STEP_NAMES, Block, Group, Network, level, parted
+from omniflow.unfolding.plan import NO_COMBINATION, Plan
+
+
+def ratios(
+    plan: Plan, events: Events, result: str, how: str, passes: Iterable[int], iteration: int
+) -> np.ndarray:
+    """Return the ratios nu (passes, n) that a method gives to events with a particle level.
+
+    Events of the study's own simulation get what the study gave them, bit by bit where the engine
+    is the one that it was run with; those that are not unfolded get 1.
+
+    Args:
+        plan: of a finished study.
+        events: n events of the same columns as its simulation.
+        result: method, or other result.
+        how: combination of its lanes.
+        passes: of the result.
+        iteration: after which.
+
+    Raises:
+        InputError: there is no particle level, or its columns are others.
+    """
+    order = _order(plan, events, parted(result)[0])
+    with tempfile.TemporaryDirectory(prefix="omniflow-") as folder:
+        select = np.asarray(inputs.unfolded(plan, _with_truth(events)))[order]
+        job = _Applied(plan, events, 2, order, select, Path(folder))
+        found = [job.ratio(result, how, pass_, iteration) for pass_ in passes]
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return np.stack(found)[:, back]
+
+
+def logits(plan: Plan, events: Events, block: Block, network: Network) -> np.ndarray:
+    """Return the logits (n,) of one network; NaN for events that do not pass at its level.
+
+    Raises:
+        InputError: events lack the level that the network reads, or its columns are others.
+    """
+    order = _order(plan, events, block.group.variant)
+    with tempfile.TemporaryDirectory(prefix="omniflow-") as folder:
+        measured = level(block.step) == "detector"
+        select = events.pass_detector if measured else np.ones(len(events), bool)
+        job = _Applied(plan, events, block.step, order, np.asarray(select)[order], Path(folder))
+        file = plan.networks_folder(block) / plan.network_file(network)
+        parameters = job.architecture.load(file)
+        parts = [found[0] for _, found in job.trainer.predict([parameters], job.source)]
+    found = np.empty(len(order), np.float32)
+    found[order] = np.concatenate(parts)
+    return found
+
+
+class _Applied(Networks):
+    """The networks of a study, and the events that they are applied to."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        events: Events,
+        step: int,
+        order: np.ndarray,
+        select: np.ndarray,
+        folder: Path,
+    ) -> None:
+        """Make the features of events, in an order (n,), of which `select` (n,) are predicted."""
+        found = getattr(events, level(step))
+        if found is None:
+            raise InputError(
+                f"the events have no {level(step)} level, which networks of step "
+                f"{STEP_NAMES[step]} read; give events with both levels"
+            )
+        known = getattr(store.open_store(plan.store("simulation")), level(step))
+        for kind in ("event_columns", "particle_columns"):
+            if getattr(found, kind) != getattr(known, kind):
+                raise InputError(
+                    f"the events have the {kind.replace('_', ' ')} {getattr(found, kind)}, where "
+                    f"the study has {getattr(known, kind)}; networks read the same columns alone"
+                )
+        samples.write_features(plan, found.take(order), folder / "features.h5")
+        features = open_features(folder / "features.h5")
+        super().__init__(plan, features, None)
+        self.source = Source(features, np.asarray(events.event_id)[order], select, (), ())
+
+    def sources(self, network: Network) -> tuple[Source, ...]:
+        """Return the events; nothing is trained on them."""
+        return (self.source,)
+
+    def ratio(self, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
+        """Return nu (n,) of one pass, with what its networks and lanes were combined with."""
+        groups = self.plan.lane_groups(result, pass_)
+        lanes = [nu for group in groups for nu in self._lanes(group, iteration)]
+        stacked = np.stack(lanes[: self.plan.variants.method(result).lanes]).astype(float)
+        if how == NO_COMBINATION:
+            return stacked[0]
+        with open_h5(self.plan.unfolded(result, how, pass_)) as file:
+            factor = float(file.attrs["factors"][self.plan.iterations.index(iteration)])
+        found = np.ones(len(self.source.select))
+        chosen = self.source.select
+        found[chosen] = combine.apply(stacked[:, chosen], how, factor)
+        return found
+
+    def _lanes(self, group: Group, iteration: int) -> Iterator[np.ndarray]:
+        """Yield nu (n,) float32 of every lane of a group after step 2, 1 where not selected."""
+        plan, clip = self.plan, self.plan.config.training.logit_clip
+        chain, chosen = plan.chains[group.chain], self.source.select
+        blocks = plan.blocks(group, iteration, 2)
+        logits = np.concatenate([self._logits(block) for block in blocks])
+        networks = [network for block in blocks for network in block.networks]
+        count, copies = len(plan.folds), chain.members // chain.networks
+        lanes = np.array([n.lane for n in networks[::count] for _ in range(copies)])
+        parts = (logits[row : row + count] for row in range(0, len(logits), count))
+        members = np.stack([folds.merge(part, self.source.event_id) for part in parts])
+        with open_h5(plan.weights(group, iteration, 2)) as file:
+            checks = json.loads(file.attrs["checks"])
+            stacks = json.loads(file.attrs.get("stacking", "[]"))
+        for row, record in enumerate(checks):
+            lane = record.pop("lane")
+            how = np.array(stacks[row]["weights"]) if stacks else chain.aggregate
+            nu = np.ones(len(chosen), np.float32)
+            own = members[lanes == lane][:, chosen]
+            nu[chosen] = steps.applied(own, how, clip, weights.Check(**record))
+            yield nu
+
+    def _logits(self, block: Block) -> np.ndarray:
+        """Return the logits (rows, n) of a block, as its training job wrote them."""
+        folder = self.plan.networks_folder(block)
+        parameters = [
+            self.architecture.load(folder / self.plan.network_file(network))
+            for network in block.networks
+        ]
+        members = self.members(block.networks, parameters)
+        found = np.full((len(members), len(self.source.select)), np.nan, np.float32)
+        for rows, where, logits in self.logits(block.networks, members, self.source):
+            found[rows, where] = logits
+        return found
+
+
+def _with_truth(events: Events) -> Events:
+    if events.particle is None:
+        raise InputError(
+            "the events have no particle level, which is what unfolding reweights; give simulated "
+            "events with their truth"
+        )
+    return events
+
+
+def _order(plan: Plan, events: Events, variant: str) -> np.ndarray:
+    """Return an order (n,) of events: that of the study's store if they are its own.
+
+    Outputs do not depend on it beyond rounding, which is the same in the same batches.
+    """
+    role = plan.variants.role("simulation", variant)
+    known = np.asarray(store.open_store(plan.store(role)).event_id)
+    ids = np.asarray(events.event_id)
+    own = places(ids, known) if len(ids) == len(known) else None
+    return np.arange(len(ids)) if own is None else own

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import small_study
+
+from omniflow.config import validate
+from omniflow.errors import ConfigError, InputError
+from omniflow.events import store
+from omniflow.stages import evaluation, samples
+from omniflow.unfolding.plan import Plan
+
+
+def make_plan(folder, **define):
+    raw = {
+        "study": {"name": "own", "output": str(folder)},
+        "samples": {"data": small_study.ROLE, "simulation": small_study.ROLE | {"seed": 4}},
+        "methods": {"none": {}},
+        "observables": {"define": define},
+    }
+    plan = Plan(validate(raw))
+    for number, (role, n) in enumerate((("data", 400), ("simulation", 500))):
+        events = small_study.sample(n, 0.5 - number / 2, number)
+        store.write(events, plan.store(role), {}, number)
+    return plan
+
+
+def test_quantiles_are_those_of_simulated_events_that_pass(tmp_path):
+    """Of a sample that is no DIS and has no particles; data and truth decide nothing."""
+    plan = make_plan(tmp_path, x={"expression": "x", "bins": {"quantiles": 5}})
+    for role in plan.samples:
+        samples.make_observables(plan, role)
+    samples.make_axes(plan)
+    simulation = store.open_store(plan.store("simulation"))
+    passes = np.asarray(simulation.pass_detector)
+    x, weight = simulation.detector.event[passes, 0], np.asarray(simulation.weight)[passes]
+    edges = evaluation.edges(plan)["x"]
+    parts = np.histogram(x, edges, weights=weight)[0] / weight.sum()
+    np.testing.assert_allclose(parts, 0.2, atol=1.5 / 400)
+    found = evaluation.counts(plan, "simulation", "detector")["x"].fill(simulation.weight)
+    np.testing.assert_allclose(found.content, parts * weight.sum())
+    assert found.flow.tolist() == [0, 0]
+    # what lies beyond the simulation is counted beside the bins
+    data = store.open_store(plan.store("data"))
+    found = evaluation.counts(plan, "data", "detector")["x"].fill(data.weight)
+    passes = np.asarray(data.pass_detector)
+    x, weight = data.detector.event[passes, 0], np.asarray(data.weight)[passes]
+    assert found.flow == pytest.approx([weight[x < edges[0]].sum(), weight[x >= edges[-1]].sum()])
+    assert found.flow.sum() > 0
+    assert found.flow.sum() + found.content.sum() == pytest.approx(weight.sum())
+
+
+def test_errors_name_sample_level_and_observable(tmp_path):
+    plan = make_plan(tmp_path, ht={"expression": "2 * y"}, n={"expression": "x"})
+    message = r"data at detector level: observable ht: unknown column 'y'.*There are x"
+    with pytest.raises(ConfigError, match=message):
+        samples.make_observables(plan, "data")
+    assert not plan.observables("data").exists()
+
+
+def test_jets_need_particles(tmp_path):
+    plan = make_plan(tmp_path, j={"jets": "pt", "radius": 0.4, "pt_min": 5})
+    message = "simulation at detector level: observable j: jets need the particle columns pt, eta"
+    with pytest.raises(InputError, match=message):
+        samples.make_observables(plan, "simulation")
+
+
+def test_a_constant_has_no_quantiles(tmp_path):
+    plan = make_plan(tmp_path, one={"expression": "0 * x + 1"})
+    samples.make_observables(plan, "simulation")
+    with pytest.raises(InputError, match=r"one: has the same value, 1, in all .* give edges, or"):
+        samples.make_axes(plan)
+    assert not plan.axes.exists()
