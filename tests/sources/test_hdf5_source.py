@@ -356,7 +356,10 @@ def test_names_of_several_levels_are_refused(tmp_path):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_group("df").attrs.update({"pandas_type": b"frame", "axis0_variety": b"multi"})
-    refused(r"a\.h5:df: its columns have names of several levels", "hdf5", path, detector=X)
+    message = (
+        r"a\.h5: has no column 'x'; there are: none \(columns of a table .* several levels; give"
+    )
+    refused(message, "hdf5", path, detector=X)
 
 
 def test_t2k_tables_are_joined(tmp_path):

@@ -125,6 +125,14 @@ def _checksum(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
+def recognises(path: str | Path) -> bool:
+    """Return whether a file says that it is an event store; nothing else is looked at."""
+    if not h5py.is_hdf5(path):
+        return False
+    with open_h5(path) as h5file:
+        return is_store(h5file)
+
+
 def is_store(h5file: h5py.File) -> bool:
     """Return whether the open file says that it is an event store, of any version."""
     return _attribute(h5file, "schema") == SCHEMA

@@ -10,12 +10,20 @@ from omniflow.sources.source import FileSource
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.description import Description
 
 
 class H1(FileSource):
     """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
 
     source: Literal["h1"]
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return the events of a file in this layout (`h1_file.describe`)."""
+        from omniflow.sources import h1_file
+
+        return h1_file.describe(path)
 
     def count(self, path: str) -> int:
         """Return the number of records in a file."""

@@ -16,6 +16,7 @@ from omniflow.config.section import Positive, Section
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.description import Description
 
 
 class Source(Section):
@@ -31,6 +32,18 @@ class Source(Section):
     strict: bool = Field(
         False, description="Refuse implausible values (degrees, MeV) instead of a warning."
     )
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return what is in a file of the kind that it reads, for `omniflow inspect`.
+
+        Returns:
+            None for files of other kinds, which are told by their first bytes.
+
+        Raises:
+            InputError: the file is of this kind, and damaged.
+        """
+        return None
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files that it reads."""

@@ -54,6 +54,12 @@ class Reader(Protocol):
         """
 
 
+def begins_with(path: str, magic: bytes) -> bool:
+    """Return whether a file begins with these bytes."""
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
+
+
 def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:
     """Refuse names that are no columns of a table.
 
