@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from mapped_files import lists, read, refused, source
 from pydantic import ValidationError
-from reading import lists, read, refused, source
 
 from omniflow.errors import InputError
 from omniflow.events.hashing import mixed
