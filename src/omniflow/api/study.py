@@ -117,9 +117,9 @@ class Tables(Mapping[str, "pd.DataFrame"]):
     Columns are in docs/formats.md.
     """
 
-    def __init__(self, plan: Plan, missing: str) -> None:
-        """Take the plan, and what to say of tables that are not there."""
-        self._plan, self._missing = plan, missing
+    def __init__(self, plan: Plan) -> None:
+        """Take the plan."""
+        self._plan = plan
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table.
@@ -131,7 +131,7 @@ class Tables(Mapping[str, "pd.DataFrame"]):
 
         if name not in list(self):
             known = ", ".join(self) or "none"
-            raise InputError(f"there is no table {name!r}; there are {known}. {self._missing}")
+            raise InputError(f"{self._plan.root}: there is no table {name!r}; there are {known}")
         return pd.read_csv(self._plan.table(f"{name}.csv"))
 
     def __iter__(self) -> Iterator[str]:
@@ -159,7 +159,6 @@ class Study:
         plan: Plan,
         held: Mapping[str, Events] | None = None,
         classifier: Callable[..., Any] | None = None,
-        missing: str = "",
     ) -> None:
         """Take the plan, which has been run.
 
@@ -167,7 +166,6 @@ class Study:
             plan: its files are there.
             held: samples of the program by role, whose order is kept.
             classifier: as of `read`.
-            missing: why tables may not be there.
         """
         if classifier is not None:
             from omniflow import outside
@@ -175,7 +173,7 @@ class Study:
             own = plan.config.classifier.model_copy(update={"kind": outside.hold(classifier)})
             plan = Plan(plan.config.model_copy(update={"classifier": own}), plan.root)
         self.plan = plan
-        self.tables = Tables(plan, missing)
+        self.tables = Tables(plan)
         self._held = dict(held or {})
 
     def __repr__(self) -> str:

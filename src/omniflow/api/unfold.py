@@ -119,8 +119,9 @@ def unfold(
     if not raw.get("classifier", {}).get("kind"):
         kind = "pet" if simulation.detector.particle_columns else "mlp"
         raw["classifier"] = {**raw.get("classifier", {}), "kind": kind}
-    if "observables" not in raw and (section := values.default_section(simulation)):
-        raw["observables"] = section
+    section = raw.get("observables", {})
+    if not {"names", "define"} & set(section):
+        raw["observables"] = {**section, "define": values.default_observables(data, simulation)}
     held = {"data": data, "simulation": simulation}
     raw["samples"] = held | {
         key: value
@@ -135,7 +136,7 @@ def unfold(
     }
     try:
         plan = Plan(validate(_as_sources(raw), "omniflow.unfold", root))
-        study = Study(plan, _held(plan), missing=_missing(plan))
+        study = Study(plan, _held(plan))
         if temporary:
             _run(plan, verbose)
         else:
@@ -156,8 +157,6 @@ def unfold(
 
 def _run(plan: Plan, verbose: bool) -> None:
     run(plan, verbose=verbose)
-    if not values.can_be_evaluated(plan):
-        return
     try:
         evaluate(plan, verbose=verbose)
     except Exception as error:  # weights that took hours must not be lost with it
@@ -166,12 +165,6 @@ def _run(plan: Plan, verbose: bool) -> None:
             f"({type(error).__name__}: {error})",
             stacklevel=3,
         )
-
-
-def _missing(plan: Plan) -> str:
-    if values.can_be_evaluated(plan):
-        return "Making them failed, see the warning of omniflow.unfold"
-    return "Its observables are not defined for the columns of its samples (`observables`)"
 
 
 def _require_events(given: Any, name: str) -> None:
