@@ -1,19 +1,20 @@
-"""The stages of a study in one process, on samples that a proof makes itself."""
+"""Studies of samples that a proof makes itself, run by `omniflow.api.run`."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
+from omniflow.api import run
 from omniflow.config import validate
-from omniflow.events import store
 from omniflow.events.sample import Events, Level
-from omniflow.stages import pretraining, samples, training, weights
-from omniflow.training.engines import shared
+from omniflow.sources.memory import Memory
+from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
 # Particle level, detector level, pass_detector and pass_particle of events.
@@ -30,20 +31,39 @@ class Unfolded:
     scale: float
 
 
-def make_plan(folder: Path, **sections: object) -> Plan:
-    """Return the plan of a study; `sections` as in the YAML.
-
-    Without the section `samples` the test hands over both samples to `unfold`.
-    """
-    made = {role: {"source": "h1", "files": [role]} for role in ("data", "simulation")}
+def make_plan(folder: Path, samples: Mapping[str, Any], **sections: Any) -> Plan:
+    """Return the plan of a study; sections as in the YAML, with events where it has samples."""
+    study = {"name": "proof", "passes": 1, "output": str(folder), **sections.get("study", {})}
     raw = {
-        "samples": made,
         "methods": {"none": {}},
         **sections,
+        "samples": _as_sources(samples, "", study.get("seed", 1)),
+        "training": {"min_updates": 1, **sections.get("training", {})},
+        "study": study,
     }
-    raw["training"] = {"min_updates": 1, **raw.get("training", {})}
-    raw["study"] = {"name": "proof", "passes": 1, "output": str(folder), **raw.get("study", {})}
     return Plan(validate(raw))
+
+
+def _as_sources(given: Any, role: str, seed: int) -> Any:
+    if isinstance(given, Events):
+        return Memory.of(_arranged(given, role, seed))
+    if "source" in given:
+        return given
+    if "sample" in given:
+        return given | {"sample": _as_sources(given["sample"], f"background-{role}", seed)}
+    return {name: _as_sources(each, name, seed) for name, each in given.items()}
+
+
+def _arranged(events: Events, role: str, seed: int) -> Events:
+    """Return events in an order that the store of a role turns into that of the seed 1.
+
+    What proofs ask of their results was chosen in this order of the events.
+    """
+    store = seeds.integer(seeds.sequence(seed, f"store {role}"))
+    made, wanted = (np.random.default_rng(s).permutation(len(events)) for s in (store, 1))
+    order = np.empty(len(events), int)
+    order[made] = wanted
+    return events.take(order)
 
 
 def column(values: np.ndarray, present: np.ndarray | None = None) -> Level:
@@ -77,30 +97,6 @@ def plain_events(
     )
 
 
-def unfold(plan: Plan, *, jobs_apart: bool = False, **events: Events) -> None:
-    """Run every stage up to the final weights; samples not given here are read as configured.
-
-    `jobs_apart`: each job traces its own functions, as in a process of its own.
-    """
-    for role in plan.samples:
-        if role in events:
-            store.write(events[role], plan.store(role), {"source": "test"}, seed=1)
-        else:
-            samples.make_store(plan, role)
-    samples.make_scaling(plan)
-    for role, level in plan.classifier_inputs:
-        samples.make_features(plan, role, level)
-    for network in plan.pretraining_networks:
-        pretraining.pretrain(plan, network.lane)
-    with nullcontext() if jobs_apart else shared():
-        for group, iteration, step in plan.stages():
-            for block in plan.blocks(group, iteration, step):
-                training.train_block(plan, block)
-            weights.aggregate(plan, group, iteration, step)
-    for result in plan.variants.results:
-        weights.combine(plan, result)
-
-
 def unfold_accepted(
     folder: Path,
     seed: int,
@@ -116,6 +112,10 @@ def unfold_accepted(
     z, x, passes, inside = simulation
     plan = make_plan(
         folder,
+        {
+            "data": plain_events(None, data[1], pass_detector=data[2]),
+            "simulation": plain_events(z, x, pass_detector=passes, pass_particle=inside),
+        },
         study={"seed": seed},
         classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
@@ -132,11 +132,7 @@ def unfold_accepted(
         unfolding={"particle_level": "pass_gen", "normalization": "absolute", **unfolding},
         methods={"step": {"members": 2}},
     )
-    unfold(
-        plan,
-        data=plain_events(None, data[1], pass_detector=data[2]),
-        simulation=plain_events(z, x, pass_detector=passes, pass_particle=inside),
-    )
+    run(plan)
     return read(plan.unfolded("step", "none", 1))
 
 

@@ -12,8 +12,10 @@ from binned_reference import (
     iterate,
     summary,
 )
-from proof_chain import make_plan, plain_events, read, unfold
+from proof_chain import make_plan, plain_events, read
 from scipy.stats import norm
+
+from omniflow.api import run
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
@@ -93,21 +95,19 @@ SMEARING = 0.5
 ITERATIONS = 3
 EDGES = np.concatenate([[-10], np.linspace(-4, 4, 81), [10]])
 NONE = np.zeros(len(EDGES) - 1)
-H1 = {"source": "h1"}
 
 
 def unfolded(folder, seed, samples, factor, iterations=ITERATIONS):
     """Return yield, mean and width after each iteration (3, iterations) of a study."""
     z, x, data, background = samples
-    named = {"data": H1 | {"files": ["a"]}, "simulation": H1 | {"files": ["b"]}}
     events = {"data": plain_events(None, data), "simulation": plain_events(z, x)}
     if factor:
-        named["backgrounds"] = {"other": {"sample": H1 | {"files": ["c"]}, "factor": factor}}
-        events["background-other"] = plain_events(None, background)
+        other = {"sample": plain_events(None, background), "factor": factor}
+        events["backgrounds"] = {"other": other}
     plan = make_plan(
         folder,
+        events,
         study={"seed": seed},
-        samples=named,
         classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
             "optimizer": "adam",
@@ -122,7 +122,7 @@ def unfolded(folder, seed, samples, factor, iterations=ITERATIONS):
         unfolding={"iterations": iterations},
         methods={"step": {"members": 2}},
     )
-    unfold(plan, **events)
+    run(plan)
     result = read(plan.unfolded("step", "none", 1))
     return summary(z[result.event_id], result.scale * result.ratio.astype(float))
 

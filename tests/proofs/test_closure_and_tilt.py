@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from proof_chain import make_plan, read, unfold
+from proof_chain import make_plan, read
 
+from omniflow.api import run
 from omniflow.events.sample import Events, Level
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE, electron_momentum
 
@@ -76,8 +77,15 @@ def unfolded(folder, seed, data, simulation):
     """Return the unfolded weights (n,) of the simulation, in the order of its events."""
     plan = make_plan(
         folder,
+        {"data": data, "simulation": simulation},
         study={"seed": seed},
-        classifier={"kind": "deepsets", "width": 16, "blocks": 2, "neighbours": 1},
+        classifier={
+            "kind": "deepsets",
+            "width": 16,
+            "blocks": 2,
+            "neighbours": 1,
+            "features": "dis",
+        },
         training={
             "optimizer": "adam",
             "learning_rate": 1e-2,
@@ -91,7 +99,7 @@ def unfolded(folder, seed, data, simulation):
         unfolding={"iterations": 2},
         methods={"step": {"members": 2}},
     )
-    unfold(plan, data=data, simulation=simulation)
+    run(plan)
     return read(plan.unfolded("step", "none", 1)).weight
 
 

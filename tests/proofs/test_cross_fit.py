@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from proof_chain import make_plan, unfold
+from proof_chain import make_plan
 from scipy.stats import multivariate_normal
 
+from omniflow.api import run
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.files import open_h5
@@ -34,6 +35,7 @@ def differences(folder, folds):
     rng = np.random.default_rng(8)
     plan = make_plan(
         folder,
+        {"data": _events(SHIFT, rng, False), "simulation": _events(0, rng, True)},
         study={"seed": 3},
         classifier={"kind": "mlp", "features": "columns", "width": 64, "blocks": 2},
         training={
@@ -51,7 +53,7 @@ def differences(folder, folds):
         unfolding={"iterations": 1},
         methods={"step": {"members": 2}},
     )
-    unfold(plan, data=_events(SHIFT, rng, False), simulation=_events(0, rng, True))
+    run(plan)
     (group,) = plan.groups("scratch-2-mean", 1)
     with open_h5(plan.weights(group, 1, 1)) as file:
         (ratio,) = file["ratio"][:].astype(float)

@@ -12,7 +12,9 @@ from binned_reference import (
     statistical_errors,
     summary,
 )
-from proof_chain import make_plan, plain_events, read, unfold
+from proof_chain import make_plan, plain_events, read
+
+from omniflow.api import run
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
@@ -39,6 +41,7 @@ def omnifold(folder, seed, z, x, data):
     """Return the ratios after each iteration (iterations, n) of a study run through the plan."""
     plan = make_plan(
         folder,
+        {"data": plain_events(None, data), "simulation": plain_events(z, x)},
         study={"seed": seed},
         classifier={"kind": "mlp", "features": "columns", "width": 32, "blocks": 2},
         training={
@@ -54,7 +57,7 @@ def omnifold(folder, seed, z, x, data):
         unfolding={"iterations": ITERATIONS},
         methods={"step": {"members": 2}},
     )
-    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))
+    run(plan)
     result = read(plan.unfolded("step", "none", 1))
     assert np.array_equal(result.event_id, np.arange(EVENTS))
     return result.ratio.astype(float)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from proof_chain import make_plan, unfold
+from proof_chain import make_plan
 
+from omniflow.api import run
 from omniflow.evaluation import scores as evaluation
 from omniflow.events.sample import Events, Level
 from omniflow.stages import scores
@@ -37,6 +38,7 @@ def areas(folder, iterations, **training):
     rng = np.random.default_rng(4)
     plan = make_plan(
         folder,
+        {"data": _events(rng, False), "simulation": _events(rng, True)},
         study={"seed": 3},
         classifier={"kind": "mlp", "features": "columns", "width": 64, "blocks": 2},
         training={
@@ -54,7 +56,7 @@ def areas(folder, iterations, **training):
         unfolding={"iterations": iterations},  # warm, with fresh splits
         methods={"none": {}},
     )
-    unfold(plan, data=_events(rng, False), simulation=_events(rng, True))
+    run(plan)
     found = []
     (group,) = plan.groups("scratch-1", 1)
     for iteration in plan.iterations:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from proof_chain import make_plan, read, unfold
+from proof_chain import make_plan, read
+
+from omniflow.api import run
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 
@@ -20,7 +22,7 @@ def study(folder, per_job):
     """Return the plan of a small study of real events, run with this block size."""
     plan = make_plan(
         folder / str(per_job),
-        samples={
+        {
             "data": h1("nature", events=700),
             "simulation": h1("simulation", events=700),
             "pretraining": {
@@ -41,7 +43,7 @@ def study(folder, per_job):
         combine=["mean", "log_mean"],
         execution={"networks_per_job": per_job},
     )
-    unfold(plan, jobs_apart=True)
+    run(plan, jobs_apart=True)
     return plan
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from binned_reference import Simulation, bin_of, gaussian_joint, iterate, summary
-from proof_chain import make_plan, plain_events, read, unfold
+from proof_chain import make_plan, plain_events, read
 from scipy import stats
 
+from omniflow.api import run
 from omniflow.evaluation import covariance
 from omniflow.unfolding.variants import Variant, replica_weights
 
@@ -99,6 +100,7 @@ def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
     x, data = z + rng.normal(0, SMEARING, SIMULATION), measured(rng, DATA)
     plan = make_plan(
         tmp_path,
+        {"data": plain_events(None, data), "simulation": plain_events(z, x)},
         classifier={"kind": "mlp", "features": "columns", "width": 16, "blocks": 2},
         training={
             "optimizer": "adam",
@@ -114,7 +116,7 @@ def test_replicas_of_the_chain_move_as_the_exact_iteration(tmp_path):
         unfolding={"iterations": 1},
         uncertainties={"data_replicas": EACH, "simulation_replicas": EACH},
     )
-    unfold(plan, data=plain_events(None, data), simulation=plain_events(z, x))
+    run(plan)
     ones = {"data": np.ones(DATA), "simulation": np.ones(SIMULATION)}
     yields, means = [], []
     for kind, every in ones.items():

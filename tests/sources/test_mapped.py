@@ -331,7 +331,6 @@ def test_samples_that_share_events(tmp_path):
         ({"detector": X, "friends": [{"files": ["a.npz"]}]}, "joined by id: give id"),
         ({"detector": X, "weight": "import os"}, "weight"),
         ({"detector": X, "files": ["a.npz", "a.npz"]}, "a.npz is given twice"),
-        ({"detector": X, "files": ["none*.npz"]}, r"no file matches 'none\*\.npz'"),
         ({"detector": X, "files": []}, "at least 1"),
         ({"detector": X, "evnts": 3}, "evnts"),
     ],
@@ -377,3 +376,9 @@ def test_records_beyond_the_end_are_refused(path):
         read("npz", path, detector=X, skip=2, events=4)
     with pytest.raises(InputError, match=r"records from 4 are asked for but there are 4"):
         read("npz", path, detector=X, skip=4)
+
+
+def test_a_pattern_that_matches_nothing_is_a_file_that_is_missing():
+    """Configurations are checked where the files are not, too; who reads them says so."""
+    refused(r"none\*\.npz: no such file", "npz", "none*.npz", detector=X)
+    assert source("npz", "none*.npz", detector=X).records() is None

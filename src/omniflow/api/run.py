@@ -74,6 +74,7 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
     with _steps(plan, verbose) as step, shared():
         for role in plan.evaluated:
             step(f"observables of {role}", samples.make_observables, plan, role)
+        step("axes", samples.make_axes, plan)
         for result in plan.variants.results:
             step(f"histograms of {result}", evaluation.make_histograms, plan, result)
         for subject in plan.second_subjects:

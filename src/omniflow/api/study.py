@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,136 +11,20 @@ import numpy as np
 
 from omniflow import config as settings
 from omniflow.api import results
+from omniflow.api.choices import one_of
+from omniflow.api.filling import Filling
+from omniflow.api.tables import Tables
+from omniflow.api.trained import TrainedNetwork
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
-from omniflow.sources.recorded import Recorded
-from omniflow.stages import evaluation, inputs
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network, step_number
-from omniflow.unfolding.paths import PATTERNS
+from omniflow.unfolding.coordinates import STEP_NAMES, step_number
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
     import hist
     import pandas as pd
-
-
-def read(folder: str | Path, classifier: Callable[..., Any] | None = None) -> Study:
-    """Open the folder of a finished study.
-
-    Nothing that its configuration names is imported, neither sources nor observables; only
-    `Study.networks` and `Study.reweight` build its classifier, which may be of a module of its own.
-
-    Args:
-        folder: of the study, such as results/demo; it may have been moved.
-        classifier: the function that builds its networks, where that was a function of a program
-            (`unfold(classifier=...)`) that no module file holds.
-
-    Raises:
-        InputError: it is not the folder of a study, or no weights are there yet.
-        ConfigError: its configuration is not of this version.
-
-    Examples:
-        >>> study = read("results/demo")  # doctest: +SKIP
-        >>> study.weights.sum(), study.tables["summary"]  # doctest: +SKIP
-    """
-    root = Path(folder).absolute()
-    path = root / PATTERNS["config"]
-    if not path.is_file():
-        raise InputError(
-            f"{root}: has no {path.name}; give the folder of a study that has been run, such as "
-            "results/demo"
-        )
-    plan = Plan(settings.load(path, stand_in={"source": Recorded}), root)
-    study = Study(plan, classifier=classifier)
-    method, how = study.headline
-    if not plan.unfolded(method, how, plan.passes[-1]).is_file():
-        raise InputError(
-            f"{root}: has no final weights of {method} ({how}) yet; run the study to its end"
-        )
-    return study
-
-
-@dataclass(frozen=True)
-class TrainedNetwork:
-    """One network of a study.
-
-    Attributes:
-        plan: of the study.
-        block: the job that trained it.
-        coordinates: pass, lane, member, iteration, step and fold.
-    """
-
-    plan: Plan
-    block: Block
-    coordinates: Network
-
-    @property
-    def path(self) -> Path:
-        """File of its parameters, in Keras' format."""
-        return self.plan.networks_folder(self.block) / self.plan.network_file(self.coordinates)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What its training left: losses and rates by epoch, start, engine, time."""
-        history = json.loads(self.plan.history(self.block).read_text(encoding="utf-8"))
-        own = vars(self.coordinates)
-        return next(record for record in history["networks"] if record["network"] == own)
-
-    def logits(self, events: Events) -> np.ndarray:
-        """Return logarithms of its likelihood ratio (n,) float32, before any yield.
-
-        NaN for events that do not pass at detector level, where it reads that. Events of the
-        study's own simulation get what the study got, bit by bit where the engine is the same.
-
-        Args:
-            events: with the level that it reads, of the columns that the study's samples have.
-
-        Raises:
-            InputError: the level is missing, or its columns are others.
-        """
-        from omniflow.stages import reweighting
-
-        return reweighting.logits(self.plan, events, self.block, self.coordinates)
-
-    def __repr__(self) -> str:
-        """Return its coordinates."""
-        return f"TrainedNetwork({self.coordinates.name})"
-
-
-class Tables(Mapping[str, "pd.DataFrame"]):
-    """Tables of a study by name, such as `metrics` and `summary`, read when they are asked for.
-
-    Columns are in docs/formats.md.
-    """
-
-    def __init__(self, plan: Plan, missing: str) -> None:
-        """Take the plan, and what to say of tables that are not there."""
-        self._plan, self._missing = plan, missing
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        """Return a table.
-
-        Raises:
-            InputError: there is none.
-        """
-        import pandas as pd
-
-        if name not in list(self):
-            known = ", ".join(self) or "none"
-            raise InputError(f"there is no table {name!r}; there are {known}. {self._missing}")
-        return pd.read_csv(self._plan.table(f"{name}.csv"))
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names of the tables that are there."""
-        for path in (*self._plan.tables, *self._plan.uncertainty_tables):
-            if path.suffix == ".csv" and path.is_file():
-                yield path.stem
-
-    def __len__(self) -> int:
-        """Return the number of tables."""
-        return sum(1 for _ in self)
 
 
 class Study:
@@ -159,7 +41,6 @@ class Study:
         plan: Plan,
         held: Mapping[str, Events] | None = None,
         classifier: Callable[..., Any] | None = None,
-        missing: str = "",
     ) -> None:
         """Take the plan, which has been run.
 
@@ -167,7 +48,6 @@ class Study:
             plan: its files are there.
             held: samples of the program by role, whose order is kept.
             classifier: as of `read`.
-            missing: why tables may not be there.
         """
         if classifier is not None:
             from omniflow import outside
@@ -175,7 +55,7 @@ class Study:
             own = plan.config.classifier.model_copy(update={"kind": outside.hold(classifier)})
             plan = Plan(plan.config.model_copy(update={"classifier": own}), plan.root)
         self.plan = plan
-        self.tables = Tables(plan, missing)
+        self.tables = Tables(plan)
         self._held = dict(held or {})
 
     def __repr__(self) -> str:
@@ -326,13 +206,13 @@ class Study:
     ) -> tuple[str, str, Sequence[int], int]:
         """Return method, combination, passes and iteration, of which None stands for the usual."""
         plan = self.plan
-        method = _one_of("method", method or self.methods[0], plan.variants.results)
+        method = one_of("method", method or self.methods[0], plan.variants.results)
         combinations = plan.combinations(method)
-        how = _one_of(f"combination of {method}", combine or combinations[0], combinations)
+        how = one_of(f"combination of {method}", combine or combinations[0], combinations)
         passes, last = plan.passes_of(method), plan.iterations[-1]
         if pass_ is not None:
-            passes = [_one_of(f"pass of {method}", pass_, passes)]
-        return method, how, passes, _one_of("iteration", iteration or last, plan.iterations)
+            passes = [one_of(f"pass of {method}", pass_, passes)]
+        return method, how, passes, one_of("iteration", iteration or last, plan.iterations)
 
     # -- histograms --------------------------------------------------------------------------
 
@@ -378,76 +258,10 @@ class Study:
                 another length, or there are variants with other events and no expression.
             ExpressionError: the expression does not fit the columns.
         """
-        import hist
-
-        from omniflow.api import values
-
         place = self._place(method, combine, pass_, iteration)
-        if level not in evaluation.LEVELS:
-            raise InputError(f"there is no level {level!r}: {', '.join(evaluation.LEVELS)}")
-        edges, name = self._edges(what, edges), what if isinstance(what, str) else "x"
-        wide = np.concatenate([[-np.inf], edges, [np.inf]])
-
-        def counted(role: str) -> Any:
-            """Return the entries of a sample."""
-            events = store.open_store(self.plan.store(role))
-            own = role == "simulation"
-            if isinstance(what, str):
-                found = values.entries(self.plan, role, level, getattr(events, level), what)
-            elif own:
-                order = np.argsort(self._order)
-                found = values.reordered(values.of_array(what, len(events)), order)
-            else:
-                raise InputError(
-                    f"{role} are other events than those of the array; give an expression"
-                )
-            mask = self._region(region, events, level, own)
-            return results.CountMatrix(found, wide, mask)
-
-        matrix, weights = counted("simulation"), results.every_weight(self.plan, *place)
-        axis = hist.axis.Variable(edges, name="x", label=name)
-        filled = hist.Hist(axis, storage=hist.storage.Weight())
-        view = filled.view(flow=True)
-        view["value"] = matrix.fill(weights).content.mean(axis=0)
-        view["variance"] = matrix.fill(weights.mean(axis=1)).variance
-        if not with_covariance:
-            return filled
-        blocks = results.covariance(self.plan, place[0], place[1], place[3], counted)
-        return filled, {block: matrix[1:-1, 1:-1] for block, matrix in blocks.items()}
-
-    def _edges(self, what: Any, edges: Sequence[float] | None) -> np.ndarray:
-        from omniflow.api import values
-
-        if edges is None and values.is_observable(self.plan, what):
-            edges = values.edges(self.plan, what)
-        if edges is None:
-            raise InputError(f"histogram: give the edges of bins; {what!r} has none of its own")
-        found = np.asarray(edges, float)
-        if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
-            raise InputError("histogram: edges must be two numbers or more, and increase")
-        return found
-
-    def _region(
-        self, region: str | np.ndarray | None, events: Events, level: str, own: bool
-    ) -> np.ndarray:
-        """Return which events (n,) of a store are counted."""
-        if region is None:
-            return evaluation.region(self.plan, events, level)
-        measured = level == "detector"
-        known = events.pass_detector if measured else inputs.unfolded(self.plan, events)
-        if isinstance(region, str):
-            _one_of("region", region, ("all", "fiducial"))
-            fiducial = region == "fiducial" and not measured
-            return np.asarray(events.pass_particle if fiducial else known)
-        flags = np.asarray(region)
-        if flags.shape != (len(events),) or flags.dtype != bool:
-            raise InputError(
-                f"histogram: region has shape {flags.shape} and type {flags.dtype}; give flags "
-                f'({len(events)},) of type bool, in the order of events("simulation")'
-            )
-        if not own:
-            raise InputError("histogram: region: there are variants with other events; name one")
-        return known & flags[np.argsort(self._order)]
+        return Filling(self.plan, self._order, what, level, region).fill(
+            edges, *place, with_covariance=with_covariance
+        )
 
     # -- tables and report -------------------------------------------------------------------
 
@@ -493,7 +307,7 @@ class Study:
         """
         plan = self._with_features
         method, _, passes, iteration = self._place(method, None, pass_, iteration)
-        number = step_number(_one_of("step", str(step), [STEP_NAMES[s] for s in plan.steps]))
+        number = step_number(one_of("step", str(step), [STEP_NAMES[s] for s in plan.steps]))
         lanes = plan.variants.method(method).lanes
         wanted = {"lane": lane, "member": member}
         return [
@@ -546,11 +360,3 @@ class Study:
         path = plan.networks_folder(block) / plan.network_file(block.networks[0])
         plan.features_seen = Signature.read(path).features
         return plan
-
-
-def _one_of(what: str, value: Any, known: Any) -> Any:
-    """Return a value that is known, or refuse it with what there is."""
-    if value not in known:
-        shown = ", ".join(map(str, known))
-        raise InputError(f"there is no {what} {value!r}: {shown}")
-    return value

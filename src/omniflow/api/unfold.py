@@ -21,6 +21,7 @@ from omniflow.errors import ConfigError, InputError
 from omniflow.events.sample import Events
 from omniflow.lock import Lock
 from omniflow.sources.memory import Memory
+from omniflow.training.interrupt import Interrupted
 from omniflow.unfolding.plan import Plan
 
 
@@ -98,8 +99,6 @@ def unfold(
         >>> result.histogram("x0", edges=[-2, 0, 2]).axes[0].size
         2
     """
-    _require_events(data, "data")
-    _require_events(simulation, "simulation")
     given = {
         "methods": methods,
         "unfolding": _with(unfolding, iterations=iterations),
@@ -112,52 +111,42 @@ def unfold(
         "diagnostics": diagnostics,
         "execution": execution,
     }
-    given = {key: value for key, value in given.items() if value is not None}
+    raw = _sections(config, {key: value for key, value in given.items() if value is not None})
+    samples = {"backgrounds": _backgrounds(backgrounds), "pretraining": pretraining}
+    samples = {key: value for key, value in samples.items() if value is not None}
+    raw["samples"] = {"data": data, "simulation": simulation, **samples}
+    _fill_in(raw, data, simulation)
     root = Path(config).parent if isinstance(config, str | Path) else None
-    raw = on_top(_read(config), given)
-    raw.setdefault("methods", {"none": {}})
-    if not raw.get("classifier", {}).get("kind"):
-        kind = "pet" if simulation.detector.particle_columns else "mlp"
-        raw["classifier"] = {**raw.get("classifier", {}), "kind": kind}
-    if "observables" not in raw and (section := values.default_section(simulation)):
-        raw["observables"] = section
-    held = {"data": data, "simulation": simulation}
-    raw["samples"] = held | {
-        key: value
-        for key, value in (("backgrounds", _backgrounds(backgrounds)), ("pretraining", pretraining))
-        if value is not None
-    }
-    folder, temporary = _folder(output, raw.get("study", {}).get("name", "unfolded"))
-    raw["study"] = {
-        **raw.get("study", {}),
-        "name": folder.name,
-        "output": escaped(str(folder.parent)),
-    }
+    if output is not None:
+        plan = _plan(raw, Path(output).expanduser().absolute(), root)
+        lock = Lock(plan.root)
+        lock.acquire(print)
+        try:
+            return _run(plan, verbose)
+        finally:
+            lock.release()
+    folder = Path(tempfile.mkdtemp(prefix="omniflow-"))
     try:
-        plan = Plan(validate(_as_sources(raw), "omniflow.unfold", root))
-        study = Study(plan, _held(plan), missing=_missing(plan))
-        if temporary:
-            _run(plan, verbose)
-        else:
-            lock = Lock(plan.root)
-            lock.acquire(print)
-            try:
-                _run(plan, verbose)
-            finally:
-                lock.release()
-    except BaseException:
-        if temporary:
-            shutil.rmtree(folder.parent, ignore_errors=True)
+        study = _run(_plan(raw, folder / raw["study"].get("name", "unfolded"), root), verbose)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, Interrupted):  # nothing is kept that a rerun could go on from
+            raise KeyboardInterrupt from None
         raise
-    if temporary:
-        weakref.finalize(study, shutil.rmtree, folder.parent, ignore_errors=True)
+    weakref.finalize(study, shutil.rmtree, folder, ignore_errors=True)
     return study
 
 
-def _run(plan: Plan, verbose: bool) -> None:
+def _plan(raw: dict[str, Any], folder: Path, root: Path | None) -> Plan:
+    """Return the plan of sections, of which the study is in `folder`."""
+    place = {"name": folder.name, "output": escaped(str(folder.parent))}
+    raw = {**raw, "study": {**raw["study"], **place}}
+    return Plan(validate(_as_sources(raw), "omniflow.unfold", root))
+
+
+def _run(plan: Plan, verbose: bool) -> Study:
+    """Run a plan, and return its study; tables that cannot be made are a warning."""
     run(plan, verbose=verbose)
-    if not values.can_be_evaluated(plan):
-        return
     try:
         evaluate(plan, verbose=verbose)
     except Exception as error:  # weights that took hours must not be lost with it
@@ -166,20 +155,58 @@ def _run(plan: Plan, verbose: bool) -> None:
             f"({type(error).__name__}: {error})",
             stacklevel=3,
         )
+    return Study(plan, {r: s.held for r, s in plan.samples.items() if isinstance(s, Memory)})
 
 
-def _missing(plan: Plan) -> str:
-    if values.can_be_evaluated(plan):
-        return "Making them failed, see the warning of omniflow.unfold"
-    return "Its observables are not defined for the columns of its samples (`observables`)"
+# -- sections ------------------------------------------------------------------------------------
 
 
-def _require_events(given: Any, name: str) -> None:
-    if not isinstance(given, Events):
-        raise InputError(
-            f"omniflow.unfold: {name} is a {type(given).__name__}; make events of arrays by "
-            "omniflow.Events.from_arrays"
-        )
+def _sections(
+    config: str | Path | Mapping[str, Any] | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the sections of a configuration with those that are given on top, without samples."""
+    raw = {} if config is None else config
+    raw = on_top(dict(raw) if isinstance(raw, Mapping) else combined([raw]), given)
+    return {**raw, "study": raw.get("study") or {}, "methods": raw.get("methods") or {"none": {}}}
+
+
+def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
+    """Fill in what follows from the events where nobody has said it.
+
+    Raises:
+        InputError: these are no events, or their columns differ.
+    """
+    for name, events in (("data", data), ("simulation", simulation)):
+        if not isinstance(events, Events):
+            raise InputError(
+                f"omniflow.unfold: {name} is a {type(events).__name__}; make events of arrays by "
+                "omniflow.Events.from_arrays"
+            )
+    classifier = dict(raw.get("classifier") or {})
+    if "features" not in classifier:
+        _require_same_columns(data, simulation)
+    kind = "pet" if simulation.detector.particle_columns else "mlp"
+    raw["classifier"] = {"kind": kind, **classifier}
+    observables = dict(raw.get("observables") or {})
+    if not {"names", "define"} & set(observables):
+        define = values.default_observables(data, simulation)
+        raw["observables"] = {**observables, "define": define}
+
+
+def _require_same_columns(data: Events, simulation: Events) -> None:
+    """Refuse levels with other columns: networks see what both levels of all samples have."""
+    wanted = simulation.detector
+    levels = {"data, detector": data.detector, "simulation, particle": simulation.particle}
+    for name, level in levels.items():
+        for kind in ("event_columns", "particle_columns"):
+            found, expected = (set(getattr(each, kind)) for each in (level or wanted, wanted))
+            if found != expected:
+                raise InputError(
+                    f"omniflow.unfold: {name} level: its {kind.replace('_', ' ')} are "
+                    f"{sorted(found)}, those of the simulation at detector level "
+                    f"{sorted(expected)}. Give all the same columns, or say by "
+                    "classifier={'features': ...} what networks see (docs/features.md)"
+                )
 
 
 def _with(section: Mapping[str, Any] | None, **more: Any) -> dict[str, Any] | None:
@@ -193,8 +220,14 @@ def _classifier(given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     section = dict(given) if isinstance(given, Mapping) else {"kind": given}
-    if callable(section.get("kind")):
-        section["kind"] = outside.hold(section["kind"])
+    kind = section.get("kind")
+    if hasattr(kind, "get_weights"):
+        raise ConfigError(
+            "classifier: this is a model; give a function (settings, particle_features, "
+            "event_features) that builds one, because every network is a new one"
+        )
+    if callable(kind):
+        section["kind"] = outside.hold(kind)
     return section
 
 
@@ -204,15 +237,6 @@ def _backgrounds(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {k: {"sample": v} if isinstance(v, Events) else v for k, v in given.items()}
 
 
-def _read(config: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the sections of a configuration, but for its samples, which are the program's."""
-    if config is None:
-        return {}
-    raw = dict(config) if isinstance(config, Mapping) else combined([config])
-    raw.pop("samples", None)
-    return raw
-
-
 def _as_sources(given: Any) -> Any:
     """Return sections with sources in place of events."""
     if isinstance(given, Events):
@@ -220,17 +244,3 @@ def _as_sources(given: Any) -> Any:
     if isinstance(given, Mapping):
         return {key: _as_sources(value) for key, value in given.items()}
     return given
-
-
-def _held(plan: Plan) -> dict[str, Events]:
-    return {role: s.held for role, s in plan.samples.items() if isinstance(s, Memory)}
-
-
-def _folder(output: str | Path | None, name: str) -> tuple[Path, bool]:
-    """Return the folder of the study, and whether it is a temporary one."""
-    if output is None:
-        return Path(tempfile.mkdtemp(prefix="omniflow-")) / name, True
-    folder = Path(output).expanduser().absolute()
-    if not folder.name:
-        raise ConfigError(f"output: {output} names no folder")
-    return folder, False

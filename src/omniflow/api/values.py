@@ -1,30 +1,55 @@
-"""What is histogrammed: the one place where the public interface meets observables."""
+"""What is histogrammed: where the public interface meets observables."""
 
 from __future__ import annotations
 
+import keyword
+import re
 from typing import Any
 
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.evaluation import observables
-from omniflow.evaluation.observables import Entries
 from omniflow.events.columns import of_level
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import Values, parse
-from omniflow.physics.dis.kinematics import DIS_EVENT
+from omniflow.observables import Entries, cache
+from omniflow.observables.observable import NAME
 from omniflow.stages import evaluation
 from omniflow.unfolding.plan import Plan
 
-
-def default_section(events: Events) -> dict[str, Any] | None:
-    """Return the section `observables` where the user gives none, for samples like `events`."""
-    return None
+_UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
 
 
-def can_be_evaluated(plan: Plan) -> bool:
-    """Return whether the study's observables are defined for the columns of its samples."""
-    return set(DIS_EVENT) <= set(plan.config.samples.simulation.columns()[0])
+def default_observables(data: Events, simulation: Events) -> dict[str, dict[str, str]]:
+    """Return the section `observables.define` where the user names none: every column.
+
+    Columns that data or either level of the simulation lacks are left out, and those that are
+    the same in all simulated events that pass. Bins are quantiles of the simulation.
+    """
+    found: dict[str, dict[str, str]] = {}
+    levels = [data.detector, simulation.detector]
+    levels += [s.particle for s in (data, simulation) if s.particle is not None]
+    for kind, array in (("event", "event"), ("particle", "particles")):
+        names = list(getattr(simulation.detector, f"{kind}_columns"))
+        for at, name in enumerate(names):
+            if not all(name in getattr(level, f"{kind}_columns") for level in levels):
+                continue
+            values = getattr(simulation.detector, array)[:, at]
+            values = values[simulation.pass_detector] if kind == "event" else values
+            if not len(values) or values.min() == values.max():
+                continue
+            prefix = "event" if kind == "event" else "particles"
+            both = name in found
+            label = f"{name} ({prefix})" if both else name
+            text = f"column({f'{prefix}.{name}'!r})"
+            found[_as_name(label)] = {"expression": text, "label": label}
+    return found
+
+
+def _as_name(label: str) -> str:
+    """Return a name of an observable for a label."""
+    name = _UNNAMED.sub("_", label).strip("_-")
+    return name if re.match(NAME, name) and not keyword.iskeyword(name) else f"x_{name}".rstrip("_")
 
 
 def is_observable(plan: Plan, what: Any) -> bool:
@@ -32,12 +57,12 @@ def is_observable(plan: Plan, what: Any) -> bool:
     return isinstance(what, str) and what in plan.config.observables.names
 
 
-def edges(plan: Plan, name: str) -> np.ndarray:
-    """Return the bin edges of an observable of the study."""
-    return evaluation.edges(plan)[name]
+def edges(plan: Plan, name: str) -> np.ndarray | None:
+    """Return the bin edges of an observable of the study; None where it has no axes."""
+    return evaluation.edges(plan).get(name) if plan.axes.is_file() else None
 
 
-def entries(plan: Plan, role: str, level: str, events: Level, what: Any) -> Entries:
+def entries(plan: Plan, role: str, level: str, events: Level, what: str) -> Entries:
     """Return the entries of an observable, or of an expression, of the events of a sample.
 
     Args:
@@ -48,12 +73,11 @@ def entries(plan: Plan, role: str, level: str, events: Level, what: Any) -> Entr
         what: name of an observable that is cached, or an expression over the columns.
 
     Raises:
-        InputError: an observable is not cached.
         ExpressionError: as `parse` and `Expression.evaluate`.
     """
     path = plan.observables(role) / f"{level}.h5"
     if is_observable(plan, what) and path.is_file():
-        return observables.read(path, [what], len(events))[what]
+        return cache.read(path, [what], len(events))[what]
     return _finite(parse(what).evaluate(of_level(events), len(events)))
 
 

@@ -30,10 +30,8 @@ def _found(files: tuple[str, ...]) -> tuple[str, ...]:
         if not glob.has_magic(file):
             found.append(file)
             continue
-        there = sorted(glob.glob(file, recursive=True))
-        if not there:
-            raise ValueError(f"no file matches {file!r}; check the folder and the pattern")
-        found += there
+        # What matches nothing stays: as with other files, the job that reads it needs it first.
+        found += sorted(glob.glob(file, recursive=True)) or [file]
     return tuple(found)
 
 

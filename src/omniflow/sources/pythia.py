@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -22,6 +22,8 @@ _PHYSICS = {"pythia8mc", "fastjet", "vector"}
 
 class Pythia(Source):
     """High-Q2 DIS events generated with Pythia 8 and a parametrised detector."""
+
+    generated: ClassVar[bool] = True
 
     source: Literal["pythia"]
     events: Positive = Field(description="Generated records (about half pass the detector cuts).")

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -26,6 +26,8 @@ class Source(Section):
     What stands above `read` is asked while a study is planned, so that modules of sources load no
     reader at their top.
     """
+
+    generated: ClassVar[bool] = False  # whether its events are computed, which takes longer
 
     source: str
     events: Positive | None = Field(None, description="Number of records.")

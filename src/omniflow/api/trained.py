@@ -1,0 +1,61 @@
+"""Networks of a study, one by one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omniflow.events.sample import Events
+from omniflow.unfolding.coordinates import Block, Network
+from omniflow.unfolding.plan import Plan
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """One network of a study.
+
+    Attributes:
+        plan: of the study.
+        block: the job that trained it.
+        coordinates: pass, lane, member, iteration, step and fold.
+    """
+
+    plan: Plan
+    block: Block
+    coordinates: Network
+
+    @property
+    def path(self) -> Path:
+        """File of its parameters, in Keras' format."""
+        return self.plan.networks_folder(self.block) / self.plan.network_file(self.coordinates)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What its training left: losses and rates by epoch, start, engine, time."""
+        history = json.loads(self.plan.history(self.block).read_text(encoding="utf-8"))
+        own = vars(self.coordinates)
+        return next(record for record in history["networks"] if record["network"] == own)
+
+    def logits(self, events: Events) -> np.ndarray:
+        """Return logarithms of its likelihood ratio (n,) float32, before any yield.
+
+        NaN for events that do not pass at detector level, where it reads that. Events of the
+        study's own simulation get what the study got, bit by bit where the engine is the same.
+
+        Args:
+            events: with the level that it reads, of the columns that the study's samples have.
+
+        Raises:
+            InputError: the level is missing, or its columns are others.
+        """
+        from omniflow.stages import reweighting
+
+        return reweighting.logits(self.plan, events, self.block, self.coordinates)
+
+    def __repr__(self) -> str:
+        """Return its coordinates."""
+        return f"TrainedNetwork({self.coordinates.name})"
