@@ -209,6 +209,7 @@ def test_files_that_cannot_be_read(tmp_path):
     refused(r"a\.parquet: rows from 0 on of x cannot be read \(.*damaged", "parquet", path,
             detector=X)  # fmt: skip
     refused(r"b\.parquet: no such file", "parquet", tmp_path / "b.parquet", detector=X)
+    refused(r"is a folder; give its files, by a pattern", "parquet", tmp_path, detector=X)
     pq.write_table(table[:0], path)
     refused(r"records from 0 are asked for but there are 0", "parquet", path, detector=X)
     pq.write_table(table, path)

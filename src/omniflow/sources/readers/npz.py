@@ -14,7 +14,7 @@ from omniflow.errors import InputError
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
-from omniflow.sources.readers.reader import begins_with
+from omniflow.sources.readers.reader import begins_with, refuse_missing
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 _STEP = 2**20  # bytes decompressed at a time
@@ -46,8 +46,7 @@ class NpzReader(ArrayReader):
         """
         if table is not None:
             raise InputError(f"{path}: npz files hold arrays and no tables; leave `table` out")
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; check the path")
+        refuse_missing(path)
         try:
             self._zip = zipfile.ZipFile(path)
         except _BROKEN as error:

@@ -18,7 +18,13 @@ import pyarrow.parquet as pq
 from omniflow.errors import InputError
 from omniflow.expressions import Values
 from omniflow.sources.description import Description, Table
-from omniflow.sources.readers.reader import CHUNK_BYTES, begins_with, refuse_unknown, unusable
+from omniflow.sources.readers.reader import (
+    CHUNK_BYTES,
+    begins_with,
+    refuse_missing,
+    refuse_unknown,
+    unusable,
+)
 
 
 def describe(path: str) -> Description | None:
@@ -68,8 +74,7 @@ class ParquetReader:
         """
         if table is not None:
             raise InputError(f"{path}: Parquet files hold one table; leave `table` out")
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; check the path")
+        refuse_missing(path)
         try:
             self._file = pq.ParquetFile(path)
         except (pa.ArrowException, OSError) as error:

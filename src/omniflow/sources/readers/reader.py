@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -58,6 +59,18 @@ def begins_with(path: str, magic: bytes) -> bool:
     """Return whether a file begins with these bytes."""
     with open(path, "rb") as file:
         return file.read(len(magic)) == magic
+
+
+def refuse_missing(path: str) -> None:
+    """Refuse a path that leads to no file.
+
+    Raises:
+        InputError: it leads nowhere, or to a folder.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give its files, by a pattern such as {path}/*")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; check the path")
 
 
 def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from omniflow.sources.readers.reader import (
     CHUNK_BYTES,
     begins_with,
     of_awkward,
+    refuse_missing,
     refuse_unknown,
 )
 
@@ -47,8 +48,7 @@ def opened(path: str) -> uproot.ReadOnlyDirectory:
     Raises:
         InputError: it is missing, damaged or no ROOT file.
     """
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such file; check the path")
+    refuse_missing(path)
     try:
         return uproot.open(path)
     except Exception as error:  # uproot raises whatever its parsing meets
