@@ -125,6 +125,14 @@ def _checksum(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
+def recognises(path: str | Path) -> bool:
+    """Return whether a file says that it is an event store; nothing else is looked at."""
+    if not h5py.is_hdf5(path):
+        return False
+    with open_h5(path) as h5file:
+        return is_store(h5file)
+
+
 def is_store(h5file: h5py.File) -> bool:
     """Return whether the open file says that it is an event store, of any version."""
     return _attribute(h5file, "schema") == SCHEMA
@@ -168,6 +176,35 @@ def provenance(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"{path}: attribute provenance: missing or not JSON; ingest the sample again"
             ) from error
+
+
+def warnings(path: str | Path) -> list[str]:
+    """Return what was doubtful of a sample when it was read (`events.plausibility`).
+
+    Raises:
+        InputError: as `provenance`.
+    """
+    return list(provenance(path).get("warnings", ()))
+
+
+def units(path: str | Path) -> dict[str, str]:
+    """Return the units of the columns of a store, by name; 1 where there is none.
+
+    Raises:
+        InputError: as `open_store`, or they are missing.
+    """
+    found: dict[str, str] = {}
+    with _open(path) as h5file:
+        for name in (name for name in _names(h5file) if name.endswith(("/event", "/particles"))):
+            try:
+                values = json.loads(_attribute(find_dataset(h5file, name), "units"))
+                found |= zip(_columns(h5file, name), values, strict=True)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{path}: {name}: attribute units: missing, or not one per column; ingest the "
+                    "sample again"
+                ) from error
+    return found
 
 
 def checksum(path: str | Path) -> str:

@@ -173,9 +173,6 @@ class Mapped(FileSource):
     friends: tuple[Friend, ...] = Field(
         (), description="Further tables of the same events, joined by `id`."
     )
-    strict: bool = Field(
-        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
-    )
 
     @field_validator("files")
     @classmethod

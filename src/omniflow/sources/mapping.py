@@ -106,7 +106,15 @@ def _whole(rows: Rows, text: str) -> np.ndarray:
     """Return a column of ids (k,) uint64."""
     found = rows.per_event(text, "id")
     if found.dtype.kind == "f":
-        bad = ~(np.isfinite(found) & (found == np.floor(found)) & (found >= 0) & (found < 2.0**53))
+        limit = 2.0 ** (np.finfo(found.dtype).nmant + 1)
+        if (found >= limit).any():
+            at = int(np.argmax(found >= limit))
+            raise InputError(
+                f"{rows.place(at)}: id: {text!r} is {found[at]:.17g}, but {found.dtype} holds "
+                f"whole numbers up to {limit:.0f} only, so that different events may have the same "
+                "id; write ids as integers"
+            )
+        bad = ~(np.isfinite(found) & (found == np.floor(found)) & (found >= 0))
     else:
         bad = found < 0
     if bad.any():

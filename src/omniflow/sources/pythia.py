@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
@@ -13,6 +13,7 @@ from omniflow.errors import InputError
 from omniflow.sources.source import Source
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
 
 # Modules of the extra `physics`; any other missing module is an error of the installation.
@@ -111,6 +112,12 @@ class Pythia(Source):
         from omniflow.physics.dis import checks
 
         checks.check(events, self.title(), first)
+
+    def rules(self) -> Sequence[Rule]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in one part.

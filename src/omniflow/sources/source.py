@@ -14,7 +14,9 @@ from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Positive, Section
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.description import Description
 
 
 class Source(Section):
@@ -29,6 +31,21 @@ class Source(Section):
 
     source: str
     events: Positive | None = Field(None, description="Number of records.")
+    strict: bool = Field(
+        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
+    )
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return what is in a file of the kind that it reads, for `omniflow inspect`.
+
+        Returns:
+            None for files of other kinds, which are told by their first bytes.
+
+        Raises:
+            InputError: the file is of this kind, and damaged.
+        """
+        return None
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files that it reads."""
@@ -116,6 +133,12 @@ class Source(Section):
         Raises:
             InputError: an event is refused.
         """
+
+    def rules(self) -> Sequence[Rule]:
+        """Return what is doubtful of values of its columns."""
+        from omniflow.events.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.
