@@ -327,6 +327,13 @@ def test_samples_that_share_events(tmp_path):
         ({"detector": {"event": ["x +"]}}, "x \\+|pattern"),
         ({"detector": {"event": {"x": "x +"}}}, "detector.event.x.expression"),
         ({"detector": X, "particle": {"event": ["y"]}}, r"event columns of detector \(x\) and of"),
+        (
+            {
+                "detector": {"event": {"x": {"expression": "x", "unit": "MeV"}}},
+                "particle": X,
+            },
+            "x is in GeV at detector level and in no unit at particle level; give both levels",
+        ),
         ({"detector": X | {"table": "t"}}, "joined by id: give id, such as"),
         ({"detector": X, "friends": [{"files": ["a.npz"]}]}, "joined by id: give id"),
         ({"detector": X, "weight": "import os"}, "weight"),

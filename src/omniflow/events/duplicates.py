@@ -81,16 +81,20 @@ def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     each = mixed(_words(particles) + place.astype(np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
     of_particles = sums[offsets[1:]] - sums[offsets[:-1]]
-    telling = np.concatenate([[0], np.cumsum(_telling(particles))])
+    telling = np.concatenate([[0], np.cumsum(_telling(particles), dtype=np.int64)])
     held = _telling(event) + telling[offsets[1:]] - telling[offsets[:-1]]
     return held, mixed(_words(event) + of_particles)
 
 
 def _telling(rows: np.ndarray) -> np.ndarray:
     """Return how well rows (k, C) of float32 can be told apart, (k,)."""
-    fraction = rows != np.trunc(rows)
-    fine = (np.ascontiguousarray(rows, np.float32).view(np.uint32) & _LOW_BITS) != 0
-    return np.count_nonzero(fraction, axis=1) + np.count_nonzero(fraction & fine, axis=1)
+    total = np.zeros(len(rows), np.uint32)
+    for column in np.asarray(rows, np.float32).T:
+        values = np.ascontiguousarray(column)
+        fraction = values != np.trunc(values)
+        total += fraction
+        total += fraction & ((values.view(np.uint32) & _LOW_BITS) != 0)
+    return total
 
 
 def _words(rows: np.ndarray) -> np.ndarray:

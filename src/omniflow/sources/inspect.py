@@ -74,7 +74,7 @@ def of_samples(samples: Mapping[str, Source], events: int | None = None) -> Iter
             known = sample.records()
             least = events if known is None else min(known, events)
             chosen = sample.model_copy(update={"events": least})
-        if events is None and not sample.inputs():
+        if events is None and sample.generated:
             yield Description(role, f"{sample.title()}, generated when the study runs (--events)")
         else:
             yield _of_sample(role, chosen)

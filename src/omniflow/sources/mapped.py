@@ -207,6 +207,19 @@ class Mapped(FileSource):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _units_agree(self) -> Self:
+        if self.particle is not None:
+            for name, unit in self.detector.units.items():
+                other = self.particle.units.get(name, unit)
+                if unit != other:
+                    raise ValueError(
+                        f"{name} is in {unit or 'no unit'} at detector level and in "
+                        f"{other or 'no unit'} at particle level; give both levels the unit that "
+                        "their numbers have in the files"
+                    )
+        return self
+
     @property
     def levels(self) -> tuple[LevelMap, ...]:
         """Its levels."""
