@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -96,9 +97,31 @@ def test_inspect_names_layout_and_events(name):
 
 
 def test_inspect_refuses_what_is_no_event_file():
-    result = _run("inspect", DEMO)
+    result = _run("inspect", ROOT / "README.md")
     assert result.exit_code == 1
-    assert "is not an HDF5 file" in result.stderr
+    assert "README.md: is neither an event store nor" in result.stderr
+
+
+def test_inspect_shows_the_samples_of_a_configuration(tmp_path):
+    files = {
+        role: str(ROOT / "tests" / "data" / f"h1_{role}.h5") for role in ("nature", "simulation")
+    }
+    config = {
+        "study": {"name": "small", "output": str(tmp_path / "results")},
+        "samples": {
+            "data": {"source": "h1", "files": [files["nature"]]},
+            "simulation": {"source": "h1", "files": [files["simulation"]]},
+        },
+        "methods": {"none": {}},
+    }
+    (tmp_path / "study.yaml").write_text(json.dumps(config))
+    result = _run("inspect", tmp_path / "study.yaml", "--events", 50)
+    assert result.exit_code == 0
+    for word in ("data: ", "simulation: ", "50 events", "misses", "GeV^2"):
+        assert word in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
+    result = _run("inspect", DEMO)
+    assert result.stdout.count("generated when the study runs") == 4
 
 
 def test_files_and_settings_on_top_of_a_configuration(tmp_path):

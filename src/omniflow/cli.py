@@ -114,14 +114,29 @@ def plan(
 
 @main.command()
 @click.argument("file", type=PATH)
+@click.option(
+    "--events",
+    type=click.IntRange(min=1),
+    help="Look at the first so many records of each sample of a configuration.",
+)
 @_clear_errors
-def inspect(file: Path) -> None:
-    """Print what is in an event FILE: an event store, H1 layout, or other HDF5."""
+def inspect(file: Path, events: int | None) -> None:
+    """Print what is in FILE: events, or the samples of a configuration as they would be read.
+
+    FILE is an event store, a file that a source reads (ROOT, Parquet, HDF5, npz), or YAML.
+    """
     from rich.console import Console
 
-    from omniflow.sources.inspect import describe, render
+    from omniflow.config import load
+    from omniflow.sources.inspect import describe, of_samples, render
+    from omniflow.unfolding.plan import Plan
 
-    Console().print(render(describe(file)))
+    console = Console()
+    if file.suffix in (".yaml", ".yml"):
+        for found in of_samples(Plan(load(file)).samples, events):
+            console.print(render(found))
+    else:
+        console.print(render(describe(file)))
 
 
 @main.command()

@@ -230,6 +230,17 @@ def _reason(path: Path, error: OSError) -> str:
     return f"cannot be opened as HDF5 ({error}); write or copy the file again"
 
 
+def attributes(h5file: h5py.File) -> dict[str, Any]:
+    """Return the attributes of a file as JSON."""
+    return {key: _json(value) for key, value in sorted(h5file.attrs.items())}
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else str(value)
+
+
 def find_dataset(
     h5file: h5py.File, name: str, shape: Shape | None = None, dtype_kind: str | None = None
 ) -> h5py.Dataset:

@@ -18,9 +18,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "source": {
         "root": "omniflow.sources.root:Root",
         "parquet": "omniflow.sources.parquet:Parquet",
+        # Files of this layout are HDF5 as well: `inspect` asks in this order.
+        "h1": "omniflow.sources.h1:H1",
         "hdf5": "omniflow.sources.hdf5:Hdf5",
         "npz": "omniflow.sources.npz:Npz",
-        "h1": "omniflow.sources.h1:H1",
         "pythia": "omniflow.sources.pythia:Pythia",
         "memory": "omniflow.sources.memory:Memory",
     },

@@ -68,7 +68,7 @@ def test_one_number_or_another_order_makes_another_event(name, change):
 def test_another_number_of_particles_makes_another_event():
     """Also where the lost one is all 0, as a sum of its numbers would have it."""
     level = Level(
-        np.ones((2, 5), np.float32),
+        np.full((2, 5), 0.5, np.float32),
         np.zeros((3, 4), np.float32),
         np.array([0, 1, 3], np.int64),
         DIS_EVENT,
@@ -101,9 +101,40 @@ def test_three_columns_tell_events_apart():
 
 
 def test_minus_0_is_0():
-    event = np.array([[0.0, 1], [-0.0, 1]], np.float32)
-    level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), ("x", "y"), ())
+    event = np.array([[0.0, 0.1, 0.2, 0.3, 0.4], [-0.0, 0.1, 0.2, 0.3, 0.4]], np.float32)
+    level = Level(event, np.zeros((0, 0), np.float32), np.zeros(3, np.int64), DIS_EVENT, ())
     assert len(set(duplicates.hashes([level]).tolist())) == 1
+    assert duplicates.hashes([level]).all()
+
+
+def test_numbers_of_few_bits_tell_less():
+    """As those of NanoAOD: five of them are needed, or three of full precision, at any level."""
+    rng = np.random.default_rng(1)
+    fine = rng.uniform(0.5, 1, (2000, 5)).astype(np.float32)
+    coarse = (np.floor(fine * 1024) + 0.5) / 1024
+    for values, number in ((fine[:, :2], 0), (fine[:, :3], 50), (coarse[:, :4], 0), (coarse, 50)):
+        again = np.concatenate([values, values[:50]])
+        assert duplicates.find(Events.from_arrays(again)).number == number
+    both = np.concatenate([fine, fine[:50]])
+    assert duplicates.find(Events.from_arrays(both[:, :2], both[:, 3:])).number == 50
+    # numbers of particles count as well
+    level = duplicates.find(
+        Events(
+            np.arange(2050, dtype=np.uint64),
+            np.ones(2050),
+            np.ones(2050, bool),
+            None,
+            Level(
+                np.zeros((2050, 0), np.float32),
+                both[:, :4].reshape(-1, 2),
+                2 * np.arange(2051),
+                (),
+                ("a", "b"),
+            ),
+            None,
+        )
+    )
+    assert level.number == 50
 
 
 def test_events_that_hold_nothing_are_not_equal():

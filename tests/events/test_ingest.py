@@ -38,6 +38,7 @@ def test_h1_files_become_a_store(tmp_path):
         "files": [str(source)],
         "events": 200,
         "skip": 100,
+        "strict": False,
     }
     assert found["files"][0]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert found["shuffle_seed"] == 7

@@ -1,16 +1,22 @@
+import zipfile
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import uproot
 from rich.console import Console
 
-from omniflow.errors import InputError
+from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest
 from omniflow.events.sample import Events, Level
+from omniflow.sources.description import Description
 from omniflow.sources.h1 import H1
-from omniflow.sources.inspect import describe, render
+from omniflow.sources.inspect import describe, of_samples, render
+from omniflow.sources.pythia import Pythia
+from omniflow.sources.root import Root
 
 SOURCE = Path(__file__).parents[1] / "data" / "h1_nature.h5"
 
@@ -101,20 +107,176 @@ def test_real_data_without_particles(tmp_path):
 
 
 def test_other_hdf5_is_listed(tmp_path):
+    """By the names that expressions call columns by."""
     with h5py.File(tmp_path / "a.h5", "w") as h5file:
         h5file["group/[x]"] = np.zeros((3, 2), np.int32)
         h5file.attrs["who"] = "someone"
     found = describe(tmp_path / "a.h5")
-    assert found.kind == "HDF5 in no layout of events"
+    assert found.kind == "HDF5"
     assert found.events is None
     text = _text(found)
-    for word in ("group/[x]", "(3, 2)", "int32", "someone"):
+    for word in ("group.[x]", "(3, 2)", "int32", "someone", "3 entries"):
         assert word in text
+
+
+TABLES = {
+    "nano_dy.root": ("ROOT", "Events", 40, ("Jet_pt", "float[]")),
+    "nano_dy.parquet": ("Parquet", "", 40, ("Jet_pt", "large_list<element: float not null>")),
+    "pandas_fixed.h5": ("HDF5", "", 5, ("eta_l1", "float32 (5,)")),
+    "pandas_data_columns.h5": ("HDF5", "", 5, None),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_files(name):
+    kind, table, entries, column = TABLES[name]
+    found = describe(SOURCE.parent / name)
+    assert (found.kind, found.bytes) == (kind, (SOURCE.parent / name).stat().st_size)
+    assert [(each.name, each.entries) for each in found.tables] == [(table, entries)]
+    assert column is None or column in found.tables[0].columns
+    text = _text(found)
+    assert f"{entries} entries" in text
+    assert column is None or column[0] in text
+
+
+def test_npz_and_several_trees(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones(4), jets=np.ones((4, 3), "f4"))
+    (table,) = describe(tmp_path / "a.npz").tables
+    assert (table.entries, table.columns) == (
+        4,
+        (("x", "float64 (4,)"), ("jets", "float32 (4, 3)")),
+    )
+    with uproot.recreate(tmp_path / "a.root") as file:
+        file.mktree("Events", {"x": "f4"}).extend({"x": np.ones(3, "f4")})
+        file.mkrntuple("folder/Runs", {"y": np.ones(2)})
+        file["text"] = "not a tree"
+    found = describe(tmp_path / "a.root").tables
+    assert [(each.name, each.entries, each.columns) for each in found] == [
+        ("Events", 3, (("x", "float"),)),
+        ("folder/Runs", 2, (("y", "double"),)),
+    ]
 
 
 def test_files_that_cannot_be_used_are_refused(tmp_path):
     (tmp_path / "a.h5").write_text("x")
-    with pytest.raises(InputError, match=r"a\.h5: is not an HDF5 file"):
+    message = r"a\.h5: is neither an event store nor of a kind that a source reads \(root, parquet"
+    with pytest.raises(InputError, match=message):
         describe(tmp_path / "a.h5")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.txt", "x")
+    with pytest.raises(InputError, match=r"a\.zip: is neither"):
+        describe(tmp_path / "a.zip")
     with pytest.raises(InputError, match=r"b\.h5: no such file"):
         describe(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("h1_nature.h5", r"cut: is truncated"),
+        ("nano_dy.parquet", r"cut: cannot be opened as Parquet .* before its footer"),
+        ("nano_dy.root", r"cut: (cannot be opened|Events cannot be read|.*cannot be read)"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, name, message):
+    (tmp_path / "cut").write_bytes((SOURCE.parent / name).read_bytes()[:300])
+    with pytest.raises(InputError, match=message):
+        describe(tmp_path / "cut")
+
+
+def test_sources_of_others_are_asked(monkeypatch, tmp_path):
+    class Own:
+        @classmethod
+        def describe(cls, path):
+            return Description(path, "my own")
+
+    def find(room, name):
+        if name != "own":
+            raise ConfigError("fails when it is imported")
+        return Own
+
+    (tmp_path / "a.own").write_text("x")
+    monkeypatch.setattr("omniflow.registry.names", lambda room: ["broken", "own"])
+    monkeypatch.setattr("omniflow.registry.find", find)
+    assert describe(tmp_path / "a.own").kind == "my own"
+
+
+# -- samples of a configuration --------------------------------------------------------------
+
+
+def _samples():
+    jets = {"event": {"met": "MET_pt"}, "particles": {"pt": "Jet_pt", "phi": "Jet_phi"}}
+    data = Root.model_validate(
+        {
+            "source": "root",
+            "files": SOURCE.parent / "nano_dy.root",
+            "detector": jets | {"selection": "MET_pt > 10"},
+            "weight": "genWeight",
+            "id": ["run", "luminosityBlock", "event"],
+        }
+    )
+    return {
+        "data": data,
+        "simulation": H1(source="h1", files=(str(SOURCE),)),
+        "background-other": Pythia(source="pythia", events=10, seed=1),
+    }
+
+
+def test_samples_are_described_as_they_would_be_read(raw):
+    data, simulation, background = of_samples(_samples())
+    assert data.kind.endswith("nano_dy.root, without particle level (real data)")
+    assert data.events == 40
+    rows = pq.read_table(SOURCE.parent / "nano_dy.parquet").to_pylist()
+    passing = [row for row in rows if row["MET_pt"] > 10]
+    selections = {row.name: row.events for row in data.selections}
+    assert selections["pass detector level"] == len(passing) < 40
+    assert selections["have a negative weight"] == sum(row["genWeight"] < 0 for row in rows) > 0
+    (multiplicity,) = data.multiplicities
+    assert multiplicity.maximum == max(len(row["Jet_pt"]) for row in passing)
+    columns = {(row.dataset, row.name): row for row in data.columns}
+    met = [row["MET_pt"] for row in passing]
+    found = columns["detector/event", "met"]
+    assert (found.minimum, found.maximum) == (min(met), max(met))
+    assert found.mean == pytest.approx(np.mean(met))
+    assert data.weights
+    assert data.warnings == ()
+    assert simulation.events == 1000
+    assert simulation.bytes == SOURCE.stat().st_size
+    assert background.kind == "pythia sample (seed 1), generated when the study runs (--events)"
+    assert background.events is None
+
+
+def test_parts_change_nothing(monkeypatch):
+    samples = {"data": _samples()["data"]}
+    (whole,) = of_samples(samples)
+    monkeypatch.setattr("omniflow.sources.readers.root.CHUNK_BYTES", 1000)
+    assert len(list(samples["data"].read())) > 3
+    (parts,) = of_samples(samples)
+    assert parts.selections == whole.selections
+    assert parts.multiplicities == whole.multiplicities
+    for one, other in zip(parts.columns, whole.columns, strict=True):
+        assert (one.name, one.minimum, one.maximum) == (other.name, other.minimum, other.maximum)
+        assert one.mean == pytest.approx(other.mean)
+
+
+def test_the_first_records_of_samples():
+    samples = {name: sample for name, sample in _samples().items() if name != "background-other"}
+    data, simulation = of_samples(samples, events=70)
+    assert (data.events, simulation.events) == (40, 70)
+
+
+def test_doubtful_and_refused_samples():
+    sample = _samples()["data"]
+    columns = {"event": {"phi": "MET_phi * 60", "met": "MET_pt"}}
+    doubtful = sample.model_validate(sample.model_dump() | {"detector": columns})
+    (found,) = of_samples({"data": doubtful})
+    (warning,) = found.warnings
+    assert warning.startswith("phi at detector level is ")
+    assert "nano_dy.root:Events: entry " in warning
+    assert "Warnings" in _text(found)
+    assert warning[:30] in _text(found)
+    twice = doubtful.model_validate(sample.model_dump() | {"id": "run"})
+    with pytest.raises(
+        InputError, match=r"root:Events: entry 0 .*: event_id, event 1: 1 is already"
+    ):
+        list(of_samples({"data": twice}))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import uproot
-from reading import lists, read, refused, same, source
+from mapped_files import lists, read, refused, same, source
 
 from omniflow.sources.readers import root
 

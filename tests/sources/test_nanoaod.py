@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from reading import read, same, source
+from mapped_files import read, same, source
 
 from omniflow.events import store
 from omniflow.events.ingest import ingest

@@ -1,9 +1,9 @@
 import zipfile
 
+import mapped_files
 import numpy as np
 import pytest
-import reading
-from reading import read, refused, same
+from mapped_files import read, refused, same
 
 from omniflow.errors import InputError
 from omniflow.sources.readers import array_reader
@@ -180,7 +180,7 @@ def test_members_are_read_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         zipfile.ZipFile, "open", lambda self, name, *a: opened.append(name) or true(self, name, *a)
     )
-    source = reading.source("npz", path, detector={"event": ["x", "y"]})
+    source = mapped_files.source("npz", path, detector={"event": ["x", "y"]})
     assert len(list(source.read())) == 10
     names = [info.filename for info in opened]
     assert sorted(names) == ["x.npy"] * 2 + ["y.npy"] * 2  # header, content

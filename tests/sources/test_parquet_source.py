@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reading import lists, read, refused, same, source
+from mapped_files import lists, read, refused, same, source
 
 from omniflow.sources.readers import parquet
 

@@ -10,7 +10,7 @@ from small_study import ROLE, SIZES, sample
 
 from omniflow.config import validate
 from omniflow.events import store
-from omniflow.stages import quality, weights
+from omniflow.stages import quality, samples, weights
 from omniflow.unfolding.plan import Plan
 
 
@@ -124,3 +124,17 @@ def test_poor_weights_of_a_result_are_told_in_the_log(tmp_path, capsys, monkeypa
     text = capsys.readouterr().out
     assert "Note: none (none) pass 1: poor weights: the effective sample size is 1.0 of 500" in text
     assert "their sum changed" in text
+
+
+def test_doubts_of_reading_are_told(tmp_path, monkeypatch, capsys):
+    """They are printed when a sample is read, and are told again with the result."""
+    plan = write(make_plan(tmp_path))
+    assert quality.implausible(plan) == []
+    events = sample(SIZES["simulation"], 0, 1)
+    found = {"warnings": ["phi is 90 in event 3."]}
+    monkeypatch.setattr(
+        samples, "ingest", lambda role, path, seed: store.write(events, path, found, seed)
+    )
+    samples.make_store(plan, "simulation")
+    assert "Warning: simulation: phi is 90 in event 3.\n" in capsys.readouterr().out
+    assert quality.implausible(plan) == ["simulation: phi is 90 in event 3."]

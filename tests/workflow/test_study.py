@@ -235,7 +235,7 @@ def test_uncertainties_of_the_study(study):
 
 
 def test_files_are_those_that_the_plan_counts(study):
-    plan = Plan(validate(study[1]))
+    plan = Plan(validate(study[1], root=study[0]))
     predicted = {kind.name: kind for kind in footprint(plan, jobs(plan, rates(plan)))}
     assert set(predicted) == {*FOLDERS, "logs and benchmarks", "Snakemake's notes"}
     total = predicted["logs and benchmarks"].files

@@ -23,8 +23,6 @@ from omniflow.errors import ConfigError
 
 ObservableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Edges = tuple[float, ...]
-# Of a mapping whose `names` are not given: those that it defines, else this set.
-DEFAULT = "dis"
 _WAYS = ("expression", "object", "jets")
 _CLUSTERING = ("algorithm", "radius", "pt_min")
 _GROOMING = ("z_cut", "beta")
@@ -190,10 +188,10 @@ class Observables(Section):
         {}, description="Observables of your own; they go before built-in ones of the same name."
     )
     names: tuple[str, ...] = Field(
-        (DEFAULT,),
-        validate_default=True,
+        (),
         description="Observables, in the order of the report: of `define`, built-in ones, or sets "
-        "of those, of which `dis` is one. Default: all of `define`, or `dis` where it is empty.",
+        "of those, of which `dis` is one. Default: all of `define`; where it is empty, what suits "
+        "the source: the set `dis` for DIS events, else every column of the sample.",
     )
     binning: dict[str, Edges] = Field(
         {}, description="Bin edges that replace those of an observable, by name."
@@ -214,11 +212,13 @@ class Observables(Section):
     def _names_are_known(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         from omniflow.observables import find
 
+        if not value:
+            raise ValueError("name at least one observable, or leave names out")
         names = value
         if "define" in info.data:  # else it is wrong, and says so
             names = find.expanded(value, info.data["define"])
-        if not names or len(set(names)) != len(names):
-            raise ValueError("observables must be named once each, and at least one")
+        if len(set(names)) != len(names):
+            raise ValueError("observables must be named once each")
         return names
 
     @field_validator("binning")
@@ -227,7 +227,7 @@ class Observables(Section):
         from omniflow.observables import find
 
         for name, edges in value.items():
-            if "define" in info.data:
+            if "define" in info.data and info.data.get("names"):
                 find.known(name, info.data["define"])
             try:
                 _check_edges(edges)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
-from omniflow.config.observables import DEFAULT, Observables
+from omniflow.config.observables import Observables
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import Sample, Samples, independent
 from omniflow.config.section import Combination, Name, Positive, Section
@@ -43,17 +43,20 @@ class Config(Section):
         description="Combinations of lanes; the first is the headline. Changing it trains "
         "nothing but second classifiers.",
     )
-    # Made when it is needed: names are looked up in modules that this one must not load.
-    observables: Observables = Field(
-        default_factory=Observables,
-        description="What is compared.",
-        json_schema_extra={"default": {"names": [DEFAULT]}},
-    )
+    observables: Observables = Field(Observables(), description="What is compared.")
     uncertainties: Uncertainties = Field(
         Uncertainties(), description="Statistical uncertainties, systematic variations and toys."
     )
     diagnostics: Diagnostics = Field(Diagnostics(), description="How far results can be trusted.")
     execution: Execution = Field(Execution(), description="Jobs.")
+
+    @model_validator(mode="after")
+    def _observables_suit_the_source(self) -> Config:
+        if not self.observables.names:
+            given = self.observables.model_dump(exclude_unset=True)
+            found = Observables.model_validate(given | self.samples.simulation.observables())
+            self.__dict__["observables"] = found  # the only change of a section after it was read
+        return self
 
     @model_validator(mode="after")
     def _pretraining_is_there(self) -> Config:
@@ -220,7 +223,22 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
+        for role in ("data", "simulation"):
+            given = getattr(self.samples, role).given_replicas()
+            asked = getattr(settings, f"{role}_replicas")
+            if given and asked > given:
+                raise ValueError(
+                    f"uncertainties.{role}_replicas is {asked}, but samples.{role}.replicas has "
+                    f"{given} weights; lower it, or leave replicas out to have them drawn"
+                )
+        named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
+            weights = variation.simulation_weights
+            if isinstance(weights, str) and weights not in named:
+                raise ValueError(
+                    f"uncertainties.variations.{name}.simulation_weights: samples.simulation has "
+                    f"no weights {weights!r}; it has {', '.join(named) or 'none by name'}"
+                )
             for key in variation.backgrounds:
                 known = self.samples.backgrounds.get(key)
                 if known is None or known.uncertainty == 0:

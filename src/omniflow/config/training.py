@@ -54,10 +54,8 @@ class Classifier(Section):
         "auto",
         description="What networks see, standardised: a preset, `module:object`, or expressions "
         "(docs/features.md). `auto`: what suits the source. `columns`: all columns as they are. "
-        "`particles`: momenta at a collider (pt, eta, phi and whatever else there is). `dis`: the "
-        "7 particle and 5 event features of DIS events; `dis_sums`: multiplicity and summed "
-        "momentum of all particles in place of the electron's azimuth, alike for events that are "
-        "mirror images.",
+        "`particles`: momenta at a collider (pt, eta, phi and whatever else there is). `dis`, "
+        "`dis_sums`: DIS events.",
     )
 
     @field_validator("kind")

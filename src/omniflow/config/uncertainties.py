@@ -35,8 +35,10 @@ class Variation(Section):
     simulation: Sample | None = Field(
         None, description="Simulation that takes the place of samples.simulation."
     )
-    simulation_weights: EventWeights | None = Field(
-        None, description="Factors on the weights of the nominal simulation, at both levels."
+    simulation_weights: Name | EventWeights | None = Field(
+        None,
+        description="Weights of the nominal simulation, at both levels: the name of one of "
+        "`samples.simulation.weights`, which takes the place of its weight, or factors from files.",
     )
     data: Sample | None = Field(None, description="Data that take the place of samples.data.")
     backgrounds: dict[Name, float] = Field(

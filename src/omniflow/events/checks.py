@@ -66,6 +66,8 @@ def check_part(events: Events, where: str, first: int = 0) -> None:
     _check_flags(events, where, first)
     ids = events.event_id
     check_finite(events.weight[:, None], ("weight",), where, "weight", first, ids)
+    for name, values in events.weights.items():
+        check_finite(values[:, None], (name,), where, f"weights/{name}", first, ids)
     for name, level in _levels(events):
         _check_level(level, where, name, first, ids)
     _check_failing(events, where, first)

@@ -12,10 +12,10 @@ from omniflow.events.sample import Events, Level
 
 _BLOCK = 50_000  # events hashed at a time
 _SHOWN = 3  # pairs that are compared number by number
-# Events agree by chance in fewer columns than this, however finely their values are spread: there
-# are some 2^22 numbers of float32 of about the same size, and as many pairs of 3,000 events.
-_COLUMNS = 3
-_VARIED = 0.1  # different values of a column, per event, that tell events apart
+# What an event must hold to be told from others: numbers with a fraction count 2, those of few bits
+# 1. Of two numbers of 22 bits many are equal by chance in a large sample, whole numbers always are.
+_TELLING = 5
+_LOW_BITS = np.uint32(0x7FF)  # of float32, all 0 in numbers that were stored with 12 bits or fewer
 
 
 @dataclass(frozen=True)
@@ -35,32 +35,20 @@ def find(events: Events) -> Duplicates:
     """Return the events that hold the same as an earlier one at all levels.
 
     Weights and flags do not count: a repeated event with another weight is the same event. Nor do
-    events that hold nothing, such as those of real data that do not pass, and samples without
-    particles and with fewer than three columns of many values: their events agree by chance. It
-    takes 16 bytes per event beside the sample.
+    events that hold nothing, such as those of real data that do not pass, or so little that
+    different ones are alike (`_TELLING`). It takes 16 bytes per event beside the sample.
     """
     levels = [level for level in (events.detector, events.particle) if level is not None]
     found = hashes(levels)
     order = np.argsort(found, kind="stable")
     same = np.flatnonzero((np.diff(found[order]) == 0) & (found[order[1:]] != 0))
-    if len(same) and not told_apart(levels):
-        same = same[:0]
     pairs = np.stack([order[same], order[same + 1]], axis=1)
     pairs = pairs[np.argsort(pairs[:, 1])]
     return Duplicates(len(pairs), np.array([p for p in pairs[:_SHOWN] if _equal(levels, *p)]))
 
 
-def told_apart(levels: Sequence[Level]) -> bool:
-    """Return whether events hold enough for that equal content means the same event."""
-    if any(len(level.particles) for level in levels):
-        return True
-    columns = [column for level in levels for column in np.asarray(level.event).T]
-    varied = (len(np.unique(column)) >= _VARIED * len(column) for column in columns)
-    return sum(varied) >= _COLUMNS
-
-
 def hashes(levels: Sequence[Level]) -> np.ndarray:
-    """Return a hash (n,) uint64 of what each event holds at all levels, 0 where it holds nothing.
+    """Return a hash (n,) uint64 of what each event holds at all levels, 0 where that is too little.
 
     Of 20 million different events two have the same hash with a probability of 1e-5.
     """
@@ -68,7 +56,7 @@ def hashes(levels: Sequence[Level]) -> np.ndarray:
     for start in range(0, len(found), _BLOCK):
         rows = slice(start, start + _BLOCK)
         parts = [_part(level, rows) for level in levels]
-        held = np.any([holds for holds, _ in parts], axis=0)
+        held = np.sum([telling for telling, _ in parts], axis=0) >= _TELLING
         total = np.zeros(len(held), np.uint64)
         for _, part in parts:
             total = mixed(total + part)
@@ -84,7 +72,7 @@ def common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Return whether events hold anything at a level, and hashes of it, (k,) each."""
+    """Return how well events can be told apart at a level, and hashes of them, (k,) each."""
     event = np.asarray(level.event[rows])
     offsets = np.asarray(level.offsets[rows.start : rows.start + len(event) + 1])
     particles = np.asarray(level.particles[offsets[0] : offsets[-1]])
@@ -93,7 +81,16 @@ def _part(level: Level, rows: slice) -> tuple[np.ndarray, np.ndarray]:
     each = mixed(_words(particles) + place.astype(np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(each, dtype=np.uint64)])
     of_particles = sums[offsets[1:]] - sums[offsets[:-1]]
-    return (counts > 0) | (event != 0).any(axis=1), mixed(_words(event) + of_particles)
+    telling = np.concatenate([[0], np.cumsum(_telling(particles))])
+    held = _telling(event) + telling[offsets[1:]] - telling[offsets[:-1]]
+    return held, mixed(_words(event) + of_particles)
+
+
+def _telling(rows: np.ndarray) -> np.ndarray:
+    """Return how well rows (k, C) of float32 can be told apart, (k,)."""
+    fraction = rows != np.trunc(rows)
+    fine = (np.ascontiguousarray(rows, np.float32).view(np.uint32) & _LOW_BITS) != 0
+    return np.count_nonzero(fraction, axis=1) + np.count_nonzero(fraction & fine, axis=1)
 
 
 def _words(rows: np.ndarray) -> np.ndarray:

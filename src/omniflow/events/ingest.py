@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from omniflow.errors import InputError
 from omniflow.events import duplicates, store
 from omniflow.events.checks import check_part, check_whole
+from omniflow.events.plausibility import Plausibility
 from omniflow.events.sample import Events
 from omniflow.events.spool import Spool
 
@@ -24,25 +25,36 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         seed: of the order of events in the store.
 
     Raises:
-        InputError: the source is refused (see its `read`, and `checks.check`), or holds events
-            twice.
+        InputError: the source is refused (see its `read`, and `checks.check`), holds events
+            twice, or is strict and holds implausible values.
     """
     provenance = {
         "source": sample.source,
         "sample": sample.model_dump(mode="json"),
         **sample.provenance(),
     }
+    plausibility = Plausibility(sample.units(), sample.rules())
     with Spool(path) as spool:
         for part in sample.read():
             check_part(part, sample.title(), spool.events)
             sample.check(part, spool.events)
+            plausibility.add(part)
             spool.append(part, sample.title())
         if not spool.events:
             raise InputError(f"{sample.title()}: there are no events; give a sample with events")
         events = spool.whole()
         check_whole(events, sample.title(), sample.place)
         _refuse_duplicates(sample, events)
+        provenance["warnings"] = plausibility.warnings(sample.place)
+        _refuse_implausible(sample, provenance["warnings"])
         store.write(events, path, provenance, seed, sample.units())
+
+
+def _refuse_implausible(sample: Sample, warnings: list[str]) -> None:
+    if sample.strict and warnings:
+        raise InputError(
+            f"{sample.title()}: {' '.join(warnings)} (Without `strict: true` these are warnings.)"
+        )
 
 
 def _refuse_duplicates(sample: Sample, events: Events) -> None:

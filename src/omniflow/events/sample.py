@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -87,6 +87,7 @@ class Events:
             None where there is no particle level (real data).
         detector: detector level; rows of events that fail are all zero, without particles.
         particle: particle level, or None.
+        weights: further weights (n,) float64 by name, each in place of `weight` in a variation.
     """
 
     event_id: np.ndarray
@@ -95,6 +96,7 @@ class Events:
     pass_particle: np.ndarray | None
     detector: Level
     particle: Level | None
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def from_arrays(
@@ -202,6 +204,7 @@ class Events:
             None if self.pass_particle is None else np.asarray(self.pass_particle[index]),
             self.detector.take(index),
             None if self.particle is None else self.particle.take(index),
+            {name: np.asarray(values[index]) for name, values in self.weights.items()},
         )
 
     @classmethod
@@ -215,4 +218,5 @@ class Events:
             np.concatenate([part.pass_particle for part in parts]) if truth else None,
             Level.joined([part.detector for part in parts]),
             Level.joined([part.particle for part in parts]) if truth else None,
+            {n: np.concatenate([part.weights[n] for part in parts]) for n in parts[0].weights},
         )

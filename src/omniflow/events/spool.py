@@ -95,6 +95,7 @@ class Spool:
             None if first.particle is None else self._read("pass_particle", first.pass_particle),
             self._level("detector", first.detector),
             None if first.particle is None else self._level("particle", first.particle),
+            {n: self._read(f"weights-{n}", values) for n, values in first.weights.items()},
         )
 
     def _arrays(self, part: Events) -> dict[str, np.ndarray]:
@@ -104,6 +105,7 @@ class Spool:
             "weight": part.weight,
             "pass_detector": part.pass_detector,
         }
+        found |= {f"weights-{name}": values for name, values in part.weights.items()}
         if part.pass_particle is not None:
             found["pass_particle"] = part.pass_particle
         for name in _LEVELS:

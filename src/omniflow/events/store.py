@@ -2,7 +2,8 @@
 
 Layout (schema 1): event_id (n,) uint64, weight (n,) float64, pass_detector (n,) uint8,
 pass_particle (n,) uint8, and per level (`detector`, `particle`) event (n, E) float32,
-particles (M, F) float32 and offsets (n + 1,) int64. Real data have neither `pass_particle` nor
+particles (M, F) float32 and offsets (n + 1,) int64; weights/<name> (n,) float64 where a
+source names further weights. Real data have neither `pass_particle` nor
 `particle`. Every dataset is contiguous and uncompressed and carries its SHA-256; `event` and
 `particles` carry the attributes `columns` and `units` (JSON lists).
 """
@@ -62,6 +63,8 @@ def write(
         h5file.attrs["provenance"] = to_json(record)
         _write(h5file, "event_id", events.event_id[order].astype("<u8"))
         _write(h5file, "weight", events.weight[order].astype("<f8"))
+        for name, values in events.weights.items():
+            _write(h5file, f"weights/{name}", values[order].astype("<f8"))
         _write(h5file, "pass_detector", events.pass_detector[order].astype("u1"))
         _write_level(h5file, "detector", events.detector, order, units or {})
         if events.particle is not None and events.pass_particle is not None:
@@ -110,11 +113,24 @@ def _names(h5file: h5py.File) -> list[str]:
     levels = ["detector", *(["particle"] if "particle" in h5file else [])]
     flags = [f"pass_{level}" for level in levels]
     arrays = [f"{level}/{part}" for level in levels for part in ("event", "particles", "offsets")]
-    return ["event_id", "weight", *flags, *arrays]
+    return ["event_id", "weight", *_weights(h5file), *flags, *arrays]
+
+
+def _weights(h5file: h5py.File) -> list[str]:
+    """Return the datasets of further weights."""
+    return [f"weights/{name}" for name in h5file.get("weights", ())]
 
 
 def _checksum(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
+
+
+def recognises(path: str | Path) -> bool:
+    """Return whether a file says that it is an event store; nothing else is looked at."""
+    if not h5py.is_hdf5(path):
+        return False
+    with open_h5(path) as h5file:
+        return is_store(h5file)
 
 
 def is_store(h5file: h5py.File) -> bool:
@@ -140,6 +156,10 @@ def open_store(path: str | Path) -> Events:
             **flags,
             detector=_level(h5file, "detector", n),
             particle=_level(h5file, "particle", n) if "particle" in h5file else None,
+            weights={
+                name.partition("/")[2]: memory_map(h5file, name, (n,), "f")
+                for name in _weights(h5file)
+            },
         )
 
 
@@ -156,6 +176,35 @@ def provenance(path: str | Path) -> dict[str, Any]:
             raise InputError(
                 f"{path}: attribute provenance: missing or not JSON; ingest the sample again"
             ) from error
+
+
+def warnings(path: str | Path) -> list[str]:
+    """Return what was doubtful of a sample when it was read (`events.plausibility`).
+
+    Raises:
+        InputError: as `provenance`.
+    """
+    return list(provenance(path).get("warnings", ()))
+
+
+def units(path: str | Path) -> dict[str, str]:
+    """Return the units of the columns of a store, by name; 1 where there is none.
+
+    Raises:
+        InputError: as `open_store`, or they are missing.
+    """
+    found: dict[str, str] = {}
+    with _open(path) as h5file:
+        for name in (name for name in _names(h5file) if name.endswith(("/event", "/particles"))):
+            try:
+                values = json.loads(_attribute(find_dataset(h5file, name), "units"))
+                found |= zip(_columns(h5file, name), values, strict=True)
+            except (TypeError, ValueError) as error:
+                raise InputError(
+                    f"{path}: {name}: attribute units: missing, or not one per column; ingest the "
+                    "sample again"
+                ) from error
+    return found
 
 
 def checksum(path: str | Path) -> str:

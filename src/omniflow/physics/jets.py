@@ -136,7 +136,7 @@ class Jets:
 
         Thaler and Van Tilburg, JHEP 03 (2011) 015, with beta = 1, the normalised measure whose R0
         is the radius of the jets, and the exclusive kT axes without minimisation: other axes give
-        other values (means of tau_2 / tau_1 over DIS jets 0.62 for kT, 0.56 for one-pass axes).
+        other values (means of tau_2 / tau_1 over soft jets 0.62 for kT, 0.56 for one-pass axes).
         """
         return _single(np.where(self.multiplicity > n, self._taus(n)[0], 0.0))
 

@@ -44,4 +44,5 @@ def _events(source: Mapped, rows: Rows) -> Events:
         inside,
         detector,
         particle,
+        mapping.named_weights(source, rows),
     )

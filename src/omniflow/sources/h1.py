@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from omniflow.sources.source import FileSource
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.description import Description
 
 
 class H1(FileSource):
     """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
 
     source: Literal["h1"]
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return the events of a file in this layout (`h1_file.describe`)."""
+        from omniflow.sources import h1_file
+
+        return h1_file.describe(path)
 
     def count(self, path: str) -> int:
         """Return the number of records in a file."""
@@ -56,6 +65,10 @@ class H1(FileSource):
         """Return the preset of DIS events."""
         return "dis"
 
+    def observables(self) -> dict[str, Any]:
+        """Return the set of DIS events."""
+        return {"names": ["dis"]}
+
     def typical(self) -> tuple[float, float]:
         """Return what high-Q2 DIS at HERA has."""
         from omniflow.physics.dis.kinematics import TYPICAL
@@ -74,6 +87,12 @@ class H1(FileSource):
         from omniflow.physics.dis import checks
 
         checks.check(events, self.title(), first)
+
+    def rules(self) -> Sequence[Rule]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""

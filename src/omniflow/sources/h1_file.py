@@ -18,8 +18,9 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.checks import check_finite, check_flag, problem
 from omniflow.events.sample import Events, Level
-from omniflow.files import find_dataset, open_h5, read_dataset
-from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+from omniflow.files import attributes, find_dataset, open_h5, read_dataset
+from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE, UNITS
+from omniflow.sources.description import Description, Summary
 
 RECO_EVENT = (*DIS_EVENT, "weight", "pass_reco")
 GEN_EVENT = (*DIS_EVENT, "pass_gen")
@@ -39,6 +40,26 @@ class File:
 def is_h1(h5file: h5py.File) -> bool:
     """Return whether the open file looks like this layout (without checking its content)."""
     return "reco_particle_features" in h5file and "reco_event_features" in h5file
+
+
+def describe(path: str | Path) -> Description | None:
+    """Return what is in a file of this layout; None for others.
+
+    Raises:
+        InputError: as `read`.
+    """
+    if not h5py.is_hdf5(path):
+        return None
+    with open_h5(path) as h5file:
+        if not is_h1(h5file):
+            return None
+        found = attributes(h5file)
+    summary = Summary(UNITS)
+    for part in read([path]):
+        summary.add(part)
+    size = Path(path).stat().st_size
+    kind = "padded HDF5 of the H1 layout"
+    return summary.described(str(path), kind, bytes=size, provenance=found)
 
 
 def read(files: Sequence[str | Path], events: int | None = None, skip: int = 0) -> Iterator[Events]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from omniflow.sources.arrays import ArrayFiles
 
 if TYPE_CHECKING:
+    from omniflow.sources.description import Description
     from omniflow.sources.readers.reader import Reader
 
 
@@ -17,6 +18,13 @@ class Hdf5(ArrayFiles):
     """
 
     source: Literal["hdf5"]
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return the tables of a file (`readers.hdf5.describe`)."""
+        from omniflow.sources.readers import hdf5
+
+        return hdf5.describe(path)
 
     def reader(self, path: str, table: str | None) -> Reader:
         """Return a reader of one file's datasets."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from omniflow.sources.mapped import Friend, LevelMap, Mapped
 
 
+_NOMINAL = ""  # among weights by name
+
+
 @dataclass(frozen=True)
 class Joined:
     """All events of a friend, ordered by id.
@@ -101,10 +104,11 @@ def apart(source: Mapped) -> Events:
 
 
 def _joined(source: Mapped) -> Events:
-    detector, passes, weight, event_id, where = _table(source, source.detector, "detector")
+    detector, passes, weights, event_id, where = _table(source, source.detector, "detector")
     if source.particle is None:
-        return Events(event_id, weight, passes, None, detector, None)
-    truth, inside, true_weight, true_id, true_where = _table(source, source.particle, "particle")
+        weight = weights.pop(_NOMINAL)
+        return Events(event_id, weight, passes, None, detector, None, weights)
+    truth, inside, true_weights, true_id, true_where = _table(source, source.particle, "particle")
     order = np.argsort(event_id, kind="stable")
     at = np.minimum(np.searchsorted(event_id[order], true_id), len(event_id) - 1)
     match = np.where(event_id[order][at] == true_id, order[at], -1)
@@ -116,30 +120,37 @@ def _joined(source: Mapped) -> Events:
     alone = np.setdiff1d(np.arange(len(event_id)), match[match >= 0])
     rows = np.concatenate([match, alone])
     true_rows = np.concatenate([np.arange(len(true_id)), np.full(len(alone), -1)])
+    found = {n: np.concatenate([true_weights[n], weights[n][alone]]) for n in weights}
     return Events(
         np.concatenate([true_id, event_id[alone]]),
-        np.concatenate([true_weight, weight[alone]]),
+        found.pop(_NOMINAL),
         (rows >= 0) & passes[rows],
         (true_rows >= 0) & inside[true_rows],
         _spread(detector, rows),
         _spread(truth, true_rows),
+        found,
     )
 
 
 def _table(
     source: Mapped, settings: LevelMap, name: str
-) -> tuple[Level, np.ndarray, np.ndarray, np.ndarray, str]:
-    """Return a level, which events pass, weights, ids and where they are."""
+) -> tuple[Level, np.ndarray, dict[str, np.ndarray], np.ndarray, str]:
+    """Return a level, which events pass, weights by name, ids and where they are."""
     files, table = source.table_of(settings)
     parts = list(mapping.records(source, files, table, source.names(settings)))
     levels, passes = zip(
         *(mapping.level(settings, rows, name, fail_is_empty=name == "detector") for rows in parts),
         strict=True,
     )
-    weight = np.concatenate([mapping.weight(rows, source.weight, "weight") for rows in parts])
+    each = [
+        {_NOMINAL: mapping.weight(rows, source.weight, "weight")}
+        | mapping.named_weights(source, rows)
+        for rows in parts
+    ]
+    weights = {name: np.concatenate([found[name] for found in each]) for name in each[0]}
     event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
     _refuse_twice(np.sort(event_id), parts[0].where)
-    return Level.joined(levels), np.concatenate(passes), weight, event_id, parts[0].where
+    return Level.joined(levels), np.concatenate(passes), weights, event_id, parts[0].where
 
 
 def _spread(level: Level, rows: np.ndarray) -> Level:

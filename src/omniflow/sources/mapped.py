@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -30,10 +31,8 @@ def _found(files: tuple[str, ...]) -> tuple[str, ...]:
         if not glob.has_magic(file):
             found.append(file)
             continue
-        there = sorted(glob.glob(file, recursive=True))
-        if not there:
-            raise ValueError(f"no file matches {file!r}; check the folder and the pattern")
-        found += there
+        # What matches nothing stays: as with other files, the job that reads it needs it first.
+        found += sorted(glob.glob(file, recursive=True)) or [file]
     return tuple(found)
 
 
@@ -158,6 +157,12 @@ class Mapped(FileSource):
         description="Further weights by name, each in place of `weight`, for "
         "`uncertainties.variations.<name>.simulation_weights`.",
     )
+    replicas: tuple[Expression, ...] = Field(
+        (),
+        description="Weights of bootstrap replicas, each in place of `weight`, in the order of "
+        "their numbers; for `uncertainties.data_replicas` and `.simulation_replicas`. None given: "
+        "drawn by omniflow.",
+    )
     id: Annotated[
         tuple[Expression, ...],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -174,9 +179,6 @@ class Mapped(FileSource):
     )
     friends: tuple[Friend, ...] = Field(
         (), description="Further tables of the same events, joined by `id`."
-    )
-    strict: bool = Field(
-        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
     )
 
     @field_validator("files")
@@ -221,7 +223,8 @@ class Mapped(FileSource):
 
     def names(self, *levels: LevelMap, weights: bool = True) -> frozenset[str]:
         """Return the columns that ids, the preselection, levels and weights are made of."""
-        texts = [*self.id, *((self.weight, *self.weights.values()) if weights else ())]
+        weighted = (self.weight, *self.weights.values(), *self.replicas)
+        texts = [*self.id, *(weighted if weights else ())]
         texts += [self.preselection] if self.preselection is not None else []
         texts += [text for level in levels for text in level.texts()]
         return frozenset(name for text in texts for name in parse(text).names)
@@ -246,6 +249,22 @@ class Mapped(FileSource):
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored."""
         return {**(self.particle.units if self.particle else {}), **self.detector.units}
+
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights."""
+        return tuple(self.weights)
+
+    def given_replicas(self) -> int:
+        """Return the number of weights of replicas."""
+        return len(self.replicas)
+
+    @field_validator("weights")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if re.fullmatch(r"replica-\d+", name):
+                raise ValueError(f"{name} is what weights of `replicas` are called; rename it")
+        return value
 
     def has_truth(self) -> bool:
         """Return whether there is a particle level."""

@@ -79,6 +79,14 @@ def weight(rows: Rows, text: str, what: str) -> np.ndarray:
     return found
 
 
+def named_weights(source: Mapped, rows: Rows) -> dict[str, np.ndarray]:
+    """Return the further weights (k,) of records by name, `replica-<n>` those of replicas."""
+    found = {n: weight(rows, text, f"weights.{n}") for n, text in source.weights.items()}
+    for number, text in enumerate(source.replicas, 1):
+        found[f"replica-{number}"] = weight(rows, text, f"replicas.{number}")
+    return found
+
+
 def ids(source: Mapped, rows: Rows) -> np.ndarray:
     """Return event ids (k,) uint64: record numbers, one column, or a hash of several.
 
@@ -100,7 +108,15 @@ def _whole(rows: Rows, text: str) -> np.ndarray:
     """Return a column of ids (k,) uint64."""
     found = rows.per_event(text, "id")
     if found.dtype.kind == "f":
-        bad = ~(np.isfinite(found) & (found == np.floor(found)) & (found >= 0) & (found < 2.0**53))
+        limit = 2.0 ** (np.finfo(found.dtype).nmant + 1)
+        if (found >= limit).any():
+            at = int(np.argmax(found >= limit))
+            raise InputError(
+                f"{rows.place(at)}: id: {text!r} is {found[at]:.17g}, but {found.dtype} holds "
+                f"whole numbers up to {limit:.0f} only, so that different events may have the same "
+                "id; write ids as integers"
+            )
+        bad = ~(np.isfinite(found) & (found == np.floor(found)) & (found >= 0))
     else:
         bad = found < 0
     if bad.any():

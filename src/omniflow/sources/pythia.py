@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,7 @@ from omniflow.errors import InputError
 from omniflow.sources.source import Source
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
 
 # Modules of the extra `physics`; any other missing module is an error of the installation.
@@ -21,6 +22,8 @@ _PHYSICS = {"pythia8mc", "fastjet", "vector"}
 
 class Pythia(Source):
     """High-Q2 DIS events generated with Pythia 8 and a parametrised detector."""
+
+    generated: ClassVar[bool] = True
 
     source: Literal["pythia"]
     events: Positive = Field(description="Generated records (about half pass the detector cuts).")
@@ -82,6 +85,10 @@ class Pythia(Source):
         """Return the preset of DIS events."""
         return "dis"
 
+    def observables(self) -> dict[str, Any]:
+        """Return the set of DIS events."""
+        return {"names": ["dis"]}
+
     def typical(self) -> tuple[float, float]:
         """Return what this generator and detector give."""
         from omniflow.physics.dis.kinematics import TYPICAL
@@ -105,6 +112,12 @@ class Pythia(Source):
         from omniflow.physics.dis import checks
 
         checks.check(events, self.title(), first)
+
+    def rules(self) -> Sequence[Rule]:
+        """Return those of DIS events."""
+        from omniflow.physics.dis.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in one part.

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -14,7 +14,9 @@ from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Positive, Section
 
 if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.description import Description
 
 
 class Source(Section):
@@ -25,8 +27,25 @@ class Source(Section):
     reader at their top.
     """
 
+    generated: ClassVar[bool] = False  # whether its events are computed, which takes longer
+
     source: str
     events: Positive | None = Field(None, description="Number of records.")
+    strict: bool = Field(
+        False, description="Refuse implausible values (degrees, MeV) instead of a warning."
+    )
+
+    @classmethod
+    def describe(cls, path: str) -> Description | None:
+        """Return what is in a file of the kind that it reads, for `omniflow inspect`.
+
+        Returns:
+            None for files of other kinds, which are told by their first bytes.
+
+        Raises:
+            InputError: the file is of this kind, and damaged.
+        """
+        return None
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files that it reads."""
@@ -64,6 +83,26 @@ class Source(Section):
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
 
+    def observables(self) -> dict[str, Any]:
+        """Return what is compared where nothing is named, as in `observables`: every column."""
+        event, particles = self.columns()
+        units = self.units()
+        define: dict[str, Any] = {}
+        for part, columns in (("event", event), ("particles", particles)):
+            for name in columns:
+                key = f"particle_{name}" if name in define else name
+                how = {"expression": f'column("{part}.{name}")', "unit": units.get(name, "")}
+                define[key] = how | {"label": name}
+        return {"define": define, "names": list(define)}
+
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights that its events have."""
+        return ()
+
+    def given_replicas(self) -> int:
+        """Return how many weights of bootstrap replicas its events have, `replica-<n>` by name."""
+        return 0
+
     def records(self) -> int | None:
         """Return the number of its events; None where that cannot be told."""
         return self.events
@@ -98,6 +137,12 @@ class Source(Section):
         Raises:
             InputError: an event is refused.
         """
+
+    def rules(self) -> Sequence[Rule]:
+        """Return what is doubtful of values of its columns."""
+        from omniflow.events.plausibility import RULES
+
+        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.

@@ -23,6 +23,9 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
         InputError: a weight file does not fit the events.
     """
     found = store.open_store(plan.store(plan.variants.role(role, variant)))
+    named = _named(plan, role, variant)
+    if named in found.weights:
+        return replace(found, weight=np.asarray(found.weights[named]))
     factor = _factor(plan, role, variant, np.asarray(found.event_id))
     return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
 
@@ -34,12 +37,21 @@ def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
     return np.broadcast_to(np.True_, len(simulation))
 
 
+def _named(plan: Plan, role: str, variant: str) -> str | None:
+    """Return the name of the weights that take the place of a sample's weight, if it has such."""
+    inputs = plan.variants[variant]
+    if inputs.kind == role:
+        return f"replica-{inputs.number}"
+    named = inputs.weights if role == "simulation" else None
+    return named if isinstance(named, str) else None
+
+
 def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:
     inputs = plan.variants[variant]
     # What is subtracted is simulated: its statistics are those of the simulation.
     if inputs.kind == ("simulation" if role in plan.backgrounds else role):
         return replica_weights(plan.config.study.seed, inputs, event_id, role)
-    if role == "simulation" and inputs.weights is not None:
+    if role == "simulation" and isinstance(inputs.weights, EventWeights):
         return _read(inputs.weights, event_id)
     return None
 

@@ -66,8 +66,7 @@ class _Contents:
         """Return a note on the events that two samples have in common; nothing without any."""
         (ids, hashes), (_, others) = self._of(one), self._of(two)
         both = np.sort(ids[duplicates.common(hashes, others)])
-        detector = store.open_store(self.plan.store(one)).detector
-        if not len(both) or not duplicates.told_apart([detector]):
+        if not len(both):
             return ""
         shown = ", ".join(map(str, both[:5])) + " ..." * (len(both) > 5)
         return (

@@ -22,6 +22,15 @@ def notes(plan: Plan, steps: pd.DataFrame, weights: pd.DataFrame) -> list[str]:
     return [*_samples(plan), *_steps(plan, steps), *_results(plan, last)]
 
 
+def implausible(plan: Plan) -> list[str]:
+    """Return what was doubtful of samples when they were read."""
+    return [
+        f"{role}: {warning}"
+        for role in plan.samples
+        for warning in store.warnings(plan.store(role))
+    ]
+
+
 def negative(plan: Plan) -> list[str]:
     """Return a note on every sample in which some weights are negative."""
     found = {role: measure(store.open_store(plan.store(role)).weight) for role in plan.roles}

@@ -26,6 +26,8 @@ def make_store(plan: Plan, role: str) -> None:
     print(f"{role}: {quality.words(quality.measure(events.weight))}.")
     for note in quality.of_sample(events, role, plan.config.diagnostics.weights):
         print(f"Note: {note}")
+    for warning in store.warnings(plan.store(role)):
+        print(f"Warning: {role}: {warning}")
 
 
 def make_scaling(plan: Plan) -> None:

@@ -85,6 +85,7 @@ def make_tables(plan: Plan) -> None:
     study = _study(plan, common.scale, truth is not None, timing)
     first = {method: plan.combinations(method)[0] for method in plan.config.methods}
     study["warnings"] = [
+        *quality.implausible(plan),
         *quality.notes(plan, frames["steps"], frames["weights"]),
         *signs.notes(metrics, bayes, plan.iterations[-1], first),
         *signs.without_ratio(measured, folded, dict.fromkeys(bayes_summary["observable"])),

@@ -74,7 +74,11 @@ class Fingerprints:
         """
         names = [network.name for network in networks]
         weights = {n.variant: self.plan.variants[n.variant].weights for n in networks}
-        names += [w.model_dump_json() for w in weights.values() if w is not None]
+        names += [
+            w if isinstance(w, str) else w.model_dump_json()
+            for w in weights.values()
+            if w is not None
+        ]
         names += [
             f"{role} {self.plan.background_factor(role, variant)}"
             for variant in weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 
+from omniflow.config.samples import Sample
 from omniflow.unfolding import estimate
 from omniflow.unfolding.coordinates import Block
 from omniflow.unfolding.plan import Plan
@@ -79,9 +80,7 @@ class Limits:
 
     def sample_minutes(self, role: str, attempt: int = 1) -> int:
         """Return the time limit of a job that goes through the events of a sample once."""
-        generated = self.plan.samples[role].source == "pythia"
-        seconds = (GENERATE if generated else CONVERT) * self.events[role]
-        return attempt * _minutes(seconds)
+        return attempt * _minutes(seconds_of(self.plan.samples[role]) * self.events[role])
 
     def results_minutes(self, method: str, attempt: int = 1) -> int:
         """Return the time limit of combining or histogramming the lanes of a method."""
@@ -92,6 +91,11 @@ class Limits:
         """Return the memory, in MB, of a job that holds so much of every event of samples."""
         held = bytes_per_event * sum(self.events[role] for role in roles)
         return attempt * (1000 + math.ceil(held / 1e6))
+
+
+def seconds_of(sample: Sample) -> float:
+    """Return generous seconds per event of reading, or generating, a sample."""
+    return GENERATE if sample.generated else CONVERT
 
 
 def _minutes(seconds: float) -> int:

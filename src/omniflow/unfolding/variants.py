@@ -35,7 +35,8 @@ class Variant:
         kind: `nominal`, `data` or `simulation` (a bootstrap replica of it), `variation`, `toy`.
         number: of a replica or toy, from 1.
         roles: role of another sample by what it takes the place of, `data` or `simulation`.
-        weights: factors on the weights of the simulation, if any.
+        weights: factors on the weights of the simulation, or the name of those that take their
+            place, if any.
         shifts: normalisations of backgrounds by role, in units of their uncertainty from nominal.
     """
 
@@ -43,7 +44,7 @@ class Variant:
     kind: str
     number: int = 0
     roles: Mapping[str, str] = field(default_factory=dict)
-    weights: EventWeights | None = None
+    weights: EventWeights | str | None = None
     shifts: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -106,7 +107,8 @@ class Variants:
     def weight_files(self, variant: str) -> list[Path]:
         """Return the files of factors on the weights of a variant's simulation."""
         weights = self[variant].weights
-        return [] if weights is None else [Path(file) for file in weights.files]
+        files = weights.files if isinstance(weights, EventWeights) else ()
+        return [Path(file) for file in files]
 
     @cached_property
     def methods(self) -> tuple[str, ...]:

@@ -81,10 +81,14 @@ class ArrayReader:
         return list(self._columns)
 
     def types(self) -> dict[str, str]:
-        """Return types and shapes of the arrays by name."""
-        return {
-            name: f"{_typename(array.dtype)} {array.shape}" for name, array in self._arrays.items()
-        }
+        """Return types and shapes of the arrays by name; those of tables by column."""
+        found = {}
+        for array in self._arrays.values():
+            if array.labels is None:
+                found[array.name] = f"{_typename(array.dtype)} {array.shape}"
+            for label in array.labels or ():
+                found[f"{array.prefix or ''}{label}"] = f"{array.dtype} {array.shape[:1]}"
+        return found
 
     def count(self) -> int:
         """Return the number of records: that of the arrays that are used.

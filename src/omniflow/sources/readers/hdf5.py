@@ -6,12 +6,14 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import open_h5, read_dataset
+from omniflow.files import attributes, open_h5, read_dataset
+from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
 
@@ -22,6 +24,26 @@ _PICKLED = (
     "the names of columns in a table of pandas are pickled, which is not read; write it with "
     'to_hdf(..., format="table", data_columns=True), with format="fixed", or as Parquet'
 )
+_LEVELS = (
+    "columns of a table of pandas have names of several levels; give them one name each, "
+    "frame.columns = [...], and write it again"
+)
+
+
+def describe(path: str) -> Description | None:
+    """Return the datasets of an HDF5 file; None for other files.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not h5py.is_hdf5(path):
+        return None
+    with open_h5(path) as h5file:
+        found = attributes(h5file)
+    with Hdf5Reader(path, None, Layout()) as reader:
+        table = Table("", reader.count(), tuple(reader.types().items()))
+    size = Path(path).stat().st_size
+    return Description(path, "HDF5", size, tables=(table,), provenance=found)
 
 
 class Hdf5Reader(ArrayReader):
@@ -90,10 +112,8 @@ class Hdf5Reader(ArrayReader):
     def _of_fixed(self, group: h5py.Group, prefix: str) -> Iterator[Array]:
         """Yield the blocks of columns of a table of pandas, and its index."""
         if _text(group.attrs.get("axis0_variety")) != "regular":
-            raise InputError(
-                f"{self._file.filename}:{group.name.strip('/')}: its columns have names of several "
-                "levels; give them one name each (frame.columns = [...]) and write it again"
-            )
+            self.hint = _LEVELS
+            return
         for at in range(int(group.attrs.get("nblocks", 0))):
             items, values = (group.get(f"block{at}_{part}") for part in ("items", "values"))
             if isinstance(items, h5py.Dataset) and isinstance(values, h5py.Dataset):

@@ -11,11 +11,28 @@ from typing import IO
 import numpy as np
 
 from omniflow.errors import InputError
+from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
+from omniflow.sources.readers.reader import begins_with
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 _STEP = 2**20  # bytes decompressed at a time
+
+
+def describe(path: str) -> Description | None:
+    """Return the arrays of an .npz file; None for other files.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not begins_with(path, b"PK"):
+        return None
+    with NpzReader(path, None, Layout()) as reader:
+        table = Table("", reader.count(), tuple(reader.types().items()))
+    if not table.columns:  # a zip file of something else
+        return None
+    return Description(path, "NumPy arrays (npz)", Path(path).stat().st_size, tables=(table,))
 
 
 class NpzReader(ArrayReader):

@@ -17,7 +17,21 @@ import pyarrow.parquet as pq
 
 from omniflow.errors import InputError
 from omniflow.expressions import Values
-from omniflow.sources.readers.reader import CHUNK_BYTES, refuse_unknown, unusable
+from omniflow.sources.description import Description, Table
+from omniflow.sources.readers.reader import CHUNK_BYTES, begins_with, refuse_unknown, unusable
+
+
+def describe(path: str) -> Description | None:
+    """Return the table of a Parquet file; None for other files.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not begins_with(path, b"PAR1"):
+        return None
+    with ParquetReader(path, None) as reader:
+        table = Table("", reader.count(), tuple(reader.types().items()))
+    return Description(path, "Parquet", Path(path).stat().st_size, tables=(table,))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.expressions import Values
 
-CHUNK_BYTES = 64 * 2**20  # of columns that are in memory at a time
+CHUNK_BYTES = 32 * 2**20  # of columns that are in memory at a time
 
 
 class Reader(Protocol):
@@ -52,6 +52,12 @@ class Reader(Protocol):
         Raises:
             InputError: there is no such column, or it cannot be read or holds no numbers.
         """
+
+
+def begins_with(path: str, magic: bytes) -> bool:
+    """Return whether a file begins with these bytes."""
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:

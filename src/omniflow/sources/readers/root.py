@@ -14,9 +14,48 @@ import uproot
 
 from omniflow.errors import InputError
 from omniflow.expressions import Values
-from omniflow.sources.readers.reader import CHUNK_BYTES, of_awkward, refuse_unknown
+from omniflow.sources.description import Description, Table
+from omniflow.sources.readers.reader import (
+    CHUNK_BYTES,
+    begins_with,
+    of_awkward,
+    refuse_unknown,
+)
 
 _TABLES = ("TTree", "ROOT::RNTuple")
+
+
+def describe(path: str) -> Description | None:
+    """Return the trees of a ROOT file; None for other files.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not begins_with(path, b"root"):
+        return None
+    found = []
+    with opened(path) as file:
+        for name in _trees(file):
+            with RootReader(path, name) as reader:
+                found.append(Table(name, reader.count(), tuple(reader.types().items())))
+    return Description(path, "ROOT", Path(path).stat().st_size, tables=tuple(found))
+
+
+def opened(path: str) -> uproot.ReadOnlyDirectory:
+    """Open a file.
+
+    Raises:
+        InputError: it is missing, damaged or no ROOT file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        return uproot.open(path)
+    except Exception as error:  # uproot raises whatever its parsing meets
+        raise InputError(
+            f"{path}: cannot be opened as a ROOT file ({_brief(error)}); check that it is one, "
+            "or copy it again"
+        ) from error
 
 
 class RootReader:
@@ -34,15 +73,7 @@ class RootReader:
             InputError: the file is missing, damaged or no ROOT file, or has no such tree, or
                 several and none is named.
         """
-        if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; check the path")
-        try:
-            self._file = uproot.open(path)
-        except Exception as error:  # uproot raises whatever its parsing meets
-            raise InputError(
-                f"{path}: cannot be opened as a ROOT file ({_brief(error)}); check that it is one, "
-                "or copy it again"
-            ) from error
+        self._file = opened(path)
         try:
             name = _chosen(path, self._file, table)
             self.where = f"{path}:{name}"
@@ -85,7 +116,13 @@ class RootReader:
 
     def types(self) -> dict[str, str]:
         """Return the types of the branches, as ROOT calls them, by full name."""
-        return {key: str(self._tree[key].typename) for key in self._branches.values()}
+        return {key: self._typename(key) for key in dict.fromkeys(self._branches.values())}
+
+    def _typename(self, key: str) -> str:
+        try:
+            return str(self._tree[key].typename)
+        except Exception:  # of what uproot cannot read, or finds twice
+            return "unknown"
 
     def count(self) -> int:
         """Return the number of entries."""
@@ -154,10 +191,14 @@ def _field(part: ak.Array, key: str) -> ak.Array:
     raise KeyError(f"no field {key!r} in {part.fields}")
 
 
+def _trees(file: uproot.ReadOnlyDirectory) -> list[str]:
+    kinds = file.classnames(recursive=True, cycle=False)
+    return [name for name, kind in kinds.items() if kind in _TABLES]
+
+
 def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str:
     """Return the name of the tree that is asked for, or of the only one there is."""
-    kinds = file.classnames(recursive=True, cycle=False)
-    trees = [name for name, kind in kinds.items() if kind in _TABLES]
+    trees = _trees(file)
     if table is not None:
         if table in trees:
             return table
