@@ -2,9 +2,11 @@
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +45,19 @@ assert not {"tensorflow", "keras", "matplotlib", "snakemake"} & set(sys.modules)
 
 def test_types_are_part_of_the_package():
     assert resources.files(omniflow).joinpath("py.typed").is_file()
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    """The blocks of docs/python.md, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 5
+    names = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert (tmp_path / "report.html").is_file()
+    assert names["own"].weights.shape == (6000,)
 
 
 @pytest.mark.parametrize("module", ["omniflow.events.sample", "omniflow.api.unfold"])
