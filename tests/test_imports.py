@@ -1,8 +1,10 @@
 """What imports load: each is measured in a process of its own."""
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,54 @@ def test_names_of_observables_are_looked_up_without_event_files():
     module = "omniflow.config.observables"
     unseen = "assert 'omniflow.observables' not in sys.modules"
     assert _loaded(f"{module}, sys; {unseen}; {module}.Observables()") & heavy == set()
+
+
+# From the lowest up, as docs/architecture.md has them. Entries of the registry use what is above
+# the rest of their package, as a user's own modules do.
+LAYERS = (
+    "files errors units linked checksums process lock registry outside",
+    *("expressions", "config", "events", "physics", "sources", "features", "observables"),
+    *("models native", "training", "unfolding", "evaluation", "forecast", "report", "stages"),
+    *("api", "cli"),
+)
+ENTRIES = {"physics/dis/features.py", "physics/dis/observables.py"}
+PACKAGE = Path(__file__).parents[1] / "src" / "omniflow"
+
+
+def _loaded_at_once(body):
+    """Yield the import statements that run when a module is loaded."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.dump(node.test):
+            yield from _loaded_at_once([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            yield from _loaded_at_once(node.body)
+
+
+def _rooms(node):
+    """Return the parts of the package that an import statement names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif node.module == "omniflow":
+        names = [f"omniflow.{alias.name}" for alias in node.names]
+    else:
+        names = [node.module or ""]
+    return {name.split(".")[1] for name in names if name.startswith("omniflow.")}
+
+
+def test_imports_point_downwards():
+    rank = {room: height for height, rooms in enumerate(LAYERS) for room in rooms.split()}
+    rooms = {
+        path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")
+    }
+    assert rooms - {"__init__"} == set(rank)
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        name = path.relative_to(PACKAGE).as_posix()
+        room = name.partition("/")[0].removesuffix(".py")
+        if room == "__init__" or name in ENTRIES:
+            continue
+        for node in _loaded_at_once(ast.parse(path.read_text(encoding="utf-8")).body):
+            wrong += [(name, other) for other in _rooms(node) if rank.get(other, -1) > rank[room]]
+    assert wrong == []

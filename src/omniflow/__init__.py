@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         WeightError,
     )
     from omniflow.events.sample import Events, Level
+    from omniflow.observables import Observable
     from omniflow.sources.source import Source
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Events": "omniflow.events.sample",
     "Level": "omniflow.events.sample",
+    "Observable": "omniflow.observables",
     "Source": "omniflow.sources.source",
     "Study": "omniflow.api",
     "read": "omniflow.api",
@@ -48,6 +50,7 @@ __all__ = [
     "InputError",
     "Level",
     "LockError",
+    "Observable",
     "OmniflowError",
     "OutputError",
     "Source",

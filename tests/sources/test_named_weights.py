@@ -110,3 +110,24 @@ def test_editing_one_changes_the_store_and_choosing_another_the_training(tmp_pat
     assert fingerprints(WEIGHTS | {"muon": "muon * 2"}, VARIATIONS)[0] != before[0]
     other = VARIATIONS | {"muon": {"simulation_weights": "pileup"}}
     assert fingerprints(WEIGHTS, other)[1] != before[1]
+
+
+def test_given_weights_of_replicas_take_the_place_of_drawn_ones(tmp_path, columns):
+    replicas = ["weight_mc * pileup", "weight_mc * muon"]
+    raw = _raw(tmp_path, {}, {}, replicas=replicas)
+    raw["uncertainties"] = {"data_replicas": 2, "simulation_replicas": 2}
+    plan = Plan(validate(raw))
+    for role in plan.samples:
+        ingest(plan.samples[role], plan.store(role), 1)
+    for number, name in ((1, "pileup"), (2, "muon")):
+        found = inputs.events(plan, "simulation", f"simulation-{number}")
+        order = np.asarray(found.event_id).astype(int)
+        expected = columns["weight_mc"] * columns[name]
+        np.testing.assert_array_equal(found.weight, expected[order])
+        drawn = inputs.events(plan, "data", f"data-{number}").weight
+        assert set(drawn) <= set(range(10))  # Poisson: the data have none
+    raw["uncertainties"]["simulation_replicas"] = 3
+    with pytest.raises(ConfigError, match=r"simulation_replicas is 3, but .* has 2 weights"):
+        validate(raw)
+    with pytest.raises(ConfigError, match=r"replica-1 is what weights of `replicas` are called"):
+        validate(_raw(tmp_path, {"replica-1": "muon"}, {}))

@@ -13,7 +13,7 @@ from omniflow.config.schema import Config
 from omniflow.models import registry
 from omniflow.training import compiler
 from omniflow.training.compiler import CompilerError
-from omniflow.training.engines import engine
+from omniflow.training.engines import engine, shared
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
 from omniflow.training.native import Native
@@ -56,6 +56,16 @@ def test_a_gradient_is_of_its_batch_alone(both):
             np.array(one.gradient(parameters, one.prepare(batch))[1]) for _ in range(2)
         )
         np.testing.assert_array_equal(first, second)
+
+
+def test_jobs_of_one_process_share_what_is_alike(model):
+    found = twins(2).features
+    with shared():
+        one, two = (engine(_config(wanted="tensorflow"), model, found) for _ in range(2))
+        other = engine(_config("mlp"), registry.build(classifier("mlp"), 3, 2), found)
+        assert one is two
+        assert other is not one
+    assert engine(_config(wanted="tensorflow"), model, found) is not one
 
 
 def test_auto_takes_the_native_engine_for_pets_only(model):

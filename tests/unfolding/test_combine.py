@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniflow.errors import WeightError
-from omniflow.unfolding.combine import FUNCTIONS, combine
+from omniflow.unfolding.combine import FUNCTIONS, apply, combine, with_factor
 
 # Two events with the ratios of five networks; the second always 1.
 FIVE = np.array([[1.0, 1], [10, 1], [3, 1], [2, 1], [4, 1]])
@@ -23,6 +23,19 @@ def test_values_by_hand(how):
     # The mean of the yields is 4 + 1 = 5; every combination is scaled to it.
     values = np.array(COMBINED[how], float)
     np.testing.assert_allclose(combine(FIVE, how, np.ones(2)), values * 5 / values.sum())
+
+
+@pytest.mark.parametrize("how", [*sorted(COMBINED), np.array([0.5, 0.2, 0.1, 0.1, 0.1])])
+def test_other_events_get_the_factor_of_the_study(how):
+    weights = np.array([0.5, 3.0])
+    combined, factor = with_factor(FIVE, how, weights)
+    np.testing.assert_array_equal(apply(FIVE, how, factor), combined)
+    np.testing.assert_array_equal(combine(FIVE, how, weights), combined)
+    alone = apply(FIVE[:, :1], how, factor)
+    np.testing.assert_allclose(alone, combined[:1], rtol=1e-15)
+    one, factor = with_factor(FIVE[:1], how, weights)
+    np.testing.assert_array_equal(one, FIVE[0])
+    assert factor == 1
 
 
 @pytest.mark.parametrize("how", sorted(COMBINED))

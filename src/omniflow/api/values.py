@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import keyword
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from omniflow.events.columns import of_level
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import Values, parse
 from omniflow.observables import Entries, cache
-from omniflow.observables.observable import NAME
 from omniflow.stages import evaluation
 from omniflow.unfolding.plan import Plan
 
@@ -28,28 +27,27 @@ def default_observables(data: Events, simulation: Events) -> dict[str, dict[str,
     """
     found: dict[str, dict[str, str]] = {}
     levels = [data.detector, simulation.detector]
-    levels += [s.particle for s in (data, simulation) if s.particle is not None]
-    for kind, array in (("event", "event"), ("particle", "particles")):
-        names = list(getattr(simulation.detector, f"{kind}_columns"))
-        for at, name in enumerate(names):
+    levels += [each.particle for each in (data, simulation) if each.particle is not None]
+    measured = simulation.detector
+    passing = measured.event[simulation.pass_detector]
+    for kind, part, table in (("event", "event", passing), ("particle", "particles", None)):
+        values = measured.particles if table is None else table
+        for at, name in enumerate(getattr(measured, f"{kind}_columns")):
             if not all(name in getattr(level, f"{kind}_columns") for level in levels):
                 continue
-            values = getattr(simulation.detector, array)[:, at]
-            values = values[simulation.pass_detector] if kind == "event" else values
-            if not len(values) or values.min() == values.max():
+            if not len(values) or values[:, at].min() == values[:, at].max():
                 continue
-            prefix = "event" if kind == "event" else "particles"
-            both = name in found
-            label = f"{name} ({prefix})" if both else name
-            text = f"column({f'{prefix}.{name}'!r})"
-            found[_as_name(label)] = {"expression": text, "label": label}
+            key = _as_name(name, found)
+            found[key] = {"expression": f"column({f'{part}.{name}'!r})", "label": name}
     return found
 
 
-def _as_name(label: str) -> str:
-    """Return a name of an observable for a label."""
-    name = _UNNAMED.sub("_", label).strip("_-")
-    return name if re.match(NAME, name) and not keyword.iskeyword(name) else f"x_{name}".rstrip("_")
+def _as_name(column: str, taken: Collection[str]) -> str:
+    """Return a name of an observable for a column, which is not taken yet."""
+    name = _UNNAMED.sub("_", column).strip("_-") or "x"
+    while name in taken:
+        name = f"particle_{name}"
+    return name
 
 
 def is_observable(plan: Plan, what: Any) -> bool:

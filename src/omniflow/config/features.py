@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 
 from omniflow import registry
 from omniflow.config.expressions import Expression
+from omniflow.config.kinds import ROOT, STAND_IN
 from omniflow.config.section import Section
 from omniflow.errors import ConfigError
 
@@ -47,15 +48,14 @@ class FeatureSection(Section):
 def _located(value: Any, info: ValidationInfo) -> Any:
     """Return a preset's name, a user's own with the file of its module."""
     if isinstance(value, str):
-        return registry.located("features", value, (info.context or {}).get("root"))
+        return registry.located("features", value, (info.context or {}).get(ROOT))
     if isinstance(value, Mapping | FeatureSection):
         return value
     raise ValueError("give the name of a preset, `module:object`, or a section of expressions")
 
 
 def _known(value: str | FeatureSection, info: ValidationInfo) -> str | FeatureSection:
-    # Results tell what has been.
-    if isinstance(value, str) and value != "auto" and not (info.context or {}).get("stand_in"):
+    if isinstance(value, str) and value != "auto" and not (info.context or {}).get(STAND_IN):
         try:
             registry.require("features", value)
         except ConfigError as error:

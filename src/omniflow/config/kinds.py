@@ -21,6 +21,14 @@ ROOT, STAND_IN = "root", "stand_in"
 ROOM = "x-room"  # in JSON schemas: stands for the models of a room
 
 
+def must_exist(context: Mapping[str, Any] | None) -> bool:
+    """Return whether what a section names has to be there.
+
+    Not where results are read, which tell what has been, nor where a section is read alone.
+    """
+    return context is not None and not context.get(STAND_IN)
+
+
 class Refused(ValueError):
     """A section that its own model refuses."""
 

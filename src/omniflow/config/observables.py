@@ -16,7 +16,7 @@ from pydantic import (
 
 from omniflow import outside
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import reference
+from omniflow.config.kinds import must_exist, reference
 from omniflow.config.paths import escaped, expanded
 from omniflow.config.section import Positive, Section
 from omniflow.errors import ConfigError
@@ -37,7 +37,7 @@ def _check_edges(edges: Edges | None) -> Edges | None:
 def _located(name: str, info: ValidationInfo) -> str:
     """Return `module:object` with the file of the module, where that lies beside the file."""
     found = reference(expanded(name), info.context)
-    if info.context is not None:
+    if must_exist(info.context):
         try:
             outside.digest(found)  # it is there; nothing is loaded
         except ConfigError as error:

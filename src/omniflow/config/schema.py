@@ -223,6 +223,14 @@ class Config(Section):
                 raise ValueError(f"uncertainties.methods: there is no method {name!r}")
         if settings.passes > self.study.passes:
             raise ValueError("uncertainties.passes is more than study.passes")
+        for role in ("data", "simulation"):
+            given = getattr(self.samples, role).given_replicas()
+            asked = getattr(settings, f"{role}_replicas")
+            if given and asked > given:
+                raise ValueError(
+                    f"uncertainties.{role}_replicas is {asked}, but samples.{role}.replicas has "
+                    f"{given} weights; lower it, or leave replicas out to have them drawn"
+                )
         named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
             weights = variation.simulation_weights

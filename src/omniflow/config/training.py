@@ -17,7 +17,7 @@ from pydantic import (
 from omniflow import registry
 from omniflow.config.choice import Choice
 from omniflow.config.features import Features
-from omniflow.config.kinds import ROOT, STAND_IN
+from omniflow.config.kinds import ROOT, must_exist
 from omniflow.config.section import Positive, Rate, Section
 from omniflow.errors import ConfigError
 
@@ -61,11 +61,9 @@ class Classifier(Section):
     @field_validator("kind")
     @classmethod
     def _kind_is_there(cls, value: str, info: ValidationInfo) -> str:
-        context = info.context or {}
-        root = context.get(ROOT)
+        root = (info.context or {}).get(ROOT)
         found = registry.located("classifier", value, None if root is None else Path(root))
-        # Results, and files of weights, which are read without a context, tell what has been.
-        if info.context is not None and not context.get(STAND_IN):
+        if must_exist(info.context):
             try:
                 registry.require("classifier", found)
             except ConfigError as error:

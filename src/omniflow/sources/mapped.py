@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -156,6 +157,12 @@ class Mapped(FileSource):
         description="Further weights by name, each in place of `weight`, for "
         "`uncertainties.variations.<name>.simulation_weights`.",
     )
+    replicas: tuple[Expression, ...] = Field(
+        (),
+        description="Weights of bootstrap replicas, each in place of `weight`, in the order of "
+        "their numbers; for `uncertainties.data_replicas` and `.simulation_replicas`. None given: "
+        "drawn by omniflow.",
+    )
     id: Annotated[
         tuple[Expression, ...],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
@@ -229,7 +236,8 @@ class Mapped(FileSource):
 
     def names(self, *levels: LevelMap, weights: bool = True) -> frozenset[str]:
         """Return the columns that ids, the preselection, levels and weights are made of."""
-        texts = [*self.id, *((self.weight, *self.weights.values()) if weights else ())]
+        weighted = (self.weight, *self.weights.values(), *self.replicas)
+        texts = [*self.id, *(weighted if weights else ())]
         texts += [self.preselection] if self.preselection is not None else []
         texts += [text for level in levels for text in level.texts()]
         return frozenset(name for text in texts for name in parse(text).names)
@@ -258,6 +266,18 @@ class Mapped(FileSource):
     def named_weights(self) -> tuple[str, ...]:
         """Return the names of the further weights."""
         return tuple(self.weights)
+
+    def given_replicas(self) -> int:
+        """Return the number of weights of replicas."""
+        return len(self.replicas)
+
+    @field_validator("weights")
+    @classmethod
+    def _names_are_free(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if re.fullmatch(r"replica-\d+", name):
+                raise ValueError(f"{name} is what weights of `replicas` are called; rename it")
+        return value
 
     def has_truth(self) -> bool:
         """Return whether there is a particle level."""

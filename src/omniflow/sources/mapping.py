@@ -80,9 +80,11 @@ def weight(rows: Rows, text: str, what: str) -> np.ndarray:
 
 
 def named_weights(source: Mapped, rows: Rows) -> dict[str, np.ndarray]:
-    """Return the further weights (k,) of records by name."""
-    named = source.weights.items()
-    return {name: weight(rows, text, f"weights.{name}") for name, text in named}
+    """Return the further weights (k,) of records by name, `replica-<n>` those of replicas."""
+    found = {n: weight(rows, text, f"weights.{n}") for n, text in source.weights.items()}
+    for number, text in enumerate(source.replicas, 1):
+        found[f"replica-{number}"] = weight(rows, text, f"replicas.{number}")
+    return found
 
 
 def ids(source: Mapped, rows: Rows) -> np.ndarray:

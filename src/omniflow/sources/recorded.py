@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ConfigDict
 
@@ -21,6 +21,10 @@ class Recorded(Source):
     def shares(self, other: Source) -> bool:
         """Return False: the study has been checked when it was run."""
         return False
+
+    def observables(self) -> dict[str, Any]:
+        """Return nothing: the study has been run with some."""
+        return {}
 
     def next(self, number: int) -> Self:
         """Return this sample: of those after it names alone are asked."""

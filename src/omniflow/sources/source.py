@@ -99,6 +99,10 @@ class Source(Section):
         """Return the names of the further weights that its events have."""
         return ()
 
+    def given_replicas(self) -> int:
+        """Return how many weights of bootstrap replicas its events have, `replica-<n>` by name."""
+        return 0
+
     def records(self) -> int | None:
         """Return the number of its events; None where that cannot be told."""
         return self.events

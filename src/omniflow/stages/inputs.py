@@ -23,8 +23,8 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
         InputError: a weight file does not fit the events.
     """
     found = store.open_store(plan.store(plan.variants.role(role, variant)))
-    named = plan.variants[variant].weights
-    if role == "simulation" and isinstance(named, str):
+    named = _named(plan, role, variant)
+    if named in found.weights:
         return replace(found, weight=np.asarray(found.weights[named]))
     factor = _factor(plan, role, variant, np.asarray(found.event_id))
     return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
@@ -35,6 +35,15 @@ def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
     if plan.config.unfolding.particle_level == "pass_gen":
         return simulation.pass_particle
     return np.broadcast_to(np.True_, len(simulation))
+
+
+def _named(plan: Plan, role: str, variant: str) -> str | None:
+    """Return the name of the weights that take the place of a sample's weight, if it has such."""
+    inputs = plan.variants[variant]
+    if inputs.kind == role:
+        return f"replica-{inputs.number}"
+    named = inputs.weights if role == "simulation" else None
+    return named if isinstance(named, str) else None
 
 
 def _factor(plan: Plan, role: str, variant: str, event_id: np.ndarray) -> np.ndarray | None:

@@ -1,0 +1,67 @@
+"""The public face: names, and examples that run."""
+
+import doctest
+import importlib
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+import omniflow
+
+NAMES = [
+    *("ConfigError", "Events", "InputError", "Level", "LockError", "Observable", "OmniflowError"),
+    *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
+    *("read", "unfold"),
+]
+
+
+def test_public_names():
+    assert omniflow.__all__ == NAMES
+    assert dir(omniflow) == NAMES
+    for name in NAMES:
+        assert getattr(omniflow, name) is not None
+    with pytest.raises(AttributeError, match="module 'omniflow' has no attribute 'unfolded'"):
+        omniflow.unfolded  # noqa: B018
+
+
+def test_names_are_loaded_when_they_are_used():
+    code = """
+import sys
+import omniflow
+assert not {"numpy", "pydantic", "tensorflow"} & set(sys.modules)
+omniflow.InputError
+assert "numpy" not in sys.modules
+omniflow.Events, omniflow.Source, omniflow.Observable
+assert not {"tensorflow", "keras", "matplotlib"} & set(sys.modules)
+omniflow.unfold, omniflow.read, omniflow.Study
+assert not {"tensorflow", "keras", "matplotlib", "snakemake"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_types_are_part_of_the_package():
+    assert resources.files(omniflow).joinpath("py.typed").is_file()
+
+
+def test_the_page_runs(tmp_path, monkeypatch):
+    """The blocks of docs/python.md, one after the other."""
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 5
+    names = {"__name__": "__main__"}
+    for block in blocks:
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert (tmp_path / "report.html").is_file()
+    assert names["own"].weights.shape == (6000,)
+
+
+@pytest.mark.parametrize("module", ["omniflow.events.sample", "omniflow.api.unfold"])
+def test_examples_run(module):
+    found = doctest.testmod(importlib.import_module(module))
+    assert found.attempted >= 5
+    assert found.failed == 0
