@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from omniflow import config as settings
-from omniflow.events import h1, store
+from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.files import write_text
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+from omniflow.sources import h1_file
 from omniflow.stages import samples, training
 from omniflow.unfolding.plan import Plan
 
@@ -49,7 +50,7 @@ def write(plan: Plan, events: dict[str, Events], levels: tuple[str, ...]) -> Non
 
 def repeated(role: str, records: int) -> Events:
     """Return so many records: those of tests/data, over and over, each with an id of its own."""
-    events = h1.read([str(FILES[role])])
+    events = Events.joined(list(h1_file.read([str(FILES[role])])))
     index = np.arange(records) % len(events)
     return replace(events.take(index), event_id=np.arange(records).astype(np.uint64))
 

@@ -25,7 +25,7 @@ from omniflow.stages import evaluation, samples, tables, training, weights
 from omniflow.unfolding.plan import Plan
 
 HERE = Path(__file__).parent
-SHARED = ("samples", "features", "observables")
+SHARED = ("samples", "features", "observables", "axes.json")
 KEYS = ["method", "combine", "iteration", "observable"]
 
 
@@ -72,6 +72,8 @@ def prepare(plan: Plan) -> None:
     for role in plan.samples:
         if not plan.observables(role).exists():
             samples.make_observables(plan, role)
+    if not plan.axes.exists():
+        samples.make_axes(plan)
 
 
 def unfold(plan: Plan) -> None:
