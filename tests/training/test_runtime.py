@@ -32,10 +32,12 @@ def test_the_settings_hold_and_may_be_repeated():
     assert tf.config.threading.get_inter_op_parallelism_threads() == 1
 
 
-def test_other_threads_within_one_process_are_refused():
+def test_a_program_that_has_used_tensorflow_keeps_its_threads_and_is_warned():
     tf.constant(np.ones(3)) + 1
-    with pytest.raises(RuntimeError, match="cannot be modified"):
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    with pytest.warns(UserWarning, match="in use already, and keeps its own threads"):
         runtime.configure(3)
+    assert tf.config.threading.get_intra_op_parallelism_threads() == before
 
 
 def test_the_device_has_a_name():
