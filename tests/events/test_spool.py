@@ -107,3 +107,21 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
         monkeypatch.setattr(spool, "_file", lambda name: Full())
         with pytest.raises(OutputError, match=r"store\.h5: cannot be written: no space is left"):
             spool.append(_events(2), "mine")
+
+
+def test_a_buffer_that_does_not_fit_is_named_and_nothing_is_left(tmp_path, monkeypatch):
+    """The disk is full: what a file holds back is written when it is closed, and fails then."""
+    real = open
+
+    def onto_a_full_disk(*_, **options):
+        return real("/dev/full", "wb", **options)
+
+    monkeypatch.setattr("builtins.open", onto_a_full_disk)
+    with (
+        pytest.raises(OutputError, match="no space is left"),
+        Spool(tmp_path / "store.h5") as spool,
+    ):
+        # The ids fit into the buffer of their file, the particles do not.
+        spool.append(_events(500, features=50), "a sample")
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -50,7 +51,8 @@ class Spool:
     ) -> None:
         """Remove the files; memory maps of them stay valid."""
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what is left in its buffer may not fit on the disk either
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def append(self, part: Events, where: str) -> None:
