@@ -71,6 +71,11 @@ def hold(item: Any) -> str:
     return reference
 
 
+def is_held(reference: str) -> bool:
+    """Return whether a reference names an object of this program, which `hold` has taken."""
+    return reference in _held
+
+
 def load(reference: str) -> Any:
     """Return the object that a reference names: `file.py:object`, or `module:object` if installed.
 
@@ -80,7 +85,11 @@ def load(reference: str) -> Any:
     if reference in _held:
         return _held[reference][0]
     name, _, item = reference.rpartition(":")
-    module = _of_file(str(Path(name).resolve())) if name.endswith(".py") else _installed(name)
+    if name.endswith(".py"):
+        text = digest(reference)  # a module that has been edited is another one
+        module = _of_file(str(Path(name).resolve()), text)
+    else:
+        module = _installed(name)
     found: Any = module
     for part in item.split("."):
         if not hasattr(found, part):
@@ -115,12 +124,17 @@ def digest(reference: str) -> str:
 
 
 @cache
-def _of_file(path: str) -> ModuleType:
-    """Return the module in a file, run once in a process; modules beside it can be imported."""
+def _of_file(path: str, text: str) -> ModuleType:
+    """Return the module in a file, run once in a process; modules beside it can be imported.
+
+    Args:
+        path: of the file.
+        text: hash of what it holds.
+    """
     file = Path(path)
     if not file.is_file():
         raise ConfigError(f"{path}: no such file; put the module there or correct its name")
-    name = f"omniflow_outside_{hashlib.sha256(path.encode()).hexdigest()[:12]}_{file.stem}"
+    name = f"omniflow_outside_{hashlib.sha256((path + text).encode()).hexdigest()[:12]}_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python module")

@@ -13,5 +13,12 @@ FACTORS: dict[str, tuple[float, str]] = {
     "MeV^2": (1e-6, "GeV^2"),
     "TeV^2": (1e6, "GeV^2"),
     "deg": (math.pi / 180, "rad"),
+    "degree": (math.pi / 180, "rad"),
+    "degrees": (math.pi / 180, "rad"),
+    "°": (math.pi / 180, "rad"),
     "mrad": (1e-3, "rad"),
+    "GeV/c": (1.0, "GeV"),
+    "GeV/c^2": (1.0, "GeV"),
+    "MeV/c": (1e-3, "GeV"),
+    "MeV/c^2": (1e-3, "GeV"),
 }

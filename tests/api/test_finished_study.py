@@ -214,6 +214,29 @@ def test_the_covariance_is_that_of_the_study(study, read):
         study.histogram("x", with_covariance=True)
 
 
+def test_a_variation_is_of_its_own_simulation(study, read):
+    """Its weights are aligned with its events, and fill those."""
+    own = flagged(450, 0.1, 3)
+    np.testing.assert_array_equal(study.events("model.simulation").event_id, own.event_id)
+    for found in (study, read):
+        weights = found.weights_of("model.none")
+        assert weights.shape == found.ensemble_of("model.none").shape[1:] == (450,)
+        events = found.events("model.simulation")
+        inside = np.asarray(events.pass_particle)
+        assert not weights[~inside].any()
+        x = events.particle.event[:, 0].astype(float)
+        expected = np.histogram(x[inside], EDGES, weights=weights[inside])[0]
+        histogram = found.histogram("x", EDGES, method="model.none")
+        np.testing.assert_allclose(histogram.values(), expected, rtol=1e-6)
+        of_array = found.histogram(x, EDGES, method="model.none")
+        np.testing.assert_allclose(of_array.values(), expected, rtol=1e-6)
+
+
+def test_there_is_no_iteration_0(study):
+    with pytest.raises(InputError, match="iteration"):
+        study.weights_of(iteration=0)
+
+
 def test_entries_of_particles(particles):
     pt = particles.simulation.particle.particles[:, 0].astype(float)
     offsets = particles.simulation.particle.offsets

@@ -252,3 +252,26 @@ def test_memory_is_no_source_of_a_file():
     raw = {"study": {"name": "a"}, "samples": {"data": sample, "simulation": sample}, "methods": {}}
     with pytest.raises(ConfigError, match=r"samples\.data: source: memory stands for events of a"):
         validate(raw)
+
+
+def test_named_weights_take_part_in_variations():
+    n = len(SIMULATION)
+    truth = {"x": SIMULATION.particle.event[:, 0], "y": SIMULATION.particle.event[:, 1]}
+    seen = {"x": SIMULATION.detector.event[:, 0], "y": SIMULATION.detector.event[:, 1]}
+    twice = np.where(truth["x"] > 0, 2.0, 1.0)
+    weights = {"up": twice, "replica-1": np.ones(n), "replica-2": twice}
+    simulation = omniflow.Events.from_arrays(seen, truth, weights=weights)
+    variations = {"model": {"simulation_weights": "up"}}
+    result = omniflow.unfold(
+        DATA,
+        simulation,
+        uncertainties={"variations": variations, "simulation_replicas": 2},
+        **ONCE,
+    )
+    for variant, expected in (("model", twice), ("simulation-1", 1), ("simulation-2", twice)):
+        name = f"{variant}.{result.methods[0]}"
+        base = result.weights_of(name) / result.ratios_of(name)
+        np.testing.assert_allclose(base / base[0], (expected * np.ones(n)) / np.ravel(expected)[0])
+    wrong = {"variations": {"model": {"simulation_weights": "down"}}}
+    with pytest.raises(ConfigError, match="no weights 'down'; it has up, replica-1, replica-2"):
+        omniflow.unfold(DATA, simulation, uncertainties=wrong, **ONCE)

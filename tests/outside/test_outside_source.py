@@ -173,3 +173,40 @@ def test_a_study_runs_through_a_job_of_its_own(folder, tmp_path):
         capture_output=True,
     )
     assert len(store.open_store(Plan(config).store("data"))) == 4000
+
+
+def test_a_module_that_is_edited_is_loaded_anew(tmp_path):
+    path = tmp_path / "changing.py"
+    path.write_text("value = 1\n", encoding="utf-8")
+    reference = outside.located("changing:value", tmp_path)
+    assert outside.load(reference) == 1
+    path.write_text("value = 2\n", encoding="utf-8")
+    assert outside.load(reference) == 2
+
+
+def test_samples_have_the_same_columns_and_units():
+    def raw(data):
+        sample = {"source": "npz", "files": ["a.npz"]}
+        simulation = sample | {"files": ["b.npz"], "detector": {"event": {"met": "met"}}}
+        simulation["particle"] = {"event": {"met": "true_met"}}
+        samples = {"data": sample | {"detector": {"event": data}}, "simulation": simulation}
+        study = {"study": {"name": "s"}, "methods": {"none": {}}, "classifier": {"kind": "mlp"}}
+        return study | {"samples": samples}
+
+    validate(raw({"met": "met"}))
+    with pytest.raises(
+        ConfigError, match=r"samples\.data has the event columns ht and .* met; all"
+    ):
+        validate(raw({"ht": "ht"}))
+    with pytest.raises(ConfigError, match=r"samples\.data: met is in GeV, and in no unit in sam"):
+        validate(raw({"met": {"expression": "met", "unit": "MeV"}}))
+
+
+def test_an_mlp_needs_features_of_events():
+    level = {"particles": ["pt", "eta"]}
+    sample = {"source": "npz", "files": ["a.npz"], "detector": level}
+    samples = {"data": sample, "simulation": sample | {"files": ["b.npz"], "particle": level}}
+    raw = {"study": {"name": "s"}, "methods": {"none": {}}, "samples": samples}
+    plan = Plan(validate(raw | {"classifier": {"kind": "mlp"}}))
+    with pytest.raises(ConfigError, match="mlp reads features of events alone, of which there are"):
+        _ = plan.features_seen

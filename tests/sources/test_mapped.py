@@ -162,11 +162,60 @@ def test_missing_values_of_events_that_pass_are_refused(path):
     settings["detector"]["selection"] = "not isnan(z)"
     assert read("npz", path, **settings).pass_detector.tolist() == [True, False, False, True]
     refused(
-        r"a\.npz: entry 1: particle\.event\.z: 'z' is missing; leave such records out by `preselec",
+        r"a\.npz: entry 1: particle\.event\.z: 'z' is missing; make particle\.selection fail",
         *("npz", path),
         detector={"event": {"z": "x"}},
-        particle={"event": ["z"], "selection": "x > 3"},
+        particle={"event": ["z"], "selection": "x > 0"},
     )
+
+
+def test_fakes_may_lack_their_truth(path):
+    found = read(
+        *("npz", path),
+        detector={"event": {"z": "x"}},
+        particle={"event": ["z"], "selection": "not isnan(z)"},
+        missing=[-999.9],
+    )
+    assert found.pass_particle.tolist() == [True, False, False, True]
+    assert not found.particle.event[1:3].any()
+
+
+def test_infinity_is_no_missing_value(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.array([1.0, np.inf, 1e300]))
+    for x in ("x", "x * 1e10"):
+        refused(
+            r"entry 1: detector\.event\.x: .* is inf, or above what float32 holds",
+            *("npz", tmp_path / "a.npz"),
+            detector={"event": {"x": x}},
+        )
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("degrees", np.pi / 180), ("°", np.pi / 180), ("MeV/c", 1e-3), ("GeV/c", 1.0)],
+)
+def test_other_spellings_of_units(path, unit, factor):
+    settings = {"event": {"x": {"expression": "x", "unit": unit}}}
+    found = read("npz", path, detector=settings).detector.event
+    plain = read("npz", path, detector=X).detector.event
+    np.testing.assert_allclose(found, plain * factor, rtol=1e-6)
+
+
+def test_units_that_differ_in_case_are_refused():
+    column = {"expression": "x", "unit": "MEV"}
+    with pytest.raises(ValidationError, match="'MEV' is no unit; did you mean 'MeV'"):
+        source("npz", "a.npz", detector={"event": {"x": column}})
+
+
+def test_friends_of_levels_apart_are_refused():
+    with pytest.raises(ValidationError, match="friends are joined to one table of both levels"):
+        source(
+            *("npz", "a.npz"),
+            detector=X,
+            particle={"event": ["x"], "files": ["b.npz"]},
+            friends=[{"files": ["c.npz"]}],
+            id="x",
+        )
 
 
 def test_missing_values_in_other_types():

@@ -211,7 +211,7 @@ def test_text_is_refused(tmp_path, kind):
 def test_empty_trees_are_refused(tmp_path):
     with uproot.recreate(tmp_path / "a.root") as file:
         file.mktree("Events", {"x": "f8"})
-    refused(r"a\.root: records from 0 are asked for but there are 0", "root", tmp_path / "a.root",
+    refused(r"a\.root.*: there are no records", "root", tmp_path / "a.root",
             detector=X)  # fmt: skip
     # beside others it is no fault
     written(tmp_path / "b.root", {"x": np.arange(2.0)})

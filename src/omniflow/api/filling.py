@@ -26,6 +26,7 @@ class Filling:
     def __init__(
         self,
         plan: Plan,
+        role: str,
         order: np.ndarray,
         what: Any,
         level: str,
@@ -35,6 +36,7 @@ class Filling:
 
         Args:
             plan: of the study.
+            role: of the sample whose events are filled.
             order: (n,) where the events, as the user has them, stand in the store.
             what: expression, observable or array.
             level: of the events.
@@ -43,7 +45,7 @@ class Filling:
         Raises:
             InputError: there is no such level.
         """
-        self.plan, self.what, self.region = plan, what, region
+        self.plan, self.role, self.what, self.region = plan, role, what, region
         self.level = one_of("level", level, evaluation.LEVELS)
         self._back = np.argsort(order)
 
@@ -61,7 +63,7 @@ class Filling:
         found = self._edges(edges)
         # One more bin on either side for what lies outside.
         wide = np.concatenate([[-np.inf], found, [np.inf]])
-        matrix = self._counted("simulation", wide)
+        matrix = self._counted(self.role, wide)
         weights = results.every_weight(self.plan, result, how, passes, iteration)
         label = self.what if isinstance(self.what, str) else ""
         axis = hist.axis.Variable(found, name="x", label=label)
@@ -94,7 +96,7 @@ class Filling:
         if isinstance(self.what, str):
             level = getattr(events, self.level)
             found = values.entries(self.plan, role, self.level, level, self.what)
-        elif role == "simulation":
+        elif role == self.role:
             found = values.reordered(values.of_array(self.what, len(events)), self._back)
         else:
             raise InputError(f"histogram: {_OTHERS} ({role}); give an expression, not an array")
@@ -116,6 +118,6 @@ class Filling:
                 f"histogram: region has shape {flags.shape} and type {flags.dtype}; give flags "
                 f'({len(self._back)},) of type bool, in the order of events("simulation")'
             )
-        if role != "simulation":
+        if role != self.role:
             raise InputError(f"histogram: {_OTHERS} ({role}); name a region, give no flags")
         return known & flags[self._back]

@@ -19,7 +19,7 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import STEP_NAMES, step_number
+from omniflow.unfolding.coordinates import STEP_NAMES, parted, step_number
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -126,9 +126,9 @@ class Study:
         wanted = self._held[role].event_id if role in self._held else np.sort(known)
         return results.places(known, wanted)
 
-    @cached_property
-    def _order(self) -> np.ndarray:
-        return self._rows("simulation")
+    def _simulation_of(self, method: str) -> str:
+        """Return the role of the sample that a result reweights."""
+        return self.plan.variants.role("simulation", parted(method)[0])
 
     # -- weights -----------------------------------------------------------------------------
 
@@ -152,7 +152,9 @@ class Study:
         """Return event weights (n,) float64 that turn the simulation into the unfolded data.
 
         Histograms of any quantity at particle level with these weights are the unfolded result.
-        Events that are not unfolded (`unfolding.particle_level: pass_gen`) have 0.
+        Events that are not unfolded (`unfolding.particle_level: pass_gen`) have 0. Of a method with
+        another simulation (`<variation>.<method>`) they are aligned with
+        `events("<variation>.simulation")`.
 
         Args:
             method: name of a method, or of one with other inputs (`data-3.parallel`).
@@ -181,7 +183,8 @@ class Study:
     def _mean(self, found: Callable[..., np.ndarray], *named: Any) -> np.ndarray:
         method, how, passes, iteration = self._place(*named)
         rows = [found(self.plan, method, how, pass_, iteration) for pass_ in passes]
-        return (rows[0] if len(rows) == 1 else np.mean(rows, axis=0))[self._order]
+        found = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
+        return found[self._rows(self._simulation_of(method))]
 
     def ensemble_of(
         self,
@@ -192,14 +195,15 @@ class Study:
         """Return weights (passes, n) float64 of every pass; arguments as of `weights_of`."""
         method, how, passes, iteration = self._place(method, combine, None, iteration)
         rows = [results.weight(self.plan, method, how, p, iteration) for p in passes]
-        return np.stack(rows)[:, self._order]
+        return np.stack(rows)[:, self._rows(self._simulation_of(method))]
 
     def lanes_of(
         self, method: str | None = None, pass_: int = 1, iteration: int | None = None
     ) -> np.ndarray:
         """Return weights (lanes, n) float64 of every lane of one pass, before they are combined."""
         method, _, (pass_,), iteration = self._place(method, None, pass_, iteration)
-        return results.lanes(self.plan, method, pass_, iteration)[:, self._order]
+        found = results.lanes(self.plan, method, pass_, iteration)
+        return found[:, self._rows(self._simulation_of(method))]
 
     def _place(
         self, method: str | None, combine: str | None, pass_: int | None, iteration: int | None
@@ -212,7 +216,12 @@ class Study:
         passes, last = plan.passes_of(method), plan.iterations[-1]
         if pass_ is not None:
             passes = [one_of(f"pass of {method}", pass_, passes)]
-        return method, how, passes, one_of("iteration", iteration or last, plan.iterations)
+        return (
+            method,
+            how,
+            passes,
+            one_of("iteration", last if iteration is None else iteration, plan.iterations),
+        )
 
     # -- histograms --------------------------------------------------------------------------
 
@@ -259,7 +268,8 @@ class Study:
             ExpressionError: the expression does not fit the columns.
         """
         place = self._place(method, combine, pass_, iteration)
-        return Filling(self.plan, self._order, what, level, region).fill(
+        role = self._simulation_of(place[0])
+        return Filling(self.plan, role, self._rows(role), what, level, region).fill(
             edges, *place, with_covariance=with_covariance
         )
 

@@ -28,6 +28,26 @@ class Study(Section):
     output: ExpandedPath = Field("results", min_length=1, description="Folder of all results.")
 
 
+def _agree(where: str, sample: Sample, simulation: Sample) -> None:
+    """Refuse a sample with other columns, or other units of them, than the simulation."""
+    for kind, ours, theirs in zip(
+        ("event", "particle"), sample.columns(), simulation.columns(), strict=True
+    ):
+        if set(ours) != set(theirs):
+            raise ValueError(
+                f"{where} has the {kind} columns {', '.join(ours) or 'none'} and "
+                f"samples.simulation {', '.join(theirs) or 'none'}; all samples must have the same"
+            )
+    ours, theirs = sample.units(), simulation.units()
+    for name in ours.keys() & theirs.keys():
+        if ours[name] != theirs[name]:
+            raise ValueError(
+                f"{where}: {name} is in {ours[name] or 'no unit'}, and in "
+                f"{theirs[name] or 'no unit'} in samples.simulation; give both the unit that their "
+                "numbers have in the files"
+            )
+
+
 class Config(Section):
     """A study: everything that a user can set."""
 
@@ -56,6 +76,25 @@ class Config(Section):
             given = self.observables.model_dump(exclude_unset=True)
             found = Observables.model_validate(given | self.samples.simulation.observables())
             self.__dict__["observables"] = found  # the only change of a section after it was read
+        return self
+
+    @model_validator(mode="after")
+    def _samples_have_the_same_columns(self) -> Config:
+        simulation = self.samples.simulation
+        others = {"samples.data": self.samples.data}
+        others |= {
+            f"samples.backgrounds.{k}": b.sample for k, b in self.samples.backgrounds.items()
+        }
+        pair = self.samples.pretraining
+        others |= {f"samples.pretraining.{k}": s for k, s in (pair.samples if pair else {}).items()}
+        for name, variation in self.uncertainties.variations.items():
+            for role in ("data", "simulation"):
+                if (sample := getattr(variation, role)) is not None:
+                    others[f"uncertainties.variations.{name}.{role}"] = sample
+        predictions = self.uncertainties.predictions.items()
+        others |= {f"uncertainties.predictions.{name}": sample for name, sample in predictions}
+        for where, sample in others.items():
+            _agree(where, sample, simulation)
         return self
 
     @model_validator(mode="after")

@@ -105,6 +105,7 @@ class Events:
         particle: Any = None,
         *,
         weight: Any = None,
+        weights: Mapping[str, Any] | None = None,
         pass_detector: Any = None,
         pass_particle: Any = None,
         event_id: Any = None,
@@ -129,6 +130,8 @@ class Events:
             detector: what was measured; rows of events that do not pass are ignored.
             particle: the truth of a simulation or of pseudo-data; None for real data.
             weight: (n,) base weights; by default 1.
+            weights: further ones (n,) by name, which take the place of `weight` in variations
+                (`simulation_weights: <name>`); `replica-<n>` in bootstrap replicas.
             pass_detector: (n,) flags, event passes the selection; by default all do.
             pass_particle: (n,) flags, event lies in the fiducial region at particle level; by
                 default all do.
@@ -175,6 +178,7 @@ class Events:
             None if truth is None else arrays.flags(pass_particle, "pass_particle", n),
             arrays.blanked(measured, passes),
             truth,
+            {name: arrays.weights(given, n) for name, given in (weights or {}).items()},
         )
         check(events, arrays.WHERE)
         return events

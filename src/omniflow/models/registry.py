@@ -89,6 +89,12 @@ def _require_interface(settings: Classifier, model: object) -> None:
         raise ConfigError(f"{where}: has no layer `head`; {_INTERFACE}") from error
     if [len(shape) for shape in shapes] != [2, 1] or shapes[1] != (1,):
         raise ConfigError(f"{where}: its layer `head` has weights {shapes}; {_INTERFACE}")
+    activation = getattr(last, "activation", None)
+    if activation not in (None, keras.activations.linear):
+        raise ConfigError(
+            f"{where}: its layer `head` has the activation {activation.__name__}, and what it "
+            "returns is the logit: take the activation out"
+        )
     if unknown := set(inputs_of(model)) - set(INPUTS):
         raise ConfigError(
             f"{where}: wants inputs {', '.join(sorted(unknown))}; there are {', '.join(INPUTS)}"

@@ -63,6 +63,14 @@ class Column(Section):
         "radians, other units stay.",
     )
 
+    @field_validator("unit")
+    @classmethod
+    def _unit_is_spelled_right(cls, value: str) -> str:
+        known = {name.lower(): name for name in (*FACTORS, "GeV", "GeV^2", "rad")}
+        if value not in known.values() and value.lower() in known:
+            raise ValueError(f"{value!r} is no unit; did you mean {known[value.lower()]!r}?")
+        return value
+
     @property
     def factor(self) -> tuple[float, str]:
         """Factor on the values, and the unit that they then have."""
@@ -191,6 +199,11 @@ class Mapped(FileSource):
 
     @model_validator(mode="after")
     def _joined_by_id(self) -> Self:
+        if self.friends and self.apart:
+            raise ValueError(
+                "friends are joined to one table of both levels; leave them out where levels have "
+                "tables of their own, or put their columns into these"
+            )
         if (self.apart or self.friends) and not self.id:
             raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self

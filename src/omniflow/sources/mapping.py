@@ -49,6 +49,11 @@ def records(
                         yield rows
         first += count
     more = " and others" if len(files) > 1 else ""
+    if not first:
+        raise InputError(
+            f"{', '.join(files)}{f': {table}' if table else ''}: there are no records; give files "
+            "with events, or another table"
+        )
     if (last is not None and last > first) or not seen:
         wanted = f"from {source.skip}" if last is None else f"{source.skip} to {last - 1}"
         raise InputError(
@@ -141,15 +146,16 @@ def level(
     event = np.empty((len(rows), len(settings.event)), np.float32)
     for at, (key, column) in enumerate(settings.event.items()):
         event[:, at] = _single(rows.per_event(column.expression, f"{name}.event.{key}"), column)
-    present = np.isfinite(event).all(axis=1)
+    present = ~np.isnan(event).any(axis=1)
     passes = present
     if settings.selection is not None:
         passes = rows.condition(settings.selection, f"{name}.selection")
-        _refuse_missing(settings, rows, name, event, passes & ~present)
-    if fail_is_empty:
-        event[~passes] = 0
+        # Fakes have no truth: what fails may lack it.
+        blank = ~passes if fail_is_empty else ~passes & ~present
     else:
-        _refuse_missing(settings, rows, name, event, ~present)
+        blank = ~passes if fail_is_empty else np.zeros(len(rows), bool)
+    event[blank] = 0
+    _refuse_missing(settings, rows, name, event, ~np.isfinite(event).all(axis=1))
     particles, offsets = _particles(settings, rows, name, passes if fail_is_empty else None)
     return Level(
         event, particles, offsets, tuple(settings.event), tuple(settings.particles)
@@ -172,10 +178,15 @@ def _refuse_missing(
     key = list(settings.event)[int(np.flatnonzero(~np.isfinite(event[at]))[0])]
     text = settings.event[key].expression
     if name == "particle":
-        mend = "leave such records out by `preselection`, or give another expression (where)"
+        mend = (
+            "make particle.selection fail for it if it is a fake, leave it out by `preselection`, "
+            "or give another expression (where)"
+        )
     else:
         mend = f"make {name}.selection fail for it, or mend the file"
-    raise InputError(f"{rows.place(at)}: {name}.event.{key}: {text!r} is missing; {mend}")
+    value = event[at, list(settings.event).index(key)]
+    what = "missing" if np.isnan(value) else f"{value}, or above what float32 holds"
+    raise InputError(f"{rows.place(at)}: {name}.event.{key}: {text!r} is {what}; {mend}")
 
 
 def _particles(

@@ -77,6 +77,15 @@ class Memory(Source):
         """Return the names of event and particle columns."""
         return self.held.detector.event_columns, self.held.detector.particle_columns
 
+    def named_weights(self) -> tuple[str, ...]:
+        """Return the names of the further weights."""
+        return tuple(self.held.weights)
+
+    def given_replicas(self) -> int:
+        """Return how many weights `replica-<n>` there are, from 1 on."""
+        named = self.held.weights
+        return next(n for n in range(len(named) + 1) if f"replica-{n + 1}" not in named)
+
     def title(self) -> str:
         """Return what messages call the sample."""
         return "events of the program"
@@ -90,6 +99,8 @@ def _checksum(events: Events) -> str:
     """Return a hash of all that a sample holds."""
     found = hashlib.sha256()
     parts = [events.event_id, events.weight, events.pass_detector]
+    found.update(repr(tuple(events.weights)).encode())
+    parts += events.weights.values()
     if events.pass_particle is not None:
         parts.append(events.pass_particle)
     for level in (events.detector, events.particle):

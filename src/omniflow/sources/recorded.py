@@ -22,6 +22,10 @@ class Recorded(Source):
         """Return False: the study has been checked when it was run."""
         return False
 
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return nothing: what networks have seen is in their files."""
+        return (), ()
+
     def observables(self) -> dict[str, Any]:
         """Return nothing: the study has been run with some."""
         return {}

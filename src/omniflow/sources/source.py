@@ -73,7 +73,7 @@ class Source(Section):
 
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of the columns of events and of particles, the same at both levels."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} needs the method `columns`")
 
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored, by name; none: not known."""

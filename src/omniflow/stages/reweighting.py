@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from omniflow import outside, registry
 from omniflow.errors import InputError
 from omniflow.events import folds, store
 from omniflow.events.batches import Source
@@ -16,6 +17,7 @@ from omniflow.events.features import open_features
 from omniflow.events.ids import places
 from omniflow.events.sample import Events
 from omniflow.files import open_h5
+from omniflow.models.signature import Signature
 from omniflow.stages import inputs, samples
 from omniflow.stages.networks import Networks
 from omniflow.unfolding import combine, steps, weights
@@ -64,7 +66,7 @@ def logits(plan: Plan, events: Events, block: Block, network: Network) -> np.nda
         select = events.pass_detector if measured else np.ones(len(events), bool)
         job = _Applied(plan, events, block.step, order, np.asarray(select)[order], Path(folder))
         file = plan.networks_folder(block) / plan.network_file(network)
-        parameters = job.architecture.load(file)
+        parameters = job.loaded(file)
         parts = [found[0] for _, found in job.trainer.predict([parameters], job.source)]
     found = np.empty(len(order), np.float32)
     found[order] = np.concatenate(parts)
@@ -106,6 +108,21 @@ class _Applied(Networks):
         """Return the events; nothing is trained on them."""
         return (self.source,)
 
+    def loaded(self, path: Path) -> np.ndarray:
+        """Return the parameters (d,) in a file.
+
+        Raises:
+            InputError: the classifier is of a module that has been edited since.
+        """
+        kind = self.plan.config.classifier.kind
+        trained = Signature.read(path).text
+        if not outside.is_held(kind) and registry.digest("classifier", kind) != trained:
+            raise InputError(
+                f"{path}: was trained with another text of {kind}, and would give other numbers; "
+                "take the module as it was then"
+            )
+        return self.architecture.load(path)
+
     def ratio(self, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
         """Return nu (n,) of one pass, with what its networks and lanes were combined with."""
         groups = self.plan.lane_groups(result, pass_)
@@ -146,8 +163,7 @@ class _Applied(Networks):
         """Return the logits (rows, n) of a block, as its training job wrote them."""
         folder = self.plan.networks_folder(block)
         parameters = [
-            self.architecture.load(folder / self.plan.network_file(network))
-            for network in block.networks
+            self.loaded(folder / self.plan.network_file(network)) for network in block.networks
         ]
         members = self.members(block.networks, parameters)
         found = np.full((len(members), len(self.source.select)), np.nan, np.float32)

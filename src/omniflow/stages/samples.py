@@ -9,7 +9,7 @@ import numpy as np
 from omniflow.errors import InputError, OmniflowError
 from omniflow.events import quality, store
 from omniflow.events.ingest import ingest
-from omniflow.events.sample import Level
+from omniflow.events.sample import Events, Level
 from omniflow.features import build
 from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
@@ -23,6 +23,12 @@ def make_store(plan: Plan, role: str) -> None:
     seed = seeds.integer(seeds.sequence(plan.config.study.seed, f"store {role}"))
     ingest(plan.samples[role], plan.store(role), seed)
     events = store.open_store(plan.store(role))
+    if role == "simulation" and plan.config.unfolding.particle_level == "all":
+        try:
+            _refuse_without_truth(events)
+        except InputError:
+            plan.store(role).unlink()
+            raise
     print(f"{role}: {quality.words(quality.measure(events.weight))}.")
     for note in quality.of_sample(events, role, plan.config.diagnostics.weights):
         print(f"Note: {note}")
@@ -89,3 +95,19 @@ def make_axes(plan: Plan) -> None:
         np.asarray(simulation.weight),
     )
     axes.write(found, plan.axes)
+
+
+def _refuse_without_truth(simulation: Events) -> None:
+    """Refuse fakes whose truth is missing (rows of zeros) where all events are unfolded."""
+    truth = simulation.particle
+    if truth is None or not truth.event_columns:
+        return
+    outside = np.flatnonzero(~np.asarray(simulation.pass_particle))
+    empty = ~(np.asarray(truth.event)[outside] != 0).any(axis=1)
+    empty &= np.asarray(truth.counts)[outside] == 0
+    if empty.any():
+        raise InputError(
+            f"{int(empty.sum())} simulated events have no particle level, such as that with id "
+            f"{simulation.event_id[outside[empty][0]]}: they are fakes, and cannot be unfolded. "
+            "Set unfolding.particle_level: pass_gen."
+        )

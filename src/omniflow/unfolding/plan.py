@@ -16,6 +16,7 @@ import numpy as np
 from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
 from omniflow.config.unfolding import Method
+from omniflow.errors import ConfigError
 from omniflow.features.feature_set import FeatureSet, resolved
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import (
@@ -62,7 +63,14 @@ class Plan(Paths):
     def features_seen(self) -> FeatureSet:
         """What networks see of events, `classifier.features`."""
         spec, simulation = self.config.classifier.features, self.config.samples.simulation
-        return resolved(simulation.features() if spec == "auto" else spec, *simulation.columns())
+        seen = resolved(simulation.features() if spec == "auto" else spec, *simulation.columns())
+        kind = self.config.classifier.kind
+        if kind == "mlp" and not seen.event:
+            raise ConfigError(
+                "classifier.kind: mlp reads features of events alone, of which there are none; "
+                "take deepsets or pet, or declare some by classifier.features (event)"
+            )
+        return seen
 
     # -- samples ---------------------------------------------------------------------------
 
