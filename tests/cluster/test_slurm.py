@@ -1,6 +1,7 @@
 """Studies on a real Slurm of one node, undisturbed and disturbed: always the same numbers."""
 
 import itertools
+import json
 import os
 import random
 import re
@@ -15,7 +16,6 @@ import yaml
 from clusters import STEP_1
 
 KILLS = int(os.environ.get("KILLS", "2"))
-IN_TRAINING = 12  # seconds of processor time after which a job trains; it starts in 6 to 9
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,14 @@ def _assert_step_1(study, reference):
     # Nothing incomplete is left, and no checkpoint of what has been aggregated.
     assert not clusters.left_over(study)
     assert not list((study / "results" / "small" / "checkpoints").rglob("*.h5"))
+
+
+def _into_training(study):
+    """Seconds of its processor after which a job of a study is in the middle of its trainings."""
+    (path,) = (study / "results" / "small" / "training").rglob("history.json")
+    content = json.loads(path.read_text())
+    trained = sum(network["summary"]["seconds"] for network in content["networks"])
+    return content["job"]["seconds"] - trained + trained / 3
 
 
 def _log(study):
@@ -141,7 +149,8 @@ def test_a_training_that_is_told_to_end_saves_where_it_stands(slurm, long_study,
     clusters.write_config(study, content)
     with clusters.started(study, STEP_1) as process:
         (pid,) = clusters.wait_for(lambda: clusters.trainings(study), process)
-        clusters.wait_for(lambda: clusters.processor_seconds(pid) > IN_TRAINING)
+        training = _into_training(undisturbed)
+        clusters.wait_for(lambda: clusters.processor_seconds(pid) > training)
         # As `--signal=TERM@...` does before the time limit, to all processes but the batch script.
         command = {"signal": ["scancel", "--signal=TERM"], "requeue": ["scontrol", "requeue"]}[how]
         subprocess.run([*command, *clusters.jobs()], check=True)
