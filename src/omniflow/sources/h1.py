@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+from omniflow.sources.dis import DISEvents
 from omniflow.sources.source import FileSource
 
 if TYPE_CHECKING:
-    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
     from omniflow.sources.description import Description
 
 
-class H1(FileSource):
+class H1(DISEvents, FileSource):
     """Events in the padded HDF5 layout of the public H1 code (docs/formats.md)."""
 
     source: Literal["h1"]
@@ -49,50 +49,12 @@ class H1(FileSource):
             return None
         return truth
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-
-        return DIS_EVENT, DIS_PARTICLE
-
-    def units(self) -> dict[str, str]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.kinematics import UNITS
-
-        return dict(UNITS)
-
-    def features(self) -> str:
-        """Return the preset of DIS events."""
-        return "dis"
-
-    def observables(self) -> dict[str, Any]:
-        """Return the set of DIS events."""
-        return {"names": ["dis"]}
-
-    def typical(self) -> tuple[float, float]:
-        """Return what high-Q2 DIS at HERA has."""
-        from omniflow.physics.dis.kinematics import TYPICAL
-
-        return TYPICAL
-
     def provenance(self) -> dict[str, Any]:
         """Return the files; that they fit together is checked first."""
         from omniflow.sources import h1_file
 
         h1_file.survey(self.files)
         return super().provenance()
-
-    def check(self, events: Events, first: int) -> None:
-        """Refuse events without Q2 or electron (`physics.dis.checks`)."""
-        from omniflow.physics.dis import checks
-
-        checks.check(events, self.title(), first)
-
-    def rules(self) -> Sequence[Rule]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.plausibility import RULES
-
-        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -255,13 +256,13 @@ class Mapped(FileSource):
         texts += [text for level in levels for text in level.texts()]
         return frozenset(name for text in texts for name in parse(text).names)
 
+    @abstractmethod
     def reader(self, path: str, table: str | None) -> Reader:
         """Return what reads one file, as a context manager.
 
         Raises:
             InputError: the file is missing, damaged or of another kind, or has no such table.
         """
-        raise NotImplementedError
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files, those of single levels and of friends included."""

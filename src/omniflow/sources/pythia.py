@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
 from omniflow.config.section import Positive
 from omniflow.errors import InputError
+from omniflow.sources.dis import DISEvents
 from omniflow.sources.source import Source
 
 if TYPE_CHECKING:
-    from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
 
 # Modules of the extra `physics`; any other missing module is an error of the installation.
 _PHYSICS = {"pythia8mc", "fastjet", "vector"}
 
 
-class Pythia(Source):
+class Pythia(DISEvents, Source):
     """High-Q2 DIS events generated with Pythia 8 and a parametrised detector."""
 
     generated: ClassVar[bool] = True
@@ -69,32 +69,6 @@ class Pythia(Source):
         """Return that there is a particle level."""
         return True
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-
-        return DIS_EVENT, DIS_PARTICLE
-
-    def units(self) -> dict[str, str]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.kinematics import UNITS
-
-        return dict(UNITS)
-
-    def features(self) -> str:
-        """Return the preset of DIS events."""
-        return "dis"
-
-    def observables(self) -> dict[str, Any]:
-        """Return the set of DIS events."""
-        return {"names": ["dis"]}
-
-    def typical(self) -> tuple[float, float]:
-        """Return what this generator and detector give."""
-        from omniflow.physics.dis.kinematics import TYPICAL
-
-        return TYPICAL
-
     def provenance(self) -> dict[str, Any]:
         """Return the versions of what generates events."""
         from importlib.metadata import PackageNotFoundError, version
@@ -106,18 +80,6 @@ class Pythia(Source):
             except PackageNotFoundError:
                 continue
         return {"versions": found}
-
-    def check(self, events: Events, first: int) -> None:
-        """Refuse events without Q2 or electron (`physics.dis.checks`)."""
-        from omniflow.physics.dis import checks
-
-        checks.check(events, self.title(), first)
-
-    def rules(self) -> Sequence[Rule]:
-        """Return those of DIS events."""
-        from omniflow.physics.dis.plausibility import RULES
-
-        return RULES
 
     def read(self) -> Iterator[Events]:
         """Yield the events, in one part.

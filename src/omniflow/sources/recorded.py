@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict
 
+from omniflow.errors import InputError
 from omniflow.sources.source import Source
+
+if TYPE_CHECKING:
+    from omniflow.events.sample import Events
 
 
 class Recorded(Source):
@@ -29,6 +34,10 @@ class Recorded(Source):
     def observables(self) -> dict[str, Any]:
         """Return nothing: the study has been run with some."""
         return {}
+
+    def read(self) -> Iterator[Events]:
+        """Refuse: the events are in the study's stores."""
+        raise InputError("the samples of a study that is read are not read again; run it anew")
 
     def next(self, number: int) -> Self:
         """Return this sample: of those after it names alone are asked."""

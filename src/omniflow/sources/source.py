@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Source(Section):
     """Where the events of a sample come from: a section `source: <name>` of the configuration.
 
-    A subclass adds its own keys as pydantic fields and implements `read`, `extent` and `next`.
+    A subclass adds its own keys as pydantic fields, and the methods that are abstract here.
     What stands above `read` is asked while a study is planned, so that modules of sources load no
     reader at their top.
     """
@@ -51,17 +52,17 @@ class Source(Section):
         """Return the files that it reads."""
         return ()
 
+    @abstractmethod
     def extent(self) -> str:
         """Return which of its source's events it takes, for messages."""
-        raise NotImplementedError
 
     def shares(self, other: Source) -> bool:
         """Return whether two samples share events as far as their configuration tells."""
         return self == other
 
+    @abstractmethod
     def next(self, number: int) -> Self:
         """Return a sample of the same kind without the events of this one, `number` from 1."""
-        raise NotImplementedError
 
     def following(self, count: int) -> list[Self]:
         """Return samples that hold the events of `next(1)` to `next(count)`."""
@@ -71,9 +72,9 @@ class Source(Section):
         """Return what it is made by: samples with nothing in common can be independent."""
         return frozenset([self.model_dump_json()])
 
+    @abstractmethod
     def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the names of the columns of events and of particles, the same at both levels."""
-        raise NotImplementedError(f"{type(self).__name__} needs the method `columns`")
 
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored, by name; none: not known."""
@@ -144,13 +145,13 @@ class Source(Section):
 
         return RULES
 
+    @abstractmethod
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.
 
         Raises:
             InputError: they are refused; the message says where they are and what to do.
         """
-        raise NotImplementedError
 
 
 class FileSource(Source):
@@ -170,13 +171,13 @@ class FileSource(Source):
         """Return the files."""
         return self.files
 
+    @abstractmethod
     def count(self, path: str) -> int:
         """Return the number of records in a file.
 
         Raises:
             InputError: the file cannot be read.
         """
-        raise NotImplementedError
 
     def extent(self) -> str:
         """Return which records of its files it takes."""

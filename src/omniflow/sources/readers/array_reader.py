@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -14,16 +13,14 @@ from omniflow.errors import InputError
 from omniflow.expressions import Values
 from omniflow.sources.readers import arrays
 from omniflow.sources.readers.arrays import Array, Column, Layout
-from omniflow.sources.readers.reader import CHUNK_BYTES, refuse_unknown
+from omniflow.sources.readers.reader import CHUNK_BYTES, Reader, refuse_unknown
 
 
-class ArrayReader:
-    """Arrays of one file as columns; the interface is `reader.Reader`.
+class ArrayReader(Reader):
+    """Arrays of one file as columns.
 
     A subclass opens the file, tells which arrays there are, and implements `rows` and `close`.
     """
-
-    hint = ""
 
     def __init__(self, where: str, found: Iterable[Array], layout: Layout) -> None:
         """Take the arrays.
@@ -47,34 +44,17 @@ class ArrayReader:
         for name in [name for name in self._columns if "." in name]:
             self._columns.setdefault(name.replace(".", "/"), self._columns[name])
 
+    @abstractmethod
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return rows start to stop of an array.
 
         Raises:
             InputError: they cannot be read.
         """
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close the file."""
-        raise NotImplementedError
 
     def aligned(self, names: Iterable[str], rows: int) -> int:
         """Return about `rows`, as many as are read at a time from arrays."""
         return rows
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
 
     def names(self) -> list[str]:
         """Return the names of the columns; a path `a/b` is `a.b`."""

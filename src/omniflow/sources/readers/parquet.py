@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +18,7 @@ from omniflow.expressions import Values
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.reader import (
     CHUNK_BYTES,
+    Reader,
     begins_with,
     refuse_missing,
     refuse_unknown,
@@ -57,13 +56,11 @@ class _Column:
     leaves: range
 
 
-class ParquetReader:
-    """One file; the interface is `reader.Reader`.
+class ParquetReader(Reader):
+    """One file.
 
     Fields of records have dotted names: `Jet.pt` of a column of records, or of lists of records.
     """
-
-    hint = ""
 
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
@@ -85,16 +82,7 @@ class ParquetReader:
         self.where = path
         self._columns = {".".join((c.top, *c.fields)): c for c in _columns(self._file.schema_arrow)}
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._file.close()
 

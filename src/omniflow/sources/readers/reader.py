@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 import awkward as ak
 import numpy as np
@@ -17,8 +18,8 @@ from omniflow.expressions import Values
 CHUNK_BYTES = 32 * 2**20  # of columns that are in memory at a time
 
 
-class Reader(Protocol):
-    """One table of one file, open.
+class Reader(ABC):
+    """One table of one file, open; closed at the end of its context.
 
     Attributes:
         where: file and table, for messages.
@@ -26,10 +27,11 @@ class Reader(Protocol):
     """
 
     where: str
-    hint: str
+    hint: str = ""
 
     def __enter__(self) -> Self:
         """Return itself."""
+        return self
 
     def __exit__(
         self,
@@ -38,13 +40,21 @@ class Reader(Protocol):
         trace: TracebackType | None,
     ) -> None:
         """Close the file."""
+        self.close()
 
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    @abstractmethod
     def names(self) -> list[str]:
         """Return the names of its columns."""
 
+    @abstractmethod
     def count(self) -> int:
         """Return the number of records."""
 
+    @abstractmethod
     def chunks(
         self, names: Collection[str], start: int, stop: int
     ) -> Iterator[tuple[int, dict[str, Values]]]:

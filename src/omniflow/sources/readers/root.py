@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -17,6 +16,7 @@ from omniflow.expressions import Values
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.reader import (
     CHUNK_BYTES,
+    Reader,
     begins_with,
     of_awkward,
     refuse_missing,
@@ -58,13 +58,11 @@ def opened(path: str) -> uproot.ReadOnlyDirectory:
         ) from error
 
 
-class RootReader:
-    """One tree of one file; the interface is `reader.Reader`.
+class RootReader(Reader):
+    """One tree of one file.
 
     Branches have their own names, in whatever folder of the tree they lie.
     """
-
-    hint = ""
 
     def __init__(self, path: str, table: str | None) -> None:
         """Open a file.
@@ -97,16 +95,7 @@ class RootReader:
             found.setdefault(key, key)
         return found
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._file.close()
 

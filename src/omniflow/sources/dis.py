@@ -1,0 +1,52 @@
+"""What sources of DIS events have in common, whatever they are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omniflow.events.plausibility import Rule
+    from omniflow.events.sample import Events
+
+
+class DISEvents:
+    """Columns, presets, checks and rules of DIS events; a base beside `Source` (`physics.dis`)."""
+
+    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the columns of events and of particles."""
+        from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
+
+        return DIS_EVENT, DIS_PARTICLE
+
+    def units(self) -> dict[str, str]:
+        """Return the units of the columns."""
+        from omniflow.physics.dis.kinematics import UNITS
+
+        return dict(UNITS)
+
+    def features(self) -> str:
+        """Return the preset of features."""
+        return "dis"
+
+    def observables(self) -> dict[str, Any]:
+        """Return the set of observables."""
+        return {"names": ["dis"]}
+
+    def typical(self) -> tuple[float, float]:
+        """Return particles per event and the share that passes, of high-Q2 DIS at HERA."""
+        from omniflow.physics.dis.kinematics import TYPICAL
+
+        return TYPICAL
+
+    def check(self, events: Events, first: int) -> None:
+        """Refuse events without Q2 or electron (`physics.dis.checks`)."""
+        from omniflow.physics.dis import checks
+
+        checks.check(events, self.title(), first)
+
+    def rules(self) -> Sequence[Rule]:
+        """Return what is doubtful of them."""
+        from omniflow.physics.dis.plausibility import RULES
+
+        return RULES
