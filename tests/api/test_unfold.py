@@ -182,6 +182,30 @@ def linear(settings, particle_features, event_features):
     return keras.Model({"event": event}, keras.layers.Dense(1, name="head")(event))
 
 
+def test_an_edited_classifier_is_another_one(tmp_path):
+    """It is trained as it is now, and networks of its former text are not applied by it."""
+    text = Path(__file__).parents[2].joinpath("examples/outside/classifier.py").read_text()
+    path = tmp_path / "own.py"
+    path.write_text(text, encoding="utf-8")
+    settings = ONCE | {"classifier": {"kind": f"{path}:small", "options": {"units": 3}}}
+    first = omniflow.unfold(DATA, SIMULATION, output=tmp_path / "kept", **settings)
+    np.testing.assert_array_equal(first.reweight(SIMULATION), first.ratios_of())
+    assert text.count("gelu") > 1
+    path.write_text(text.replace("gelu", "tanh"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"was trained with another text of .*own\.py:small"):
+        omniflow.read(tmp_path / "kept").reweight(SIMULATION)
+    second = omniflow.unfold(DATA, SIMULATION, **settings)
+    assert np.abs(second.weights - first.weights).max() > 0
+
+
+def test_what_is_doubtful_of_events_is_warned_of():
+    phi = np.random.default_rng(1).uniform(-180, 180, 400)
+    events = [omniflow.Events.from_arrays({"phi": phi + i}, {"phi": phi}) for i in (0, 1)]
+    with pytest.warns(UserWarning, match="phi at .* level .* beyond 2 pi") as found:
+        omniflow.unfold(*events, **ONCE)
+    assert {str(each.message).split(":")[0] for each in found} == {"data", "simulation"}
+
+
 def test_a_function_builds_the_classifier(tmp_path, monkeypatch):
     def local(settings, particle_features, event_features):
         built.append((settings.options, particle_features, event_features))

@@ -82,6 +82,7 @@ def test_plausible_events():
             "7000 GeV: it is probably in MeV; give it `unit: MeV`.",
         ),
         ("e_px", "", -45_000, "e_px at detector level is -45000 in event 107"),
+        ("met", "GeV", -999, "met at detector level is -999 GeV in event 107, and 1 of 50 values"),
         ("lead_eta", "", 25, "lead_eta at detector level is 25 in event 107, and 1 of 50 values"),
         (
             "x",

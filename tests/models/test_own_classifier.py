@@ -158,6 +158,11 @@ def _layer(width, name):
             {},
             "moving_variance change without gradients",
         ),
+        (
+            _functional(lambda: keras.layers.Dense(1, activation="sigmoid", name="head")),
+            {},
+            "`head` has the activation sigmoid, and what it returns is the logit",
+        ),
         (_functional(_layer(1, "head"), name="evnt"), {}, "wants inputs evnt; there are particles"),
         (_functional(_layer(1, "head")), {"dropout": 0.1}, "has no list `dropped` of the kernels"),
     ],

@@ -195,7 +195,7 @@ def test_samples_have_the_same_columns_and_units():
 
     validate(raw({"met": "met"}))
     with pytest.raises(
-        ConfigError, match=r"samples\.data has the event columns ht and .* met; all"
+        ConfigError, match=r"samples\.data has the event columns ht and .* met; give"
     ):
         validate(raw({"ht": "ht"}))
     with pytest.raises(ConfigError, match=r"samples\.data: met is in GeV, and in no unit in sam"):
@@ -210,3 +210,32 @@ def test_an_mlp_needs_features_of_events():
     plan = Plan(validate(raw | {"classifier": {"kind": "mlp"}}))
     with pytest.raises(ConfigError, match="mlp reads features of events alone, of which there are"):
         _ = plan.features_seen
+
+
+def test_a_class_that_lacks_methods_is_told(tmp_path):
+    (tmp_path / "half.py").write_text(
+        "from omniflow.sources.source import Source\n"
+        "class Half(Source):\n"
+        "    def extent(self):\n"
+        "        return 'all'\n",
+        encoding="utf-8",
+    )
+    samples = {"data": {"source": "half:Half"}, "simulation": {"source": "half:Half"}}
+    raw = {"study": {"name": "s"}, "methods": {"none": {}}, "samples": samples}
+    message = r"samples\.data: 'half:Half' lacks the method\(s\) columns, next, read of a source"
+    with pytest.raises(ConfigError, match=message):
+        validate(raw, root=tmp_path)
+
+
+def test_features_of_ones_own_need_no_more_than_their_columns():
+    def level(*columns):
+        return {"event": list(columns)}
+
+    data = {"source": "npz", "files": ["a.npz"], "detector": level("met")}
+    simulation = data | {"files": ["b.npz"], "detector": level("met", "tag")}
+    samples = {"data": data, "simulation": simulation | {"particle": level("met", "tag")}}
+    study = {"study": {"name": "s"}, "methods": {"none": {}}, "samples": samples}
+    with pytest.raises(ConfigError, match="give the same to all samples, or say by networks see"):
+        validate(study | {"classifier": {"kind": "mlp"}})
+    own = {"kind": "mlp", "features": {"event": ["met"]}}
+    assert list(Plan(validate(study | {"classifier": own})).features_seen.event) == ["met"]

@@ -69,3 +69,33 @@ def test_a_constant_has_no_quantiles(tmp_path):
     with pytest.raises(InputError, match=r"one: has the same value, 1, in all .* give edges, or"):
         samples.make_axes(plan)
     assert not plan.axes.exists()
+
+
+def _study_with_fakes(folder, particle_level):
+    """A file of four events, of which the last is a fake without truth."""
+    np.savez(folder / "a.npz", x=[1.0, 2.0, 3.0, 4.0], z=[1.5, 2.5, 3.5, np.nan])
+    np.savez(folder / "b.npz", x=[1.2, 2.2, 3.2])
+    level = {"event": ["x"]}
+    data = {"source": "npz", "files": [str(folder / "b.npz")], "detector": level}
+    truth = {"event": {"x": "z"}, "selection": "not isnan(z)"}
+    simulation = data | {"files": [str(folder / "a.npz")], "particle": truth}
+    raw = {
+        "study": {"name": "fakes", "output": str(folder)},
+        "samples": {"data": data, "simulation": simulation},
+        "classifier": {"kind": "mlp"},
+        "unfolding": {"particle_level": particle_level},
+        "methods": {"none": {}},
+    }
+    return Plan(validate(raw))
+
+
+def test_fakes_without_truth_are_not_unfolded(tmp_path):
+    plan = _study_with_fakes(tmp_path, "pass_gen")
+    samples.make_store(plan, "simulation")
+    found = store.open_store(plan.store("simulation"))
+    assert np.asarray(found.pass_particle)[np.argsort(found.event_id)].tolist() == [1, 1, 1, 0]
+    plan = _study_with_fakes(tmp_path, "all")
+    message = r"1 simulated events have no particle level, such as that with id 3: .*pass_gen"
+    with pytest.raises(InputError, match=message):
+        samples.make_store(plan, "simulation")
+    assert not plan.store("simulation").exists()

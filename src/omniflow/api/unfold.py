@@ -18,6 +18,7 @@ from omniflow.config import validate
 from omniflow.config.paths import escaped
 from omniflow.config.text import combined, on_top
 from omniflow.errors import ConfigError, InputError
+from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.lock import Lock
 from omniflow.sources.memory import Memory
@@ -147,6 +148,9 @@ def _plan(raw: dict[str, Any], folder: Path, root: Path | None) -> Plan:
 def _run(plan: Plan, verbose: bool) -> Study:
     """Run a plan, and return its study; tables that cannot be made are a warning."""
     run(plan, verbose=verbose)
+    for role in plan.samples:
+        for doubt in store.warnings(plan.store(role)):
+            warnings.warn(f"{role}: {doubt}", stacklevel=3)
     try:
         evaluate(plan, verbose=verbose)
     except Exception as error:  # weights that took hours must not be lost with it

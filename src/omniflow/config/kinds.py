@@ -78,6 +78,8 @@ class Kind:
             raise ValueError(str(error)) from error
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             raise ValueError(f"{name!r} is not a class of a {self.room}")
+        if missing := sorted(getattr(model, "__abstractmethods__", ())):
+            raise ValueError(f"{name!r} lacks the method(s) {', '.join(missing)} of a {self.room}")
         try:
             # Without copies the models of sections of sections see the folder too.
             return model.model_validate({**value, self.room: located}, context=info.context)

@@ -28,16 +28,25 @@ class Study(Section):
     output: ExpandedPath = Field("results", min_length=1, description="Folder of all results.")
 
 
-def _agree(where: str, sample: Sample, simulation: Sample) -> None:
-    """Refuse a sample with other columns, or other units of them, than the simulation."""
+# Presets of features that see every column there is.
+ALL_COLUMNS = ("auto", "columns", "particles")
+
+
+def _same_columns(where: str, sample: Sample, simulation: Sample) -> None:
+    """Refuse a sample with other columns than the simulation: networks see all of them."""
     for kind, ours, theirs in zip(
         ("event", "particle"), sample.columns(), simulation.columns(), strict=True
     ):
         if set(ours) != set(theirs):
             raise ValueError(
                 f"{where} has the {kind} columns {', '.join(ours) or 'none'} and "
-                f"samples.simulation {', '.join(theirs) or 'none'}; all samples must have the same"
+                f"samples.simulation {', '.join(theirs) or 'none'}; give the same to all samples, "
+                "or say by classifier.features what networks see"
             )
+
+
+def _same_units(where: str, sample: Sample, simulation: Sample) -> None:
+    """Refuse a sample with another unit of a column than the simulation."""
     ours, theirs = sample.units(), simulation.units()
     for name in ours.keys() & theirs.keys():
         if ours[name] != theirs[name]:
@@ -79,7 +88,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _samples_have_the_same_columns(self) -> Config:
+    def _samples_fit_together(self) -> Config:
         simulation = self.samples.simulation
         others = {"samples.data": self.samples.data}
         others |= {
@@ -91,10 +100,12 @@ class Config(Section):
             for role in ("data", "simulation"):
                 if (sample := getattr(variation, role)) is not None:
                     others[f"uncertainties.variations.{name}.{role}"] = sample
-        predictions = self.uncertainties.predictions.items()
-        others |= {f"uncertainties.predictions.{name}": sample for name, sample in predictions}
         for where, sample in others.items():
-            _agree(where, sample, simulation)
+            if self.classifier.features in ALL_COLUMNS:
+                _same_columns(where, sample, simulation)
+            _same_units(where, sample, simulation)
+        for name, sample in self.uncertainties.predictions.items():  # networks do not see them
+            _same_units(f"uncertainties.predictions.{name}", sample, simulation)
         return self
 
     @model_validator(mode="after")

@@ -22,8 +22,8 @@ class Rule:
     """What is doubtful of the values of some columns.
 
     Attributes:
-        unit: of the columns that it is for.
-        name: pattern of the names of columns without a unit that it is for.
+        unit: of the columns that it is for; None: any.
+        name: pattern of the names of columns that it is for, where either has no unit.
         doubtful: returns which of values (k,) are, (k,) bool.
         words: what the values are, in a few words.
         cause: what they probably are.
@@ -39,7 +39,7 @@ class Rule:
 
     def applies(self, column: str, unit: str) -> bool:
         """Return whether it is for a column with a unit, or with none ("" or "1")."""
-        if unit not in ("", "1"):
+        if unit not in ("", "1") and self.unit is not None:
             return unit == self.unit
         return self.name is not None and re.search(self.name, column) is not None
 

@@ -23,7 +23,7 @@ def make_store(plan: Plan, role: str) -> None:
     seed = seeds.integer(seeds.sequence(plan.config.study.seed, f"store {role}"))
     ingest(plan.samples[role], plan.store(role), seed)
     events = store.open_store(plan.store(role))
-    if role == "simulation" and plan.config.unfolding.particle_level == "all":
+    if role in plan.simulations and plan.config.unfolding.particle_level == "all":
         try:
             _refuse_without_truth(events)
         except InputError:
