@@ -235,7 +235,7 @@ def test_features_of_ones_own_need_no_more_than_their_columns():
     simulation = data | {"files": ["b.npz"], "detector": level("met", "tag")}
     samples = {"data": data, "simulation": simulation | {"particle": level("met", "tag")}}
     study = {"study": {"name": "s"}, "methods": {"none": {}}, "samples": samples}
-    with pytest.raises(ConfigError, match="give the same to all samples, or say by networks see"):
+    with pytest.raises(ConfigError, match="give the same to all samples, or say by"):
         validate(study | {"classifier": {"kind": "mlp"}})
     own = {"kind": "mlp", "features": {"event": ["met"]}}
     assert list(Plan(validate(study | {"classifier": own})).features_seen.event) == ["met"]
