@@ -79,6 +79,25 @@ def _until(what, process):
     raise TimeoutError
 
 
+def _signal(process, number, heard):
+    """Send a signal, again after some seconds of silence as people do.
+
+    The handler of Snakemake's log swallows an interrupt that reaches it (snakemake/logging.py).
+    """
+
+    def again():
+        nonlocal last
+        if heard():
+            return True
+        if time.monotonic() > last + 10:
+            last = time.monotonic()
+            process.send_signal(number)
+        return False
+
+    last = float("-inf")
+    _until(again, process)
+
+
 def _records(folder, kind):
     """Records of a kind in the study's lock."""
     found = []
@@ -144,8 +163,7 @@ def test_interrupted(folder, number, answer):
         job = _stopped_job(folder, process)
         (run,) = _records(folder, "run")
         assert run["pid"] == process.pid
-        process.send_signal(number)
-        _until(lambda: answer in _log(folder), process)
+        _signal(process, number, lambda: answer in _log(folder))
         os.kill(job, signal.SIGCONT)
     assert process.returncode != 0, _log(folder)
     assert not (_study(folder) / "lock").exists()
