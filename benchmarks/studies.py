@@ -56,11 +56,27 @@ def repeated(role: str, records: int) -> Events:
 
 
 def synthetic(records: int, particles: int, seed: int) -> Events:
-    """Return detector-level events with so many particles each, of normal numbers."""
+    """Return detector-level DIS events with so many particles each, of plausible numbers."""
     rng = np.random.default_rng(seed)
+    rows = records * particles
+    event = np.column_stack(
+        [
+            150 * rng.lognormal(0.5, 0.5, records),
+            rng.uniform(0.2, 0.7, records),
+            *rng.normal(0, 10, (3, records)),
+        ]
+    )
+    particle = np.column_stack(
+        [
+            0.1 + rng.lognormal(-0.5, 0.8, rows),
+            rng.uniform(-1.5, 2.75, rows),
+            rng.uniform(-np.pi, np.pi, rows),
+            rng.choice([-1, 0, 1], rows),
+        ]
+    )
     level = Level(
-        rng.normal(size=(records, 5)).astype(np.float32),
-        rng.normal(size=(records * particles, 4)).astype(np.float32),
+        event.astype(np.float32),
+        particle.astype(np.float32),
         np.arange(records + 1) * particles,
         DIS_EVENT,
         DIS_PARTICLE,
