@@ -38,7 +38,7 @@ TRAINING = {"batch_size": 256, "micro_batches": 4, "epochs": 1}
 # The closure study's samples (docs/closure.md).
 RECORDS = {"data": 60_000, "simulation": 120_000}
 # What slow codes run through of an iteration-epoch.
-TENSORFLOW, PADDED = 0.1, 0.02
+TENSORFLOW, PADDED, TREES = 0.1, 0.02, 0.1
 
 
 class Contender:
@@ -118,6 +118,9 @@ def main() -> None:
             ]
             teams["(b) omnifold's MLP on event features"] = [
                 Contender(python, "package.py", folder, "mlp")
+            ]
+            teams["(d) gradient-boosted trees on event features"] = [
+                Contender(python, "bdt.py", folder, fraction=TREES)
             ]
             if options.h1_code:
                 teams["(c) H1 code, padded to 132"] = [
