@@ -19,7 +19,8 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import STEP_NAMES, parted, step_number
+from omniflow.unfolding.coordinates import LEVELS, STEP_NAMES, parted, step_number
+from omniflow.unfolding.coordinates import level as level_of
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -366,7 +367,12 @@ class Study:
         from omniflow.models.signature import Signature
 
         plan = self.plan
-        block = next(plan.all_blocks())
-        path = plan.networks_folder(block) / plan.network_file(block.networks[0])
-        plan.features_seen = Signature.read(path).features
+        seen = {}
+        for block in plan.all_blocks():
+            if level_of(block.step) not in seen:
+                path = plan.networks_folder(block) / plan.network_file(block.networks[0])
+                seen[level_of(block.step)] = Signature.read(path).features
+            if len(seen) == len(LEVELS):
+                break
+        plan.features_seen = seen
         return plan
