@@ -32,7 +32,7 @@ def test_quantiles_are_those_of_simulated_events_that_pass(tmp_path):
     simulation = store.open_store(plan.store("simulation"))
     passes = np.asarray(simulation.pass_detector)
     x, weight = simulation.detector.event[passes, 0], np.asarray(simulation.weight)[passes]
-    edges = evaluation.edges(plan)["x"]
+    edges = evaluation.edges(plan, "particle")["x"]
     parts = np.histogram(x, edges, weights=weight)[0] / weight.sum()
     np.testing.assert_allclose(parts, 0.2, atol=1.5 / 400)
     found = evaluation.counts(plan, "simulation", "detector")["x"].fill(simulation.weight)

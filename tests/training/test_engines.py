@@ -61,8 +61,12 @@ def test_a_gradient_is_of_its_batch_alone(both):
 def test_jobs_of_one_process_share_what_is_alike(model):
     found = twins(2).features
     with shared():
-        one, two = (engine(_config(wanted="tensorflow"), classifier("pet"), model, found) for _ in range(2))
-        other = engine(_config("mlp"), classifier("mlp"), registry.build(classifier("mlp"), 3, 2), found)
+        one, two = (
+            engine(_config(wanted="tensorflow"), classifier("pet"), model, found) for _ in range(2)
+        )
+        other = engine(
+            _config("mlp"), classifier("mlp"), registry.build(classifier("mlp"), 3, 2), found
+        )
         assert one is two
         assert other is not one
     assert engine(_config(wanted="tensorflow"), classifier("pet"), model, found) is not one
@@ -71,7 +75,9 @@ def test_jobs_of_one_process_share_what_is_alike(model):
 def test_auto_takes_the_native_engine_for_pets_only(model):
     found = twins(2).features
     assert engine(_config(), classifier("pet"), model, found).name == "native"
-    assert engine(_config(wanted="tensorflow"), classifier("pet"), model, found).name == "tensorflow"
+    assert (
+        engine(_config(wanted="tensorflow"), classifier("pet"), model, found).name == "tensorflow"
+    )
     mlp = registry.build(classifier("mlp"), 3, 2)
     assert engine(_config("mlp"), classifier("mlp"), mlp, found).name == "tensorflow"
     with pytest.raises(CompilerError, match="engine: native is for the classifier kind"):
