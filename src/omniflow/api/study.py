@@ -19,9 +19,10 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import LEVELS, STEP_NAMES, parted, step_number
+from omniflow.unfolding.coordinates import STEP_NAMES, parted, step_number
 from omniflow.unfolding.coordinates import level as level_of
 from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.seen import MLP, SETS
 
 if TYPE_CHECKING:
     import hist
@@ -367,12 +368,13 @@ class Study:
         from omniflow.models.signature import Signature
 
         plan = self.plan
-        seen = {}
-        for block in plan.all_blocks():
-            if level_of(block.step) not in seen:
-                path = plan.networks_folder(block) / plan.network_file(block.networks[0])
-                seen[level_of(block.step)] = Signature.read(path).features
-            if len(seen) == len(LEVELS):
-                break
-        plan.features_seen = seen
+        first = {level_of(block.step): block for block in reversed(list(plan.all_blocks()))}
+        plan.features_seen, plan.classifiers = {}, {}
+        for level, block in first.items():
+            path = plan.networks_folder(block) / plan.network_file(block.networks[0])
+            found = Signature.read(path)
+            plan.features_seen[level] = found.features
+            replaced = plan.config.classifier.kind in SETS and found.classifier.kind == MLP
+            kind = MLP if replaced else plan.config.classifier.kind
+            plan.classifiers[level] = plan.config.classifier.model_copy(update={"kind": kind})
         return plan

@@ -60,7 +60,7 @@ class FeatureSet:
             return
         name, column = found
         known = list(dict.fromkeys((*event, *particles)))
-        near = nearest(column.removeprefix("event.").removeprefix("particles."), known, 1)
+        near = nearest(column.rpartition(".")[2], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {listing(known) or 'none'}."
         raise ConfigError(
             f"classifier.features: feature {name!r} needs {column!r}, which is no column of "

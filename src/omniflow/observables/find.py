@@ -165,9 +165,11 @@ def _problem(level: str, lacking: list[str], columns: Columns) -> str:
     if not lacking:
         return ""
     known = list(dict.fromkeys(name for names in columns for name in names))
-    near = nearest(lacking[0].removeprefix("event.").removeprefix("particles."), known, 1)
+    part, _, name = lacking[0].rpartition(".")
+    near = nearest(name, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {listing(known) or 'none'}"
-    return f"there is no column {lacking[0]!r} at {level} level ({hint})"
+    what = "particle column" if part == "particles" else "column"
+    return f"there is no {what} {name!r} at {level} level ({hint})"
 
 
 def resolve(section: Observables, level: str | None = None) -> list[Observable]:

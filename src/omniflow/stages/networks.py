@@ -89,7 +89,7 @@ class Networks(ABC):
     @property
     def settings(self) -> Classifier:
         """What the network is built from."""
-        return self.plan.classifier(self.level)
+        return self.plan.classifiers[self.level]
 
     @property
     def writes(self) -> bool:

@@ -94,7 +94,8 @@ def _made(config: Config, settings: Classifier, model: keras.Model, features: Fe
     wanted, loss = config.execution.engine, config.training.loss
     fits = settings.kind == "pet" and runtime.device() == "CPU"
     fits = fits and config.execution.precision == "float32"
-    # Where a level has no particles, MLPs take the place of PETs, and TensorFlow that of `native`.
+    # Where a level has no particles, MLPs take the place of PETs (`unfolding.seen.classifiers`),
+    # and TensorFlow that of `native`.
     replaced = settings.kind != config.classifier.kind
     if wanted == "native" and not fits and not replaced:
         raise CompilerError(

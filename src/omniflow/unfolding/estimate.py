@@ -84,7 +84,7 @@ def parameters(plan: Plan, level: str) -> tuple[float, float]:
 
     A classifier of the user's own counts as deep sets: only building it would tell more.
     """
-    settings, seen = plan.classifier(level), plan.features_seen[level]
+    settings, seen = plan.classifiers[level], plan.features_seen[level]
     d, f, e = settings.width, len(seen.particles), len(seen.event)
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d

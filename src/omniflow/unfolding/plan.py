@@ -77,9 +77,10 @@ class Plan(Paths):
             return ("detector",)
         return ("particle",) if role in self.variants.predictions.values() else LEVELS
 
-    def classifier(self, level: str) -> Classifier:
-        """Return the settings of the networks of a level."""
-        return seen.classifier(self.config.classifier, self.features_seen[level])
+    @cached_property
+    def classifiers(self) -> dict[str, Classifier]:
+        """Settings of the networks by level."""
+        return seen.classifiers(self.config)
 
     def scaling(self, level: str) -> Path:
         """Means and standard deviations of the features of a level; one file if they are alike."""

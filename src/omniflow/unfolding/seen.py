@@ -9,6 +9,8 @@ from omniflow.errors import ConfigError
 from omniflow.features.feature_set import FeatureSet, resolved
 from omniflow.unfolding.coordinates import LEVELS
 
+# Kinds of classifiers that see particles, and what takes their place where there are none.
+SETS, MLP = ("pet", "deepsets"), "mlp"
 # Features by level.
 Seen = dict[str, FeatureSet]
 
@@ -21,15 +23,15 @@ def features(config: Config) -> Seen:
             networks of both levels start from one whose inputs only one of them has.
     """
     found = {level: _at(config, level) for level in LEVELS}
-    if config.classifier.kind == "mlp":
-        for level, seen in found.items():
-            if not seen.event:
-                raise ConfigError(
-                    f"classifier.kind: mlp reads features of events alone, of which there are none "
-                    f"at {level} level; take deepsets or pet, or declare some by "
-                    "classifier.features (event)"
-                )
-    if not alike(found):
+    kinds = {level: settings.kind for level, settings in classifiers(config).items()}
+    for level, seen in found.items():
+        if kinds[level] == MLP and not seen.event:
+            raise ConfigError(
+                "classifier.kind: mlp reads features of events alone, of which there are none at "
+                f"{level} level; take deepsets or pet, or declare some by classifier.features "
+                "(event)"
+            )
+    if not alike(found) or len(set(kinds.values())) > 1:
         _refuse_one_start(config, found)
     return found
 
@@ -42,14 +44,14 @@ def alike(seen: Seen) -> bool:
     return seen["detector"].names == seen["particle"].names
 
 
-def classifier(settings: Classifier, seen: FeatureSet) -> Classifier:
-    """Return the settings of networks that see these features.
+def classifiers(config: Config) -> dict[str, Classifier]:
+    """Return the settings of the networks of either level.
 
-    A PET sees events through their particles: where it has none, there are MLPs.
+    Where a level has no particles there are MLPs in place of PETs and deep sets.
     """
-    if settings.kind == "pet" and not seen.particles:
-        return settings.model_copy(update={"kind": "mlp"})
-    return settings
+    settings, columns = config.classifier, config.samples.simulation.columns
+    without = settings.model_copy(update={"kind": MLP}) if settings.kind in SETS else settings
+    return {level: settings if columns(level)[1] else without for level in LEVELS}
 
 
 def _at(config: Config, level: str) -> FeatureSet:
@@ -73,7 +75,7 @@ def _refuse_one_start(config: Config, seen: Seen) -> None:
             }
             for level in LEVELS
         )
-        differ = sorted(detector ^ particle) or ["their order"]
+        differ = sorted(detector ^ particle) or ["their order, or kind of classifier"]
         raise ConfigError(
             f"methods.{name}.start: {method.start} needs networks with the same inputs at both "
             f"levels, which differ in {', '.join(differ)}. Start from scratch, or give both levels "
