@@ -268,7 +268,7 @@ def epoch_table(teams: dict[str, list[Contender]], epochs: dict[str, list[float]
 def arithmetic(plan: Plan, counts: np.ndarray, rates: dict[str, list[float]]) -> None:
     """Print the arithmetic that training achieves beside TensorFlow's own matrix products."""
     settings = plan.config.classifier
-    particle, event = estimate.parameters(settings)
+    particle, event = estimate.parameters(plan, "detector")
     # A multiplication and an addition per parameter, forward and twice as much backward.
     dense = 6 * (particle * counts.mean() + event)
     # Two products of n x n x width per block, and twice as much backward.

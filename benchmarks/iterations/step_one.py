@@ -73,11 +73,11 @@ def prepare(plan: Plan, stores: Plan, scaling: Path | None) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
             link.symlink_to(stores.store(role).resolve())
-    if not plan.scaling.exists():
+    if not plan.scaling("detector").exists():
         if scaling is None:
             samples.make_scaling(plan)
         else:
-            write_text(scaling.read_text(encoding="utf-8"), plan.scaling)
+            write_text(scaling.read_text(encoding="utf-8"), plan.scaling("detector"))
     for role, level in plan.classifier_inputs:
         if not plan.features(role, level).exists():
             samples.make_features(plan, role, level)
@@ -86,7 +86,8 @@ def prepare(plan: Plan, stores: Plan, scaling: Path | None) -> None:
 def plans(folder: Path, over: dict) -> tuple[Plan, Plan]:
     """Return the pairs that networks learn from and are judged on, with all files made."""
     found = [plan_of(folder, pair, over) for pair in ("A", "T")]
-    for plan, pair, scaling in zip(found, ("A", "T"), (None, found[0].scaling), strict=True):
+    first = found[0].scaling("detector")
+    for plan, pair, scaling in zip(found, ("A", "T"), (None, first), strict=True):
         stores = study.plan_of(
             folder / pair / "events", pair, {}, argparse.Namespace(iterations=1, lanes=1), 1
         )

@@ -64,7 +64,7 @@ def prepare(plan: Plan) -> None:
     for role in plan.samples:
         if not plan.store(role).exists():
             samples.make_store(plan, role)
-    if not plan.scaling.exists():
+    if not plan.scaling("detector").exists():
         samples.make_scaling(plan)
     for role, level in plan.classifier_inputs:
         if not plan.features(role, level).exists():

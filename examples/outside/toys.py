@@ -33,8 +33,8 @@ class Gaussians(Source):
         """Return a sample like this one with other events; toys are made of them."""
         return self.model_copy(update={"seed": self.seed + 1_000_003 * number})
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the columns of events and of particles, of which there are none."""
+    def columns(self, level: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the columns of events and of particles (none), the same at both levels."""
         return ("x",), ()
 
     def has_truth(self) -> bool:

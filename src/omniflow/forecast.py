@@ -9,6 +9,7 @@ from rich.table import Table
 
 from omniflow.errors import ConfigError
 from omniflow.unfolding import estimate, makespan
+from omniflow.unfolding.coordinates import LEVELS
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import OTHER, TRAINING, Job, jobs, tasks
 from omniflow.unfolding.plan import Plan
@@ -74,9 +75,11 @@ def _assumptions(plan: Plan, size: estimate.StudySize) -> Iterator[str]:
         events = size.events[role]
         taken = "nothing" if events is None else f"the {events:,} records of the configuration"
         yield f"{role}: {missing[0]} is missing; counted as {taken}."
-    particles, passing = estimate.typical(plan)
+    particles = [estimate.typical(plan, level)[0] for level in LEVELS]
+    where = "" if len(set(particles)) == 1 else " at one level and none at the other"
+    passing = estimate.typical(plan, "detector")[1]
     yield (
-        f"Taken for granted: {particles:g} particles per event, {passing:.0%} of "
+        f"Taken for granted: {max(particles):g} particles per event{where}, {passing:.0%} of "
         "the records pass at detector level."
     )
 

@@ -157,7 +157,7 @@ def test_particles_and_presets_are_found_by_their_columns():
     data, simulation = with_particles(200, 0.3, 1), with_particles(300, 0.0, 2)
     result = omniflow.unfold(data, simulation, **(ONCE | {"classifier": {"width": 4, "heads": 1}}))
     assert result.config.classifier.kind == "pet"
-    assert "log pt" in result.plan.features_seen.particles
+    assert "log pt" in result.plan.features_seen["detector"].particles
     assert set(result.config.observables.names) == {"x", "pt", "eta", "phi"}
     mlp = omniflow.unfold(DATA, SIMULATION, **(ONCE | {"classifier": {"width": 4, "blocks": 1}}))
     assert mlp.config.classifier.kind == "mlp"

@@ -54,7 +54,7 @@ def test_the_same_name_stands_once():
         ({"define": {"a b": HT}}, r"define\.a b"),
         ({"define": {"a": HT | {"edges": [1]}}}, r"define\.a\.edges: at least two bin edges"),
         ({"define": {"a": HT | {"edges": [1, 1]}}}, "strictly increasing"),
-        ({"define": {"a": {}}}, "exactly one of expression, object and jets, not 0"),
+        ({"define": {"a": {}}}, "exactly one of expression, object, jets, and detector or .*not 0"),
         ({"define": {"a": HT | {"jets": "pt"} | JETS}}, "not expression and jets"),
         ({"define": {"a": {"expression": "sum(pt"}}}, r"define\.a\.expression: "),
         ({"define": {"a": {"expression": "import os"}}}, r"define\.a\.expression: "),

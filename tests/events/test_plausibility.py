@@ -202,5 +202,5 @@ def test_dis_events_of_the_tests_are_plausible():
     for name in ("h1_nature.h5", "h1_simulation.h5"):
         path = __file__.replace("events/test_plausibility.py", f"data/{name}")
         source = H1(source="h1", files=(path,))
-        assert source.columns() == (DIS_EVENT, DIS_PARTICLE)
+        assert source.columns("detector") == source.columns("particle") == (DIS_EVENT, DIS_PARTICLE)
         assert _warnings(*source.read(), units=source.units(), rules=source.rules()) == []

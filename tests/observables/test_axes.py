@@ -26,7 +26,9 @@ def make(folder, observables, detector=LEVEL, particle=None, passes=None, weight
     n = len(detector)
     passes = np.ones(n, bool) if passes is None else np.asarray(passes, bool)
     weight = np.ones(n) if weight is None else np.asarray(weight, float)
-    return axes.make(observables, folder, passes, weight)
+    levels = {observable.name: ("detector", "particle") for observable in observables}
+    counted = {"detector": passes, "particle": np.ones(n, bool)}
+    return axes.make(observables, levels, folder, counted, weight)
 
 
 def test_axes_have_edges_and_kinds(tmp_path):

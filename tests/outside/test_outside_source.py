@@ -35,7 +35,7 @@ def test_its_events_are_read_as_those_of_any_source(folder, tmp_path):
     order = np.argsort(events.event_id)
     truth = np.random.default_rng(2).normal(0.0, 1.0, 8000).astype(np.float32)
     np.testing.assert_array_equal(np.asarray(events.particle.event)[order, 0], truth)
-    assert Plan(config).features_seen.event == {"x": 'column("event.x")'}
+    assert Plan(config).features_seen["detector"].event == {"x": 'column("event.x")'}
 
 
 def test_its_keys_are_checked_as_those_of_any_source(folder):
@@ -195,7 +195,7 @@ def test_samples_have_the_same_columns_and_units():
 
     validate(raw({"met": "met"}))
     with pytest.raises(
-        ConfigError, match=r"samples\.data has the event columns ht and .* met; give"
+        ConfigError, match=r"samples\.data has the event columns ht at .* met; give"
     ):
         validate(raw({"ht": "ht"}))
     with pytest.raises(ConfigError, match=r"samples\.data: met is in GeV, and in no unit in sam"):
@@ -238,4 +238,5 @@ def test_features_of_ones_own_need_no_more_than_their_columns():
     with pytest.raises(ConfigError, match="give the same to all samples, or say by"):
         validate(study | {"classifier": {"kind": "mlp"}})
     own = {"kind": "mlp", "features": {"event": ["met"]}}
-    assert list(Plan(validate(study | {"classifier": own})).features_seen.event) == ["met"]
+    seen = Plan(validate(study | {"classifier": own})).features_seen
+    assert [list(seen[level].event) for level in ("detector", "particle")] == [["met"], ["met"]]

@@ -35,13 +35,13 @@ def test_the_store_holds_the_events(tmp_path):
     np.testing.assert_array_equal(found.event_id[order], [5, 7, 9])
     np.testing.assert_array_equal(found.particle.event[order, 0], [2.5, -2, 3.5])
     np.testing.assert_array_equal(found.pass_detector[order], [True, True, False])
-    assert plan.features_seen.event == {"x": 'column("event.x")'}
+    assert plan.features_seen["particle"].event == {"x": 'column("event.x")'}
 
 
 def test_it_knows_its_events():
     found = Memory.of(EVENTS)
     assert (found.records(), found.has_truth(), found.typical()) == (3, True, (0.0, 2 / 3))
-    assert found.columns() == (("x",), ())
+    assert found.columns("detector") == (("x",), ())
     assert not Memory.of(DATA).has_truth()
     with pytest.raises(InputError, match=r"have none after them: uncertainties\.toys"):
         found.next(1)

@@ -14,7 +14,8 @@ from omniflow.stages import pretraining, samples, training, weights
 from omniflow.training.engines import shared
 from omniflow.unfolding.plan import Network, Plan
 
-ROLE = {"source": "pythia", "events": 1000, "seed": 3}
+SOURCE = f"{Path(__file__).with_name('one_number.py')}:OneNumber"
+ROLE = {"source": SOURCE, "events": 1000, "seed": 3}
 SIZES = {
     "data": 400,
     "simulation": 500,

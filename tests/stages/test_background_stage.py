@@ -116,7 +116,7 @@ def test_histograms_are_those_of_data_less_backgrounds(plan):
     shift = UNCERTAINTY * FACTOR * lost
     np.testing.assert_allclose(found["q2"].variance, square + FACTOR**2 * lost_square + shift**2)
     # Several entries per event: the contents are those of all particles.
-    edges = evaluation.edges(plan)["log10_pt"]
+    edges = evaluation.edges(plan, "detector")["log10_pt"]
     content = np.zeros(len(edges) - 1)
     for name, factor in (("nature", 1), ("simulation", -FACTOR)):
         _, weight, pt = _reco(f"h1_{name}.h5")

@@ -315,7 +315,7 @@ def test_acceptance_of_events_and_particles_against_histograms(tmp_path):
                      "reco": file["reco_particle_features"][:, :, 0]}  # fmt: skip
     fiducial, passes = true[:, 5] == 1, seen[:, 6] == 1
     weight = seen[:, 5].astype(float)
-    edges = evaluation.edges(plan)
+    edges = evaluation.edges(plan, "particle")
 
     def fill(name, level, chosen):
         if name == "q2":

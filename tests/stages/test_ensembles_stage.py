@@ -66,7 +66,10 @@ def _results(plan):
     for method in plan.config.methods:
         weights.combine(plan, method)
         evaluation.make_histograms(plan, method)
-    return {(found.method, found.varied): found for found in ensembles.read_ensembles(plan)}
+    return {
+        (found.method, found.varied): found
+        for found in ensembles.read_ensembles(plan, plan.config.observables.names)
+    }
 
 
 @pytest.mark.parametrize("how", ["mean", "median"])

@@ -176,9 +176,9 @@ def test_a_file_that_does_not_fit_is_refused(study, folder, tmp_path):
     job = training.BlockJob(wider, _block(wider, "pretrained-1"))
     with pytest.raises(InputError, match=r"classifier\.width is 4 there and 8 here"):
         job.start(job.block.networks[0])
-    scaled = json.loads(wider.scaling.read_text())
+    scaled = json.loads(wider.scaling("detector").read_text())
     scaled["event_mean"] = [scaled["event_mean"][0] + 1]
-    wider.scaling.write_text(json.dumps(scaled))
+    wider.scaling("detector").write_text(json.dumps(scaled))
     job = training.BlockJob(wider, _block(wider, "pretrained-1"))
     with pytest.raises(InputError, match=r"width is.*event feature 'x' is"):
         job.start(job.block.networks[0])

@@ -61,21 +61,29 @@ def test_a_gradient_is_of_its_batch_alone(both):
 def test_jobs_of_one_process_share_what_is_alike(model):
     found = twins(2).features
     with shared():
-        one, two = (engine(_config(wanted="tensorflow"), model, found) for _ in range(2))
-        other = engine(_config("mlp"), registry.build(classifier("mlp"), 3, 2), found)
+        one, two = (
+            engine(_config(wanted="tensorflow"), classifier("pet"), model, found) for _ in range(2)
+        )
+        other = engine(
+            _config("mlp"), classifier("mlp"), registry.build(classifier("mlp"), 3, 2), found
+        )
         assert one is two
         assert other is not one
-    assert engine(_config(wanted="tensorflow"), model, found) is not one
+    assert engine(_config(wanted="tensorflow"), classifier("pet"), model, found) is not one
 
 
 def test_auto_takes_the_native_engine_for_pets_only(model):
     found = twins(2).features
-    assert engine(_config(), model, found).name == "native"
-    assert engine(_config(wanted="tensorflow"), model, found).name == "tensorflow"
+    assert engine(_config(), classifier("pet"), model, found).name == "native"
+    assert (
+        engine(_config(wanted="tensorflow"), classifier("pet"), model, found).name == "tensorflow"
+    )
     mlp = registry.build(classifier("mlp"), 3, 2)
-    assert engine(_config("mlp"), mlp, found).name == "tensorflow"
+    assert engine(_config("mlp"), classifier("mlp"), mlp, found).name == "tensorflow"
     with pytest.raises(CompilerError, match="engine: native is for the classifier kind"):
-        engine(_config("mlp", "native"), mlp, found)
+        engine(_config("mlp", "native"), classifier("mlp"), mlp, found)
+    # A level without particles has MLPs beside the PETs of the other one.
+    assert engine(_config("pet", "native"), classifier("mlp"), mlp, found).name == "tensorflow"
 
 
 @pytest.fixture
@@ -89,10 +97,10 @@ def no_compiler(monkeypatch, tmp_path):
 
 def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, model, capsys):
     found = twins(2).features
-    assert engine(_config(), model, found).name == "tensorflow"
+    assert engine(_config(), classifier("pet"), model, found).name == "tensorflow"
     assert "TensorFlow engine is used, because: /bin/false" in capsys.readouterr().err
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
-        engine(_config(wanted="native"), model, found)
+        engine(_config(wanted="native"), classifier("pet"), model, found)
     assert not list(no_compiler.rglob("*.so"))
 
 

@@ -49,7 +49,9 @@ def test_parameters_agree_with_the_built_network(tmp_path, kind):
     config = _plan(tmp_path).config.model_copy(update={"classifier": settings})
     model = registry.build(settings, 7, 5)
     # Biases, norms and scales are left out of the estimate.
-    assert sum(parameters(Plan(config))) == pytest.approx(model.count_params(), rel=0.04)
+    assert sum(parameters(Plan(config), "particle")) == pytest.approx(
+        model.count_params(), rel=0.04
+    )
 
 
 def test_networks_and_shared_networks(tmp_path):

@@ -145,7 +145,7 @@ def test_paths_of_different_results_differ():
             plan.unfolded(method, how, p) for how in plan.combinations(method) for p in (1, 2)
         ]
         paths.append(plan.histograms(method))
-    paths += [plan.pretrained(), plan.scaling]
+    paths += [plan.pretrained(), *plan.scalings]
     assert len(set(paths)) == len(paths)
     assert all(path.is_relative_to("out/s") for path in paths)
 

@@ -33,7 +33,7 @@ rule scaling:
     input:
         store=PLAN.store("simulation"),
     output:
-        PLAN.pattern("scaling"),
+        *PLAN.scalings,
     log:
         PLAN.path("log", job="scaling"),
     benchmark:
@@ -57,7 +57,7 @@ rule scaling:
 rule features:
     input:
         store=PLAN.pattern("store"),
-        scaling=PLAN.pattern("scaling"),
+        scaling=lambda wildcards: PLAN.scaling(wildcards.level),
     output:
         PLAN.pattern("features"),
     log:

@@ -37,6 +37,8 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
             f"execution.ranks is {plan.config.execution.ranks}, but this is one process: leave it "
             "out, or run the study with Snakemake"
         )
+    # What does not fit together is told before anything is trained.
+    _ = plan.features_seen, plan.observed
     with _steps(plan, verbose) as step:
         write_text(dump(plan.config), plan.path("config"))
         for role in plan.samples:

@@ -20,7 +20,9 @@ from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import STEP_NAMES, parted, step_number
+from omniflow.unfolding.coordinates import level as level_of
 from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.seen import MLP, SETS
 
 if TYPE_CHECKING:
     import hist
@@ -366,7 +368,13 @@ class Study:
         from omniflow.models.signature import Signature
 
         plan = self.plan
-        block = next(plan.all_blocks())
-        path = plan.networks_folder(block) / plan.network_file(block.networks[0])
-        plan.features_seen = Signature.read(path).features
+        first = {level_of(block.step): block for block in reversed(list(plan.all_blocks()))}
+        plan.features_seen, plan.classifiers = {}, {}
+        for level, block in first.items():
+            path = plan.networks_folder(block) / plan.network_file(block.networks[0])
+            found = Signature.read(path)
+            plan.features_seen[level] = found.features
+            replaced = plan.config.classifier.kind in SETS and found.classifier.kind == MLP
+            kind = MLP if replaced else plan.config.classifier.kind
+            plan.classifiers[level] = plan.config.classifier.model_copy(update={"kind": kind})
         return plan

@@ -189,7 +189,8 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
     classifier = dict(raw.get("classifier") or {})
     if "features" not in classifier:
         _require_same_columns(data, simulation)
-    kind = "pet" if simulation.detector.particle_columns else "mlp"
+    levels = (simulation.detector, simulation.particle)
+    kind = "pet" if any(level is not None and level.particle_columns for level in levels) else "mlp"
     raw["classifier"] = {"kind": kind, **classifier}
     observables = dict(raw.get("observables") or {})
     if not {"names", "define"} & set(observables):
@@ -198,19 +199,16 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
 
 
 def _require_same_columns(data: Events, simulation: Events) -> None:
-    """Refuse levels with other columns: networks see what both levels of all samples have."""
-    wanted = simulation.detector
-    levels = {"data, detector": data.detector, "simulation, particle": simulation.particle}
-    for name, level in levels.items():
-        for kind in ("event_columns", "particle_columns"):
-            found, expected = (set(getattr(each, kind)) for each in (level or wanted, wanted))
-            if found != expected:
-                raise InputError(
-                    f"omniflow.unfold: {name} level: its {kind.replace('_', ' ')} are "
-                    f"{sorted(found)}, those of the simulation at detector level "
-                    f"{sorted(expected)}. Give all the same columns, or say by "
-                    "classifier={'features': ...} what networks see (docs/features.md)"
-                )
+    """Refuse data with other columns than the simulation at detector level: networks see them."""
+    for kind in ("event_columns", "particle_columns"):
+        found, expected = (set(getattr(each.detector, kind)) for each in (data, simulation))
+        if found != expected:
+            raise InputError(
+                f"omniflow.unfold: data, detector level: its {kind.replace('_', ' ')} are "
+                f"{sorted(found)}, those of the simulation at detector level {sorted(expected)}. "
+                "Give both the same columns, or say by classifier={'features': ...} what networks "
+                "see (docs/features.md)"
+            )
 
 
 def _with(section: Mapping[str, Any] | None, **more: Any) -> dict[str, Any] | None:

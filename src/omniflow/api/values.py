@@ -14,6 +14,7 @@ from omniflow.events.sample import Events, Level
 from omniflow.expressions import Values, parse
 from omniflow.observables import Entries, cache
 from omniflow.stages import evaluation
+from omniflow.unfolding.coordinates import LEVELS
 from omniflow.unfolding.plan import Plan
 
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
@@ -22,24 +23,39 @@ _UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
 def default_observables(data: Events, simulation: Events) -> dict[str, dict[str, str]]:
     """Return the section `observables.define` where the user names none: every column.
 
-    Columns that data or either level of the simulation lacks are left out, and those that are
-    the same in all simulated events that pass. Bins are quantiles of the simulation.
+    Those of one level alone are compared there. Columns that data lack at a level are left out
+    there, and those that are the same in all simulated events (at detector level: that pass). Bins
+    are quantiles of the simulation.
     """
     found: dict[str, dict[str, str]] = {}
-    levels = [data.detector, simulation.detector]
-    levels += [each.particle for each in (data, simulation) if each.particle is not None]
-    measured = simulation.detector
-    passing = measured.event[simulation.pass_detector]
-    for kind, part, table in (("event", "event", passing), ("particle", "particles", None)):
-        values = measured.particles if table is None else table
-        for at, name in enumerate(getattr(measured, f"{kind}_columns")):
-            if not all(name in getattr(level, f"{kind}_columns") for level in levels):
-                continue
-            if not len(values) or values[:, at].min() == values[:, at].max():
+    for kind, part in (("event", "event"), ("particle", "particles")):
+        names = {level: _in_both(kind, level, data, simulation) for level in LEVELS}
+        for name in dict.fromkeys(each for level in LEVELS for each in names[level]):
+            there = [level for level in LEVELS if name in names[level]]
+            if _constant(simulation, there[0], kind, name):
                 continue
             key = _as_name(name, found)
             found[key] = {"expression": f"column({f'{part}.{name}'!r})", "label": name}
+            if len(there) == 1:
+                found[key]["level"] = there[0]
     return found
+
+
+def _in_both(kind: str, level: str, *samples: Events) -> list[str]:
+    """Return the columns that all samples that have a level have there."""
+    levels = [getattr(each, level) for each in samples if getattr(each, level) is not None]
+    columns = [getattr(each, f"{kind}_columns") for each in levels]
+    return [name for name in columns[-1] if all(name in each for each in columns)]
+
+
+def _constant(events: Events, level: str, kind: str, name: str) -> bool:
+    """Return whether a column holds one value; of events at detector level those that pass."""
+    table = getattr(events, level)
+    values = table.particles if kind == "particle" else table.event
+    if kind == "event" and level == "detector":
+        values = values[events.pass_detector]
+    at = getattr(table, f"{kind}_columns").index(name)
+    return not len(values) or values[:, at].min() == values[:, at].max()
 
 
 def _as_name(column: str, taken: Collection[str]) -> str:
@@ -57,7 +73,10 @@ def is_observable(plan: Plan, what: Any) -> bool:
 
 def edges(plan: Plan, name: str) -> np.ndarray | None:
     """Return the bin edges of an observable of the study; None where it has no axes."""
-    return evaluation.edges(plan).get(name) if plan.axes.is_file() else None
+    if not plan.axes.is_file():
+        return None
+    axis = evaluation.read_axes(plan).get(name)
+    return None if axis is None else np.asarray(axis.edges)
 
 
 def entries(plan: Plan, role: str, level: str, events: Level, what: str) -> Entries:
@@ -72,9 +91,16 @@ def entries(plan: Plan, role: str, level: str, events: Level, what: str) -> Entr
 
     Raises:
         ExpressionError: as `parse` and `Expression.evaluate`.
+        InputError: the observable does not exist at this level.
     """
     path = plan.observables(role) / f"{level}.h5"
     if is_observable(plan, what) and path.is_file():
+        there = evaluation.read_axes(plan)[what].levels
+        if level not in there:
+            raise InputError(
+                f"histogram: {what} exists at {there[0]} level alone; give level={there[0]!r}, or "
+                "another observable"
+            )
         return cache.read(path, [what], len(events))[what]
     return _finite(parse(what).evaluate(of_level(events), len(events)))
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from omniflow import registry
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import ROOT, STAND_IN
+from omniflow.config.kinds import ROOT, STAND_IN, Refused
 from omniflow.config.section import Section
 from omniflow.errors import ConfigError
 
@@ -23,7 +30,7 @@ Expressions = Annotated[dict[str, Expression], BeforeValidator(_by_name)]
 
 
 class FeatureSection(Section):
-    """What networks see, by expressions over the columns of a sample (docs/features.md)."""
+    """What networks see, by expressions over the columns of a level (docs/features.md)."""
 
     particles: Expressions = Field(
         {}, description="Features of particles: a list of expressions, or name: expression."
@@ -49,12 +56,22 @@ def _located(value: Any, info: ValidationInfo) -> Any:
     """Return a preset's name, a user's own with the file of its module."""
     if isinstance(value, str):
         return registry.located("features", value, (info.context or {}).get(ROOT))
-    if isinstance(value, Mapping | FeatureSection):
+    if isinstance(value, Mapping):
+        return _section(FeatureSection, value, info)
+    if isinstance(value, Section):
         return value
     raise ValueError("give the name of a preset, `module:object`, or a section of expressions")
 
 
-def _known(value: str | FeatureSection, info: ValidationInfo) -> str | FeatureSection:
+def _section(model: type[Section], value: Mapping[str, Any], info: ValidationInfo) -> Section:
+    """Return a section of a model, whose own complaints tell more than those of a union."""
+    try:
+        return model.model_validate(value, context=info.context)
+    except ValidationError as error:
+        raise Refused(model, error) from error
+
+
+def _known(value: str | Section, info: ValidationInfo) -> str | Section:
     if isinstance(value, str) and value != "auto" and not (info.context or {}).get(STAND_IN):
         try:
             registry.require("features", value)
@@ -63,4 +80,29 @@ def _known(value: str | FeatureSection, info: ValidationInfo) -> str | FeatureSe
     return value
 
 
-Features = Annotated[str | FeatureSection, BeforeValidator(_located), AfterValidator(_known)]
+OneLevel = Annotated[str | FeatureSection, BeforeValidator(_located), AfterValidator(_known)]
+
+
+class LevelFeatures(Section):
+    """What networks see at either level, where that differs (docs/features.md)."""
+
+    detector: OneLevel = Field(
+        "auto", description="Of steps 1 and 2b: a preset, `module:object`, or expressions."
+    )
+    particle: OneLevel = Field("auto", description="Of steps 2 and 1b, in the same form.")
+
+
+def _by_level(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, Mapping) and set(value) & set(LevelFeatures.model_fields):
+        return _section(LevelFeatures, value, info)
+    return _located(value, info)
+
+
+Features = Annotated[
+    str | FeatureSection | LevelFeatures, BeforeValidator(_by_level), AfterValidator(_known)
+]
+
+
+def of_level(features: str | FeatureSection | LevelFeatures, level: str) -> str | FeatureSection:
+    """Return what networks see at `detector` or `particle` level."""
+    return getattr(features, level) if isinstance(features, LevelFeatures) else features

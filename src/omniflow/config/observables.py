@@ -24,8 +24,12 @@ from omniflow.errors import ConfigError
 ObservableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Edges = tuple[float, ...]
 _WAYS = ("expression", "object", "jets")
+_LEVELS = ("detector", "particle")
 _CLUSTERING = ("algorithm", "radius", "pt_min")
 _GROOMING = ("z_cut", "beta")
+
+
+PER_LEVEL = (*_LEVELS, "level")
 
 
 def _check_edges(edges: Edges | None) -> Edges | None:
@@ -83,7 +87,8 @@ class Bins(Section):
 class ObservableDefinition(Section):
     """How an observable is computed, called and binned (docs/observables.md).
 
-    Exactly one of `expression`, `object` and `jets` says how it is computed.
+    Exactly one of `expression`, `object` and `jets` says how it is computed, or `detector` and
+    `particle` do, each at its level.
     """
 
     expression: Expression | None = Field(
@@ -100,6 +105,19 @@ class ObservableDefinition(Section):
         None,
         description="Property of clustered jets: pt, eta, phi, mass, multiplicity, width, tau1, "
         "tau2, tau3, tau21, tau32, groomed_mass or zg.",
+    )
+    detector: Expression | None = Field(
+        None,
+        description="Formula at detector level, as `expression`, where it is another one than at "
+        "particle level. Without `particle` the observable exists at this level alone.",
+    )
+    particle: Expression | None = Field(
+        None, description="Formula at particle level; without `detector` it exists there alone."
+    )
+    level: Literal["detector", "particle"] | None = Field(
+        None,
+        description="The only level at which it exists; default: those that have the columns of "
+        "its `expression`, or particles for `jets`.",
     )
     algorithm: Literal["kt", "antikt", "cambridge"] | None = Field(
         None, description="Of the jets; default: antikt."
@@ -138,7 +156,18 @@ class ObservableDefinition(Section):
     def computation(self) -> dict[str, Any]:
         """What determines the values, and nothing else."""
         keys = (*_WAYS, *_CLUSTERING, "leading", *_GROOMING, "kind")
-        return {key: getattr(self, key) for key in keys}
+        found = {key: getattr(self, key) for key in keys}
+        # Observables of one formula for both levels are older than these keys.
+        return found | {key: v for key in PER_LEVEL if (v := getattr(self, key)) is not None}
+
+    @property
+    def apart(self) -> bool:
+        """Whether levels have formulas of their own."""
+        return any(getattr(self, level) is not None for level in _LEVELS)
+
+    def formula(self, level: str) -> str | None:
+        """Return the expression at a level; None if there is none, or it is another kind."""
+        return getattr(self, level) if self.apart else self.expression
 
     @field_validator("jets")
     @classmethod
@@ -155,10 +184,14 @@ class ObservableDefinition(Section):
     @model_validator(mode="after")
     def _is_whole(self) -> ObservableDefinition:
         given = [key for key in _WAYS if getattr(self, key) is not None]
+        given += ["detector or particle"] if self.apart else []
         if len(given) != 1:
             raise ValueError(
-                f"give exactly one of expression, object and jets, not {' and '.join(given) or 0}"
+                "give exactly one of expression, object, jets, and detector or particle, not "
+                f"{' and '.join(given) or 0}"
             )
+        if self.apart and self.level is not None:
+            raise ValueError("level goes with one formula; leave it out, or one of the two")
         if self.edges is not None and self.bins is not None:
             raise ValueError("give edges or bins, not both")
         clusters = [key for key in _CLUSTERING if getattr(self, key) is not None]
@@ -170,7 +203,8 @@ class ObservableDefinition(Section):
             raise ValueError(f"{clusters[0]} does not act on object, which has its own jets")
         if self.leading and not self.jets:
             raise ValueError("leading goes with jets; in an expression write first(jets.pt)")
-        grooms = self.jets in ("groomed_mass", "zg") or (self.expression and clusters)
+        formula = self.expression or self.apart
+        grooms = self.jets in ("groomed_mass", "zg") or (formula and clusters)
         for key in _GROOMING:
             if getattr(self, key) is not None and not grooms:
                 raise ValueError(f"{key} acts on groomed_mass and zg of jets only; leave it out")

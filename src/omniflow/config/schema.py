@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
+from omniflow.config.features import of_level
 from omniflow.config.observables import Observables
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import Sample, Samples, independent
@@ -32,16 +33,16 @@ class Study(Section):
 ALL_COLUMNS = ("auto", "columns", "particles")
 
 
-def _same_columns(where: str, sample: Sample, simulation: Sample) -> None:
+def _same_columns(where: str, sample: Sample, simulation: Sample, level: str) -> None:
     """Refuse a sample with other columns than the simulation: networks see all of them."""
     for kind, ours, theirs in zip(
-        ("event", "particle"), sample.columns(), simulation.columns(), strict=True
+        ("event", "particle"), sample.columns(level), simulation.columns(level), strict=True
     ):
         if set(ours) != set(theirs):
             raise ValueError(
-                f"{where} has the {kind} columns {', '.join(ours) or 'none'} and "
+                f"{where} has the {kind} columns {', '.join(ours) or 'none'} at {level} level and "
                 f"samples.simulation {', '.join(theirs) or 'none'}; give the same to all samples, "
-                "or say by classifier.features what networks see"
+                f"or say by classifier.features (or .features.{level}) what networks see"
             )
 
 
@@ -101,8 +102,11 @@ class Config(Section):
                 if (sample := getattr(variation, role)) is not None:
                     others[f"uncertainties.variations.{name}.{role}"] = sample
         for where, sample in others.items():
-            if self.classifier.features in ALL_COLUMNS:
-                _same_columns(where, sample, simulation)
+            # Networks see all samples at detector level, and at particle level what is unfolded.
+            seen_twice = where.endswith(".simulation")
+            for level in ("detector", "particle") if seen_twice else ("detector",):
+                if of_level(self.classifier.features, level) in ALL_COLUMNS:
+                    _same_columns(where, sample, simulation, level)
             _same_units(where, sample, simulation)
         for name, sample in self.uncertainties.predictions.items():  # networks do not see them
             _same_units(f"uncertainties.predictions.{name}", sample, simulation)

@@ -82,9 +82,10 @@ def acceptance_table(
     """Build the table of acceptance.csv (ACCEPTANCE_COLUMNS) from fractions by observable.
 
     Bins that are empty at both levels are absent. `outside` is 1 where one of both is no
-    probability: below 0, above 1, or relative to weights that add up to 0.
+    probability: below 0, above 1, or relative to weights that add up to 0. Without observables it
+    has no rows.
     """
-    frames = []
+    frames = [pd.DataFrame(columns=list(ACCEPTANCE_COLUMNS))] if not edges else []
     for name, edge in edges.items():
         frame = pd.DataFrame(
             {

@@ -7,7 +7,7 @@ the modules that computed them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,10 @@ SCHEMA, VERSION = "omniflow-axes", 1
 
 @dataclass(frozen=True)
 class Axis:
-    """The axis of an observable; attributes are those of `Observable`, all of them known."""
+    """The axis of an observable; attributes are those of `Observable`, all of them known.
+
+    With the levels at which it exists.
+    """
 
     name: str
     label: str
@@ -39,6 +42,7 @@ class Axis:
     jets: JetDefinition | None = None
     log_x: bool = False
     log_y: bool = False
+    levels: tuple[str, ...] = ("detector", "particle")
 
     @property
     def hist(self) -> hist.axis.Variable:
@@ -57,53 +61,56 @@ class Axis:
 
 def make(
     observables: Iterable[Observable],
+    levels: Mapping[str, tuple[str, ...]],
     folder: Path,
-    passes: np.ndarray,
+    counted: Mapping[str, np.ndarray],
     weight: np.ndarray,
 ) -> list[Axis]:
     """Return the axes of observables.
 
     Quantiles are those of the simulation at detector level, of events that pass, by the magnitude
-    of their weights: neither data nor truth decides where bins lie.
+    of their weights: neither data nor truth decides where bins lie. Those of an observable that
+    does not exist there are of the simulation at particle level, of events that are unfolded.
 
     Args:
         observables: in the order of the axes.
+        levels: by name, at which they exist.
         folder: caches of the simulation, detector.h5 and particle.h5.
-        passes: (n,) bool, events of the simulation that pass at detector level.
+        counted: by level, events of the simulation that pass, or are unfolded, (n,) bool.
         weight: (n,) their weights.
 
     Raises:
         InputError: an observable is of other kinds at the two levels, or has too few values for
             quantiles.
     """
-    observables = list(observables)
-    names = [observable.name for observable in observables]
-    detector, particle = folder / "detector.h5", folder / "particle.h5"
-    kinds, others = cache.kinds(detector, names), cache.kinds(particle, names)
     found = []
     for observable in observables:
-        name, edges = observable.name, observable.edges
-        if kinds[name] != others[name]:
+        name, edges, there = observable.name, observable.edges, levels[observable.name]
+        kind, *others = (cache.kinds(folder / f"{level}.h5", [name])[name] for level in there)
+        if others and others != [kind]:
             raise InputError(
-                f"observable {name}: is of the kind {kinds[name]!r} at detector level, but "
-                f"{others[name]!r} at particle level: its columns must mean the same at both"
+                f"observable {name}: is of the kind {kind!r} at detector level, but "
+                f"{others[0]!r} at particle level: its columns must mean the same at both"
             )
         if isinstance(edges, Quantiles):
-            entries = cache.read(detector, [name], len(passes))[name]
-            counted = passes[entries.event_index]
-            weights = np.abs(weight[entries.event_index[counted]])
-            edges = quantiles(name, entries.value[counted], weights, edges.bins)
+            level = there[0]
+            entries = cache.read(folder / f"{level}.h5", [name], len(weight))[name]
+            chosen = counted[level][entries.event_index]
+            weights = np.abs(weight[entries.event_index[chosen]])
+            edges = quantiles(name, entries.value[chosen], weights, edges.bins, level)
         found.append(
             Axis(
-                *(name, observable.label, observable.latex, observable.unit, kinds[name], edges),
-                *(observable.jets if kinds[name] == "jet" else None,),
-                *(observable.log_x, observable.log_y),
+                *(name, observable.label, observable.latex, observable.unit, kind, edges),
+                *(observable.jets if kind == "jet" else None,),
+                *(observable.log_x, observable.log_y, there),
             )
         )
     return found
 
 
-def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tuple[float, ...]:
+def quantiles(
+    name: str, value: np.ndarray, weight: np.ndarray, bins: int, level: str = "detector"
+) -> tuple[float, ...]:
     """Return edges between which values have equal parts of the weight.
 
     From the lowest value to just above the highest, or 1 above it where all are whole numbers.
@@ -114,6 +121,7 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
         value: (k,) finite.
         weight: (k,) at least 0.
         bins: how many.
+        level: of the values, for messages.
 
     Raises:
         InputError: no values, or all are the same.
@@ -121,7 +129,7 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
     value, weight = value[weight > 0], weight[weight > 0]
     if not len(value):
         raise InputError(
-            f"observable {name}: has no value in the simulation at detector level, of which its "
+            f"observable {name}: has no value in the simulation at {level} level, of which its "
             "quantiles are taken: give edges"
         )
     order = np.argsort(value, kind="stable")
@@ -130,7 +138,7 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
     if value[0] == value[-1]:
         raise InputError(
             f"observable {name}: has the same value, {value[0]:g}, in all {len(value)} entries of "
-            "the simulation at detector level, so that there are no quantiles: give edges, or "
+            f"the simulation at {level} level, so that there are no quantiles: give edges, or "
             "leave it out"
         )
     places = np.searchsorted(below, total[-1] * np.arange(1, bins) / bins)
@@ -171,4 +179,4 @@ def _axis(row: dict[str, Any]) -> Axis:
     if problem := faulty(edges):
         raise ValueError(f"{axis.name}: {problem}")
     jets = None if axis.jets is None else JetDefinition(**row["jets"])
-    return replace(axis, edges=edges, jets=jets)
+    return replace(axis, edges=edges, jets=jets, levels=tuple(axis.levels))

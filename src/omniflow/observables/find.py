@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 from omniflow import outside, registry
 from omniflow.config.observables import Bins, ObservableDefinition, Observables
 from omniflow.errors import ConfigError
-from omniflow.expressions.errors import nearest
+from omniflow.expressions import parse
+from omniflow.expressions.errors import listing, nearest
 from omniflow.observables.jets import SoftDrop
 from omniflow.observables.observable import (
     Observable,
@@ -22,9 +23,10 @@ from omniflow.observables.observable import (
     from_jets,
 )
 from omniflow.observables.sets import ObservableSet
-from omniflow.physics.jets import JetDefinition
+from omniflow.physics.jets import MOMENTUM, JetDefinition
 
 ROOM = "observable"
+Columns = tuple[tuple[str, ...], tuple[str, ...]]  # of events, of particles
 
 
 @cache
@@ -113,25 +115,89 @@ def computations(section: Observables) -> dict[str, Any]:
     return found
 
 
-def resolve(section: Observables) -> list[Observable]:
+def levels(section: Observables, columns: Mapping[str, Columns]) -> dict[str, tuple[str, ...]]:
+    """Return by name the levels at which observables exist: those with the columns they need.
+
+    Args:
+        section: names and definitions.
+        columns: of events and of particles, by level.
+
+    Raises:
+        ConfigError: none of the levels has them, or not the one that the definition names.
+    """
+    found = {}
+    for name, definition in definitions(section).items():
+        declared = [level for level in columns if _declared(definition, level)]
+        lacking = {level: lacks(definition, level, columns[level]) for level in declared}
+        there = tuple(level for level in declared if not lacking[level])
+        one_formula = definition.level is None and not definition.apart
+        if not there or (len(there) < len(declared) and not one_formula):
+            problems = (_problem(level, lacking[level], columns[level]) for level in declared)
+            raise ConfigError(
+                f"observable {name}: {'; '.join(filter(None, problems))}. Correct it, or leave it "
+                "out (observables.names)"
+            )
+        found[name] = there
+    return found
+
+
+def lacks(definition: ObservableDefinition, level: str, columns: Columns) -> list[str]:
+    """Return the columns that an observable needs at a level and that are not there."""
+    event, particles = columns
+    known = {*event, *particles}
+    known |= {f"event.{name}" for name in event} | {f"particles.{name}" for name in particles}
+    text = definition.formula(level)
+    needed = set() if text is None else set(parse(text).names)
+    of_jets = {name for name in needed if name.startswith("jets.")} if definition.radius else set()
+    if of_jets or definition.jets is not None:
+        needed = (needed - of_jets) | {f"particles.{name}" for name in MOMENTUM}
+    return sorted(needed - known)
+
+
+def _declared(definition: ObservableDefinition, level: str) -> bool:
+    """Return whether a definition does not say that an observable does not exist at a level."""
+    if definition.apart:
+        return definition.formula(level) is not None
+    return definition.level in (None, level)
+
+
+def _problem(level: str, lacking: list[str], columns: Columns) -> str:
+    if not lacking:
+        return ""
+    known = list(dict.fromkeys(name for names in columns for name in names))
+    part, _, name = lacking[0].rpartition(".")
+    near = nearest(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {listing(known) or 'none'}"
+    what = "particle column" if part == "particles" else "column"
+    return f"there is no {what} {name!r} at {level} level ({hint})"
+
+
+def resolve(section: Observables, level: str | None = None) -> list[Observable]:
     """Return the named observables, in their order, with the edges of `binning`.
 
     Modules that the configuration names are imported.
+
+    Args:
+        section: names and definitions.
+        level: at which they are computed; those that say that they do not exist there are left
+            out. None: any of the levels of each, for what does not depend on it.
 
     Raises:
         ConfigError: an object that is none, or no observable.
     """
     found = []
     for name, definition in definitions(section).items():
-        observable = build(name, definition)
+        if level is not None and not _declared(definition, level):
+            continue
+        observable = build(name, definition, level)
         if name in section.binning:
             observable = replace(observable, edges=section.binning[name])
         found.append(observable)
     return found
 
 
-def build(name: str, definition: ObservableDefinition) -> Observable:
-    """Return the observable that a definition describes.
+def build(name: str, definition: ObservableDefinition, level: str | None = None) -> Observable:
+    """Return the observable that a definition describes, at a level as in `resolve`.
 
     Raises:
         ConfigError: as `resolve`.
@@ -156,7 +222,9 @@ def build(name: str, definition: ObservableDefinition) -> Observable:
         return from_jets(
             name, definition.jets, jets, leading=leading, soft_drop=soft_drop, **options
         )
-    return from_expression(name, definition.expression, soft_drop=soft_drop, **options)
+    either = definition.formula("detector") or definition.formula("particle")
+    text = either if level is None else definition.formula(level)
+    return from_expression(name, text, soft_drop=soft_drop, **options)
 
 
 def _from_object(name: str, reference: str, options: dict[str, Any]) -> Observable:

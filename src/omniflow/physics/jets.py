@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import fastjet
 
 Algorithm = Literal["kt", "antikt", "cambridge"]
-_COLUMNS = ("pt", "eta", "phi")
+MOMENTUM = ("pt", "eta", "phi")  # columns that particles need
 # The largest radius that FastJet allows: all particles of a jet are clustered to one.
 _WHOLE = 1000.0
 
@@ -248,15 +248,15 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
 
 def _momentum(level: Level) -> tuple[np.ndarray, ...]:
     """Return px, py, pz, E of all particles, (M,) each."""
-    missing = [name for name in _COLUMNS if name not in level.particle_columns]
+    missing = [name for name in MOMENTUM if name not in level.particle_columns]
     if missing:
         raise InputError(
-            f"jets need the particle columns {', '.join(_COLUMNS)}, but the sample has "
+            f"jets need the particle columns {', '.join(MOMENTUM)}, but this level has "
             f"{', '.join(level.particle_columns) or 'none'}: choose other observables or add "
             f"{', '.join(missing)}"
         )
     has_mass = "mass" in level.particle_columns
-    names = (*_COLUMNS, "mass") if has_mass else _COLUMNS
+    names = (*MOMENTUM, "mass") if has_mass else MOMENTUM
     columns = [level.particle_columns.index(name) for name in names]
     rows = level.particles[level.offsets[0] : level.offsets[-1]]
     pt, eta, phi, *mass = np.asarray(rows, dtype=np.float64)[:, columns].T

@@ -26,7 +26,7 @@ def context(tables: ReportTables) -> dict[str, Any]:
         "looks": {"efficiency": _LOOKS["efficiency"], "fakes": _LOOKS["fake_fraction"]},
         "low": _low(tables),
         "outside": _outside(tables),
-        "figures": [(o, [_figure(tables, o)]) for o in tables.study.observables],
+        "figures": [(o, [_figure(tables, o)]) for o in tables.study.matched],
     }
 
 
@@ -34,7 +34,7 @@ def _low(tables: ReportTables) -> list[tuple[str, str]]:
     """Label and sentence of every observable with evaluated bins of low efficiency."""
     found = []
     evaluated = tables.headline("metrics", tables.study.iterations)
-    for observable in tables.study.observables:
+    for observable in tables.study.matched:
         rows = _rows(tables, observable)
         bins = evaluated.loc[evaluated["observable"] == observable.name, "bin"].unique()
         low = rows[rows["bin"].isin(bins) & rows["efficiency"].between(0, LOW, inclusive="left")]
@@ -51,7 +51,7 @@ def _low(tables: ReportTables) -> list[tuple[str, str]]:
 def _outside(tables: ReportTables) -> list[tuple[str, str]]:
     """Label and sentence of every observable with fractions that are no probabilities."""
     found = []
-    for observable in tables.study.observables:
+    for observable in tables.study.matched:
         rows = _rows(tables, observable)
         wrong = [efficiency.outside(rows[name], rows[f"{name}_error"]) for name in _LOOKS]
         outside = rows[wrong[0] | wrong[1]]

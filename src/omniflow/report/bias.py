@@ -110,5 +110,5 @@ def _mean(tables: ReportTables, rows: pd.DataFrame, values: pd.Series) -> pd.Dat
     found = values.groupby([rows["method"], rows["observable"]]).mean().unstack("observable")
     study = tables.study
     return found.reindex(
-        index=[m.name for m in study.methods], columns=[o.name for o in study.observables]
+        index=[m.name for m in study.methods], columns=[o.name for o in study.unfolded]
     )

@@ -149,7 +149,7 @@ def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
     binned = tables.bayes_summary[tables.bayes_summary["iteration"] == study.iterations]
     binned = binned.set_index("observable")
     found = []
-    for observable in study.observables:
+    for observable in study.unfolded:
         at = rows[rows["observable"] == observable.name].set_index("method")
         prior = at["td_prior"].iloc[0]
         floor = at["td_prior_floor"].iloc[0]
@@ -186,7 +186,7 @@ def averages(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     header += ["|bias_rel| expected without bias"] * study.has_truth + ["bins"]
     expected, body = bias.expected(tables), []
     for method in study.methods:
-        for observable in study.observables:
+        for observable in study.unfolded:
             row = rows.loc[(method.name, observable.name)]
             texts = [
                 _text(_value(c.removesuffix("_weighted"), abs(row[c]), row[f"{c}_error"]))
@@ -224,7 +224,7 @@ def combinations(tables: ReportTables, metric: str) -> list[Combinations]:
         rows = []
         for combine in ordered(method.combine, headline):
             cells = []
-            for observable in study.observables:
+            for observable in study.unfolded:
                 value, error = last.loc[
                     (method.name, combine, observable.name), [metric, f"{metric}_error"]
                 ]

@@ -104,7 +104,7 @@ def _context(tables: ReportTables) -> dict:
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),
         "binned": tables.binned,
-        "unbinned": [o.label for o in study.observables if o.name not in tables.binned],
+        "unbinned": [o.label for o in study.matched if o.name not in tables.binned],
         "within": FLOORS_IN_WORDS,
         "distances": cells.distances(tables) if study.has_truth else [],
         "averages": cells.averages(tables),
@@ -117,14 +117,14 @@ def _context(tables: ReportTables) -> dict:
         "timings": cells.timings(tables),
         "final_weights": cells.final_weights(tables),
         "step_weights": cells.step_weights(tables),
-        "panels": [(o, _panels(tables, o, looks)) for o in study.observables],
+        "panels": [(o, _panels(tables, o, looks)) for o in study.unfolded],
         "detector": [
             (o, _detector(tables, o, looks))
             for o in study.observables
             if o.name in set(tables.detector["observable"])
         ],
-        "convergence": [(o, _convergence(tables, o, looks)) for o in study.observables],
-        "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.observables],
+        "convergence": [(o, _convergence(tables, o, looks)) for o in study.unfolded],
+        "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.unfolded],
         "uncertainties": uncertainties.panel(tables),
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),

@@ -38,6 +38,7 @@ class ObservableRecord(_Record):
     kind: str
     log_x: bool
     log_y: bool
+    levels: tuple[str, ...] = ("detector", "particle")  # at which it exists
 
 
 class MethodRecord(_Record):
@@ -132,6 +133,20 @@ class Study(_Record):
     headline_combine: dict[str, str]
     warnings: tuple[str, ...] = Field((), description="What a reader must know before the result.")
     notes: tuple[str, ...]
+
+    @property
+    def unfolded(self) -> tuple[ObservableRecord, ...]:
+        """Observables of the result: those that exist at particle level."""
+        return tuple(o for o in self.observables if "particle" in o.levels)
+
+    @property
+    def matched(self) -> tuple[ObservableRecord, ...]:
+        """Observables that exist at both levels."""
+        return tuple(o for o in self.unfolded if "detector" in o.levels)
+
+    def alone(self, level: str) -> tuple[ObservableRecord, ...]:
+        """Return the observables that exist at one level and not at the other."""
+        return tuple(o for o in self.observables if o.levels == (level,))
 
     @property
     def reference(self) -> MethodRecord:

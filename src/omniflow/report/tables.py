@@ -191,7 +191,7 @@ class ReportTables:
         rows = self.headline("summary", self.study.iterations)
         wide = rows.pivot(index="method", columns="observable", values=metric + part).abs()
         study = self.study
-        return wide.loc[[m.name for m in study.methods], [o.name for o in study.observables]]
+        return wide.loc[[m.name for m in study.methods], [o.name for o in study.unfolded]]
 
     def passes(self) -> dict[str, int]:
         """Number of passes behind each method's headline numbers."""
@@ -258,7 +258,7 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
 def _empty(folder: Path, study: Study, summary: pd.DataFrame) -> list[str]:
     """Return the observables of which some result has no bins with entries."""
     names = set(summary.loc[summary["bins"] == 0, "observable"])
-    if names >= {o.name for o in study.observables}:
+    if names >= {o.name for o in study.unfolded}:
         raise InputError(
             f"{folder}: no observable has entries in its bins, so that there is nothing to report; "
             "change observables.names or observables.binning"
@@ -298,10 +298,11 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
                 f"{folder / name}.csv: column observable: {', '.join(unknown)} not in study.json"
             )
     at_detector = [n for n in names if n in known]
+    unfolded = [o.name for o in study.unfolded]
     with_prior = range(study.iterations + 1)
     wanted = {
-        "metrics": (every, iterations, names),
-        "summary": (every, iterations, names),
+        "metrics": (every, iterations, unfolded),
+        "summary": (every, iterations, unfolded),
         "detector": (headline, with_prior, at_detector),
         "detector_summary": (headline, with_prior, at_detector),
         "weights": (headline, iterations, None),
@@ -393,8 +394,9 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
             found.append(f"{method} has only {passes} of {study.passes} passes.")
     if unknown := sorted(set(frames["metrics"]["method"]) - {m.name for m in study.methods}):
         found.append(f"metrics.csv has methods that study.json does not: {', '.join(unknown)}.")
+    measured = set(frames["detector"]["observable"])
     absent = [
-        o.name for o in study.observables if o.name not in set(frames["detector"]["observable"])
+        o.name for o in study.observables if "detector" in o.levels and o.name not in measured
     ]
     if absent:
         found.append(f"detector.csv has no rows for {', '.join(absent)}.")

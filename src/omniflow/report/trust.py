@@ -345,7 +345,7 @@ def _weights(tables: ReportTables, looks: dict[str, Look]) -> list[Markup]:
 def _sizes(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
     """Effective sample size per bin and method, with that before unfolding."""
     rows, drawn = tables.trust["effective_sizes"], []
-    for observable in tables.study.observables:
+    for observable in tables.study.unfolded:
         own = rows[rows["observable"] == observable.name].assign(ess_error=0.0)
         frames = {m.name: own[own["method"] == m.name] for m in tables.study.methods}
         before = next(iter(frames.values()))

@@ -50,7 +50,7 @@ def panel(tables: ReportTables) -> Panel | None:
     looks = {TOTAL: formats.Look(drawing.TRUTH, False, "")} | formats.looks(blocks)
     return Panel(
         looks,
-        [(o, _figures(tables, o, looks)) for o in tables.study.observables],
+        [(o, _figures(tables, o, looks)) for o in tables.study.unfolded],
         _shifts(tables),
         _tests(tables),
         _no_p_value(tables),

@@ -91,7 +91,7 @@ def _rank(tables: ReportTables, ranking: Ranking, what: str) -> str:
     order, reference = ranking.order(), ranking.reference
     if len(order) < 2:
         return ""
-    observables = len(tables.study.observables)
+    observables = len(tables.study.unfolded)
     average = f"averaged over {observables} observables" if observables > 1 else "one observable"
 
     def times(method: str) -> str:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.source import ColumnNames
 
 
 class DISEvents:
     """Columns, presets, checks and rules of DIS events; a base beside `Source` (`physics.dis`)."""
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the columns of events and of particles."""
+    def columns(self, level: str) -> ColumnNames:
+        """Return the columns of events and of particles, the same at both levels."""
         from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 
         return DIS_EVENT, DIS_PARTICLE
@@ -25,8 +26,8 @@ class DISEvents:
 
         return dict(UNITS)
 
-    def features(self) -> str:
-        """Return the preset of features."""
+    def features(self, level: str) -> str:
+        """Return the preset of features, the same at both levels."""
         return "dis"
 
     def observables(self) -> dict[str, Any]:

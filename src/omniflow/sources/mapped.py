@@ -16,7 +16,7 @@ from omniflow.config.expressions import Expression
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Section
 from omniflow.expressions import parse
-from omniflow.sources.source import FileSource
+from omniflow.sources.source import ColumnNames, FileSource
 from omniflow.units import FACTORS
 
 if TYPE_CHECKING:
@@ -210,18 +210,6 @@ class Mapped(FileSource):
         return self
 
     @model_validator(mode="after")
-    def _levels_agree(self) -> Self:
-        if self.particle is not None:
-            for part in ("event", "particles"):
-                one, other = (tuple(getattr(v, part)) for v in (self.detector, self.particle))
-                if one and other and one != other:
-                    raise ValueError(
-                        f"{part} columns of detector ({', '.join(one)}) and of particle level "
-                        f"({', '.join(other)}) must have the same names in the same order"
-                    )
-        return self
-
-    @model_validator(mode="after")
     def _units_agree(self) -> Self:
         if self.particle is not None:
             for name, unit in self.detector.units.items():
@@ -269,9 +257,10 @@ class Mapped(FileSource):
         parts = (self.files, *(part.files for part in (*self.levels, *self.friends)))
         return tuple(dict.fromkeys(name for part in parts for name in part))
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names of the columns of events and particles."""
-        return tuple(self.detector.event), tuple(self.detector.particles)
+    def columns(self, level: str) -> ColumnNames:
+        """Return the names of the columns of events and particles of a level."""
+        found = getattr(self, level) or self.detector
+        return tuple(found.event), tuple(found.particles)
 
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored."""

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import PrivateAttr, model_validator
 
 from omniflow.errors import InputError
-from omniflow.sources.source import Source
+from omniflow.sources.source import ColumnNames, Source
 
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
@@ -69,13 +69,17 @@ class Memory(Source):
         return self.held.particle is not None
 
     def typical(self) -> tuple[float, float]:
-        """Return particles per event that passes, and the share of events that pass."""
-        detector, passing = self.held.detector, int(self.held.pass_detector.sum())
-        return len(detector.particles) / max(1, passing), passing / len(self.held)
+        """Return particles per event, at detector level of those that pass, and their share."""
+        detector, truth = self.held.detector, self.held.particle
+        passing, events = int(self.held.pass_detector.sum()), len(self.held)
+        if truth is not None and not detector.particle_columns:
+            return len(truth.particles) / events, passing / events
+        return len(detector.particles) / max(1, passing), passing / events
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names of event and particle columns."""
-        return self.held.detector.event_columns, self.held.detector.particle_columns
+    def columns(self, level: str) -> ColumnNames:
+        """Return the names of event and particle columns of a level."""
+        found = getattr(self.held, level) or self.held.detector
+        return found.event_columns, found.particle_columns
 
     def named_weights(self) -> tuple[str, ...]:
         """Return the names of the further weights."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import ConfigDict
 
 from omniflow.errors import InputError
-from omniflow.sources.source import Source
+from omniflow.sources.source import ColumnNames, Source
 
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
@@ -27,7 +27,7 @@ class Recorded(Source):
         """Return False: the study has been checked when it was run."""
         return False
 
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def columns(self, level: str) -> ColumnNames:
         """Return nothing: what networks have seen is in their files."""
         return (), ()
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from omniflow.sources.description import Description
 
 
+# Names of the columns of events, and of particles.
+ColumnNames = tuple[tuple[str, ...], tuple[str, ...]]
+
+
 class Source(Section):
     """Where the events of a sample come from: a section `source: <name>` of the configuration.
 
@@ -73,27 +77,38 @@ class Source(Section):
         return frozenset([self.model_dump_json()])
 
     @abstractmethod
-    def columns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the names of the columns of events and of particles, the same at both levels."""
+    def columns(self, level: str) -> ColumnNames:
+        """Return the names of the columns of events and of particles.
+
+        Args:
+            level: `detector` or `particle`. Real data say of the latter what they like.
+        """
 
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored, by name; none: not known."""
         return {}
 
-    def features(self) -> str:
-        """Return the preset of features that suits its events."""
-        return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
+    def features(self, level: str) -> str:
+        """Return the preset of features that suits its events at `detector` or `particle` level."""
+        known = {"pt", "eta", "phi"} <= set(self.columns(level)[1])
+        return "particles" if known else "columns"
 
     def observables(self) -> dict[str, Any]:
-        """Return what is compared where nothing is named, as in `observables`: every column."""
-        event, particles = self.columns()
+        """Return what is compared where nothing is named, as in `observables`: every column.
+
+        Those of one level alone are compared there.
+        """
         units = self.units()
         define: dict[str, Any] = {}
-        for part, columns in (("event", event), ("particles", particles)):
-            for name in columns:
+        for at, part in enumerate(("event", "particles")):
+            by_level = {level: self.columns(level)[at] for level in ("detector", "particle")}
+            for name in dict.fromkeys(name for names in by_level.values() for name in names):
                 key = f"particle_{name}" if name in define else name
                 how = {"expression": f'column("{part}.{name}")', "unit": units.get(name, "")}
                 define[key] = how | {"label": name}
+                there = [level for level, names in by_level.items() if name in names]
+                if len(there) == 1:
+                    define[key]["level"] = there[0]
         return {"define": define, "names": list(define)}
 
     def named_weights(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from omniflow.observables.entries import Objects
 from omniflow.physics.jets import JetDefinition
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import FAKES
+from omniflow.unfolding.coordinates import FAKES, LEVELS
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.steps import Setup
 
@@ -32,8 +32,9 @@ class Simulation:
 
     @cached_property
     def axes(self) -> dict[str, Axis]:
-        """Axes of the observables, by name."""
-        return evaluation.read_axes(self.plan)
+        """Axes of the observables that exist at both levels, by name."""
+        found = evaluation.read_axes(self.plan).items()
+        return {name: axis for name, axis in found if set(LEVELS) == set(axis.levels)}
 
     @cached_property
     def common(self) -> Setup:

@@ -188,7 +188,7 @@ def _effective_sizes(plan: Plan, prior: Mapping[str, Histogram]) -> pd.DataFrame
         for result in read_histograms(plan, method, "particle"):
             if result.combine != how or result.iteration != plan.iterations[-1]:
                 continue
-            for name, edge in edges(plan).items():
+            for name, edge in edges(plan, "particle").items():
                 after, before = result.histograms[name], prior[name]
                 columns = {
                     "bin": np.arange(len(edge) - 1),

@@ -123,8 +123,13 @@ def _members(plan: Plan, method: str, pass_: int, common: Setup) -> Ratios:
     return ratios
 
 
-def read_ensembles(plan: Plan) -> Iterator[Ensembles]:
-    """Yield the ensembles of every method that has several lanes or members, and passes."""
+def read_ensembles(plan: Plan, names: Sequence[str]) -> Iterator[Ensembles]:
+    """Yield the ensembles of every method that has several lanes or members, and passes.
+
+    Args:
+        plan: of the study.
+        names: of the observables at particle level.
+    """
     for method, settings in plan.config.methods.items():
         trained = settings.lanes * plan.chains[plan.chain_slug(settings)].networks
         for varied, group in GROUPS.items():
@@ -136,8 +141,7 @@ def read_ensembles(plan: Plan) -> Iterator[Ensembles]:
                 if varied == "members" and group not in file:
                     continue
                 contents = {
-                    name: read_dataset(file, f"{group}/{name}", shape, "f")
-                    for name in plan.config.observables.names
+                    name: read_dataset(file, f"{group}/{name}", shape, "f") for name in names
                 }
             yield Ensembles(
                 *(method, plan.combinations(method)[0], varied),

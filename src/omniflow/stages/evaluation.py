@@ -28,9 +28,10 @@ def read_axes(plan: Plan) -> dict[str, Axis]:
     return {axis.name: axis for axis in axes.read(plan.axes)}
 
 
-def edges(plan: Plan) -> dict[str, np.ndarray]:
-    """Return the bin edges of the configured observables."""
-    return {name: np.asarray(axis.edges) for name, axis in read_axes(plan).items()}
+def edges(plan: Plan, level: str) -> dict[str, np.ndarray]:
+    """Return the bin edges of the configured observables that exist at a level."""
+    found = read_axes(plan).items()
+    return {name: np.asarray(axis.edges) for name, axis in found if level in axis.levels}
 
 
 def region(plan: Plan, events: Events, level: str) -> np.ndarray:
@@ -45,11 +46,10 @@ def region(plan: Plan, events: Events, level: str) -> np.ndarray:
 
 def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
     """Return the entries per event and bin of all observables of a sample at one level."""
-    events = store.open_store(plan.store(role))
-    names = plan.config.observables.names
-    entries = cache.read(plan.observables(role) / f"{level}.h5", names, len(events))
+    events, found = store.open_store(plan.store(role)), edges(plan, level)
+    entries = cache.read(plan.observables(role) / f"{level}.h5", found, len(events))
     mask = region(plan, events, level)
-    return {name: CountMatrix(entries[name], edge, mask) for name, edge in edges(plan).items()}
+    return {name: CountMatrix(entries[name], edge, mask) for name, edge in found.items()}
 
 
 def measured(plan: Plan) -> dict[str, Histogram]:
@@ -101,11 +101,12 @@ def make_histograms(plan: Plan, method: str) -> None:
 
 def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
     """Yield the histograms of a method at one level, per combination and iteration."""
+    names = list(edges(plan, level))
     with open_h5(plan.histograms(method)) as file:
         for how in plan.combinations(method):
             arrays = {
                 name: [read_dataset(file, f"{level}/{how}/{name}/{part}") for part in _PARTS]
-                for name in plan.config.observables.names
+                for name in names
             }
             for row, iteration in enumerate(plan.iterations):
                 yield Unfolded(

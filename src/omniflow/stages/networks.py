@@ -16,6 +16,7 @@ import numpy as np
 
 import omniflow
 from omniflow import registry
+from omniflow.config.training import Classifier
 from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
 from omniflow.events import folds, store
@@ -49,9 +50,11 @@ Trained = tuple[np.ndarray, dict[str, object]]
 class Networks(ABC):
     """One architecture, its trainer, and where networks start."""
 
-    def __init__(self, plan: Plan, features: Features, interruption: Interrupt | None) -> None:
-        """Build the network for `features` and its trainer, which heeds the interruption."""
-        execution, self.plan = plan.config.execution, plan
+    def __init__(
+        self, plan: Plan, level: str, features: Features, interruption: Interrupt | None
+    ) -> None:
+        """Build the network for `features` of a level and its trainer, which heeds interruption."""
+        execution, self.plan, self.level = plan.config.execution, plan, level
         self.ranks = distributed.start(execution.ranks, plan.root)
         runtime.configure(execution.threads, self.ranks.local)
         from omniflow.models import registry as models
@@ -60,14 +63,14 @@ class Networks(ABC):
         from omniflow.training.trainer import Trainer
 
         model = models.build(
-            plan.config.classifier,
+            self.settings,
             features.particles.shape[1],
             features.event.shape[1],
             execution.precision,
             LOSSES[plan.config.training.loss].neutral,
         )
         self.architecture: Architecture = KerasModel(model)
-        chosen = engine(plan.config, model, features)
+        chosen = engine(plan.config, self.settings, model, features)
         self.ranks.agree(
             "The engine",
             f"{chosen.name}, {chosen.stack} network(s) at a time",
@@ -82,6 +85,11 @@ class Networks(ABC):
             interruption,
             60 * execution.checkpoint,
         )
+
+    @property
+    def settings(self) -> Classifier:
+        """What the network is built from."""
+        return self.plan.classifiers[self.level]
 
     @property
     def writes(self) -> bool:
@@ -268,12 +276,11 @@ class Networks(ABC):
 
     @cached_property
     def signature(self) -> Signature:
-        """What networks of this study read and mean."""
-        scaling = Scaling.from_json(self.plan.scaling.read_text(encoding="utf-8"))
-        settings = self.plan.config
-        text = registry.digest("classifier", settings.classifier.kind)
-        seen, loss = self.plan.features_seen, settings.training.loss
-        return Signature(settings.classifier, seen, loss, scaling, text)
+        """What networks of this study read at their level, and mean."""
+        scaling = Scaling.from_json(self.plan.scaling(self.level).read_text(encoding="utf-8"))
+        text = registry.digest("classifier", self.settings.kind)
+        seen, loss = self.plan.features_seen[self.level], self.plan.config.training.loss
+        return Signature(self.settings, seen, loss, scaling, text)
 
 
 def digest(arrays: list[np.ndarray]) -> str:

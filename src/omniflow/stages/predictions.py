@@ -52,7 +52,8 @@ def make(plan: Plan) -> dict[str, dict[str, Prediction]]:
             samples.append((name, role))
     samples += plan.variants.predictions.items()
     scales = _scales(plan)
-    found: dict[str, dict[str, Prediction]] = {n: {} for n in plan.config.observables.names}
+    names = evaluation.edges(plan, "particle")
+    found: dict[str, dict[str, Prediction]] = {name: {} for name in names}
     for name, role in samples:
         matrices = evaluation.counts(plan, role, "particle")
         drawn = plan.variants.of_kind(_SHARED[name]) if name in _SHARED else []

@@ -36,7 +36,8 @@ class Pretraining(Networks):
             _pretraining_source(plan, role, level, name)
             for name, (role, level) in zip(_CLASSES, plan.pretraining_classes, strict=True)
         )
-        super().__init__(plan, self._sources[0].features, interruption)
+        # Networks of both levels start from it, because their inputs are alike.
+        super().__init__(plan, "detector", self._sources[0].features, interruption)
 
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training."""

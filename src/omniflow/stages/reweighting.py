@@ -99,9 +99,9 @@ class _Applied(Networks):
                     f"the events have the {kind.replace('_', ' ')} {getattr(found, kind)}, where "
                     f"the study has {getattr(known, kind)}; networks read the same columns alone"
                 )
-        samples.write_features(plan, found.take(order), folder / "features.h5")
+        samples.write_features(plan, found.take(order), level(step), folder / "features.h5")
         features = open_features(folder / "features.h5")
-        super().__init__(plan, features, None)
+        super().__init__(plan, level(step), features, None)
         self.source = Source(features, np.asarray(events.event_id)[order], select, (), ())
 
     def sources(self, network: Network) -> tuple[Source, ...]:

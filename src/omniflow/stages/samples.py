@@ -14,6 +14,7 @@ from omniflow.features import build
 from omniflow.features.scaling import Scaling
 from omniflow.files import replace_folder, write_text
 from omniflow.observables import axes, cache, find
+from omniflow.stages.inputs import unfolded
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
@@ -37,10 +38,20 @@ def make_store(plan: Plan, role: str) -> None:
 
 
 def make_scaling(plan: Plan) -> None:
-    """Write means and standard deviations of the features of detector-level simulation."""
+    """Write means and standard deviations of the features of the simulation.
+
+    Of detector level, of events that pass; and of particle level, of events that are unfolded,
+    where networks have other inputs there.
+    """
     simulation = store.open_store(plan.store("simulation"))
-    scaling = build.fit_scaling(simulation.detector, simulation.pass_detector, plan.features_seen)
-    write_text(scaling.to_json(), plan.scaling)
+    chosen = {"detector": simulation.pass_detector, "particle": unfolded(plan, simulation)}
+    for path, level in plan.scalings.items():
+        events = _level(plan, simulation, "simulation", level)
+        try:
+            scaling = build.fit_scaling(events, chosen[level], plan.features_seen[level])
+        except OmniflowError as error:
+            raise type(error)(f"simulation at {level} level: {error}") from error
+        write_text(scaling.to_json(), path)
 
 
 def make_features(plan: Plan, role: str, level: str) -> None:
@@ -49,20 +60,29 @@ def make_features(plan: Plan, role: str, level: str) -> None:
     Raises:
         InputError: the sample does not have this level.
     """
-    events = getattr(store.open_store(plan.store(role)), level)
-    if events is None:
+    events = _level(plan, store.open_store(plan.store(role)), role, level)
+    try:
+        write_features(plan, events, level, plan.features(role, level))
+    except OmniflowError as error:
+        raise type(error)(f"{role} at {level} level: {error}") from error
+
+
+def _level(plan: Plan, events: Events, role: str, level: str) -> Level:
+    found = getattr(events, level)
+    if found is None:
         raise InputError(f"{plan.store(role)}: {role} has no {level} level, which is needed here")
-    write_features(plan, events, plan.features(role, level))
+    return found
 
 
-def write_features(plan: Plan, level: Level, path: Path) -> None:
+def write_features(plan: Plan, events: Level, level: str, path: Path) -> None:
     """Write what classifiers of the study read of a level, also of events that are not its own."""
-    scaling = Scaling.from_json(plan.scaling.read_text(encoding="utf-8"))
-    build.write(path, level, scaling, plan.features_seen, plan.config.classifier.neighbours)
+    scaling = Scaling.from_json(plan.scaling(level).read_text(encoding="utf-8"))
+    neighbours = plan.config.classifier.neighbours
+    build.write(path, events, scaling, plan.features_seen[level], neighbours)
 
 
 def make_observables(plan: Plan, role: str) -> None:
-    """Write the observables of a sample at every level that it has.
+    """Write the observables of a sample at every level that it has, as far as they exist there.
 
     Raises:
         ConfigError, InputError: an observable cannot be computed, or a prediction has no particle
@@ -74,11 +94,12 @@ def make_observables(plan: Plan, role: str) -> None:
             f"{plan.store(role)}: {role} has no particle level, where results are compared; give a "
             "sample with truth (uncertainties.predictions)"
         )
-    wanted = find.resolve(plan.config.observables)
     with replace_folder(plan.observables(role)) as folder:
-        for level in ("detector", "particle"):
+        for level in plan.observed_at(role):
             if getattr(events, level) is None:
                 continue
+            found = find.resolve(plan.config.observables, level)
+            wanted = [each for each in found if level in plan.observed[each.name]]
             try:
                 cache.write(folder / f"{level}.h5", getattr(events, level), wanted)
             except OmniflowError as error:
@@ -90,8 +111,12 @@ def make_axes(plan: Plan) -> None:
     simulation = store.open_store(plan.store("simulation"))
     found = axes.make(
         find.resolve(plan.config.observables),
+        plan.observed,
         plan.observables("simulation"),
-        np.asarray(simulation.pass_detector),
+        {
+            "detector": np.asarray(simulation.pass_detector),
+            "particle": np.asarray(unfolded(plan, simulation)),
+        },
         np.asarray(simulation.weight),
     )
     axes.write(found, plan.axes)

@@ -15,7 +15,7 @@ from omniflow.evaluation.scores import Scores, auc
 from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
-from omniflow.events.sample import Events
+from omniflow.events.sample import Events, Level
 from omniflow.stages import evaluation, samples
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
@@ -39,7 +39,7 @@ def train(plan: Plan, subject: str) -> None:
     records = []
     with interrupt.noted() as interruption, tempfile.TemporaryDirectory() as folder:
         for level, network in zip(SECOND, networks(subject), strict=True):
-            if getattr(data, level) is None:
+            if not _comparable(plan, getattr(data, level), level):
                 continue
             inputs = _inputs(plan, level, Path(folder))
             target = [_source(plan, data, level, inputs, numerator=(data.weight,))]
@@ -47,7 +47,7 @@ def train(plan: Plan, subject: str) -> None:
                 target += [_background(plan, role) for role in plan.backgrounds]
             inputs, weights = plan.features("simulation", level), (simulation.weight, ratio)
             other = _source(plan, simulation, level, inputs, denominator=weights)
-            job = _Second(plan, network, (*target, other), interruption)
+            job = _Second(plan, level, network, (*target, other), interruption)
             try:
                 ((trained, record),) = job.train([network])
             except TrainingError as error:
@@ -77,12 +77,23 @@ def table(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def _comparable(plan: Plan, data: Level | None, level: str) -> bool:
+    """Return whether data have a level, with what networks see there."""
+    if data is None:
+        return False
+    lacking = plan.features_seen[level].lacking(data.event_columns, data.particle_columns)
+    if lacking is not None:
+        print(f"Not judged at {level} level, where data have no {lacking[1]!r}.")
+    return lacking is None
+
+
 class _Second(Networks):
     """One second classifier; a part of the events takes no part in its training."""
 
     def __init__(
         self,
         plan: Plan,
+        level: str,
         network: Network,
         sources: tuple[Source, ...],
         interruption: Interrupt | None,
@@ -98,7 +109,7 @@ class _Second(Networks):
             )
             for wanted in (True, False)
         )
-        super().__init__(plan, sources[-1].features, interruption)
+        super().__init__(plan, level, sources[-1].features, interruption)
 
     def sources(self, network: Network) -> tuple[Source, ...]:
         """Return the strata of the training."""
@@ -138,7 +149,7 @@ def _inputs(plan: Plan, level: str, folder: Path) -> Path:
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
-    samples.write_features(plan, store.open_store(plan.store("data")).particle, path)
+    samples.write_features(plan, store.open_store(plan.store("data")).particle, level, path)
     return path
 
 

@@ -46,7 +46,7 @@ Histograms = dict[str, Histogram]
 def make_tables(plan: Plan) -> None:
     """Write every table of the plan into the study's folder."""
     common = setup(plan)
-    normalization, edges = plan.config.unfolding.normalization, evaluation.edges(plan)
+    normalization, edges = plan.config.unfolding.normalization, evaluation.edges(plan, "particle")
     prior, truth, metrics, summary = particle_level(plan, common)
     folded, measured, detector, detector_summary = detector_level(plan, common)
     simulation = binned.Simulation(plan)
@@ -57,6 +57,7 @@ def make_tables(plan: Plan) -> None:
     if truth is not None:
         levels["particle"] = convergence.truth_as_data(metrics, summary)
     timing, histories = _histories(plan)
+    smaller = ensembles.read_ensembles(plan, list(edges))
     frames = {
         "metrics": metrics,
         "summary": summary,
@@ -67,7 +68,7 @@ def make_tables(plan: Plan) -> None:
         "acceptance": binned.acceptance_table(simulation),
         "comparisons": comparison_table(_spectra(plan), truth, normalization),
         "flows": _flows(plan, prior, truth, folded, measured),
-        "networks": networks_table(ensembles.read_ensembles(plan), truth, normalization),
+        "networks": networks_table(smaller, truth, normalization),
         "timing": timing,
         "histories": histories,
         "cost": cost(plan, timing),
@@ -106,7 +107,7 @@ def particle_level(
     truth = None if data.particle is None else _fill(plan, "data", "particle", data.weight)
     tables = unfolding_tables(
         _results(plan, "particle"),
-        evaluation.edges(plan),
+        evaluation.edges(plan, "particle"),
         prior,
         truth,
         plan.config.unfolding.normalization,
@@ -131,7 +132,7 @@ def detector_level(
     measured = evaluation.measured(plan)
     tables = detector_tables(
         [*priors, *_results(plan, "detector")],
-        evaluation.edges(plan),
+        evaluation.edges(plan, "detector"),
         measured,
         plan.config.unfolding.normalization,
     )
@@ -380,7 +381,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
         }
         for name, method in config.methods.items()
     ]
-    fields = ("name", "label", "latex", "unit", "kind", "log_x", "log_y")
+    fields = ("name", "label", "latex", "unit", "kind", "log_x", "log_y", "levels")
     return {
         "name": config.study.name,
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

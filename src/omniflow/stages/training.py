@@ -91,7 +91,7 @@ class BlockJob(Networks):
         ]
         role = plan.variants.role("simulation", variant)
         self.features = open_features(plan.features(role, level(block.step)))
-        super().__init__(plan, self.features, interruption)
+        super().__init__(plan, level(block.step), self.features, interruption)
         # The weights nu that the iteration starts from, and those that a later step starts from.
         paths = [plan.previous_weights(block.group, block.iteration, s) for s in (1, block.step)]
         self.push = _lanes(paths[0])

@@ -285,7 +285,7 @@ def _results(plan: Plan, method: str) -> dict[str, Result]:
             contents[NOMINAL][name],
             {variant: found[name] for variant, found in contents.items()},
         )
-        for name in plan.config.observables.names
+        for name in contents[NOMINAL]
     }
 
 
@@ -308,8 +308,7 @@ def _origins(plan: Plan, variations: Iterable[str]) -> frozenset[str]:
 
 def _truths_of_toys(plan: Plan) -> dict[str, np.ndarray]:
     """Return the truth (toys, B) of each toy by observable."""
-    names = plan.config.observables.names
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    rows: dict[str, list[np.ndarray]] = {n: [] for n in evaluation.edges(plan, "particle")}
     for toy in plan.variants.of_kind(TOY):
         matrices = evaluation.counts(plan, plan.variants.role("data", toy), "particle")
         weight = inputs.events(plan, "data", toy).weight

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from omniflow.config.schema import Config
+from omniflow.config.training import Classifier
 from omniflow.events.batches import Source
 from omniflow.events.features import Features
 from omniflow.training import runtime
@@ -63,8 +64,8 @@ def shared() -> Iterator[None]:
         _shared = before
 
 
-def engine(config: Config, model: keras.Model, features: Features) -> Engine:
-    """Return the configured engine for `model`.
+def engine(config: Config, settings: Classifier, model: keras.Model, features: Features) -> Engine:
+    """Return the configured engine for `model`, which was built from `settings`.
 
     `auto` is the native one for PETs on a CPU, and TensorFlow for everything else.
 
@@ -72,28 +73,31 @@ def engine(config: Config, model: keras.Model, features: Features) -> Engine:
         CompilerError: `native` is asked for and cannot be had.
     """
     if _shared is None:
-        return _made(config, model, features)
+        return _made(config, settings, model, features)
     columns = (features.particles, features.neighbours, features.event)
     key = (
-        *(part.model_dump_json() for part in (config.classifier, config.execution)),
+        *(part.model_dump_json() for part in (settings, config.execution)),
         config.training.loss,
         config.training.micro_batches,
         model.dtype_policy.name,
         *(part.shape[1] for part in columns),
     )
     if key not in _shared:
-        _shared[key] = _made(config, model, features)
+        _shared[key] = _made(config, settings, model, features)
     return _shared[key]
 
 
-def _made(config: Config, model: keras.Model, features: Features) -> Engine:
+def _made(config: Config, settings: Classifier, model: keras.Model, features: Features) -> Engine:
     from omniflow.training.graph import Graph
     from omniflow.training.native import Native
 
-    wanted, settings, loss = config.execution.engine, config.classifier, config.training.loss
+    wanted, loss = config.execution.engine, config.training.loss
     fits = settings.kind == "pet" and runtime.device() == "CPU"
     fits = fits and config.execution.precision == "float32"
-    if wanted == "native" and not fits:
+    # Where a level has no particles, MLPs take the place of PETs (`unfolding.seen.classifiers`),
+    # and TensorFlow that of `native`.
+    replaced = settings.kind != config.classifier.kind
+    if wanted == "native" and not fits and not replaced:
         raise CompilerError(
             "execution.engine: native is for the classifier kind pet on a CPU only; choose auto."
         )

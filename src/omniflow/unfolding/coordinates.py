@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from omniflow.config.transfer import Transfer
 
+LEVELS = ("detector", "particle")
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4

@@ -11,7 +11,7 @@ from pathlib import Path
 from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
-from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, SECOND
+from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
 
 # Particles per event, and the share of events that pass, where a source knows no better; only used
@@ -79,12 +79,12 @@ class StudySize:
     rates: Rates
 
 
-def parameters(plan: Plan) -> tuple[float, float]:
-    """Return the parameters that act once per particle, and those that act once per event.
+def parameters(plan: Plan, level: str) -> tuple[float, float]:
+    """Return how many parameters of a network of a level act once per particle, and per event.
 
     A classifier of the user's own counts as deep sets: only building it would tell more.
     """
-    settings, seen = plan.config.classifier, plan.features_seen
+    settings, seen = plan.classifiers[level], plan.features_seen[level]
     d, f, e = settings.width, len(seen.particles), len(seen.event)
     if settings.kind == "mlp":
         return 0.0, e * d + (settings.blocks - 1) * d * d + d
@@ -193,11 +193,11 @@ def second_seconds(seconds: dict[int, float]) -> float:
     return sum(seconds[step] for step in SECOND.values())
 
 
-def typical(plan: Plan) -> tuple[float, float]:
-    """Return particles per event of the simulation, and the share of its events that pass."""
+def typical(plan: Plan, level: str) -> tuple[float, float]:
+    """Return particles per event of the simulation at a level, and the share that passes."""
     simulation = plan.samples["simulation"]
-    particles = PARTICLES if simulation.columns()[1] else 0.0
-    return simulation.typical() or (particles, PASSING)
+    particles, passing = simulation.typical() or (PARTICLES, PASSING)
+    return (particles if simulation.columns(level)[1] else 0.0), passing
 
 
 def missing_files(sample: Sample) -> list[str]:
@@ -248,7 +248,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     Second classifiers, without folds, count at particle level too, though real data have none.
     """
     share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
-    passing = typical(plan)[1]
+    passing = typical(plan, "detector")[1]
     judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
     return {
         0: passing * sum(events[role] for role, _ in plan.pretraining_classes),
@@ -273,12 +273,15 @@ def rule_of_thumb(plan: Plan) -> dict[int, float]:
 
     Steps 1b and 2b evaluate each event once for both classes, as step 2 does.
     """
-    per_particle, per_event = parameters(plan)
-    # Six operations per parameter: two forward, four backward.
-    work = 6 * (per_particle * typical(plan)[0] + per_event)
     execution = plan.config.execution
     rate = GPU_RATE if execution.gpus else execution.threads * THREAD_RATE
-    return dict.fromkeys((1, 2), execution.ranks * rate / work)
+    found = {}
+    for step, level in zip((1, 2), LEVELS, strict=True):
+        per_particle, per_event = parameters(plan, level)
+        # Six operations per parameter: two forward, four backward.
+        work = 6 * (per_particle * typical(plan, level)[0] + per_event)
+        found[step] = execution.ranks * rate / work
+    return found
 
 
 def measured_rates(plan: Plan) -> dict[int, float] | None:

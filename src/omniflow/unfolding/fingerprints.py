@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from omniflow import registry
+from omniflow.config.observables import PER_LEVEL
 from omniflow.observables import find
-from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.coordinates import LEVELS, Network
 
 if TYPE_CHECKING:
     from omniflow.unfolding.plan import Plan
@@ -55,14 +56,15 @@ class Fingerprints:
     def observables(self) -> str:
         """Return a hash of what determines the files of observables, text of modules included."""
         found = find.computations(self.plan.config.observables)
-        return _hash([list(found.items()), OBSERVABLES_VERSION])
+        apart = {n: there for n, there in self.plan.observed.items() if len(there) < len(LEVELS)}
+        return _hash([list(found.items()), OBSERVABLES_VERSION, *([apart] if apart else [])])
 
     @cached_property
     def axes(self) -> str:
         """Return a hash of what determines the axes of histograms, beside values."""
         section = self.plan.config.observables
         found = {
-            name: definition.model_dump(mode="json", exclude=set(definition.computation))
+            name: definition.model_dump(mode="json", exclude={*definition.computation, *PER_LEVEL})
             for name, definition in find.definitions(section).items()
         }
         return _hash([self.observables, found, self.sections("observables.binning")])
@@ -88,8 +90,9 @@ class Fingerprints:
 
     @property
     def features(self) -> str:
-        """Return a hash of what networks see, beside the number of neighbours."""
-        return _hash(dataclasses.asdict(self.plan.features_seen))
+        """Return a hash of what networks see at both levels, beside the number of neighbours."""
+        one, other = (dataclasses.asdict(self.plan.features_seen[level]) for level in LEVELS)
+        return _hash(one if one == other else [one, other])
 
     @cached_property
     def _training_settings(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from omniflow.observables import find
+from omniflow.unfolding.coordinates import LEVELS
 from omniflow.unfolding.estimate import parameters, typical
 from omniflow.unfolding.jobs import Job
 from omniflow.unfolding.plan import Plan
@@ -68,31 +69,37 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     total = sum(events.values())
     # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
-    multiplicity, passing = typical(plan)
-    particles = multiplicity * (1 + passing)
-    yield Kind("event stores", len(events), total * (16 * particles + 74))
-    inputs = multiplicity * (
-        4 * len(plan.features_seen.particles) + 2 * plan.config.classifier.neighbours
-    )
+    multiplicity = {level: typical(plan, level)[0] for level in LEVELS}
+    passing = typical(plan, "detector")[1]
     share = {"detector": passing, "particle": 1.0}
+    particles = sum(multiplicity[level] * share[level] for level in LEVELS)
+    yield Kind("event stores", len(events), total * (16 * particles + 74))
     size = sum(
-        events[r] * (share[level] * inputs + 4 * len(plan.features_seen.event) + 8)
-        for r, level in plan.classifier_inputs
+        events[role] * (share[level] * multiplicity[level] * inputs + 4 * width + 8)
+        for role, level in plan.classifier_inputs
+        for inputs, width in [_inputs_of(plan, level)]
     )
     # One file per sample and level, and the scaling.
-    yield Kind("classifier inputs", len(plan.classifier_inputs) + 1, size)
+    yield Kind("classifier inputs", len(plan.classifier_inputs) + len(plan.scalings), size)
     names = plan.config.observables.names
     defined = find.definitions(plan.config.observables).values()
     shared = sum(definition.kind == "particle" for definition in defined)
-    values = 4 * (shared * multiplicity + (len(names) - shared)) * (1 + passing)
+    values = 4 * (shared * particles + (len(names) - shared) * (1 + passing))
     files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
     size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
     yield Kind("observables", files, size)
 
 
+def _inputs_of(plan: Plan, level: str) -> tuple[int, int]:
+    """Return bytes of the inputs of a particle of a level, and numbers per event."""
+    seen, neighbours = plan.features_seen[level], plan.config.classifier.neighbours
+    return 4 * len(seen.particles) + 2 * neighbours, len(seen.event)
+
+
 def _trainings(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     classifier = plan.config.classifier
-    weights, overhead = sum(parameters(plan)), NETWORK.get(classifier.kind, OWN)
+    overhead = NETWORK.get(classifier.kind, OWN)
+    weights = sum(sum(parameters(plan, level)) for level in LEVELS) / len(LEVELS)
     stages = list(plan.stages())
     blocks = [len(plan.blocks(*stage)) for stage in stages]
     each = len(plan.folds)

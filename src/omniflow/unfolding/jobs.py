@@ -73,9 +73,9 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
         files = tuple(Path(file) for file in plan.inputs.files(role))
         yield Job("event_store", files, (plan.store(role),), per_event * events[role])
     scaled = CONVERT * events["simulation"]
-    yield Job("scaling", (plan.store("simulation"),), (plan.scaling,), scaled)
+    yield Job("scaling", (plan.store("simulation"),), tuple(plan.scalings), scaled)
     for role, level in plan.classifier_inputs:
-        inputs = (plan.store(role), plan.scaling)
+        inputs = (plan.store(role), plan.scaling(level))
         yield Job("features", inputs, (plan.features(role, level),), CONVERT * events[role])
     for role in plan.evaluated:
         outputs = (plan.observables(role),)

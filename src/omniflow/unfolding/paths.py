@@ -54,6 +54,8 @@ PATTERNS = {
     "checksums": "checksums",
     "store": "samples/{role}.h5",
     "scaling": "features/scaling.json",
+    # Where its features are others than those of detector level.
+    "particle_scaling": "features/scaling-particle.json",
     "features": "features/{role}-{level}.h5",
     "observables": "observables/{role}",
     "axes": "axes.json",
@@ -91,11 +93,6 @@ class Paths:
     def store(self, role: str) -> Path:
         """Event store of a sample."""
         return self.path("store", role=role)
-
-    @property
-    def scaling(self) -> Path:
-        """Means and standard deviations of the features."""
-        return self.path("scaling")
 
     def features(self, role: str, level: str) -> Path:
         """Classifier inputs of a sample at `detector` or `particle` level."""

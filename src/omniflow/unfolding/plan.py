@@ -15,12 +15,12 @@ import numpy as np
 
 from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
+from omniflow.config.training import Classifier
 from omniflow.config.unfolding import Method
-from omniflow.errors import ConfigError
-from omniflow.features.feature_set import FeatureSet, resolved
-from omniflow.unfolding import seeds
+from omniflow.unfolding import observed, seeds, seen
 from omniflow.unfolding.coordinates import (
     FAKES,
+    LEVELS,
     MISSES,
     NOMINAL,
     Block,
@@ -32,7 +32,9 @@ from omniflow.unfolding.coordinates import (
 from omniflow.unfolding.fingerprints import Fingerprints
 from omniflow.unfolding.inputs import Inputs
 from omniflow.unfolding.notes import of_pretraining, of_scale, of_uncertainties
+from omniflow.unfolding.observed import Observed
 from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES, Paths
+from omniflow.unfolding.seen import Seen
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.variants import TOY, Variants
 
@@ -60,17 +62,35 @@ class Plan(Paths):
         super().__init__(root or Path(config.study.output) / config.study.name)
 
     @cached_property
-    def features_seen(self) -> FeatureSet:
-        """What networks see of events, `classifier.features`."""
-        spec, simulation = self.config.classifier.features, self.config.samples.simulation
-        seen = resolved(simulation.features() if spec == "auto" else spec, *simulation.columns())
-        kind = self.config.classifier.kind
-        if kind == "mlp" and not seen.event:
-            raise ConfigError(
-                "classifier.kind: mlp reads features of events alone, of which there are none; "
-                "take deepsets or pet, or declare some by classifier.features (event)"
-            )
-        return seen
+    def features_seen(self) -> Seen:
+        """What networks see of events by level, `classifier.features`."""
+        return seen.features(self.config)
+
+    @cached_property
+    def observed(self) -> Observed:
+        """Levels at which the observables exist, by name in their order."""
+        return observed.levels(self.config)
+
+    def observed_at(self, role: str) -> tuple[str, ...]:
+        """Return the levels at which observables of a sample are computed, if it has them."""
+        if role in self.backgrounds:
+            return ("detector",)
+        return ("particle",) if role in self.variants.predictions.values() else LEVELS
+
+    @cached_property
+    def classifiers(self) -> dict[str, Classifier]:
+        """Settings of the networks by level."""
+        return seen.classifiers(self.config)
+
+    def scaling(self, level: str) -> Path:
+        """Means and standard deviations of the features of a level; one file if they are alike."""
+        apart = level == "particle" and not seen.alike(self.features_seen)
+        return self.path("particle_scaling" if apart else "scaling")
+
+    @property
+    def scalings(self) -> dict[Path, str]:
+        """Files of means and standard deviations, with the level that each is measured at."""
+        return {self.scaling(level): level for level in reversed(LEVELS)}
 
     # -- samples ---------------------------------------------------------------------------
 
@@ -236,6 +256,7 @@ class Plan(Paths):
                 notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
         if self.needs_pretraining:
             notes += of_pretraining(self.config)
+        notes += observed.notes(self.config, self.observed)
         return (*notes, *of_scale(self.config), *of_uncertainties(self.config, self.variants))
 
     @property

@@ -27,7 +27,10 @@ _PHI_E = _seen("arctan2(e_py, e_px)")
 def multiplicity(level: Level) -> np.ndarray:
     """Return the number of particles of every event, (n,), of any sample with particles."""
     if not level.particle_columns:
-        raise InputError("counts particles, but the sample has none: choose other observables")
+        raise InputError(
+            "counts particles, of which this level has none: choose other observables, or define "
+            "one with `level`"
+        )
     return level.counts
 
 
