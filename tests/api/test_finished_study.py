@@ -13,6 +13,7 @@ import yaml
 from api_samples import QUICK, columns, flagged, with_particles
 
 import omniflow
+from omniflow import registry
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.expressions import ExpressionError
@@ -392,6 +393,35 @@ def test_reading_loads_nothing_that_the_configuration_names(study, folder, tmp_p
     assert found.weights.sum() == pytest.approx(study.weights.sum())
     assert found.histogram("x").sum().value == pytest.approx(study.histogram("x").sum().value)
     with pytest.raises(ConfigError, match=r"nowhere\.models: no such module"):
+        found.reweight(SIMULATION)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_reading_needs_no_package_whose_names_it_holds(
+    study, folder, tmp_path, monkeypatch, installed
+):
+    """Names of entry points: the package is gone, or is there and cannot be imported."""
+    if installed:
+        (tmp_path / "foreign_lab.py").write_text("raise RuntimeError('imported')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "_entries", lambda room: {"lab": "foreign_lab:thing"})
+    moved = tmp_path / "foreign"
+    shutil.copytree(folder, moved)
+    raw = yaml.safe_load((moved / "config.yaml").read_text())
+    raw["samples"]["simulation"] = {"source": "lab"}
+    raw["uncertainties"]["variations"]["model"] = {"simulation": {"source": "lab", "key": 1}}
+    raw["observables"]["names"] = ["x", "thrust"]
+    raw["observables"]["binning"] = {"thrust": [0, 1]}
+    raw["classifier"] |= {"kind": "lab", "features": "lab"}
+    (moved / "config.yaml").write_text(yaml.safe_dump(raw))
+    found = omniflow.read(moved)
+    order = np.argsort(SIMULATION.event_id)
+    np.testing.assert_array_equal(found.weights, study.weights[order])
+    np.testing.assert_array_equal(found.histogram("x").view(), study.histogram("x").view())
+    np.testing.assert_array_equal(found.events("model.simulation").event_id.size, 450)
+    pd.testing.assert_frame_equal(found.summary, study.summary)
+    assert found.report(tmp_path / "report.html").is_file()
+    with pytest.raises(ConfigError, match=r"foreign_lab|there is no classifier 'lab'"):
         found.reweight(SIMULATION)
 
 

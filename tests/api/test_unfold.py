@@ -278,7 +278,7 @@ def test_memory_is_no_source_of_a_file():
         validate(raw)
 
 
-def test_named_weights_take_part_in_variations():
+def test_named_weights_take_part_in_variations(tmp_path):
     n = len(SIMULATION)
     truth = {"x": SIMULATION.particle.event[:, 0], "y": SIMULATION.particle.event[:, 1]}
     seen = {"x": SIMULATION.detector.event[:, 0], "y": SIMULATION.detector.event[:, 1]}
@@ -290,8 +290,11 @@ def test_named_weights_take_part_in_variations():
         DATA,
         simulation,
         uncertainties={"variations": variations, "simulation_replicas": 2},
+        output=tmp_path / "kept",
         **ONCE,
     )
+    read = omniflow.read(tmp_path / "kept")
+    np.testing.assert_array_equal(read.weights_of("model.none"), result.weights_of("model.none"))
     for variant, expected in (("model", twice), ("simulation-1", 1), ("simulation-2", twice)):
         name = f"{variant}.{result.methods[0]}"
         base = result.weights_of(name) / result.ratios_of(name)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 
 from omniflow import registry
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import ROOT, STAND_IN
+from omniflow.config.kinds import ROOT, recorded
 from omniflow.config.section import Section
 from omniflow.errors import ConfigError
 
@@ -55,7 +55,7 @@ def _located(value: Any, info: ValidationInfo) -> Any:
 
 
 def _known(value: str | FeatureSection, info: ValidationInfo) -> str | FeatureSection:
-    if isinstance(value, str) and value != "auto" and not (info.context or {}).get(STAND_IN):
+    if isinstance(value, str) and value != "auto" and not recorded(info.context):
         try:
             registry.require("features", value)
         except ConfigError as error:

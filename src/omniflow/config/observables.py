@@ -16,7 +16,7 @@ from pydantic import (
 
 from omniflow import outside
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import must_exist, reference
+from omniflow.config.kinds import must_exist, recorded, reference
 from omniflow.config.paths import escaped, expanded
 from omniflow.config.section import Positive, Section
 from omniflow.errors import ConfigError
@@ -215,7 +215,8 @@ class Observables(Section):
         if not value:
             raise ValueError("name at least one observable, or leave names out")
         names = value
-        if "define" in info.data:  # else it is wrong, and says so
+        # Without `define` that is wrong, and says so; recorded names are whole already.
+        if "define" in info.data and not recorded(info.context):
             names = find.expanded(value, info.data["define"])
         if len(set(names)) != len(names):
             raise ValueError("observables must be named once each")
@@ -227,7 +228,8 @@ class Observables(Section):
         from omniflow.observables import find
 
         for name, edges in value.items():
-            if "define" in info.data and info.data.get("names"):
+            whole = "define" in info.data and info.data.get("names")
+            if whole and not recorded(info.context):
                 find.known(name, info.data["define"])
             try:
                 _check_edges(edges)

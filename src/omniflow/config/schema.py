@@ -284,7 +284,7 @@ class Config(Section):
         named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
             weights = variation.simulation_weights
-            if isinstance(weights, str) and weights not in named:
+            if isinstance(weights, str) and named is not None and weights not in named:
                 raise ValueError(
                     f"uncertainties.variations.{name}.simulation_weights: samples.simulation has "
                     f"no weights {weights!r}; it has {', '.join(named) or 'none by name'}"

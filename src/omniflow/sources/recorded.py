@@ -35,6 +35,10 @@ class Recorded(Source):
         """Return nothing: the study has been run with some."""
         return {}
 
+    def named_weights(self) -> None:
+        """Return None: they are in the stores."""
+        return
+
     def read(self) -> Iterator[Events]:
         """Refuse: the events are in the study's stores."""
         raise InputError("the samples of a study that is read are not read again; run it anew")

@@ -96,8 +96,8 @@ class Source(Section):
                 define[key] = how | {"label": name}
         return {"define": define, "names": list(define)}
 
-    def named_weights(self) -> tuple[str, ...]:
-        """Return the names of the further weights that its events have."""
+    def named_weights(self) -> tuple[str, ...] | None:
+        """Return the names of its events' further weights; None where that cannot be told."""
         return ()
 
     def given_replicas(self) -> int:
