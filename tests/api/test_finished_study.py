@@ -248,8 +248,22 @@ def test_entries_of_particles(particles):
     _close(particles.histogram(ak.unflatten(pt, np.diff(offsets)), edges), *expected)
     ht = [each.sum() for each in values]
     _close(particles.histogram("sum(pt)", edges), *_expected(ht, particles.weights, edges))
-    _, blocks = particles.histogram("pt", edges, with_covariance=True)
-    assert blocks == {}  # one pass, no variants
+
+
+def test_one_pass_without_variants_has_no_covariance(particles):
+    with pytest.raises(InputError, match="has no covariance of none: one pass, and neither repl"):
+        particles.histogram("pt", [0, 1, 3], with_covariance=True)
+
+
+def test_the_covariance_is_that_of_the_passes_of_the_histogram(study):
+    """One pass scatters as much as several did; other blocks do not depend on their number."""
+    mean, one = (
+        study.histogram("x", method="none", pass_=pass_, with_covariance=True)[1]
+        for pass_ in (None, 2)
+    )
+    np.testing.assert_allclose(one["training"], PASSES * mean["training"], rtol=1e-12)
+    np.testing.assert_array_equal(one["data"], mean["data"])
+    assert np.diag(one["training"]).min() > 0
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ class Filling:
         if not with_covariance:
             return filled
         blocks = results.covariance(
-            self.plan, result, how, iteration, lambda role: self._counted(role, wide)
+            self.plan, result, how, iteration, len(passes), lambda role: self._counted(role, wide)
         )
         return filled, {name: block[1:-1, 1:-1] for name, block in blocks.items()}
 

@@ -255,16 +255,18 @@ class Study:
                 at particle level the fiducial region (`observables.region`), at detector level
                 events that pass. `all`, or flags (n,), say otherwise.
             method, combine, pass_, iteration: as of `weights_of`.
-            with_covariance: also return the covariance of the mean over passes, (B, B) by block
-                (`data`, `simulation`, `training`, each variation, and `total`), from the variants
-                that the study has (`uncertainties`), and from passes.
+            with_covariance: also return the covariance of the bins, (B, B) by block (`data`,
+                `simulation`, `training`, each variation, and `total`, their sum), from the variants
+                that the study has (`uncertainties`), and from passes (`training`). What the study
+                does not vary has no block.
 
         Returns:
             A `hist.Hist` with Weight storage, in pairs with the covariance where it is wanted.
 
         Raises:
-            InputError: there is no such method and so on; edges are missing; or an array is of
-                another length, or there are variants with other events and no expression.
+            InputError: there is no such method and so on; edges are missing; an array is of
+                another length, or there are variants with other events and no expression; or a
+                covariance is wanted of one pass without variants, or of a method without them.
             ExpressionError: the expression does not fit the columns.
         """
         place = self._place(method, combine, pass_, iteration)
