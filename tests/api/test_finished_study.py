@@ -19,6 +19,7 @@ from omniflow.events import store
 from omniflow.expressions import ExpressionError
 from omniflow.files import open_h5
 from omniflow.stages import training
+from omniflow.stages.evaluation import LEVELS
 from omniflow.training.engines import shared
 from omniflow.unfolding.weights import ratio
 
@@ -364,11 +365,48 @@ def test_a_weight_is_made_of_logits(study):
     np.testing.assert_allclose(yields, yields[0], rtol=1e-6)
 
 
+def _level(level, event=None, particles=None, more=False):
+    """The level with its columns in this order, and others beside."""
+    event = list(event or level.event_columns)
+    particles = list(particles or level.particle_columns)
+    table = level.event[:, [level.event_columns.index(name) for name in event]]
+    of_particles = level.particles[:, [level.particle_columns.index(name) for name in particles]]
+    if more:
+        event, table = ["more", *event], np.concatenate([table[:, :1] * 0 + 7, table], axis=1)
+        if particles:
+            particles = [*particles, "x"]  # a name that the event's column has too
+            of_particles = np.concatenate([of_particles, of_particles[:, :1] + 9], axis=1)
+    return dataclasses.replace(
+        level,
+        event=table,
+        particles=of_particles,
+        event_columns=tuple(event),
+        particle_columns=tuple(particles),
+    )
+
+
+def test_columns_are_found_by_their_names(study, particles):
+    """In any order, and whatever others there are."""
+    ours = {"event": ["y", "x"]}, {"event": ["x"], "particles": ["phi", "pt", "eta"]}
+    for found, order in zip((study, particles), ours, strict=True):
+        known = found.simulation
+        levels = {at: _level(getattr(known, at), **order, more=True) for at in LEVELS}
+        other = dataclasses.replace(known, **levels)
+        np.testing.assert_array_equal(found.reweight(other), found.reweight(known))
+        for step in (1, 2):
+            network = found.networks(step=step)[-1]
+            np.testing.assert_array_equal(network.logits(other), network.logits(known))
+            assert np.nanstd(network.logits(known)) > 0
+
+
 def test_events_of_another_kind_are_refused(study, particles):
     with pytest.raises(InputError, match="the events have no particle level, which is what"):
         study.reweight(columns(20, 0, 1, truth=False))
-    with pytest.raises(InputError, match=r"have the event columns \('x',\), where the study has"):
+    with pytest.raises(InputError, match=r"no event\.y at particle level, .* are event\.x, p"):
         study.reweight(with_particles(20, 0, 1))
+    few = dataclasses.replace(DATA, detector=_level(DATA.detector, ["y"]))
+    with pytest.raises(InputError, match=r"no event\.x at detector level"):
+        study.networks(step=1)[0].logits(few)
     with pytest.raises(InputError, match="no step '1b': 1, 2"):
         study.networks(step="1b")
 

@@ -347,11 +347,12 @@ class Study:
         `ratios_of`, bit by bit where the engine is the same. Events that are not unfolded have 1.
 
         Args:
-            events: with a particle level of the columns that the simulation has.
+            events: with a particle level that has the columns that the networks see: found by
+                name, in the units that the simulation has.
             method, combine, pass_, iteration: as of `weights_of`.
 
         Raises:
-            InputError: as `weights_of`; or there is no particle level, or its columns are others.
+            InputError: as `weights_of`; or there is no particle level, or a column is missing.
             ConfigError: the study's classifier is of a module that is not here.
         """
         from omniflow.stages import reweighting
