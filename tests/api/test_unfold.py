@@ -163,6 +163,26 @@ def test_particles_and_presets_are_found_by_their_columns():
     assert mlp.config.classifier.kind == "mlp"
 
 
+def test_a_constant_column_is_shown_in_one_bin(tmp_path):
+    rng = np.random.default_rng(3)
+
+    def level(n, mean):
+        return {"x": rng.normal(mean, 1, n), "mass": np.full(n, 0.5)}
+
+    simulation = omniflow.Events.from_arrays(level(500, 0), level(500, 0))
+    data = omniflow.Events.from_arrays(level(400, 0.3), level(400, 0.2))
+    for normalization in ("absolute", "shape"):
+        settings = ONCE | {"unfolding": {"normalization": normalization}}
+        with pytest.warns(UserWarning, match=r"mass at .* level is 0\.5 in all of") as found:
+            result = omniflow.unfold(data, simulation, **settings)
+        assert all("mass at " in str(each.message) for each in found)
+        assert result.report(tmp_path / "report.html").is_file()
+        assert result.config.observables.names == ("x", "mass")
+        found = result.histogram("mass")
+        assert found.axes[0].edges.tolist() == [0.0, 1.0]
+        assert found.values()[0] == pytest.approx(result.weights.sum())
+
+
 def test_padded_particles_alone():
     rng = np.random.default_rng(1)
     padded = rng.exponential(1, (300, 4, 2)) * (rng.uniform(size=(300, 4, 1)) < 0.7)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from omniflow import outside
-from omniflow.api import values
 from omniflow.api.run import evaluate, run
 from omniflow.api.study import Study
 from omniflow.config import validate
@@ -191,10 +190,6 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
         _require_same_columns(data, simulation)
     kind = "pet" if simulation.detector.particle_columns else "mlp"
     raw["classifier"] = {"kind": kind, **classifier}
-    observables = dict(raw.get("observables") or {})
-    if not {"names", "define"} & set(observables):
-        define = values.default_observables(data, simulation)
-        raw["observables"] = {**observables, "define": define}
 
 
 def _require_same_columns(data: Events, simulation: Events) -> None:

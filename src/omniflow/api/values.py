@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.columns import of_level
-from omniflow.events.sample import Events, Level
+from omniflow.events.sample import Level
 from omniflow.expressions import Values, parse
 from omniflow.observables import Entries, cache
 from omniflow.stages import evaluation
 from omniflow.unfolding.plan import Plan
-
-_UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
-
-
-def default_observables(data: Events, simulation: Events) -> dict[str, dict[str, str]]:
-    """Return the section `observables.define` where the user names none: every column.
-
-    Columns that data or either level of the simulation lacks are left out, and those that are
-    the same in all simulated events that pass. Bins are quantiles of the simulation.
-    """
-    found: dict[str, dict[str, str]] = {}
-    levels = [data.detector, simulation.detector]
-    levels += [each.particle for each in (data, simulation) if each.particle is not None]
-    measured = simulation.detector
-    passing = measured.event[simulation.pass_detector]
-    for kind, part, table in (("event", "event", passing), ("particle", "particles", None)):
-        values = measured.particles if table is None else table
-        for at, name in enumerate(getattr(measured, f"{kind}_columns")):
-            if not all(name in getattr(level, f"{kind}_columns") for level in levels):
-                continue
-            if not len(values) or values[:, at].min() == values[:, at].max():
-                continue
-            key = _as_name(name, found)
-            found[key] = {"expression": f"column({f'{part}.{name}'!r})", "label": name}
-    return found
-
-
-def _as_name(column: str, taken: Collection[str]) -> str:
-    """Return a name of an observable for a column, which is not taken yet."""
-    name = _UNNAMED.sub("_", column).strip("_-") or "x"
-    while name in taken:
-        name = f"particle_{name}"
-    return name
 
 
 def is_observable(plan: Plan, what: Any) -> bool:

@@ -191,7 +191,7 @@ class Observables(Section):
         (),
         description="Observables, in the order of the report: of `define`, built-in ones, or sets "
         "of those, of which `dis` is one. Default: all of `define`; where it is empty, what suits "
-        "the source: the set `dis` for DIS events, else every column of the sample.",
+        "the source: the set `dis` for DIS events, else every column that all samples have.",
     )
     binning: dict[str, Edges] = Field(
         {}, description="Bin edges that replace those of an observable, by name."

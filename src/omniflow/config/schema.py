@@ -79,33 +79,42 @@ class Config(Section):
     diagnostics: Diagnostics = Field(Diagnostics(), description="How far results can be trusted.")
     execution: Execution = Field(Execution(), description="Jobs.")
 
-    @model_validator(mode="after")
-    def _observables_suit_the_source(self) -> Config:
-        if not self.observables.names:
-            given = self.observables.model_dump(exclude_unset=True)
-            found = Observables.model_validate(given | self.samples.simulation.observables())
-            self.__dict__["observables"] = found  # the only change of a section after it was read
-        return self
-
-    @model_validator(mode="after")
-    def _samples_fit_together(self) -> Config:
-        simulation = self.samples.simulation
-        others = {"samples.data": self.samples.data}
-        others |= {
-            f"samples.backgrounds.{k}": b.sample for k, b in self.samples.backgrounds.items()
-        }
-        pair = self.samples.pretraining
-        others |= {f"samples.pretraining.{k}": s for k, s in (pair.samples if pair else {}).items()}
+    def _compared(self) -> dict[str, Sample]:
+        """Return all samples that are unfolded but the simulation, by where they stand."""
+        found = {"samples.data": self.samples.data}
+        found |= {f"samples.backgrounds.{k}": b.sample for k, b in self.samples.backgrounds.items()}
         for name, variation in self.uncertainties.variations.items():
             for role in ("data", "simulation"):
                 if (sample := getattr(variation, role)) is not None:
-                    others[f"uncertainties.variations.{name}.{role}"] = sample
+                    found[f"uncertainties.variations.{name}.{role}"] = sample
+        return found
+
+    @model_validator(mode="after")
+    def _samples_fit_together(self) -> Config:
+        simulation, pair = self.samples.simulation, self.samples.pretraining
+        others = self._compared()
+        others |= {f"samples.pretraining.{k}": s for k, s in (pair.samples if pair else {}).items()}
         for where, sample in others.items():
             if self.classifier.features in ALL_COLUMNS:
                 _same_columns(where, sample, simulation)
             _same_units(where, sample, simulation)
         for name, sample in self.uncertainties.predictions.items():  # networks do not see them
             _same_units(f"uncertainties.predictions.{name}", sample, simulation)
+        return self
+
+    @model_validator(mode="after")
+    def _observables_suit_the_source(self) -> Config:
+        if not self.observables.names:
+            given = self.observables.model_dump(exclude_unset=True)
+            others = [*self._compared().values(), *self.uncertainties.predictions.values()]
+            suited = self.samples.simulation.observables(others)
+            if suited.get("names") == []:
+                raise ValueError(
+                    "observables: the samples have no column in common; say by observables.define "
+                    "what is compared"
+                )
+            found = Observables.model_validate(given | suited)
+            self.__dict__["observables"] = found  # the only change of a section after it was read
         return self
 
     @model_validator(mode="after")

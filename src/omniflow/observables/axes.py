@@ -107,7 +107,8 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
     """Return edges between which values have equal parts of the weight.
 
     From the lowest value to just above the highest, or 1 above it where all are whole numbers.
-    Edges that coincide, because a value is frequent, are one.
+    Edges that coincide, because a value is frequent, are one. Where all values are the same there
+    is one bin about them.
 
     Args:
         name: of the observable, for messages.
@@ -116,7 +117,7 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
         bins: how many.
 
     Raises:
-        InputError: no values, or all are the same.
+        InputError: no values.
     """
     value, weight = value[weight > 0], weight[weight > 0]
     if not len(value):
@@ -128,11 +129,8 @@ def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tu
     value, total = value[order], np.cumsum(weight[order])
     below = np.concatenate([[0.0], total[:-1]])
     if value[0] == value[-1]:
-        raise InputError(
-            f"observable {name}: has the same value, {value[0]:g}, in all {len(value)} entries of "
-            "the simulation at detector level, so that there are no quantiles: give edges, or "
-            "leave it out"
-        )
+        half = max(1.0, abs(float(value[0]))) / 2
+        return (float(value[0]) - half, float(value[0]) + half)
     places = np.searchsorted(below, total[-1] * np.arange(1, bins) / bins)
     places = np.minimum(places, len(value) - 1)
     # The highest value lies in the last bin, which does not hold its upper edge.

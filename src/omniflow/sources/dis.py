@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
+    from omniflow.sources.source import Source
 
 
 class DISEvents:
@@ -29,7 +30,7 @@ class DISEvents:
         """Return the preset of features."""
         return "dis"
 
-    def observables(self) -> dict[str, Any]:
+    def observables(self, others: Sequence[Source] = ()) -> dict[str, Any]:
         """Return the set of observables."""
         return {"names": ["dis"]}
 

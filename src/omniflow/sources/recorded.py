@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict
@@ -31,7 +31,7 @@ class Recorded(Source):
         """Return nothing: what networks have seen is in their files."""
         return (), ()
 
-    def observables(self) -> dict[str, Any]:
+    def observables(self, others: Sequence[Source] = ()) -> dict[str, Any]:
         """Return nothing: the study has been run with some."""
         return {}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import os
+import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -84,16 +87,22 @@ class Source(Section):
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
 
-    def observables(self) -> dict[str, Any]:
-        """Return what is compared where nothing is named, as in `observables`: every column."""
-        event, particles = self.columns()
+    def observables(self, others: Sequence[Source] = ()) -> dict[str, Any]:
+        """Return what is compared where nothing is named, as in `observables`.
+
+        Every column that the `others` have too, with which the sample is compared.
+        """
+        columns = [each.columns() for each in (self, *others)]
         units = self.units()
         define: dict[str, Any] = {}
-        for part, columns in (("event", event), ("particles", particles)):
-            for name in columns:
-                key = f"particle_{name}" if name in define else name
-                how = {"expression": f'column("{part}.{name}")', "unit": units.get(name, "")}
-                define[key] = how | {"label": name}
+        for at, part in enumerate(("event", "particles")):
+            for name in columns[0][at]:
+                if all(name in each[at] for each in columns):
+                    key = _as_observable(name, part, define)
+                    # The text of a string is that of JSON in Python too.
+                    column = json.dumps(f"{part}.{name}", ensure_ascii=False)
+                    how = {"expression": f"column({column})", "unit": units.get(name, "")}
+                    define[key] = how | {"label": name}
         return {"define": define, "names": list(define)}
 
     def named_weights(self) -> tuple[str, ...] | None:
@@ -152,6 +161,15 @@ class Source(Section):
         Raises:
             InputError: they are refused; the message says where they are and what to do.
         """
+
+
+def _as_observable(column: str, part: str, taken: Collection[str]) -> str:
+    """Return a name of an observable for a column of a part, which is not taken yet."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", column).strip("_-")[:40] or "x"
+    if name in taken and part == "particles":
+        name = f"particle_{name}"
+    numbers = (f"{name}_{number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbers if each not in taken)
 
 
 class FileSource(Source):
