@@ -23,14 +23,17 @@ def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") ->
 
     `simulation` is the role of the sample that stands against the data.
     """
+    settings = plan.config.unfolding
     return steps.setup(
         events(plan, "data", variant),
         events(plan, simulation, variant),
-        plan.config.unfolding,
         [
             (events(plan, role, variant), plan.background_factor(role, variant))
             for role in plan.backgrounds
         ],
+        particle_level=settings.particle_level,
+        normalization=settings.normalization,
+        scale=settings.scale,
     )
 
 
