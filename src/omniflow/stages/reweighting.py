@@ -25,7 +25,8 @@ from omniflow.stages import inputs, samples
 from omniflow.stages.networks import Networks
 from omniflow.unfolding import combine, steps, weights
 from omniflow.unfolding.coordinates import STEP_NAMES, Block, Group, Network, level, parted
-from omniflow.unfolding.plan import NO_COMBINATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import NO_COMBINATION
 
 
 def ratios(

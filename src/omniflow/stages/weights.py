@@ -15,7 +15,8 @@ from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
-from omniflow.unfolding.plan import NO_COMBINATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import NO_COMBINATION
 
 
 def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") -> steps.Setup:
