@@ -160,6 +160,8 @@ def test_histograms_of_arrays_columns_and_expressions(study, read):
     doubled = study.histogram("2 * x + y", EDGES, method="none", pass_=2, iteration=1)
     y = SIMULATION.particle.event[:, 1].astype(float)
     _close(doubled, *_expected(2 * x + y, study.weights_of("none", None, 2, 1), EDGES))
+    of_axis = study.histogram("x", hist.axis.Regular(4, -1, 1))
+    np.testing.assert_array_equal(of_axis.axes[0].edges, np.linspace(-1, 1, 5))
     # NaN has no entry.
     gaps = np.where(x > 0, np.nan, x)
     values = [[] if np.isnan(gap) else [gap] for gap in gaps]
@@ -271,7 +273,13 @@ def test_the_covariance_is_that_of_the_passes_of_the_histogram(study):
     ("arguments", "message"),
     [
         (("y", None), "give the edges of the bins; only observables of the study have some"),
-        (("x", [1, 0]), "edges must be two numbers or more, and increase"),
+        (("x", [1, 0]), r"edges are \[1, 0\]; give two increasing numbers or more"),
+        (("x", 10), r"edges are 10; give two increasing numbers .* such as np\.linspace"),
+        (("x", ["a", "b"]), r"edges are \['a', 'b'\]; give two"),
+        (
+            (["x", "y"], [[0, 1], [0, 1]]),
+            "of one expression, .* fill a hist.Hist of your",
+        ),
         ((np.zeros(7), [0, 1]), "the array has 7 events and the simulation has 500; give a value"),
         ((np.zeros((500, 2)), [0, 1]), r"has shape \(500, 2\) and type float64; give one number"),
     ],
@@ -407,6 +415,14 @@ def test_events_of_another_kind_are_refused(study, particles):
     few = dataclasses.replace(DATA, detector=_level(DATA.detector, ["y"]))
     with pytest.raises(InputError, match=r"no event\.x at detector level"):
         study.networks(step=1)[0].logits(few)
+    with pytest.raises(InputError, match="the events are a ndarray; make events of arrays by"):
+        study.reweight(np.zeros((3, 2)))
+    with pytest.raises(InputError, match="the events are a list; make events"):
+        study.networks()[0].logits([1, 2])
+    with pytest.raises(InputError, match="no lane of hybrid 3: 0, 1, 2"):
+        study.networks(lane=3)
+    with pytest.raises(InputError, match="no member of hybrid 2: 0, 1"):
+        study.networks(member=2)
     with pytest.raises(InputError, match="no step '1b': 1, 2"):
         study.networks(step="1b")
 

@@ -12,7 +12,8 @@ from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.stages import pretraining, samples, training, weights
 from omniflow.training.engines import shared
-from omniflow.unfolding.plan import Network, Plan
+from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.plan import Plan
 
 ROLE = {"source": "pythia", "events": 1000, "seed": 3}
 SIZES = {

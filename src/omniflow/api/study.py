@@ -228,7 +228,7 @@ class Study:
     def histogram(
         self,
         what: Any,
-        edges: Sequence[float] | None = None,
+        edges: Sequence[float] | hist.axis.AxesMixin | None = None,
         *,
         level: str = "particle",
         region: str | np.ndarray | None = None,
@@ -248,8 +248,8 @@ class Study:
                 "pt" or "sum(pt)"; the name of an observable of the study; or an array with a
                 number per event (n,), or with any number per event (jagged, awkward). NaN and
                 infinite values have no entry.
-            edges: (B + 1,) increasing; bins are [low, high). An observable of the study has its
-                own. What lies outside goes to under- and overflow.
+            edges: (B + 1,) increasing, or an axis of `hist`; bins are [low, high). An observable of
+                the study has its own. What lies outside goes to under- and overflow.
             level: `particle`, the unfolded result; or `detector`, the reweighted simulation.
             region: events that are counted. By default what the study's own histograms count:
                 at particle level the fiducial region (`observables.region`), at detector level
@@ -315,13 +315,17 @@ class Study:
             step: `1`, `1b`, `2` or `2b`; the weights of the result are those of step 2.
 
         Raises:
-            InputError: there is no such method, pass, iteration or step.
+            InputError: there is no such method, pass, lane, member, iteration or step.
         """
         plan = self._with_features
         method, _, passes, iteration = self._place(method, None, pass_, iteration)
         number = step_number(one_of("step", str(step), [STEP_NAMES[s] for s in plan.steps]))
-        lanes = plan.variants.method(method).lanes
+        settings = plan.variants.method(method)
+        lanes, trained = settings.lanes, plan.chains[plan.chain_slug(settings)].networks
         wanted = {"lane": lane, "member": member}
+        for name, count in (("lane", lanes), ("member", trained)):
+            if wanted[name] is not None:
+                one_of(f"{name} of {method}", wanted[name], range(count))
         return [
             TrainedNetwork(plan, block, network)
             for each in passes

@@ -209,6 +209,14 @@ def _aligned(found: Level, known: Level, seen: FeatureSet, where: str) -> Level:
     return replace(found, **kept)
 
 
+def _require_events(given: object) -> None:
+    if not isinstance(given, Events):
+        raise InputError(
+            f"the events are a {type(given).__name__}; make events of arrays by "
+            "omniflow.Events.from_arrays"
+        )
+
+
 def _with_truth(events: Events) -> Events:
     if events.particle is None:
         raise InputError(
@@ -223,6 +231,7 @@ def _order(plan: Plan, events: Events, variant: str) -> np.ndarray:
 
     Outputs do not depend on it beyond rounding, which is the same in the same batches.
     """
+    _require_events(events)
     role = plan.variants.role("simulation", variant)
     known = np.asarray(store.open_store(plan.store(role)).event_id)
     ids = np.asarray(events.event_id)

@@ -53,7 +53,7 @@ def of(plan: Results) -> tuple[str, ...]:
             notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
     if plan.needs_pretraining:
         notes += _of_pretraining(plan.config)
-    return (*notes, *_of_scale(plan.config), *_of_uncertainties(plan.config, plan.variants))
+    return (*notes, *_of_scale(plan.config), *of_uncertainties(plan.config, plan.variants))
 
 
 def _of_pretraining(config: Config) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def _of_scale(config: Config) -> tuple[str, ...]:
     )
 
 
-def _of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:
+def of_uncertainties(config: Config, variants: Variants) -> tuple[str, ...]:
     """Return how the scatter of training is treated and what the configuration leaves out."""
     if not variants.methods:
         return ()
