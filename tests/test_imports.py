@@ -55,6 +55,11 @@ def test_networks_are_loaded_when_one_is_built(module):
     assert _loaded(module) & HEAVY == set()
 
 
+def test_the_algorithm_needs_no_configuration():
+    """The steps are functions of arrays: neither pydantic nor anything of the configuration."""
+    assert _loaded("omniflow.unfolding.steps") & (HEAVY | {"pydantic", "yaml", "h5py"}) == set()
+
+
 def test_names_of_observables_are_looked_up_without_event_files():
     """When a configuration is validated, not when the module is imported."""
     heavy = HEAVY | {"h5py", "pandas", "awkward", "hist"}

@@ -13,11 +13,13 @@ import yaml
 from api_samples import QUICK, columns, flagged, with_particles
 
 import omniflow
+from omniflow import registry
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.expressions import ExpressionError
 from omniflow.files import open_h5
 from omniflow.stages import training
+from omniflow.stages.evaluation import LEVELS
 from omniflow.training.engines import shared
 from omniflow.unfolding.weights import ratio
 
@@ -158,6 +160,8 @@ def test_histograms_of_arrays_columns_and_expressions(study, read):
     doubled = study.histogram("2 * x + y", EDGES, method="none", pass_=2, iteration=1)
     y = SIMULATION.particle.event[:, 1].astype(float)
     _close(doubled, *_expected(2 * x + y, study.weights_of("none", None, 2, 1), EDGES))
+    of_axis = study.histogram("x", hist.axis.Regular(4, -1, 1))
+    np.testing.assert_array_equal(of_axis.axes[0].edges, np.linspace(-1, 1, 5))
     # NaN has no entry.
     gaps = np.where(x > 0, np.nan, x)
     values = [[] if np.isnan(gap) else [gap] for gap in gaps]
@@ -247,15 +251,35 @@ def test_entries_of_particles(particles):
     _close(particles.histogram(ak.unflatten(pt, np.diff(offsets)), edges), *expected)
     ht = [each.sum() for each in values]
     _close(particles.histogram("sum(pt)", edges), *_expected(ht, particles.weights, edges))
-    _, blocks = particles.histogram("pt", edges, with_covariance=True)
-    assert blocks == {}  # one pass, no variants
+
+
+def test_one_pass_without_variants_has_no_covariance(particles):
+    with pytest.raises(InputError, match="has no covariance of none: one pass, and neither repl"):
+        particles.histogram("pt", [0, 1, 3], with_covariance=True)
+
+
+def test_the_covariance_is_that_of_the_passes_of_the_histogram(study):
+    """One pass scatters as much as several did; other blocks do not depend on their number."""
+    mean, one = (
+        study.histogram("x", method="none", pass_=pass_, with_covariance=True)[1]
+        for pass_ in (None, 2)
+    )
+    np.testing.assert_allclose(one["training"], PASSES * mean["training"], rtol=1e-12)
+    np.testing.assert_array_equal(one["data"], mean["data"])
+    assert np.diag(one["training"]).min() > 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("y", None), "give the edges of the bins; only observables of the study have some"),
-        (("x", [1, 0]), "edges must be two numbers or more, and increase"),
+        (("x", [1, 0]), r"edges are \[1, 0\]; give two increasing numbers or more"),
+        (("x", 10), r"edges are 10; give two increasing numbers .* such as np\.linspace"),
+        (("x", ["a", "b"]), r"edges are \['a', 'b'\]; give two"),
+        (
+            (["x", "y"], [[0, 1], [0, 1]]),
+            "of one expression, .* fill a hist.Hist of your",
+        ),
         ((np.zeros(7), [0, 1]), "the array has 7 events and the simulation has 500; give a value"),
         ((np.zeros((500, 2)), [0, 1]), r"has shape \(500, 2\) and type float64; give one number"),
     ],
@@ -349,11 +373,56 @@ def test_a_weight_is_made_of_logits(study):
     np.testing.assert_allclose(yields, yields[0], rtol=1e-6)
 
 
+def _level(level, event=None, particles=None, more=False):
+    """The level with its columns in this order, and others beside."""
+    event = list(event or level.event_columns)
+    particles = list(particles or level.particle_columns)
+    table = level.event[:, [level.event_columns.index(name) for name in event]]
+    of_particles = level.particles[:, [level.particle_columns.index(name) for name in particles]]
+    if more:
+        event, table = ["more", *event], np.concatenate([table[:, :1] * 0 + 7, table], axis=1)
+        if particles:
+            particles = [*particles, "x"]  # a name that the event's column has too
+            of_particles = np.concatenate([of_particles, of_particles[:, :1] + 9], axis=1)
+    return dataclasses.replace(
+        level,
+        event=table,
+        particles=of_particles,
+        event_columns=tuple(event),
+        particle_columns=tuple(particles),
+    )
+
+
+def test_columns_are_found_by_their_names(study, particles):
+    """In any order, and whatever others there are."""
+    ours = {"event": ["y", "x"]}, {"event": ["x"], "particles": ["phi", "pt", "eta"]}
+    for found, order in zip((study, particles), ours, strict=True):
+        known = found.simulation
+        levels = {at: _level(getattr(known, at), **order, more=True) for at in LEVELS}
+        other = dataclasses.replace(known, **levels)
+        np.testing.assert_array_equal(found.reweight(other), found.reweight(known))
+        for step in (1, 2):
+            network = found.networks(step=step)[-1]
+            np.testing.assert_array_equal(network.logits(other), network.logits(known))
+            assert np.nanstd(network.logits(known)) > 0
+
+
 def test_events_of_another_kind_are_refused(study, particles):
     with pytest.raises(InputError, match="the events have no particle level, which is what"):
         study.reweight(columns(20, 0, 1, truth=False))
-    with pytest.raises(InputError, match=r"have the event columns \('x',\), where the study has"):
+    with pytest.raises(InputError, match=r"no event\.y at particle level, .* are event\.x, p"):
         study.reweight(with_particles(20, 0, 1))
+    few = dataclasses.replace(DATA, detector=_level(DATA.detector, ["y"]))
+    with pytest.raises(InputError, match=r"no event\.x at detector level"):
+        study.networks(step=1)[0].logits(few)
+    with pytest.raises(InputError, match="the events are a ndarray; make events of arrays by"):
+        study.reweight(np.zeros((3, 2)))
+    with pytest.raises(InputError, match="the events are a list; make events"):
+        study.networks()[0].logits([1, 2])
+    with pytest.raises(InputError, match="no lane of hybrid 3: 0, 1, 2"):
+        study.networks(lane=3)
+    with pytest.raises(InputError, match="no member of hybrid 2: 0, 1"):
+        study.networks(member=2)
     with pytest.raises(InputError, match="no step '1b': 1, 2"):
         study.networks(step="1b")
 
@@ -392,6 +461,35 @@ def test_reading_loads_nothing_that_the_configuration_names(study, folder, tmp_p
     assert found.weights.sum() == pytest.approx(study.weights.sum())
     assert found.histogram("x").sum().value == pytest.approx(study.histogram("x").sum().value)
     with pytest.raises(ConfigError, match=r"nowhere\.models: no such module"):
+        found.reweight(SIMULATION)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_reading_needs_no_package_whose_names_it_holds(
+    study, folder, tmp_path, monkeypatch, installed
+):
+    """Names of entry points: the package is gone, or is there and cannot be imported."""
+    if installed:
+        (tmp_path / "foreign_lab.py").write_text("raise RuntimeError('imported')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry, "_entries", lambda room: {"lab": "foreign_lab:thing"})
+    moved = tmp_path / "foreign"
+    shutil.copytree(folder, moved)
+    raw = yaml.safe_load((moved / "config.yaml").read_text())
+    raw["samples"]["simulation"] = {"source": "lab"}
+    raw["uncertainties"]["variations"]["model"] = {"simulation": {"source": "lab", "key": 1}}
+    raw["observables"]["names"] = ["x", "thrust"]
+    raw["observables"]["binning"] = {"thrust": [0, 1]}
+    raw["classifier"] |= {"kind": "lab", "features": "lab"}
+    (moved / "config.yaml").write_text(yaml.safe_dump(raw))
+    found = omniflow.read(moved)
+    order = np.argsort(SIMULATION.event_id)
+    np.testing.assert_array_equal(found.weights, study.weights[order])
+    np.testing.assert_array_equal(found.histogram("x").view(), study.histogram("x").view())
+    np.testing.assert_array_equal(found.events("model.simulation").event_id.size, 450)
+    pd.testing.assert_frame_equal(found.summary, study.summary)
+    assert found.report(tmp_path / "report.html").is_file()
+    with pytest.raises(ConfigError, match=r"foreign_lab|there is no classifier 'lab'"):
         found.reweight(SIMULATION)
 
 

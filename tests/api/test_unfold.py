@@ -13,7 +13,7 @@ from api_samples import QUICK, TRAINING, columns, flagged, with_particles
 import omniflow
 from omniflow import outside
 from omniflow.config import validate
-from omniflow.errors import ConfigError, InputError, LockError, TrainingError
+from omniflow.errors import ConfigError, InputError, LockError, OutputError, TrainingError
 from omniflow.lock import Lock
 from omniflow.sources.memory import Memory
 from omniflow.training.trainer import Trainer
@@ -26,7 +26,12 @@ ONCE = {"iterations": 1, "passes": 1, **QUICK}
 def folders(tmp_path, monkeypatch):
     """Where temporary folders of studies are made."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return lambda: [path for path in tmp_path.iterdir() if path.name.startswith("omniflow-")]
+
+    def found():
+        return [path for path in tmp_path.iterdir() if path.name.startswith("omniflow-")]
+
+    found.path = tmp_path
+    return found
 
 
 def test_weights_move_the_simulation_to_the_data(capfd):
@@ -163,6 +168,26 @@ def test_particles_and_presets_are_found_by_their_columns():
     assert mlp.config.classifier.kind == "mlp"
 
 
+def test_a_constant_column_is_shown_in_one_bin(tmp_path):
+    rng = np.random.default_rng(3)
+
+    def level(n, mean):
+        return {"x": rng.normal(mean, 1, n), "mass": np.full(n, 0.5)}
+
+    simulation = omniflow.Events.from_arrays(level(500, 0), level(500, 0))
+    data = omniflow.Events.from_arrays(level(400, 0.3), level(400, 0.2))
+    for normalization in ("absolute", "shape"):
+        settings = ONCE | {"unfolding": {"normalization": normalization}}
+        with pytest.warns(UserWarning, match=r"mass at .* level is 0\.5 in all of") as found:
+            result = omniflow.unfold(data, simulation, **settings)
+        assert all("mass at " in str(each.message) for each in found)
+        assert result.report(tmp_path / "report.html").is_file()
+        assert result.config.observables.names == ("x", "mass")
+        found = result.histogram("mass")
+        assert found.axes[0].edges.tolist() == [0.0, 1.0]
+        assert found.values()[0] == pytest.approx(result.weights.sum())
+
+
 def test_padded_particles_alone():
     rng = np.random.default_rng(1)
     padded = rng.exponential(1, (300, 4, 2)) * (rng.uniform(size=(300, 4, 1)) < 0.7)
@@ -249,7 +274,20 @@ def _refused(message, error=InputError, data=DATA, simulation=SIMULATION, **sett
 
 def test_what_is_refused_says_what_to_do(folders):
     _refused("data is a ndarray; make events of arrays by omniflow.Events", data=np.zeros(3))
-    _refused("simulation has no particle level", simulation=columns(50, 0, 1, truth=False))
+    _refused(
+        r"^omniflow\.unfold: simulation has no particle level, .* Events\.from_arrays\(detector, p",
+        simulation=columns(50, 0, 1, truth=False),
+    )
+    _refused(r"backgrounds\['b'\] is a ndarray; give events, or", backgrounds={"b": np.zeros(3)})
+    _refused("backgrounds is a list; give events, or", backgrounds=[DATA])
+    varied = {"variations": {"m": {"simulation": np.zeros(900)}}}
+    _refused(r"\(got array\(.{190,200}\.\.\.\)$", ConfigError, uncertainties=varied)
+    _refused("output: a study cannot be called 'A b'; give a folder", ConfigError, output="A b")
+    (folders.path / "file").touch()
+    for output in ("file", "file/below"):
+        _refused(
+            "output: .* cannot be made .*; give another", OutputError, output=folders.path / output
+        )
     other = omniflow.Events.from_arrays({"x": [1, 2.0]}, {"x": [1, 2.0]})
     _refused(r"data, detector level: its event columns are \['x'\], those of", data=other)
     _refused("this is a model; give a function", ConfigError, classifier=linear(None, 0, 2))
@@ -260,6 +298,24 @@ def test_what_is_refused_says_what_to_do(folders):
     _refused("execution.ranks is 2, but this is one process", ConfigError, execution={"ranks": 2})
     _refused("events of a program have none after them", uncertainties={"toys": 1})
     assert folders() == []
+
+
+def test_samples_of_a_configuration_are_under_the_events():
+    """Its backgrounds are subtracted; its data and simulation are not read."""
+    background = columns(100, 2.0, 7, truth=False)
+    samples = {
+        "data": {"source": "npz", "files": ["nowhere.npz"]},
+        "backgrounds": {"other": {"sample": background, "factor": 0.5}},
+    }
+    result = omniflow.unfold(DATA, SIMULATION, config={"samples": samples}, **ONCE)
+    expected = omniflow.unfold(
+        DATA,
+        SIMULATION,
+        backgrounds={"other": {"sample": background, "factor": 0.5}},
+        **ONCE,
+    )
+    assert list(result.plan.backgrounds) == ["background-other"]
+    np.testing.assert_array_equal(result.weights, expected.weights)
 
 
 def test_tables_that_fail_do_not_cost_the_weights():
@@ -278,7 +334,7 @@ def test_memory_is_no_source_of_a_file():
         validate(raw)
 
 
-def test_named_weights_take_part_in_variations():
+def test_named_weights_take_part_in_variations(tmp_path):
     n = len(SIMULATION)
     truth = {"x": SIMULATION.particle.event[:, 0], "y": SIMULATION.particle.event[:, 1]}
     seen = {"x": SIMULATION.detector.event[:, 0], "y": SIMULATION.detector.event[:, 1]}
@@ -290,8 +346,11 @@ def test_named_weights_take_part_in_variations():
         DATA,
         simulation,
         uncertainties={"variations": variations, "simulation_replicas": 2},
+        output=tmp_path / "kept",
         **ONCE,
     )
+    read = omniflow.read(tmp_path / "kept")
+    np.testing.assert_array_equal(read.weights_of("model.none"), result.weights_of("model.none"))
     for variant, expected in (("model", twice), ("simulation-1", 1), ("simulation-2", twice)):
         name = f"{variant}.{result.methods[0]}"
         base = result.weights_of(name) / result.ratios_of(name)

@@ -137,6 +137,35 @@ def test_events_that_fail_are_blank_at_detector_level_alone():
     np.testing.assert_array_equal(events.particle.event[:, 0], X)
 
 
+def test_fakes_may_lack_their_truth():
+    """As in files: NaN is no number of events that do not pass at particle level."""
+    truth = {"event": {"x": [1.5, np.nan, -3], "y": Y}, "particles": PADDED}
+    detector = {"event": {"x": X, "y": Y}, "particles": PADDED}
+    events = Events.from_arrays(detector, truth, pass_particle=[True, False, False])
+    np.testing.assert_array_equal(events.particle.event, [[1.5, 1], [0, 0], [-3, 2]])
+    np.testing.assert_array_equal(events.particle.counts, COUNTS)
+    assert np.isnan(truth["event"]["x"][1])
+
+
+def test_pandas_objects_of_one_index_or_of_others():
+    """Rows are paired by their places, where the index does not say otherwise."""
+    table = pd.DataFrame({"x": X}, index=[7, 8, 9])
+    for index in ([7, 8, 9], [0, 1, 2], [7, 8, 8]):
+        events = Events.from_arrays(table, weight=pd.Series([1.0, 2, 3], index))
+        assert events.weight.tolist() == [1, 2, 3]
+
+
+def test_arrays_of_other_packages():
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            return np.stack([X, Y], axis=1).astype(dtype)
+
+    np.testing.assert_array_equal(_level(Tensor()).event, _level(np.stack([X, Y], 1)).event)
+    assert _level({"particles": PADDED, "event": X, "event_columns": "mass"}).event_columns == (
+        "mass",
+    )
+
+
 def test_arrays_are_copied():
     for x in (X.astype("f4"), np.asfortranarray(np.stack([X, Y], 1), "f4")):
         weight = np.ones(3)
@@ -211,6 +240,29 @@ def test_arrays_are_copied():
             {"detector": ak.Array({"pt": JAGGED.pt, "e": JAGGED.pt[:, :1]})},
             "detector, event 0: e has other numbers of particles than pt; give columns of one",
         ),
+        ({"detector": [[1, 2], [3]]}, "detector: is a list of parts of different lengths; give an"),
+        ({"detector": {"x": [[1, 2], [3]]}}, r"\['x'\]: is a list of parts of different lengths"),
+        ({"detector": (PADDED, X)}, "detector: is a tuple of parts of different lengths; give an"),
+        ({"detector": [{"x": 1}, {"x": 2}]}, "detector: is a list of other things; give an array"),
+        (
+            {"detector": {"x": np.array([1, None, 2])}},
+            r"\['x'\]: has type object; give real numbers, such as by \.astype\(float\)",
+        ),
+        (
+            {"detector": ak.Array([[[1.0, 2], [3]], []])},
+            "has particles of 1 to 2 columns; give all particles the same columns",
+        ),
+        ({"detector": {"": X}}, r"a column without a name in \('',\); name it"),
+        (
+            {"detector": X, "weights": [X]},
+            "weights: is a list; give a mapping from names to arrays",
+        ),
+        ({"detector": X, "weights": {"up": X[:2]}}, r"weights\['up'\]: has 2 events; the detector"),
+        (
+            {"detector": pd.DataFrame({"x": X}), "weight": pd.Series(X**2, [2, 0, 1])},
+            "weight: its index holds the labels of that of detector in another order; .* reindex",
+        ),
+        ({"detector": X, "particle": [1, np.nan, 2]}, "particle/event, event 1: x0 is nan"),
         (
             {"detector": {"particles": ak.Array([[["a"]], [["b"]]])}},
             r"detector\['particles'\]\['x0'\]: has type <U1; give real numbers",

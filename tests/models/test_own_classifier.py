@@ -150,6 +150,11 @@ def _layer(width, name):
     ("function", "settings", "message"),
     [
         (lambda *_: 3, {}, "returned int; it must be a function"),
+        (
+            lambda: 3,
+            {},
+            r"fails when it builds a model \(TypeError: .* called with \(settings, part",
+        ),
         (_functional(_layer(1, "last")), {}, "has no layer `head`"),
         (_functional(_layer(2, "head")), {}, r"`head` has weights \[\(2, 2\), \(2,\)\]"),
         (_functional(_layer(1, "head"), _layer(1, "more")), {}, "`head` is not the last one"),

@@ -125,18 +125,19 @@ def test_quantiles_are_of_detector_level(tmp_path):
         ([0, 0, 0, 0, 1, 2, 3, 4], 4, [0, 1, 3, 5]),
         ([1, 2], 1, [1, 3]),
         ([1, 2, 3, 4], 4, [1, 2, 3, 4, 5]),
+        # one value alone: one bin about it
+        ([0] * 5, 4, [-0.5, 0.5]),
+        ([3] * 5, 4, [1.5, 4.5]),
+        ([-0.25], 4, [-0.75, 0.25]),
     ],
 )
 def test_repeated_values_make_fewer_bins(tmp_path, met, bins, expected):
     assert quantile_edges(tmp_path, met, bins).tolist() == expected
 
 
-def test_without_different_values_there_are_no_quantiles(tmp_path):
-    with pytest.raises(InputError, match="met: has the same value, 3, in all 5 entries"):
-        quantile_edges(tmp_path, [3] * 5, 4)
+def test_without_values_there_are_no_quantiles(tmp_path):
     with pytest.raises(InputError, match="met: has no value in the simulation at detector level"):
         quantile_edges(tmp_path, [3, 4], 4, passes=[0, 0])
     with pytest.raises(InputError, match="met: has no value"):
         quantile_edges(tmp_path, [np.nan, np.inf], 4)
-    with pytest.raises(InputError, match="met: has the same value, 1, in all 1 entries"):
-        quantile_edges(tmp_path, [1, 2], 4, weight=[1, 0])
+    assert quantile_edges(tmp_path, [1, 2], 4, weight=[1, 0]).tolist() == [0.5, 1.5]

@@ -205,6 +205,10 @@ def test_output_folder_must_exist(rendered, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "render", lambda tables: rendered[1])
     with pytest.raises(InputError, match=r"report\.html: cannot be written \(No such"):
         page.write(tmp_path, tmp_path / "absent" / "report.html")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match=r"folder: cannot be written \(Is a .*give the path of a"):
+        page.write(tmp_path, tmp_path / "folder")
+    assert not list(tmp_path.glob(".folder*"))
     page.write(tmp_path, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == rendered[1]
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

@@ -1,5 +1,6 @@
 """Events of a program as a source, and sources of studies that have been run."""
 
+import awkward as ak
 import numpy as np
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from omniflow.config import dump, validate
 from omniflow.config.document import schema_text
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
+from omniflow.observables import cache
 from omniflow.sources.memory import Memory
 from omniflow.sources.recorded import Recorded
 from omniflow.stages import samples
@@ -45,6 +47,44 @@ def test_it_knows_its_events():
     assert not Memory.of(DATA).has_truth()
     with pytest.raises(InputError, match=r"have none after them: uncertainties\.toys"):
         found.next(1)
+
+
+def test_every_column_that_the_samples_share_is_compared(tmp_path):
+    """Under names that observables may have, which tell columns of one name apart."""
+    long = "transverse momentum of the system that recoils against the jet"
+    event = {"x": X, "a b": X, "a_b": X, "(m/GeV)": X, long: X, "own": X, 'say "x"': X}
+    particles = ak.Array({"x": [[1.0, 2.0], [3.0], []], "pt": [[1.0, 1.0], [1.0], []]})
+
+    def sample(shift, **more):
+        level = {"event": {k: v + shift for k, v in event.items()} | more, "particles": particles}
+        del level["event"]["own"]
+        return level
+
+    simulation = sample(0, own=X)
+    raw = _raw(
+        tmp_path,
+        Events.from_arrays(sample(1)),
+        Events.from_arrays(simulation, simulation),
+    )
+    raw["classifier"] = {"features": {"event": ["x"]}}
+    plan = Plan(validate(raw))
+    found = plan.config.observables.define
+    assert {name: entry.label for name, entry in found.items()} == {
+        **{"x": "x", "a_b": "a b", "a_b_2": "a_b", "m_GeV": "(m/GeV)"},
+        **{long.replace(" ", "_")[:40]: long, "say_x": 'say "x"'},
+        **{"particle_x": "x", "pt": "pt"},
+    }
+    assert found["particle_x"].expression == 'column("particles.x")'
+    samples.make_store(plan, "simulation")
+    samples.make_observables(plan, "simulation")
+    entries = cache.read(plan.observables("simulation") / "particle.h5", ["say_x", "x"], 3)
+    np.testing.assert_array_equal(np.sort(entries["say_x"].value), np.sort(X))
+    raw["classifier"] = {"features": {"event": ["1"]}}
+    raw["samples"]["data"] = Memory.of(Events.from_arrays({"z": X}))
+    assert {entry.level for entry in validate(raw).observables.define.values()} == {"particle"}
+    raw["samples"]["data"] = Memory.of(Events.from_arrays({"z": X}, {"z": X}))
+    with pytest.raises(ConfigError, match="have no column in common; say by observables"):
+        validate(raw)
 
 
 def test_the_same_events_are_the_same_sample(tmp_path):

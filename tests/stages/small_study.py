@@ -12,7 +12,8 @@ from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.stages import pretraining, samples, training, weights
 from omniflow.training.engines import shared
-from omniflow.unfolding.plan import Network, Plan
+from omniflow.unfolding.coordinates import Network
+from omniflow.unfolding.plan import Plan
 
 SOURCE = f"{Path(__file__).with_name('one_number.py')}:OneNumber"
 ROLE = {"source": SOURCE, "events": 1000, "seed": 3}

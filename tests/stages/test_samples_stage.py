@@ -5,6 +5,7 @@ import small_study
 from omniflow.config import validate
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
+from omniflow.observables import axes
 from omniflow.stages import evaluation, samples
 from omniflow.unfolding.plan import Plan
 
@@ -62,12 +63,11 @@ def test_jets_need_particles(tmp_path):
         samples.make_observables(plan, "simulation")
 
 
-def test_a_constant_has_no_quantiles(tmp_path):
+def test_a_constant_has_one_bin(tmp_path):
     plan = make_plan(tmp_path, one={"expression": "0 * x + 1"})
     samples.make_observables(plan, "simulation")
-    with pytest.raises(InputError, match=r"one: has the same value, 1, in all .* give edges, or"):
-        samples.make_axes(plan)
-    assert not plan.axes.exists()
+    samples.make_axes(plan)
+    assert [axis.edges for axis in axes.read(plan.axes)] == [(0.5, 1.5)]
 
 
 def _study_with_fakes(folder, particle_level):

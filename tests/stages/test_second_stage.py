@@ -9,7 +9,8 @@ from omniflow.events import store
 from omniflow.files import create_h5
 from omniflow.stages import samples, second, tables
 from omniflow.training import progress, trainer
-from omniflow.unfolding.plan import PRIOR, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import PRIOR
 
 EVENTS = 6000
 # Of both classes at a level: normal with width 1 before and sqrt(1 + 0.3^2) after the detector.

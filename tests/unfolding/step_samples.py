@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from omniflow.config.unfolding import Unfolding
 from omniflow.events.sample import Events, Level
+from omniflow.unfolding import steps
 
 
 def events(weight, detector, particle=None) -> Events:
@@ -22,5 +22,5 @@ def events(weight, detector, particle=None) -> Events:
     )
 
 
-def unfolding(**changes) -> Unfolding:
-    return Unfolding(**({"particle_level": "pass_gen"} | changes))
+def setup(data: Events, simulation: Events, **changes) -> steps.Setup:
+    return steps.setup(data, simulation, **({"particle_level": "pass_gen"} | changes))

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from step_samples import events, unfolding
+import step_samples
+from step_samples import events
 
 from omniflow.unfolding import steps
 
@@ -30,7 +31,7 @@ class Toy:
         self.truth, self.reco = (np.array([cell[k] for cell in cells]) for k in (0, 1))
         simulation = events([cell[2] for cell in cells], self.reco >= 0, self.truth >= 0)
         measured = events(data, np.ones(4, bool))
-        self.setup = steps.setup(measured, simulation, unfolding(**settings))
+        self.setup = step_samples.setup(measured, simulation, **settings)
 
     def logits(self, numerator, base, bins):
         """The logarithm of the ratio of normalised densities, per bin and looked up per event."""

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 from plans import BOTH, METHODS, all_networks, coordinates, make_plan, state
 
-from omniflow.unfolding.plan import NO_COMBINATION
+from omniflow.unfolding.results import NO_COMBINATION
 
 # -- seeds ---------------------------------------------------------------------------------------
 

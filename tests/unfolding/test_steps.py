@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from step_samples import events, unfolding
+import step_samples
+from step_samples import events
 
 from omniflow.errors import InputError, WeightError
 from omniflow.unfolding import steps
@@ -21,7 +22,7 @@ def _setup(**changes):
     # Data of sum 8 at detector level (the last one fails), simulation of sum 4.
     data = events([3, 4, 1, 100], [True, True, True, False])
     simulation = events(WEIGHT, DETECTOR, PARTICLE)
-    return steps.setup(data, simulation, unfolding(**changes))
+    return step_samples.setup(data, simulation, **changes)
 
 
 def _pull(setup, push=ONES, logits=PULL_LOGITS, aggregate="mean", clip=15.0):
@@ -51,13 +52,13 @@ def test_data_without_particle_level_suffices():
 def test_samples_that_cannot_be_unfolded_are_refused():
     data = events([1.0, 1], [True, True])
     with pytest.raises(InputError, match="particle level"):
-        steps.setup(data, events([1.0], [True]), unfolding())
+        step_samples.setup(data, events([1.0], [True]))
     with pytest.raises(InputError, match="both levels"):
-        steps.setup(data, events([1.0, 1], [True, False], [False, True]), unfolding())
+        step_samples.setup(data, events([1.0, 1], [True, False], [False, True]))
     with pytest.raises(InputError, match="positive"):
-        steps.setup(events([1.0], [False]), events([1.0], [True], [True]), unfolding())
+        step_samples.setup(events([1.0], [False]), events([1.0], [True], [True]))
     with pytest.raises(InputError, match="positive"):
-        steps.setup(events([1.0, -1], [True] * 2), events([1.0], [True], [True]), unfolding())
+        step_samples.setup(events([1.0, -1], [True] * 2), events([1.0], [True], [True]))
 
 
 # -- step 1 --------------------------------------------------------------------------------------

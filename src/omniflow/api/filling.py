@@ -43,8 +43,13 @@ class Filling:
             region: events that are counted.
 
         Raises:
-            InputError: there is no such level.
+            InputError: there is no such level, or `what` is several.
         """
+        if isinstance(what, list | tuple) and any(isinstance(each, str) for each in what):
+            raise InputError(
+                "histogram: of one expression, observable or array; for several dimensions fill a "
+                "hist.Hist of your own with weight=result.weights"
+            )
         self.plan, self.role, self.what, self.region = plan, role, what, region
         self.level = one_of("level", level, evaluation.LEVELS)
         self._back = np.argsort(order)
@@ -74,7 +79,7 @@ class Filling:
         if not with_covariance:
             return filled
         blocks = results.covariance(
-            self.plan, result, how, iteration, lambda role: self._counted(role, wide)
+            self.plan, result, how, iteration, len(passes), lambda role: self._counted(role, wide)
         )
         return filled, {name: block[1:-1, 1:-1] for name, block in blocks.items()}
 
@@ -85,9 +90,16 @@ class Filling:
             raise InputError(
                 "histogram: give the edges of the bins; only observables of the study have some"
             )
-        found = np.asarray(edges, float)
+        try:
+            # Axes of `hist` have edges.
+            found = np.asarray(getattr(edges, "edges", edges), float)
+        except (TypeError, ValueError):
+            found = np.empty(0)
         if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
-            raise InputError("histogram: edges must be two numbers or more, and increase")
+            raise InputError(
+                f"histogram: edges are {edges!r}; give two increasing numbers or more, such as "
+                "np.linspace(0, 1, 11), or an axis of hist"
+            )
         return found
 
     def _counted(self, role: str, edges: np.ndarray) -> CountMatrix:

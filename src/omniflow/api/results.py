@@ -70,19 +70,22 @@ def covariance(
     method: str,
     how: str,
     iteration: int,
+    passes: int,
     counted: Callable[[str], CountMatrix],
 ) -> dict[str, np.ndarray]:
-    """Return the covariance of the mean over passes, by block and in `total`, (B, B) each.
+    """Return the covariance of the mean of some passes, by block and in `total`, (B, B) each.
 
     Args:
         plan: of the study.
         method: with uncertainties.
         how: combination.
         iteration: after which.
+        passes: how many.
         counted: returns the entries of a sample by its role.
 
     Raises:
-        InputError: the study has variants, but none of this method.
+        InputError: the study has variants, but none of this method; or it has neither variants nor
+            several passes.
     """
     variants = plan.variants
     if len(variants.names) > 1 and method not in variants.methods:
@@ -98,4 +101,11 @@ def covariance(
         result = prefixed(name, method)
         weights = every_weight(plan, result, how, plan.passes_of(result), iteration)
         found[name] = matrices[role].fill(weights).content
-    return uncertainties.matrices(uncertainties.Result(plan, found[NOMINAL], found))
+    blocks = uncertainties.matrices(uncertainties.Result(plan, found[NOMINAL], found), passes)
+    if not blocks:
+        raise InputError(
+            f"{plan.root}: has no covariance of {method}: one pass, and neither replicas nor "
+            "variations. Run it with more passes (training alone), or with uncertainties "
+            "(data_replicas, simulation_replicas, variations)"
+        )
+    return blocks

@@ -230,7 +230,7 @@ class Study:
     def histogram(
         self,
         what: Any,
-        edges: Sequence[float] | None = None,
+        edges: Sequence[float] | hist.axis.AxesMixin | None = None,
         *,
         level: str = "particle",
         region: str | np.ndarray | None = None,
@@ -250,23 +250,25 @@ class Study:
                 "pt" or "sum(pt)"; the name of an observable of the study; or an array with a
                 number per event (n,), or with any number per event (jagged, awkward). NaN and
                 infinite values have no entry.
-            edges: (B + 1,) increasing; bins are [low, high). An observable of the study has its
-                own. What lies outside goes to under- and overflow.
+            edges: (B + 1,) increasing, or an axis of `hist`; bins are [low, high). An observable of
+                the study has its own. What lies outside goes to under- and overflow.
             level: `particle`, the unfolded result; or `detector`, the reweighted simulation.
             region: events that are counted. By default what the study's own histograms count:
                 at particle level the fiducial region (`observables.region`), at detector level
                 events that pass. `all`, or flags (n,), say otherwise.
             method, combine, pass_, iteration: as of `weights_of`.
-            with_covariance: also return the covariance of the mean over passes, (B, B) by block
-                (`data`, `simulation`, `training`, each variation, and `total`), from the variants
-                that the study has (`uncertainties`), and from passes.
+            with_covariance: also return the covariance of the bins, (B, B) by block (`data`,
+                `simulation`, `training`, each variation, and `total`, their sum), from the variants
+                that the study has (`uncertainties`), and from passes (`training`). What the study
+                does not vary has no block.
 
         Returns:
             A `hist.Hist` with Weight storage, in pairs with the covariance where it is wanted.
 
         Raises:
-            InputError: there is no such method and so on; edges are missing; or an array is of
-                another length, or there are variants with other events and no expression.
+            InputError: there is no such method and so on; edges are missing; an array is of
+                another length, or there are variants with other events and no expression; or a
+                covariance is wanted of one pass without variants, or of a method without them.
             ExpressionError: the expression does not fit the columns.
         """
         place = self._place(method, combine, pass_, iteration)
@@ -315,13 +317,17 @@ class Study:
             step: `1`, `1b`, `2` or `2b`; the weights of the result are those of step 2.
 
         Raises:
-            InputError: there is no such method, pass, iteration or step.
+            InputError: there is no such method, pass, lane, member, iteration or step.
         """
         plan = self._with_features
         method, _, passes, iteration = self._place(method, None, pass_, iteration)
         number = step_number(one_of("step", str(step), [STEP_NAMES[s] for s in plan.steps]))
-        lanes = plan.variants.method(method).lanes
+        settings = plan.variants.method(method)
+        lanes, trained = settings.lanes, plan.chains[plan.chain_slug(settings)].networks
         wanted = {"lane": lane, "member": member}
+        for name, count in (("lane", lanes), ("member", trained)):
+            if wanted[name] is not None:
+                one_of(f"{name} of {method}", wanted[name], range(count))
         return [
             TrainedNetwork(plan, block, network)
             for each in passes
@@ -347,11 +353,12 @@ class Study:
         `ratios_of`, bit by bit where the engine is the same. Events that are not unfolded have 1.
 
         Args:
-            events: with a particle level of the columns that the simulation has.
+            events: with a particle level that has the columns that the networks see: found by
+                name, in the units that the simulation has.
             method, combine, pass_, iteration: as of `weights_of`.
 
         Raises:
-            InputError: as `weights_of`; or there is no particle level, or its columns are others.
+            InputError: as `weights_of`; or there is no particle level, or a column is missing.
             ConfigError: the study's classifier is of a module that is not here.
         """
         from omniflow.stages import reweighting

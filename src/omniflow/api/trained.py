@@ -47,10 +47,11 @@ class TrainedNetwork:
         study's own simulation get what the study got, bit by bit where the engine is the same.
 
         Args:
-            events: with the level that it reads, of the columns that the study's samples have.
+            events: with the level that it reads, and the columns that it sees there: found by
+                name, in the units that the study's samples have.
 
         Raises:
-            InputError: the level is missing, or its columns are others.
+            InputError: the level is missing, or a column.
         """
         from omniflow.stages import reweighting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import warnings
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from omniflow import outside
-from omniflow.api import values
 from omniflow.api.run import evaluate, run
 from omniflow.api.study import Study
 from omniflow.config import validate
 from omniflow.config.paths import escaped
+from omniflow.config.section import NAME
 from omniflow.config.text import combined, on_top
-from omniflow.errors import ConfigError, InputError
+from omniflow.errors import ConfigError, InputError, OutputError
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.lock import Lock
@@ -67,9 +68,11 @@ def unfold(
         observables: section; what the report and the tables show.
         backgrounds: what is subtracted, events or sections with a `sample`, by name.
         pretraining: section `samples.pretraining`.
-        config: YAML file, or mapping, with further sections; the arguments stand on top of it.
-        output: folder of the study, which stays. Trainings that it holds already are taken over. By
-            default a temporary one, which is removed with the object that is returned.
+        config: YAML file, or mapping, with further sections; the arguments stand on top of it, data
+            and simulation in place of its `samples.data` and `samples.simulation`.
+        output: folder of the study, which stays; its name is that of the study. Trainings that it
+            holds already are taken over. By default a temporary one, which is removed with the
+            object that is returned.
         verbose: print a line per step.
 
     Returns:
@@ -78,6 +81,7 @@ def unfold(
     Raises:
         ConfigError: settings are not valid; the message lists all problems.
         InputError: the events cannot be unfolded.
+        LockError, OutputError: another process works on `output`, or it cannot be written.
         TrainingError: a network failed.
 
     Examples:
@@ -115,11 +119,14 @@ def unfold(
     raw = _sections(config, {key: value for key, value in given.items() if value is not None})
     samples = {"backgrounds": _backgrounds(backgrounds), "pretraining": pretraining}
     samples = {key: value for key, value in samples.items() if value is not None}
-    raw["samples"] = {"data": data, "simulation": simulation, **samples}
+    others = raw.get("samples")
+    others = others if isinstance(others, Mapping) else {}
+    raw["samples"] = {**others, "data": data, "simulation": simulation, **samples}
     _fill_in(raw, data, simulation)
     root = Path(config).parent if isinstance(config, str | Path) else None
     if output is not None:
-        plan = _plan(raw, Path(output).expanduser().absolute(), root)
+        plan = _plan(raw, _named(Path(output).expanduser().absolute()), root)
+        _make(plan.root)
         lock = Lock(plan.root)
         lock.acquire(print)
         try:
@@ -143,6 +150,30 @@ def _plan(raw: dict[str, Any], folder: Path, root: Path | None) -> Plan:
     place = {"name": folder.name, "output": escaped(str(folder.parent))}
     raw = {**raw, "study": {**raw["study"], **place}}
     return Plan(validate(_as_sources(raw), "omniflow.unfold", root))
+
+
+def _named(folder: Path) -> Path:
+    """Return a folder whose name a study may have.
+
+    Raises:
+        ConfigError: it has another.
+    """
+    if not re.fullmatch(NAME, folder.name):
+        raise ConfigError(
+            f"omniflow.unfold: output: a study cannot be called {folder.name!r}; give a folder "
+            "whose name is of small letters, digits, _ and -, such as results/mine"
+        )
+    return folder
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"omniflow.unfold: output: {folder} cannot be made ({error.strerror}); give another "
+            "folder"
+        ) from None
 
 
 def _run(plan: Plan, verbose: bool) -> Study:
@@ -186,16 +217,17 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
                 f"omniflow.unfold: {name} is a {type(events).__name__}; make events of arrays by "
                 "omniflow.Events.from_arrays"
             )
+    if simulation.particle is None:
+        raise InputError(
+            "omniflow.unfold: simulation has no particle level, which is what is unfolded; give "
+            "the truth of its events: Events.from_arrays(detector, particle)"
+        )
     classifier = dict(raw.get("classifier") or {})
     if "features" not in classifier:
         _require_same_columns(data, simulation)
     levels = (simulation.detector, simulation.particle)
-    kind = "pet" if any(level is not None and level.particle_columns for level in levels) else "mlp"
+    kind = "pet" if any(level.particle_columns for level in levels) else "mlp"
     raw["classifier"] = {"kind": kind, **classifier}
-    observables = dict(raw.get("observables") or {})
-    if not {"names", "define"} & set(observables):
-        define = values.default_observables(data, simulation)
-        raw["observables"] = {**observables, "define": define}
 
 
 def _require_same_columns(data: Events, simulation: Events) -> None:
@@ -236,7 +268,14 @@ def _classifier(given: Any) -> dict[str, Any] | None:
 def _backgrounds(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if given is None:
         return None
-    return {k: {"sample": v} if isinstance(v, Events) else v for k, v in given.items()}
+    entries = given if isinstance(given, Mapping) else {"": given}
+    for name, entry in entries.items():
+        if not isinstance(entry, Events | Mapping) or not name:
+            raise InputError(
+                f"omniflow.unfold: backgrounds{f'[{name!r}]' if name else ''} is a "
+                f"{type(entry).__name__}; give events, or sections with a `sample`, by name"
+            )
+    return {k: {"sample": v} if isinstance(v, Events) else v for k, v in entries.items()}
 
 
 def _as_sources(given: Any) -> Any:

@@ -2,68 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.columns import of_level
-from omniflow.events.sample import Events, Level
+from omniflow.events.sample import Level
 from omniflow.expressions import Values, parse
 from omniflow.observables import Entries, cache
 from omniflow.stages import evaluation
-from omniflow.unfolding.coordinates import LEVELS
 from omniflow.unfolding.plan import Plan
-
-_UNNAMED = re.compile(r"[^A-Za-z0-9_-]+")
-
-
-def default_observables(data: Events, simulation: Events) -> dict[str, dict[str, str]]:
-    """Return the section `observables.define` where the user names none: every column.
-
-    Those of one level alone are compared there. Columns that data lack at a level are left out
-    there, and those that are the same in all simulated events (at detector level: that pass). Bins
-    are quantiles of the simulation.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for kind, part in (("event", "event"), ("particle", "particles")):
-        names = {level: _in_both(kind, level, data, simulation) for level in LEVELS}
-        for name in dict.fromkeys(each for level in LEVELS for each in names[level]):
-            there = [level for level in LEVELS if name in names[level]]
-            if _constant(simulation, there[0], kind, name):
-                continue
-            key = _as_name(name, found)
-            found[key] = {"expression": f"column({f'{part}.{name}'!r})", "label": name}
-            if len(there) == 1:
-                found[key]["level"] = there[0]
-    return found
-
-
-def _in_both(kind: str, level: str, *samples: Events) -> list[str]:
-    """Return the columns that all samples that have a level have there."""
-    levels = [getattr(each, level) for each in samples if getattr(each, level) is not None]
-    columns = [getattr(each, f"{kind}_columns") for each in levels]
-    return [name for name in columns[-1] if all(name in each for each in columns)]
-
-
-def _constant(events: Events, level: str, kind: str, name: str) -> bool:
-    """Return whether a column holds one value; of events at detector level those that pass."""
-    table = getattr(events, level)
-    values = table.particles if kind == "particle" else table.event
-    if kind == "event" and level == "detector":
-        values = values[events.pass_detector]
-    at = getattr(table, f"{kind}_columns").index(name)
-    return not len(values) or values[:, at].min() == values[:, at].max()
-
-
-def _as_name(column: str, taken: Collection[str]) -> str:
-    """Return a name of an observable for a column, which is not taken yet."""
-    name = _UNNAMED.sub("_", column).strip("_-") or "x"
-    while name in taken:
-        name = f"particle_{name}"
-    return name
 
 
 def is_observable(plan: Plan, what: Any) -> bool:

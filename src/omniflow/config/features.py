@@ -16,7 +16,7 @@ from pydantic import (
 
 from omniflow import registry
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import ROOT, STAND_IN, Refused
+from omniflow.config.kinds import ROOT, Refused, recorded
 from omniflow.config.section import Section
 from omniflow.errors import ConfigError
 
@@ -72,7 +72,7 @@ def _section(model: type[Section], value: Mapping[str, Any], info: ValidationInf
 
 
 def _known(value: str | Section, info: ValidationInfo) -> str | Section:
-    if isinstance(value, str) and value != "auto" and not (info.context or {}).get(STAND_IN):
+    if isinstance(value, str) and value != "auto" and not recorded(info.context):
         try:
             registry.require("features", value)
         except ConfigError as error:

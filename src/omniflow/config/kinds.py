@@ -21,12 +21,20 @@ ROOT, STAND_IN = "root", "stand_in"
 ROOM = "x-room"  # in JSON schemas: stands for the models of a room
 
 
+def recorded(context: Mapping[str, Any] | None) -> bool:
+    """Return whether the section is of a study that has been run, whose results are read.
+
+    What it names has been there, and need not be there now.
+    """
+    return bool((context or {}).get(STAND_IN))
+
+
 def must_exist(context: Mapping[str, Any] | None) -> bool:
     """Return whether what a section names has to be there.
 
-    Not where results are read, which tell what has been, nor where a section is read alone.
+    Not where results are read, nor where a section is read alone.
     """
-    return context is not None and not context.get(STAND_IN)
+    return context is not None and not recorded(context)
 
 
 class Refused(ValueError):

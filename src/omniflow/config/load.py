@@ -92,8 +92,15 @@ def _describe(
         return f"{key}: is required but missing"
     message = item["msg"].removeprefix("Value error, ")
     value = item.get("input")
-    shown = "" if isinstance(value, Mapping | BaseModel) else f" (got {value!r})"
-    return f"{key}: {message}{shown}"
+    return f"{key}: {message}{_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    """Return what was given, as far as it fits into a line."""
+    if isinstance(value, Mapping | BaseModel):
+        return ""
+    text = " ".join(repr(value).split())
+    return f" (got {text if len(text) <= 200 else text[:200] + '...'})"
 
 
 def _field_names(model: type[BaseModel], location: list[str]) -> list[str]:

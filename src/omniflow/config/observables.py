@@ -16,20 +16,17 @@ from pydantic import (
 
 from omniflow import outside
 from omniflow.config.expressions import Expression
-from omniflow.config.kinds import must_exist, reference
+from omniflow.config.kinds import must_exist, recorded, reference
 from omniflow.config.paths import escaped, expanded
-from omniflow.config.section import Positive, Section
+from omniflow.config.section import LEVELS, Positive, Section
 from omniflow.errors import ConfigError
 
 ObservableName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=60)]
 Edges = tuple[float, ...]
 _WAYS = ("expression", "object", "jets")
-_LEVELS = ("detector", "particle")
 _CLUSTERING = ("algorithm", "radius", "pt_min")
 _GROOMING = ("z_cut", "beta")
-
-
-PER_LEVEL = (*_LEVELS, "level")
+PER_LEVEL = (*LEVELS, "level")
 
 
 def _check_edges(edges: Edges | None) -> Edges | None:
@@ -163,7 +160,7 @@ class ObservableDefinition(Section):
     @property
     def apart(self) -> bool:
         """Whether levels have formulas of their own."""
-        return any(getattr(self, level) is not None for level in _LEVELS)
+        return any(getattr(self, level) is not None for level in LEVELS)
 
     def formula(self, level: str) -> str | None:
         """Return the expression at a level; None if there is none, or it is another kind."""
@@ -225,7 +222,8 @@ class Observables(Section):
         (),
         description="Observables, in the order of the report: of `define`, built-in ones, or sets "
         "of those, of which `dis` is one. Default: all of `define`; where it is empty, what suits "
-        "the source: the set `dis` for DIS events, else every column of the sample.",
+        "the source: the set `dis` for DIS events, else every column, at the levels at which all "
+        "samples have it.",
     )
     binning: dict[str, Edges] = Field(
         {}, description="Bin edges that replace those of an observable, by name."
@@ -249,7 +247,8 @@ class Observables(Section):
         if not value:
             raise ValueError("name at least one observable, or leave names out")
         names = value
-        if "define" in info.data:  # else it is wrong, and says so
+        # Without `define` that is wrong, and says so; recorded names are whole already.
+        if "define" in info.data and not recorded(info.context):
             names = find.expanded(value, info.data["define"])
         if len(set(names)) != len(names):
             raise ValueError("observables must be named once each")
@@ -261,7 +260,8 @@ class Observables(Section):
         from omniflow.observables import find
 
         for name, edges in value.items():
-            if "define" in info.data and info.data.get("names"):
+            whole = "define" in info.data and info.data.get("names")
+            if whole and not recorded(info.context):
                 find.known(name, info.data["define"])
             try:
                 _check_edges(edges)

@@ -8,9 +8,10 @@ from omniflow.config.diagnostics import Diagnostics
 from omniflow.config.execution import Execution
 from omniflow.config.features import of_level
 from omniflow.config.observables import Observables
+from omniflow.config.others import Other, others
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.samples import Sample, Samples, independent
-from omniflow.config.section import Combination, Name, Positive, Section
+from omniflow.config.section import LEVELS, Combination, Name, Positive, Section
 from omniflow.config.training import ACTS_ON, Classifier, Training
 from omniflow.config.uncertainties import RESERVED, SIDES, Uncertainties, Variation
 from omniflow.config.unfolding import Method, Unfolding
@@ -80,36 +81,37 @@ class Config(Section):
     diagnostics: Diagnostics = Field(Diagnostics(), description="How far results can be trusted.")
     execution: Execution = Field(Execution(), description="Jobs.")
 
-    @model_validator(mode="after")
-    def _observables_suit_the_source(self) -> Config:
-        if not self.observables.names:
-            given = self.observables.model_dump(exclude_unset=True)
-            found = Observables.model_validate(given | self.samples.simulation.observables())
-            self.__dict__["observables"] = found  # the only change of a section after it was read
-        return self
+    @property
+    def others(self) -> list[Other]:
+        """All samples but the simulation."""
+        return others(self.samples, self.uncertainties)
 
     @model_validator(mode="after")
     def _samples_fit_together(self) -> Config:
         simulation = self.samples.simulation
-        others = {"samples.data": self.samples.data}
-        others |= {
-            f"samples.backgrounds.{k}": b.sample for k, b in self.samples.backgrounds.items()
-        }
-        pair = self.samples.pretraining
-        others |= {f"samples.pretraining.{k}": s for k, s in (pair.samples if pair else {}).items()}
-        for name, variation in self.uncertainties.variations.items():
-            for role in ("data", "simulation"):
-                if (sample := getattr(variation, role)) is not None:
-                    others[f"uncertainties.variations.{name}.{role}"] = sample
-        for where, sample in others.items():
-            # Networks see all samples at detector level, and at particle level what is unfolded.
-            seen_twice = where.endswith(".simulation")
-            for level in ("detector", "particle") if seen_twice else ("detector",):
+        for other in self.others:
+            for level in other.seen:
                 if of_level(self.classifier.features, level) in ALL_COLUMNS:
-                    _same_columns(where, sample, simulation, level)
-            _same_units(where, sample, simulation)
-        for name, sample in self.uncertainties.predictions.items():  # networks do not see them
-            _same_units(f"uncertainties.predictions.{name}", sample, simulation)
+                    _same_columns(other.where, other.sample, simulation, level)
+            _same_units(other.where, other.sample, simulation)
+        return self
+
+    @model_validator(mode="after")
+    def _observables_suit_the_source(self) -> Config:
+        if not self.observables.names:
+            given = self.observables.model_dump(exclude_unset=True)
+            compared = {
+                level: [other.sample for other in self.others if level in other.compared]
+                for level in LEVELS
+            }
+            suited = self.samples.simulation.observables(compared)
+            if suited.get("names") == []:
+                raise ValueError(
+                    "observables: the samples have no column in common; say by observables.define "
+                    "what is compared"
+                )
+            found = Observables.model_validate(given | suited)
+            self.__dict__["observables"] = found  # the only change of a section after it was read
         return self
 
     @model_validator(mode="after")
@@ -288,7 +290,7 @@ class Config(Section):
         named = self.samples.simulation.named_weights()
         for name, variation in settings.variations.items():
             weights = variation.simulation_weights
-            if isinstance(weights, str) and weights not in named:
+            if isinstance(weights, str) and named is not None and weights not in named:
                 raise ValueError(
                     f"uncertainties.variations.{name}.simulation_weights: samples.simulation has "
                     f"no weights {weights!r}; it has {', '.join(named) or 'none by name'}"

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from omniflow.config.choice import Choice
 
+LEVELS = ("detector", "particle")
 Combination = Annotated[str, Choice("omniflow.unfolding.combine:FUNCTIONS")]
 Aggregation = Annotated[str, Choice("omniflow.unfolding.combine:FUNCTIONS", "stacking")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+NAME = r"^[a-z0-9][a-z0-9_-]*$"
+Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,56 @@ def ids(given: Any, n: int) -> np.ndarray:
     return values.astype(np.uint64)
 
 
-def weights(given: Any, n: int) -> np.ndarray:
+def weights(given: Any, n: int, name: str = "weight") -> np.ndarray:
     """Return weights (n,) float64; 1 where none are given."""
-    return np.ones(n) if given is None else _numbers(given, "weight", n).astype(np.float64)
+    return np.ones(n) if given is None else _numbers(given, name, n).astype(np.float64)
+
+
+def named_weights(given: Any, n: int) -> dict[str, np.ndarray]:
+    """Return further weights (n,) float64 by name."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) and not _is_of("pandas", given):
+        raise problem(
+            WHERE, "weights", f"is a {type(given).__name__}", "give a mapping from names to arrays"
+        )
+    return {str(name): weights(given[name], n, f"weights[{name!r}]") for name in given}
+
+
+def with_truth(level: Level, kept: np.ndarray) -> Level:
+    """Return a particle level with zeros for NaN of events that are not `kept` (n,).
+
+    Fakes may lack their truth.
+    """
+    lacking = ~kept & np.isnan(level.event).any(axis=1)
+    if not lacking.any():
+        return level
+    return replace(level, event=np.where(lacking[:, None], np.float32(0), level.event))
+
+
+def require_one_order(**given: Any) -> None:
+    """Refuse pandas objects whose indices hold the same labels in another order.
+
+    Events are told apart by their places, so that rows of one would be paired with others.
+    """
+    indices = {
+        name: each.index
+        for name, each in given.items()
+        if _is_of("pandas", each) and each.index.is_unique
+    }
+    if not indices:
+        return
+    first, index = next(iter(indices.items()))
+    for name, other in indices.items():
+        same = len(other) == len(index) and other.isin(index).all()
+        if same and not other.equals(index):
+            raise problem(
+                WHERE,
+                name,
+                f"its index holds the labels of that of {first} in another order",
+                f"events are paired by their places: reindex one of the two ({name}.loc"
+                f"[{first}.index]), or give arrays (.to_numpy())",
+            )
 
 
 def blanked(level: Level, kept: np.ndarray) -> Level:
@@ -103,18 +151,35 @@ def _flat(given: Any, name: str) -> tuple[tuple[str, ...], list[np.ndarray]]:
     if _is_of("awkward", given) and given.fields:
         found = [_numbers(given[field], f"{name}[{field!r}]") for field in given.fields]
         return tuple(given.fields), found
-    values = np.asarray(given) if isinstance(given, list | tuple) else given
+    # Tensors and arrays of other packages say what they are as NumPy arrays.
+    other = isinstance(given, list | tuple) or hasattr(given, "__array__")
+    values = _array(given, name) if other and not _is_of("awkward", given) else given
     if getattr(getattr(values, "dtype", None), "names", None):  # a structured array
         fields = values.dtype.names
         return fields, [_numbers(values[field], f"{name}[{field!r}]") for field in fields]
     if _is_of("awkward", given):
         values = _plain(given, name)
+    if isinstance(given, list | tuple) and values.dtype.kind == "O":
+        raise problem(WHERE, name, f"is a {type(given).__name__} of other things", _FORMS)
     if not isinstance(values, np.ndarray) or values.ndim not in (1, 2):
         shape = getattr(values, "shape", None)
         said = f"is a {type(given).__name__}" + ("" if shape is None else f" of shape {shape}")
         raise problem(WHERE, name, said, _FORMS)
     rows = values.T if values.ndim == 2 else values[None]
     return tuple(f"x{i}" for i in range(len(rows))), [_numbers(row, name) for row in rows]
+
+
+def _array(given: Any, name: str) -> np.ndarray:
+    """Return anything as a NumPy array; a masked one stays masked.
+
+    Raises:
+        InputError: lists of different lengths, which are no array.
+    """
+    try:
+        return np.asanyarray(given)
+    except ValueError as error:
+        what = f"is a {type(given).__name__} of parts of different lengths"
+        raise problem(WHERE, name, what, _FORMS) from error
 
 
 def _numbers(given: Any, name: str, n: int | None = None) -> np.ndarray:
@@ -130,9 +195,10 @@ def _numbers(given: Any, name: str, n: int | None = None) -> np.ndarray:
     if np.ma.isMaskedArray(given) and np.ma.getmaskarray(given).any():
         at = int(np.flatnonzero(np.ma.getmaskarray(given))[0])
         raise problem(WHERE, name, "has no value", "leave the event out, or give a number", at)
-    values = np.asarray(given)
+    values = np.asarray(_array(given, name))
     if values.dtype.kind not in "biuf":
-        raise problem(WHERE, name, f"has type {values.dtype}", "give real numbers")
+        mend = ", such as by .astype(float)" if values.dtype.kind == "O" else ""
+        raise problem(WHERE, name, f"has type {values.dtype}", f"give real numbers{mend}")
     if values.ndim != 1:
         raise problem(WHERE, name, f"has shape {values.shape}", "give one number per event, (n,)")
     if n is not None and len(values) != n:
@@ -207,6 +273,7 @@ def _of_parts(given: Mapping[str, Any], name: str) -> Level:
 def _named(wanted: Sequence[str] | None, found: tuple[str, ...], name: str) -> tuple[str, ...]:
     if wanted is None:
         return found
+    wanted = (wanted,) if isinstance(wanted, str) else wanted
     if len(wanted) != len(found):
         raise problem(
             WHERE, name, f"has {len(wanted)} names", f"there are {len(found)} columns: name each"
@@ -220,7 +287,7 @@ def _particles(given: Any, mask: Any, name: str) -> Particles:
         if mask is not None:
             raise problem(WHERE, name, "is jagged and has a mask", "leave the mask out")
         return _jagged(given, name)
-    values = np.asarray(given)
+    values = np.asarray(_array(given, name))
     if values.ndim != 3 or values.dtype.kind not in "biuf":
         raise problem(
             WHERE,
@@ -256,7 +323,15 @@ def _jagged(given: Any, name: str) -> Particles:
     elif given.fields:
         parts = {field: given[field] for field in given.fields}
     elif given.ndim == 3:
-        width = int(awkward.max(awkward.num(given, axis=2), initial=0, mask_identity=False))
+        widths = awkward.to_numpy(awkward.flatten(awkward.num(given, axis=2), axis=None))
+        if len(np.unique(widths)) > 1:
+            raise problem(
+                WHERE,
+                name,
+                f"has particles of {widths.min()} to {widths.max()} columns",
+                "give all particles the same columns",
+            )
+        width = int(widths.max(initial=0))
         parts = {f"x{i}": given[:, :, i] for i in range(width)}
     else:
         parts = {"x0": given}

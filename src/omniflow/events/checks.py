@@ -179,6 +179,8 @@ def _check_shapes(events: Events, where: str, first: int) -> None:
                 raise problem(
                     where, name, f"repeated column names {names}", "name every column once"
                 )
+            if "" in names:
+                raise problem(where, name, f"a column without a name in {names}", "name it")
 
 
 def _flags(events: Events) -> list[tuple[str, np.ndarray]]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.config.diagnostics import WeightLimits
 from omniflow.events.sample import Events
+
+if TYPE_CHECKING:
+    from omniflow.config.diagnostics import WeightLimits
 
 
 def effective_size(total: np.ndarray, square: np.ndarray) -> np.ndarray:

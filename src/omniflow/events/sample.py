@@ -128,8 +128,9 @@ class Events:
 
         Args:
             detector: what was measured; rows of events that do not pass are ignored.
-            particle: the truth of a simulation or of pseudo-data; None for real data.
-            weight: (n,) base weights; by default 1.
+            particle: the truth of a simulation or of pseudo-data; None for real data. Fakes, which
+                do not pass there, may have NaN for it.
+            weight: (n,) base weights, of either sign; by default 1.
             weights: further ones (n,) by name, which take the place of `weight` in variations
                 (`simulation_weights: <name>`); `replica-<n>` in bootstrap replicas.
             pass_detector: (n,) flags, event passes the selection; by default all do.
@@ -157,6 +158,14 @@ class Events:
         from omniflow.events import arrays
         from omniflow.events.checks import check
 
+        arrays.require_one_order(
+            detector=detector,
+            particle=particle,
+            weight=weight,
+            pass_detector=pass_detector,
+            pass_particle=pass_particle,
+            event_id=event_id,
+        )
         measured = arrays.level(detector, "detector")
         truth = None if particle is None else arrays.level(particle, "particle")
         n = len(measured)
@@ -170,15 +179,18 @@ class Events:
                 f"{arrays.WHERE}: particle: has {len(truth)} events and detector has {n}; give "
                 "both levels of the same events (pass_detector and pass_particle say which fail)"
             )
-        passes = arrays.flags(pass_detector, "pass_detector", n)
+        passes, inside = arrays.flags(pass_detector, "pass_detector", n), None
+        if truth is not None:
+            inside = arrays.flags(pass_particle, "pass_particle", n)
+            truth = arrays.with_truth(truth, inside)
         events = cls(
             arrays.ids(event_id, n),
             arrays.weights(weight, n),
             passes,
-            None if truth is None else arrays.flags(pass_particle, "pass_particle", n),
+            inside,
             arrays.blanked(measured, passes),
             truth,
-            {name: arrays.weights(given, n) for name, given in (weights or {}).items()},
+            arrays.named_weights(weights, n),
         )
         check(events, arrays.WHERE)
         return events

@@ -13,7 +13,7 @@ import numpy as np
 
 from omniflow import registry
 from omniflow.config.training import Classifier
-from omniflow.errors import ConfigError
+from omniflow.errors import ConfigError, OmniflowError
 from omniflow.models.architecture import Units
 
 # What a model gets, by name.
@@ -44,14 +44,23 @@ def build(
         output: what networks start around, the head's bias.
 
     Raises:
-        ConfigError: a classifier of one's own is not of this form.
+        ConfigError: a classifier of one's own fails, or is not of this form.
     """
     make = registry.find("classifier", settings.kind)
     own = settings.kind not in registry.BUILT_IN["classifier"]
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision or before)
     try:
-        model = make(settings, particle_features, event_features)
+        try:
+            model = make(settings, particle_features, event_features)
+        except Exception as error:
+            if not own or isinstance(error, OmniflowError):
+                raise
+            raise ConfigError(
+                f"classifier.kind: {settings.kind}: fails when it builds a model "
+                f"({type(error).__name__}: {error}); it is called with (settings, "
+                "particle_features, event_features)"
+            ) from error
         if own:
             _require_interface(settings, model)
         head(model).bias.assign([output])

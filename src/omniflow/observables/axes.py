@@ -114,7 +114,8 @@ def quantiles(
     """Return edges between which values have equal parts of the weight.
 
     From the lowest value to just above the highest, or 1 above it where all are whole numbers.
-    Edges that coincide, because a value is frequent, are one.
+    Edges that coincide, because a value is frequent, are one. Where all values are the same there
+    is one bin about them.
 
     Args:
         name: of the observable, for messages.
@@ -124,7 +125,7 @@ def quantiles(
         level: of the values, for messages.
 
     Raises:
-        InputError: no values, or all are the same.
+        InputError: no values.
     """
     value, weight = value[weight > 0], weight[weight > 0]
     if not len(value):
@@ -136,11 +137,8 @@ def quantiles(
     value, total = value[order], np.cumsum(weight[order])
     below = np.concatenate([[0.0], total[:-1]])
     if value[0] == value[-1]:
-        raise InputError(
-            f"observable {name}: has the same value, {value[0]:g}, in all {len(value)} entries of "
-            f"the simulation at {level} level, so that there are no quantiles: give edges, or "
-            "leave it out"
-        )
+        half = max(1.0, abs(float(value[0]))) / 2
+        return (float(value[0]) - half, float(value[0]) + half)
     places = np.searchsorted(below, total[-1] * np.arange(1, bins) / bins)
     places = np.minimum(places, len(value) - 1)
     # The highest value lies in the last bin, which does not hold its upper edge.

@@ -42,14 +42,22 @@ def write(folder: Path | str, output: Path | str) -> None:
     """Read a study folder and write its report, complete or not at all.
 
     Raises:
-        InputError: a table of the folder is missing or incomplete, or the output folder is.
+        InputError: a table of the folder is missing or incomplete, or `output` is no file of a
+            folder that is there and can be written to.
     """
     text = render(ReportTables.read(folder))
     output = Path(output)
     try:
-        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        _write(text, output)
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
+        raise InputError(
+            f"{output}: cannot be written ({error.strerror}); give the path of a file, in a folder "
+            "that is there"
+        ) from None
+
+
+def _write(text: str, output: Path) -> None:
+    handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
     from omniflow.events.sample import Events
-    from omniflow.sources.source import ColumnNames
+    from omniflow.sources.source import ColumnNames, Source
 
 
 class DISEvents:
@@ -30,7 +30,7 @@ class DISEvents:
         """Return the preset of features, the same at both levels."""
         return "dis"
 
-    def observables(self) -> dict[str, Any]:
+    def observables(self, others: Mapping[str, Sequence[Source]]) -> dict[str, Any]:
         """Return the set of observables."""
         return {"names": ["dis"]}
 

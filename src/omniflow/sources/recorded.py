@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ConfigDict
@@ -31,9 +31,13 @@ class Recorded(Source):
         """Return nothing: what networks have seen is in their files."""
         return (), ()
 
-    def observables(self) -> dict[str, Any]:
+    def observables(self, others: Mapping[str, Sequence[Source]]) -> dict[str, Any]:
         """Return nothing: the study has been run with some."""
         return {}
+
+    def named_weights(self) -> None:
+        """Return None: they are in the stores."""
+        return
 
     def read(self) -> Iterator[Events]:
         """Refuse: the events are in the study's stores."""

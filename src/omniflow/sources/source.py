@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import os
+import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
 from omniflow.config.paths import ExpandedPath
-from omniflow.config.section import Positive, Section
+from omniflow.config.section import LEVELS, Positive, Section
 
 if TYPE_CHECKING:
     from omniflow.events.plausibility import Rule
@@ -93,26 +96,34 @@ class Source(Section):
         known = {"pt", "eta", "phi"} <= set(self.columns(level)[1])
         return "particles" if known else "columns"
 
-    def observables(self) -> dict[str, Any]:
+    def observables(self, others: Mapping[str, Sequence[Source]]) -> dict[str, Any]:
         """Return what is compared where nothing is named, as in `observables`: every column.
 
-        Those of one level alone are compared there.
+        At the levels at which all samples have it that are compared there.
+
+        Args:
+            others: those samples, by level.
         """
+        columns = {
+            level: [each.columns(level) for each in (self, *others[level])] for level in LEVELS
+        }
         units = self.units()
         define: dict[str, Any] = {}
         for at, part in enumerate(("event", "particles")):
-            by_level = {level: self.columns(level)[at] for level in ("detector", "particle")}
-            for name in dict.fromkeys(name for names in by_level.values() for name in names):
-                key = f"particle_{name}" if name in define else name
-                how = {"expression": f'column("{part}.{name}")', "unit": units.get(name, "")}
+            shared = {level: _shared([each[at] for each in columns[level]]) for level in LEVELS}
+            for name in dict.fromkeys(itertools.chain(*shared.values())):
+                key = _as_observable(name, part, define)
+                # The text of a string is that of JSON in Python too.
+                column = json.dumps(f"{part}.{name}", ensure_ascii=False)
+                how = {"expression": f"column({column})", "unit": units.get(name, "")}
                 define[key] = how | {"label": name}
-                there = [level for level, names in by_level.items() if name in names]
+                there = [level for level in LEVELS if name in shared[level]]
                 if len(there) == 1:
                     define[key]["level"] = there[0]
         return {"define": define, "names": list(define)}
 
-    def named_weights(self) -> tuple[str, ...]:
-        """Return the names of the further weights that its events have."""
+    def named_weights(self) -> tuple[str, ...] | None:
+        """Return the names of its events' further weights; None where that cannot be told."""
         return ()
 
     def given_replicas(self) -> int:
@@ -167,6 +178,20 @@ class Source(Section):
         Raises:
             InputError: they are refused; the message says where they are and what to do.
         """
+
+
+def _shared(columns: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the names of the first sample's columns that all others have too."""
+    return [name for name in columns[0] if all(name in each for each in columns)]
+
+
+def _as_observable(column: str, part: str, taken: Collection[str]) -> str:
+    """Return a name of an observable for a column of a part, which is not taken yet."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", column).strip("_-")[:40] or "x"
+    if name in taken and part == "particles":
+        name = f"particle_{name}"
+    numbers = (f"{name}_{number}" for number in itertools.count(2))
+    return name if name not in taken else next(each for each in numbers if each not in taken)
 
 
 class FileSource(Source):

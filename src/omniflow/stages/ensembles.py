@@ -11,7 +11,8 @@ from omniflow.evaluation.histograms import CountMatrix
 from omniflow.evaluation.networks import Ensembles
 from omniflow.files import memory_map, open_h5, read_dataset
 from omniflow.unfolding.combine import combine
-from omniflow.unfolding.plan import NO_COMBINATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import NO_COMBINATION
 from omniflow.unfolding.steps import Setup
 
 # What ensembles differ by, and the group of their histograms.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,17 @@ from omniflow.events import folds, store
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.ids import places
-from omniflow.events.sample import Events
+from omniflow.events.sample import Events, Level
+from omniflow.expressions import parse
+from omniflow.features.feature_set import FeatureSet
 from omniflow.files import open_h5
 from omniflow.models.signature import Signature
 from omniflow.stages import inputs, samples
 from omniflow.stages.networks import Networks
 from omniflow.unfolding import combine, steps, weights
 from omniflow.unfolding.coordinates import STEP_NAMES, Block, Group, Network, level, parted
-from omniflow.unfolding.plan import NO_COMBINATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import NO_COMBINATION
 
 
 def ratios(
@@ -35,14 +39,14 @@ def ratios(
 
     Args:
         plan: of a finished study.
-        events: n events of the same columns as its simulation.
+        events: n events with the columns that its networks see, in any order.
         result: method, or other result.
         how: combination of its lanes.
         passes: of the result.
         iteration: after which.
 
     Raises:
-        InputError: there is no particle level, or its columns are others.
+        InputError: there is no particle level, or a column is missing.
     """
     order = _order(plan, events, parted(result)[0])
     with tempfile.TemporaryDirectory(prefix="omniflow-") as folder:
@@ -58,7 +62,7 @@ def logits(plan: Plan, events: Events, block: Block, network: Network) -> np.nda
     """Return the logits (n,) of one network; NaN for events that do not pass at its level.
 
     Raises:
-        InputError: events lack the level that the network reads, or its columns are others.
+        InputError: events lack the level that the network reads, or a column of it.
     """
     order = _order(plan, events, block.group.variant)
     with tempfile.TemporaryDirectory(prefix="omniflow-") as folder:
@@ -93,12 +97,7 @@ class _Applied(Networks):
                 f"{STEP_NAMES[step]} read; give events with both levels"
             )
         known = getattr(store.open_store(plan.store("simulation")), level(step))
-        for kind in ("event_columns", "particle_columns"):
-            if getattr(found, kind) != getattr(known, kind):
-                raise InputError(
-                    f"the events have the {kind.replace('_', ' ')} {getattr(found, kind)}, where "
-                    f"the study has {getattr(known, kind)}; networks read the same columns alone"
-                )
+        found = _aligned(found, known, plan.features_seen[level(step)], level(step))
         samples.write_features(plan, found.take(order), level(step), folder / "features.h5")
         features = open_features(folder / "features.h5")
         super().__init__(plan, level(step), features, None)
@@ -172,6 +171,52 @@ class _Applied(Networks):
         return found
 
 
+def _aligned(found: Level, known: Level, seen: FeatureSet, where: str) -> Level:
+    """Return a level with the columns that the study has, in their order, as far as it has them.
+
+    Args:
+        found: the events.
+        known: of the study.
+        seen: by its networks.
+        where: name of the level.
+
+    Raises:
+        InputError: a column is missing that networks see.
+    """
+    texts = [*seen.particles.values(), *seen.event.values(), *seen.define.values()]
+    names = frozenset().union(*(parse(text).names for text in (*texts, *(seen.neighbours or ()))))
+    kept, missing = {}, []
+    for kind, part in (("event_columns", "event"), ("particle_columns", "particles")):
+        ours, theirs = getattr(known, kind), getattr(found, kind)
+        kept[kind] = tuple(name for name in ours if name in theirs)
+        # A plain name is that of the event's column, where there are both.
+        taken = known.event_columns if part == "particles" else ()
+        missing += [
+            f"{part}.{name}"
+            for name in ours
+            if name not in theirs
+            and (f"{part}.{name}" in names or (name in names and name not in taken))
+        ]
+        columns = [theirs.index(name) for name in kept[kind]]
+        kept[part] = np.asarray(getattr(found, part))[:, columns]
+    if missing:
+        there = [f"event.{name}" for name in found.event_columns]
+        there += [f"particles.{name}" for name in found.particle_columns]
+        raise InputError(
+            f"the events have no {', '.join(missing)} at {where} level, which the study's networks "
+            f"see; there are {', '.join(there)}. Give these columns too, in the study's units"
+        )
+    return replace(found, **kept)
+
+
+def _require_events(given: object) -> None:
+    if not isinstance(given, Events):
+        raise InputError(
+            f"the events are a {type(given).__name__}; make events of arrays by "
+            "omniflow.Events.from_arrays"
+        )
+
+
 def _with_truth(events: Events) -> Events:
     if events.particle is None:
         raise InputError(
@@ -186,6 +231,7 @@ def _order(plan: Plan, events: Events, variant: str) -> np.ndarray:
 
     Outputs do not depend on it beyond rounding, which is the same in the same batches.
     """
+    _require_events(events)
     role = plan.variants.role("simulation", variant)
     known = np.asarray(store.open_store(plan.store(role)).event_id)
     ids = np.asarray(events.event_id)

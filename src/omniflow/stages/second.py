@@ -22,7 +22,8 @@ from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
-from omniflow.unfolding.plan import PRIOR, SECOND_SIMULATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import PRIOR, SECOND_SIMULATION
 
 COLUMNS = ("subject", "level", "events", "auc", "auc_error", "best_epoch", "failure")
 

@@ -156,9 +156,12 @@ def write_joint(plan: Plan, results: dict[str, dict[str, Result]]) -> None:
                 file[f"{method}/covariance/{name}"] = matrix
 
 
-def matrices(result: Result) -> dict[str, np.ndarray]:
-    """Return the blocks (B, B) of a result and, where there are any, their total."""
-    blocks = result.blocks(len(result.passes))
+def matrices(result: Result, passes: int | None = None) -> dict[str, np.ndarray]:
+    """Return the blocks (B, B) of the mean of so many passes and, where there are any, their total.
+
+    By default of all passes.
+    """
+    blocks = result.blocks(passes or len(result.passes))
     found = {name: block.matrix for name, block in blocks.items()}
     return found | ({"total": covariance.total(blocks.values())} if blocks else {})
 

@@ -15,7 +15,8 @@ from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
-from omniflow.unfolding.plan import NO_COMBINATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import NO_COMBINATION
 
 
 def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") -> steps.Setup:
@@ -23,14 +24,17 @@ def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") ->
 
     `simulation` is the role of the sample that stands against the data.
     """
+    settings = plan.config.unfolding
     return steps.setup(
         events(plan, "data", variant),
         events(plan, simulation, variant),
-        plan.config.unfolding,
         [
             (events(plan, role, variant), plan.background_factor(role, variant))
             for role in plan.backgrounds
         ],
+        particle_level=settings.particle_level,
+        normalization=settings.normalization,
+        scale=settings.scale,
     )
 
 

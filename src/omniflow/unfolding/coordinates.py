@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omniflow.config.section import LEVELS
 from omniflow.config.transfer import Transfer
 
-LEVELS = ("detector", "particle")
 # Steps that learn the conditional means of misses and fakes. Numbers of steps enter seeds, names
 # stand in paths, tables and messages; 0 is pre-training.
 MISSES, FAKES = 3, 4
@@ -14,7 +14,7 @@ MISSES, FAKES = 3, 4
 # The others learn the weights as a whole.
 RESIDUAL = (1, MISSES)
 # Second classifiers, which belong to no step, by their level.
-SECOND = {"detector": 5, "particle": 6}
+SECOND = dict(zip(LEVELS, (5, 6), strict=True))
 STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"} | {
     number: f"second-{level}" for level, number in SECOND.items()
 }

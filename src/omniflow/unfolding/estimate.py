@@ -12,7 +12,8 @@ from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
 from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
-from omniflow.unfolding.plan import SECOND_SIMULATION, Plan
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import SECOND_SIMULATION
 
 # Particles per event, and the share of events that pass, where a source knows no better; only used
 # for estimates, and only until event stores exist.

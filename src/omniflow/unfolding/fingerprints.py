@@ -6,16 +6,12 @@ import dataclasses
 import hashlib
 import json
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from omniflow import registry
 from omniflow.config.observables import PER_LEVEL
 from omniflow.observables import find
 from omniflow.unfolding.coordinates import LEVELS, Network
-
-if TYPE_CHECKING:
-    from omniflow.unfolding.plan import Plan
-
+from omniflow.unfolding.results import Results
 
 # Of files of observables (`observables.cache.SCHEMA_VERSION`, which the plan does not load) and of
 # histograms: studies with older ones write them again.
@@ -26,7 +22,7 @@ HISTOGRAMS_VERSION = 2
 class Fingerprints:
     """Hashes of parts of a plan."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Results) -> None:
         """Take the plan."""
         self.plan = plan
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omniflow.unfolding.coordinates import MISSES, Block, Group, level, parted
-
-if TYPE_CHECKING:
-    from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import Results
 
 
 class Inputs:
     """What jobs wait for, by kind of job."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Results) -> None:
         """Take the plan."""
         self.plan = plan
         self._factors: dict[str, list[Path]] = {}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from omniflow.config.schema import Config
+from omniflow.unfolding import observed
+from omniflow.unfolding.coordinates import FAKES
+from omniflow.unfolding.results import Results
 from omniflow.unfolding.variants import ROLES, SIDES, TOY, Variants
 
 _PRETRAINING = {
@@ -16,13 +19,52 @@ _PRETRAINING = {
 }
 
 
-def of_pretraining(config: Config) -> tuple[str, ...]:
+def of(plan: Results) -> tuple[str, ...]:
+    """Return all notes on the configuration of a plan."""
+    notes = []
+    if plan.config.unfolding.fakes == "conditional_mean" and FAKES not in plan.steps:
+        notes.append("With particle_level: all there are no fakes, and fakes changes nothing.")
+    notes += [
+        f"samples.backgrounds.{name}.uncertainty enters errors at detector level and those of "
+        "the binned reference, but not the unfolded result: it takes uncertainties (replicas, "
+        "variations or toys)."
+        for name, background in plan.config.samples.backgrounds.items()
+        if background.uncertainty > 0 and not plan.config.uncertainties.varies
+    ]
+    if plan.variants.predictions and not plan.config.uncertainties.data_replicas:
+        notes.append(
+            "Tests against uncertainties.predictions do not hold the statistics of the data: "
+            "ask for data_replicas."
+        )
+    for name, method in plan.config.methods.items():
+        used = len(plan.pretrained_models(name))
+        if method.start != "scratch" and used < method.transfer.models:
+            notes.append(
+                f"{name}: {method.transfer.models} pre-trained models for {used} network(s) "
+                f"per step{' in all passes' if method.transfer.per_pass else ''}; {used} are "
+                "used."
+            )
+        if method.aggregate == "truncated_mean" and method.members in (3, 4):
+            notes.append(f"{name}: the truncated mean of {method.members} members is their median.")
+        if "truncated_mean" not in plan.config.combine or method.lanes == 1:
+            continue
+        if method.lanes < 3:
+            notes.append(f"{name}: no truncated mean of {method.lanes} lanes; left out.")
+        elif method.lanes < 5:
+            notes.append(f"{name}: the truncated mean of {method.lanes} lanes is their median.")
+    if plan.needs_pretraining:
+        notes += _of_pretraining(plan.config)
+    notes += observed.notes(plan.config, plan.observed)
+    return (*notes, *_of_scale(plan.config), *of_uncertainties(plan.config, plan.variants))
+
+
+def _of_pretraining(config: Config) -> tuple[str, ...]:
     """Return what is known of the events that pre-trained networks have seen."""
     known = config.samples.pretraining.known if config.samples.pretraining else ""
     return (_PRETRAINING[known],) if known in _PRETRAINING else ()
 
 
-def of_scale(config: Config) -> tuple[str, ...]:
+def _of_scale(config: Config) -> tuple[str, ...]:
     """Return that a number in `unfolding.scale` has no effect on a shape."""
     settings = config.unfolding
     if settings.normalization == "absolute" or settings.scale == "detector":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omniflow.config.others import Other
 from omniflow.config.samples import Sample
 from omniflow.config.schema import Config
 from omniflow.errors import ConfigError
@@ -25,10 +26,10 @@ def levels(config: Config) -> Observed:
             "observables: none of them exists at particle level, which the result is of; name or "
             f"define one whose columns are there ({', '.join(found)})"
         )
-    for where, sample, seen in _others(config):
+    for other in config.others:
         for name, definition in find.definitions(config.observables).items():
-            for level in seen:
-                _refuse_lacking(where, sample, name, definition, level, found[name])
+            for level in set(other.compared) & set(found[name]):
+                _refuse_lacking(other, name, definition, level)
     return found
 
 
@@ -51,41 +52,13 @@ def _columns(sample: Sample) -> dict[str, find.Columns]:
     return {level: sample.columns(level) for level in LEVELS}
 
 
-def _others(config: Config) -> list[tuple[str, Sample, tuple[str, ...]]]:
-    """Return where other samples stand, and the levels at which they are histogrammed."""
-    samples, settings = config.samples, config.uncertainties
-    found = []
-    data = [("samples.data", samples.data)]
-    for name, variation in settings.variations.items():
-        where = f"uncertainties.variations.{name}"
-        if variation.data is not None:
-            data.append((f"{where}.data", variation.data))
-        if variation.simulation is not None:
-            found.append((f"{where}.simulation", variation.simulation, LEVELS))
-    found += [(where, each, LEVELS if each.has_truth() else LEVELS[:1]) for where, each in data]
-    found += [
-        (f"samples.backgrounds.{name}", background.sample, LEVELS[:1])
-        for name, background in samples.backgrounds.items()
-    ]
-    predictions = settings.predictions.items()
-    found += [(f"uncertainties.predictions.{n}", each, LEVELS[1:]) for n, each in predictions]
-    return found
-
-
 def _refuse_lacking(
-    where: str,
-    sample: Sample,
-    name: str,
-    definition: find.ObservableDefinition,
-    level: str,
-    there: tuple[str, ...],
+    other: Other, name: str, definition: find.ObservableDefinition, level: str
 ) -> None:
-    if level not in there:
-        return
-    lacking = find.lacks(definition, level, sample.columns(level))
+    lacking = find.lacks(definition, level, other.sample.columns(level))
     if lacking:
         raise ConfigError(
-            f"observable {name}: {where} has no column {lacking[0]!r} at {level} level, where "
-            "samples.simulation has it. Give it there, leave the observable out "
+            f"observable {name}: {other.where} has no column {lacking[0]!r} at {level} level, "
+            "where samples.simulation has it. Give it there, leave the observable out "
             "(observables.names), or say by observables.define at which level it exists (level)"
         )

@@ -1,17 +1,24 @@
 """OmniFold's steps as functions of arrays (arXiv:1911.09107; arXiv:2503.20753, section 2).
 
 Simulated events have a base weight w, detector-level ratios omega and particle-level ratios nu.
-Matched events, misses and fakes are told apart by the two selection flags.
+Matched events, misses and fakes are told apart by the two selection flags. The algorithm, but for
+the networks whose logits it takes, is
+
+    push = ones
+    repeat: pull = push * omega (`pull`), [1b, `conditional_mean`], nu (`push`), [2b]; push = nu
+
+with step 1 between data and s w push at detector level, and step 2 between s w pull and s w at
+particle level. Nothing here reads a configuration or a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from omniflow.config.unfolding import Unfolding
 from omniflow.errors import InputError
 from omniflow.events.sample import Events
 from omniflow.unfolding import combine as combination
@@ -25,7 +32,7 @@ class Setup:
     Attributes:
         weight: (n,) base weights w of the simulation.
         detector: (n,) bool, simulated events that pass at detector level.
-        particle: (n,) bool, simulated events that are unfolded (`unfolding.particle_level`).
+        particle: (n,) bool, simulated events that are unfolded.
         data: (m,) bool, data that pass at detector level.
         data_weight: (m,) weights of the data.
         scale: factor s on the simulation.
@@ -58,16 +65,22 @@ class Setup:
 def setup(
     data: Events,
     simulation: Events,
-    settings: Unfolding,
     backgrounds: Sequence[tuple[Events, float]] = (),
+    *,
+    particle_level: Literal["all", "pass_gen"] = "all",
+    normalization: Literal["absolute", "shape"] = "absolute",
+    scale: Literal["detector"] | float = "detector",
 ) -> Setup:
     """Return the selections and sums of a study.
 
     Args:
         data: what is unfolded.
         simulation: what is reweighted.
-        settings: of the configuration.
         backgrounds: samples to subtract from the data, with factors on their weights.
+        particle_level: `all` simulated events are unfolded, or those that `pass_gen`, the fiducial
+            region.
+        normalization: `absolute`, ratios carry yields; or `shape`.
+        scale: factor s on the simulation; `detector` makes both detector-level sums agree.
 
     Raises:
         InputError: no simulated event is in both selections, no data passes, or a sum of weights
@@ -75,7 +88,7 @@ def setup(
     """
     detector = np.asarray(simulation.pass_detector)
     particle = np.ones(len(simulation), bool)
-    if settings.particle_level == "pass_gen":
+    if particle_level == "pass_gen":
         particle = np.asarray(simulation.pass_particle)
     if simulation.particle is None:
         raise InputError("the simulation has no particle level; give a sample with truth.")
@@ -102,17 +115,17 @@ def setup(
             f"the weights of the unfolded simulation add up to {sum_unfolded}; their sum must be "
             "positive: check the negative weights, and unfolding.particle_level."
         )
-    scale = sum_data / sum_simulation if settings.scale == "detector" else float(settings.scale)
+    factor = sum_data / sum_simulation if scale == "detector" else float(scale)
     return Setup(
         np.asarray(simulation.weight),
         detector,
         particle,
         chosen,
         np.asarray(data.weight),
-        scale,
+        factor,
         sum_data,
         sum_simulation,
-        settings.normalization == "absolute",
+        normalization == "absolute",
     )
 
 

@@ -1,0 +1,69 @@
+"""Results: what is made of the weights of a study's lanes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omniflow.unfolding.coordinates import NOMINAL, Group, parted
+from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES
+from omniflow.unfolding.subsets import subsets
+from omniflow.unfolding.trainings import Trainings
+
+NO_COMBINATION = "none"  # in place of a combination for methods of one lane
+PRIOR = "_prior"  # in place of a method: the simulation before unfolding
+# Second classifiers take at most so many simulated events per event of data: more would cost much
+# and tell little, because the data limit what can be told.
+SECOND_SIMULATION = 2
+
+
+class Results(Trainings):
+    """Combinations of lanes, smaller ensembles, second classifiers and tables."""
+
+    def combinations(self, method: str) -> tuple[str, ...]:
+        """Return the combinations of a method's lanes; `none` for a single lane.
+
+        A truncated mean of fewer than three lanes does not exist and is left out (see `notes`).
+        """
+        lanes = self.variants.method(method).lanes
+        if lanes == 1:
+            return (NO_COMBINATION,)
+        return tuple(c for c in self.config.combine if c != "truncated_mean" or lanes >= 3)
+
+    def subsets(self, method: str) -> list[tuple[int, ...]]:
+        """Return the subsets of a method's lanes whose spread over passes is compared."""
+        if parted(method)[0] != NOMINAL:
+            return []
+        lanes = self.config.methods[method].lanes
+        several = lanes > 1 and len(self.passes) > 1
+        return subsets(lanes, self.combinations(method)[0]) if several else []
+
+    def member_subsets(self, method: str) -> list[tuple[int, ...]]:
+        """Return the subsets of the members of a method's last step 2 whose spread is compared."""
+        if parted(method)[0] != NOMINAL or len(self.passes) == 1:
+            return []
+        chain = self.chains[self.chain_slug(self.config.methods[method])]
+        return subsets(chain.members, chain.aggregate) if chain.exchangeable else []
+
+    def lane_groups(self, method: str, pass_: int) -> list[Group]:
+        """Return the groups that hold the lanes of a method, or of another result."""
+        chain, variant = self.chain_slug(self.variants.method(method)), parted(method)[0]
+        lanes = range(self.variants.method(method).lanes)
+        groups = [self.group_of(chain, pass_, lane, variant) for lane in lanes]
+        return list(dict.fromkeys(groups))
+
+    @property
+    def uncertainty_tables(self) -> list[Path]:
+        """Tables of uncertainties; none where there are neither variants nor predictions."""
+        return [self.table(name) for name in UNCERTAINTY_TABLES if self.variants.methods]
+
+    @property
+    def second_subjects(self) -> tuple[str, ...]:
+        """What second classifiers judge: every method, and the simulation before unfolding."""
+        wanted = self.config.diagnostics.second_classifier
+        return (PRIOR, *self.config.methods) if wanted else ()
+
+    @property
+    def tables(self) -> list[Path]:
+        """Tables of the study, which the report and other tools read."""
+        stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
+        return [self.table(name) for name in (*TABLES, *(["stacking.csv"] if stacked else []))]
