@@ -60,8 +60,14 @@ def test_the_page_runs(tmp_path, monkeypatch):
     assert names["own"].weights.shape == (6000,)
 
 
-@pytest.mark.parametrize("module", ["omniflow.events.sample", "omniflow.api.unfold"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("omniflow.events.sample", "omniflow.observables.observable"),
+        *("omniflow.api.unfold", "omniflow.api.study", "omniflow.api.read"),
+    ],
+)
 def test_examples_run(module):
-    found = doctest.testmod(importlib.import_module(module))
-    assert found.attempted >= 5
+    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert found.attempted >= 4
     assert found.failed == 0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from proof_chain import column
 
+from omniflow import Events
 from omniflow.config.training import Classifier, Training
 from omniflow.events.batches import Source
 from omniflow.features.build import build, fit_scaling
@@ -42,7 +42,7 @@ def learned(
     part = np.repeat(np.arange(len(parts)), [len(values) for values, _, _ in parts])
     weight = np.concatenate([np.broadcast_to(w, len(v)).astype(float) for v, w, _ in parts])
     in_numerator = np.array([numerator for _, _, numerator in parts])
-    level = column(x)
+    level = Events.from_arrays({"value": x}).detector
     wanted = columns(level.event_columns, level.particle_columns)
     scaling = fit_scaling(level, ~in_numerator[part], wanted)
     features = build(level, scaling, wanted, 1)

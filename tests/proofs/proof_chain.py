@@ -10,9 +10,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from omniflow import Events
 from omniflow.api import run
 from omniflow.config import validate
-from omniflow.events.sample import Events, Level
 from omniflow.sources.memory import Memory
 from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
@@ -66,35 +66,12 @@ def _arranged(events: Events, role: str, seed: int) -> Events:
     return events.take(order)
 
 
-def column(values: np.ndarray, present: np.ndarray | None = None) -> Level:
-    """Return a level with the one event column `value` and no particles; 0 where not `present`."""
-    values = np.asarray(values, np.float32)
-    if present is not None:
-        values = np.where(present, values, np.float32(0))
-    none = np.zeros((0, 0), np.float32)
-    return Level(values[:, None], none, np.zeros(len(values) + 1, np.int64), ("value",), ())
+def plain_events(z: np.ndarray | None, x: np.ndarray, **given: Any) -> Events:
+    """Return events with one number per level, z at particle level (None: data) and x.
 
-
-def plain_events(
-    z: np.ndarray | None,
-    x: np.ndarray,
-    weight: np.ndarray | float = 1.0,
-    pass_detector: np.ndarray | None = None,
-    pass_particle: np.ndarray | None = None,
-) -> Events:
-    """Return events with one number per level: z at particle level (None: data) and x."""
-    n = len(x)
-    everything = np.ones(n, bool)
-    detector = everything if pass_detector is None else pass_detector
-    particle = everything if pass_particle is None else pass_particle
-    return Events(
-        np.arange(n, dtype=np.uint64),
-        np.broadcast_to(np.asarray(weight, float), n),
-        detector,
-        None if z is None else particle,
-        column(x, detector),
-        None if z is None else column(z),
-    )
+    Others as of `Events.from_arrays`.
+    """
+    return Events.from_arrays({"value": x}, None if z is None else {"value": z}, **given)
 
 
 def unfold_accepted(

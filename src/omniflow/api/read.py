@@ -30,8 +30,27 @@ def read(folder: str | Path, classifier: Callable[..., Any] | None = None) -> St
         ConfigError: its configuration is not of this version.
 
     Examples:
-        >>> study = read("results/demo")  # doctest: +SKIP
-        >>> study.weights.sum(), study.tables["summary"]  # doctest: +SKIP
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import omniflow
+        >>> x = np.random.default_rng(1).normal(size=(3, 500))
+        >>> with tempfile.TemporaryDirectory() as results:
+        ...     _ = omniflow.unfold(
+        ...         omniflow.Events.from_arrays(x[0] + 0.1),
+        ...         omniflow.Events.from_arrays(x[1], x[2]),
+        ...         iterations=1,
+        ...         passes=1,
+        ...         training={"epochs": 1, "min_updates": 1},
+        ...         diagnostics={"second_classifier": False},
+        ...         output=f"{results}/mine",
+        ...     )
+        ...     study = omniflow.read(f"{results}/mine")
+        ...     weights, metrics = study.weights, study.tables["metrics"]
+        >>> weights.shape, "observable" in metrics
+        ((500,), True)
+        >>> omniflow.read("results/nowhere")
+        Traceback (most recent call last):
+        omniflow.errors.InputError: ...results/nowhere: has no config.yaml; give the folder ...
     """
     root = Path(folder).absolute()
     path = root / PATTERNS["config"]

@@ -36,6 +36,35 @@ class Study:
     `unfold` got them, or by event id where a folder was read. Where a method, combination, pass or
     iteration is not named, it is the first method, its first combination, the mean over all passes,
     and the last iteration.
+
+    Examples:
+        >>> import numpy as np
+        >>> import omniflow
+        >>> true, noise, other = np.random.default_rng(1).normal(size=(3, 1000))
+        >>> simulation = omniflow.Events.from_arrays({"mass": true + 0.3 * noise}, {"mass": true})
+        >>> study = omniflow.unfold(
+        ...     omniflow.Events.from_arrays({"mass": 1.1 * other + 0.2}),
+        ...     simulation,
+        ...     iterations=1,
+        ...     passes=2,
+        ...     training={"epochs": 1, "min_updates": 1},
+        ...     diagnostics={"second_classifier": False},
+        ... )
+        >>> study.methods, study.headline
+        (('none',), ('none', 'none'))
+        >>> study.weights_of("none", pass_=2).shape
+        (1000,)
+        >>> histogram, covariance = study.histogram("mass", [-1, 0, 1], with_covariance=True)
+        >>> histogram.axes[0].edges, {name: block.shape for name, block in covariance.items()}
+        (array([-1.,  0.,  1.]), {'training': (2, 2), 'total': (2, 2)})
+        >>> study.networks(pass_=1)
+        [TrainedNetwork(scratch-1 pass 1 lane 0 member 0 iteration 1 step 2)]
+        >>> nu = study.reweight(simulation, pass_=1)
+        >>> np.array_equal(study.scale * simulation.weight * nu, study.weights_of(pass_=1))
+        True
+        >>> study.weights_of("parallel")
+        Traceback (most recent call last):
+        omniflow.errors.InputError: there is no method 'parallel': none
     """
 
     def __init__(

@@ -64,6 +64,15 @@ class Observable:
 
     Raises:
         ConfigError: a name that is none, edges that do not increase, or jets without definition.
+
+    Examples:
+        >>> from omniflow.observables import from_expression
+        >>> ht = from_expression("ht", "sum(pt)", edges=[0, 20, 50], unit="GeV")
+        >>> ht.edges, ht.label, ht.unit
+        ((0.0, 20.0, 50.0), 'ht', 'GeV')
+        >>> Observable("ht", ht.compute, edges=(20, 0))
+        Traceback (most recent call last):
+        omniflow.errors.ConfigError: observable ht: ...
     """
 
     name: str
