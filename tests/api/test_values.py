@@ -20,8 +20,11 @@ def test_every_column_that_varies_and_that_all_samples_have():
     found = values.default_observables(data, simulation)
     assert {name: entry["label"] for name, entry in found.items()} == {
         **{"x": "x", "a_b": "a b", "m_GeV": "(m/GeV)"},
-        "particle_x": "x",
+        **{"own": "own", "particle_x": "x"},
     }
+    # Data do not have it, and particle level is all of the simulation's.
+    assert [name for name, entry in found.items() if "level" in entry] == ["own"]
+    assert found["own"]["level"] == "particle"
     assert found["particle_x"]["expression"] == "column('particles.x')"
     assert Observables.model_validate({"define": found}).names == tuple(found)
 

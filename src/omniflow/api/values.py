@@ -45,7 +45,8 @@ def _in_both(kind: str, level: str, *samples: Events) -> list[str]:
     """Return the columns that all samples that have a level have there."""
     levels = [getattr(each, level) for each in samples if getattr(each, level) is not None]
     columns = [getattr(each, f"{kind}_columns") for each in levels]
-    return [name for name in columns[-1] if all(name in each for each in columns)]
+    shown = columns[-1] if columns else ()
+    return [name for name in shown if all(name in each for each in columns)]
 
 
 def _constant(events: Events, level: str, kind: str, name: str) -> bool:
