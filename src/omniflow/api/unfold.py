@@ -178,7 +178,8 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
     """Fill in what follows from the events where nobody has said it.
 
     Raises:
-        InputError: these are no events, or their columns differ.
+        InputError: these are no events, there is no truth of the simulation, or their columns
+            differ.
     """
     for name, events in (("data", data), ("simulation", simulation)):
         if not isinstance(events, Events):
@@ -186,6 +187,11 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
                 f"omniflow.unfold: {name} is a {type(events).__name__}; make events of arrays by "
                 "omniflow.Events.from_arrays"
             )
+    if simulation.particle is None:
+        raise InputError(
+            "omniflow.unfold: simulation has no particle level, which is what the result is of; "
+            "give its truth to Events.from_arrays (particle)"
+        )
     classifier = dict(raw.get("classifier") or {})
     if "features" not in classifier:
         _require_same_columns(data, simulation)
