@@ -31,6 +31,21 @@ def make(folder, observables, detector=LEVEL, particle=None, passes=None, weight
     return axes.make(observables, levels, folder, counted, weight)
 
 
+def test_what_exists_at_one_level_has_its_quantiles_there(tmp_path):
+    both = [from_expression("met", "met", edges=(0, 1))]
+    alone = from_expression("true", "met", edges=Quantiles(2))
+    cache.write(tmp_path / "detector.h5", level([0] * 5), both)
+    cache.write(tmp_path / "particle.h5", level([1.5, 2.5, 3.5, 4.5, 9.5]), [*both, alone])
+    counted = {"detector": np.zeros(5, bool), "particle": np.array([1, 1, 1, 1, 0], bool)}
+    levels = {"met": ("detector", "particle"), "true": ("particle",)}
+    found = axes.make([*both, alone], levels, tmp_path, counted, np.array([1.0, 1, 1, 1, 9]))
+    assert [axis.levels for axis in found] == list(levels.values())
+    # Of events that are unfolded; the one that is not would move both edges.
+    assert found[1].edges == pytest.approx((1.5, 3.5, 4.5))
+    axes.write(found, tmp_path / "axes.json")
+    assert axes.read(tmp_path / "axes.json") == found
+
+
 def test_axes_have_edges_and_kinds(tmp_path):
     met, jet, pt = make(tmp_path, [MET, JET, from_expression("pt", "pt", edges=(0, 1))])
     assert (met.name, met.label, met.unit, met.kind) == ("met", "E", "GeV", "event")

@@ -36,7 +36,7 @@ def _blocks(language):
 
 
 def test_the_page_shows_what_works(tmp_path):
-    (text,) = _blocks("yaml")
+    text, apart = _blocks("yaml")
     raw = yaml.safe_load(text)["observables"]
     section = Observables.model_validate(raw, context={"root": FOLDER})
     found = [observable for observable in find.resolve(section) if observable.name in raw["define"]]
@@ -44,6 +44,19 @@ def test_the_page_shows_what_works(tmp_path):
     values = compute(LEVEL, found)
     assert values["ht"].value.tolist() == [58, 0, 50]
     assert values["n_jets"].value.tolist() == [1, 0, 1]
+
+    section = Observables.model_validate(yaml.safe_load(apart)["observables"])
+    momenta = ("pt", "eta", "phi")
+    columns = {
+        "detector": (("MET_pt", "n_vertices"), (*momenta, "quality")),
+        "particle": (("true_met", "n_vertices"), (*momenta, "pdg")),
+    }
+    assert find.levels(section, columns) == {
+        "met": ("detector", "particle"),
+        "quality": ("detector",),
+        "flavour": ("particle",),
+        "pileup": ("detector",),
+    }
 
     (code,) = _blocks("python")
     (tmp_path / "mine.py").write_text(code)

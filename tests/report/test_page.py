@@ -242,3 +242,27 @@ def test_a_truth_whose_weights_add_up_to_0_has_no_bias(study, undrawn):
     rows.loc[rows["bin"] == 2, ["bias_rel", "rel_mse", "mse_rel_paper"]] = float("nan")
     rows.to_csv(study / "metrics.csv", index=False)
     page.render(ReportTables.read(study))
+
+
+@pytest.mark.parametrize(("level", "other"), [("detector", "particle"), ("particle", "detector")])
+def test_observables_of_one_level_are_shown_there(study, undrawn, level, other):
+    found = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    name = "jet_tau21"
+    for observable in found["observables"]:
+        if observable["name"] == name:
+            observable["levels"] = [level]
+    (study / "study.json").write_text(json.dumps(found), encoding="utf-8")
+    for path in study.glob("*.csv"):
+        table = pd.read_csv(path)
+        mine = path.stem in ("detector", "detector_summary")
+        if "observable" in table and mine != (level == "detector"):
+            table[table["observable"] != name].to_csv(path, index=False)
+    text = page.render(ReportTables.read(study))
+    drawn = {"detector": '"Detector-level distribution of ', "particle": '"Distribution of '}
+    label = "jet τ₂₁ (jet_tau21)"
+    assert drawn[level] + label in text
+    assert drawn[other] + label not in text
+    assert f"Exists at {level} level alone." in text
+    assert f"Exists at {other} level alone." not in text
+    assert "has no rows for" not in text
+    assert 'aria-label="Acceptance of jet τ₂₁' not in text

@@ -395,6 +395,27 @@ def test_configurations_that_are_refused(settings, message):
         source("npz", "a.npz", **settings)
 
 
+def test_levels_have_columns_of_their_own(path):
+    levels = {
+        "detector": {"event": {"x": "x", "met": "2 * x"}, "particles": ["pt"]},
+        "particle": {"event": {"tag": "x + 1", "x": {"expression": "x", "unit": ""}}},
+    }
+    made = source("npz", path, **levels, padded="pt")
+    assert made.columns("detector") == (("x", "met"), ("pt",))
+    assert made.columns("particle") == (("tag", "x"), ())
+    (events,) = made.read()
+    np.testing.assert_allclose(events.particle.event[:, 0], events.particle.event[:, 1] + 1)
+    define = made.observables()["define"]
+    assert {name: each.get("level") for name, each in define.items()} == {
+        **{"x": None, "met": "detector", "tag": "particle", "pt": "detector"},
+    }
+
+
+def test_real_data_have_the_columns_that_are_measured():
+    made = source("npz", "a.npz", detector={"event": ["x"]})
+    assert made.columns("particle") == made.columns("detector") == (("x",), ())
+
+
 def test_levels_may_lack_particles_or_columns_of_the_event(path):
     events = read(
         "npz",

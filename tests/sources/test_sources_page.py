@@ -37,7 +37,7 @@ def samples(kind, number, **files):
 
 def test_every_block_is_read_here():
     kinds = [block["samples"]["data"]["source"] for block in BLOCKS]
-    assert kinds == ["root", "parquet", "npz", "hdf5", "root"]
+    assert kinds == ["root", "parquet", "parquet", "npz", "hdf5", "root"]
 
 
 def test_nanoaod():
@@ -59,6 +59,23 @@ def test_nanoaod():
     )
 
 
+def test_levels_with_columns_of_their_own(tmp_path):
+    track = [[{"pt": 1.0, "eta": 0.0, "phi": 0.5, "d0": 0.1}] * 2, []]
+    gen = [[{"pt": 2.0, "eta": 0.0, "phi": 0.5, "pdgId": 211}], [{"pt": 1, "pdgId": 11}] * 3]
+    full = [[{"eta": 1.0, "phi": 0.0} | each for each in event] for event in gen]
+    table = pa.table({"track": track, "met": [5.0, 6.0], "gen": full})
+    path = tmp_path / "events.parquet"
+    pq.write_table(table, path)
+    data, simulation = samples("parquet", 0, data=path, simulation=path)
+    assert data.particle is None
+    for events in (data, simulation):
+        assert events.detector.event_columns == ("met",)
+        assert lists(events.detector, "d0") == [pytest.approx([0.1, 0.1]), []]
+    assert simulation.particle.event_columns == ()
+    assert simulation.particle.event.shape == (2, 0)
+    assert lists(simulation.particle, "pdg") == [[211], [11, 11, 11]]
+
+
 def test_parquet(tmp_path):
     def jets(*pt):
         return [{"pt": p, "eta": 0.5, "phi": 180.0} for p in pt]
@@ -67,7 +84,7 @@ def test_parquet(tmp_path):
     for name in ("events", "simulation"):
         pq.write_table(pa.table(table), tmp_path / f"{name}.parquet")
     data, simulation = samples(
-        "parquet", 0, data=tmp_path / "events.parquet", simulation=tmp_path / "simulation.parquet"
+        "parquet", 1, data=tmp_path / "events.parquet", simulation=tmp_path / "simulation.parquet"
     )
     assert lists(data.detector, "pt") == [[20, 30], []]
     assert lists(simulation.particle, "pt") == [[25], [1]]

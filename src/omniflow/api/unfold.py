@@ -209,7 +209,8 @@ def _fill_in(raw: dict[str, Any], data: Any, simulation: Any) -> None:
     """Fill in what follows from the events where nobody has said it.
 
     Raises:
-        InputError: these are no events, or their columns differ.
+        InputError: these are no events, there is no truth of the simulation, or their columns
+            differ.
     """
     for name, events in (("data", data), ("simulation", simulation)):
         if not isinstance(events, Events):
