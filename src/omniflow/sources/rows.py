@@ -39,7 +39,7 @@ class Rows:
         Raises:
             InputError: it cannot be evaluated on these columns.
         """
-        expression = parse(text)
+        expression = parse(text, indices=True)
         if text in self.columns and expression.names == {text}:
             return self.columns[text]  # a column as it is
         try:
