@@ -33,7 +33,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         "sample": sample.model_dump(mode="json"),
         **sample.provenance(),
     }
-    plausibility = Plausibility(sample.units(), sample.rules())
+    plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     with Spool(path) as spool:
         for part in sample.read():
             check_part(part, sample.title(), spool.events)

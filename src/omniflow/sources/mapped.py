@@ -277,6 +277,17 @@ class Mapped(FileSource):
         """Return the units of the columns as they are stored."""
         return {**(self.particle.units if self.particle else {}), **self.detector.units}
 
+    def converted(self) -> dict[str, dict[str, tuple[float, str]]]:
+        """Return factors and units of the columns that are converted, by level."""
+        return {
+            name: {
+                key: (column.factor[0], column.unit)
+                for key, column in {**level.particles, **level.event}.items()
+                if column.factor[0] != 1
+            }
+            for name, level in zip(("detector", "particle"), self.levels, strict=False)
+        }
+
     def named_weights(self) -> tuple[str, ...]:
         """Return the names of the further weights."""
         return tuple(self.weights)

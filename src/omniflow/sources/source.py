@@ -80,6 +80,13 @@ class Source(Section):
         """Return the units of the columns as they are stored, by name; none: not known."""
         return {}
 
+    def converted(self) -> dict[str, dict[str, tuple[float, str]]]:
+        """Return what units are converted when it is read, by level and column.
+
+        It is the factor on the values, and the unit that they have in the files.
+        """
+        return {}
+
     def features(self) -> str:
         """Return the preset of features that suits its events."""
         return "particles" if {"pt", "eta", "phi"} <= set(self.columns()[1]) else "columns"
