@@ -255,6 +255,6 @@ def test_units_that_are_declared_are_not_asked_for():
     plausibility.add(_events({"x": values}))
     (warning,) = plausibility.warnings("event {}".format)
     assert warning == (
-        "x at detector level is 45 rad in event 107, and 1 of 50 values are beyond 2 pi: its numbers "
-        "are probably not in deg; correct its `unit`."
+        "x at detector level is 45 rad in event 107, and 1 of 50 values are beyond 2 pi: its "
+        "numbers are probably not in deg; correct its `unit`."
     )

@@ -354,6 +354,12 @@ class Mapped(FileSource):
 
         return {"files": described(self.inputs())}
 
+    def survey(self) -> None:
+        """Refuse a mapping that does not fit the columns of its first files (`survey.survey`)."""
+        from omniflow.sources import survey
+
+        survey.survey(self)
+
     def read(self) -> Iterator[Events]:
         """Yield the events by blocks (`assembly.read`)."""
         from omniflow.sources import assembly

@@ -152,6 +152,13 @@ class Source(Section):
 
         return RULES
 
+    def survey(self) -> None:
+        """Refuse what can be told before the events are read; files that are missing are left out.
+
+        Raises:
+            InputError: a file does not hold what is asked of it.
+        """
+
     @abstractmethod
     def read(self) -> Iterator[Events]:
         """Yield the events, in parts of any size and always in the same order.
