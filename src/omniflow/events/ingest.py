@@ -47,7 +47,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         _refuse_duplicates(sample, events)
         provenance["warnings"] = plausibility.warnings(sample.place)
         _refuse_implausible(sample, provenance["warnings"])
-        store.write(events, path, provenance, seed, sample.units())
+        store.write(events, path, provenance, seed, sample.units(), spool.discard)
 
 
 def _refuse_implausible(sample: Sample, warnings: list[str]) -> None:
