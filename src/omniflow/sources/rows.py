@@ -53,7 +53,8 @@ class Rows:
         if values.offsets is not None:
             raise InputError(
                 f"{self.where}: {what}: {text!r} has one value per particle where one per event is "
-                "needed; take sum, max, first, count or any of it"
+                "needed; take sum, max, first, count or any of it, or an index (x[0]) where it "
+                "is an array of a fixed size"
             )
         return values.array
 
