@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import uproot
-from mapped_files import lists, read, refused
+from mapped_files import lists, read, refused, same
 
 from omniflow import config
 from omniflow.errors import ConfigError
@@ -132,6 +132,8 @@ def test_numbers_by_index(file, monkeypatch, chunk):
     assert np.array_equal(found.detector.particles, rows[keep].astype("f4"))
     owner = np.repeat(np.arange(EVENTS), COUNTS)[keep]
     assert found.detector.counts.tolist() == np.bincount(owner, minlength=EVENTS).tolist()
+    part = read(kind, path, detector=level, weight="weights[7]", skip=2, events=3)
+    same(part, found.take(np.arange(2, 5)))
 
 
 @pytest.mark.parametrize(
