@@ -72,11 +72,18 @@ def main() -> None:
 def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     """Validate CONFIG and print it with all defaults filled in.
 
-    Of several files each is put on top of those before, as by Snakemake's --configfile.
+    Of several files each is put on top of those before, as by Snakemake's --configfile. Names of
+    columns are compared with what samples hold, as far as files are there; missing ones are named.
     """
     from omniflow.config import dump, load
+    from omniflow.stages import preflight
+    from omniflow.unfolding.plan import Plan
 
-    click.echo(dump(load(*config, settings=settings)), nl=False)
+    plan = Plan(load(*config, settings=settings))
+    preflight.refuse(plan, ", ".join(map(str, config)))
+    click.echo(dump(plan.config), nl=False)
+    for line in preflight.missing(plan):
+        click.echo(f"Note: {line}", err=True)
 
 
 @main.command()

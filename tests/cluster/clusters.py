@@ -46,6 +46,31 @@ def config(**execution):
     }
 
 
+OURS = """
+from typing import Literal
+from omniflow.sources.h1 import H1
+
+class Ours(H1):
+    source: Literal["ours"]
+"""
+
+
+def installed(folder):
+    """A package whose entry point `ours` is a source that reads what h1 reads: its folder."""
+    info = folder / "ours-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "ours_of_a_package.py").write_text(OURS)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[omniflow.source]\nours = ours_of_a_package:Ours\n")
+    return folder
+
+
+def with_source(content, name):
+    """A study's configuration with another source of its samples."""
+    samples = {role: sample | {"source": name} for role, sample in content["samples"].items()}
+    return content | {"samples": samples}
+
+
 def command(profile, *options):
     """The command line of a study, to be started in its folder."""
     base = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles" / profile)]

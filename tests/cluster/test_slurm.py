@@ -55,8 +55,12 @@ def _log(study):
     return (study / "snakemake.log").read_text()[-6000:]
 
 
-def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path):
-    study = clusters.write_config(tmp_path, clusters.config())
+def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path, monkeypatch):
+    """Also where samples come from a source of an installed package, which jobs have to find."""
+    package = clusters.installed(tmp_path / "packages")
+    monkeypatch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
+    study = clusters.with_source(clusters.config(), "ours")
+    study = clusters.write_config(tmp_path / "study", study)
     output = clusters.finish(study, "slurm")
     clusters.assert_same_results(study, reference)
     # Samples, two trainings, two second classifiers, results, tables; aggregate and report are no

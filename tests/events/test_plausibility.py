@@ -204,3 +204,57 @@ def test_dis_events_of_the_tests_are_plausible():
         source = H1(source="h1", files=(path,))
         assert source.columns("detector") == source.columns("particle") == (DIS_EVENT, DIS_PARTICLE)
         assert _warnings(*source.read(), units=source.units(), rules=source.rules()) == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "number"),
+    [
+        ("MeV", (1e3, 1e5), -999.0),
+        ("keV", (1e3, 1e5), -9999.0),
+        ("TeV", (0.1, 2), -99999.0),
+        ("MeV^2", (1e3, 1e5), -1e6),
+        ("deg", (-180, 180), -999.0),
+        ("mrad", (-3000, 3000), -999999.0),
+        ("GeV", (1, 100), -999.0),
+        ("", (1, 100), -999.0),
+    ],
+)
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_missing_numbers_are_known_before_their_unit_is_converted(
+    tmp_path, unit, values, number, kind
+):
+    array = RNG.uniform(*values, 40).astype(kind)
+    lists = RNG.uniform(*values, (40, 2)).astype(kind)
+    array[7], lists[9, 1] = number, number
+    np.savez(tmp_path / "a.npz", a=array, b=lists)
+    columns = {"expression": "a", "unit": unit}, {"expression": "b", "unit": unit}
+    level = {"event": {"e": columns[0]}, "particles": {"p": columns[1]}}
+    settings = {"detector": level, "particle": level, "padded": "b"}
+    source = Npz.model_validate({"source": "npz", "files": [tmp_path / "a.npz"], **settings})
+    ingest(source, tmp_path / "store.h5", 1)
+    shown = f"{number:g} {unit}".strip()
+    assert store.warnings(tmp_path / "store.h5") == [
+        f"{column} at {level} level is {shown} in {tmp_path}/a.npz: event {event}, and 1 of "
+        f"{total} values are that number: it probably stands for a missing one; name it in "
+        "`missing`."
+        for level in ("detector", "particle")
+        for column, event, total in (("e", 7, 40), ("p", 9, 80))
+    ]
+    if unit not in ("GeV", ""):  # nothing else is taken for it
+        array[7], lists[9, 1] = array[0], lists[0, 0]
+        np.savez(tmp_path / "a.npz", a=array, b=lists)
+        ingest(source, tmp_path / "store.h5", 1)
+        assert store.warnings(tmp_path / "store.h5") == []
+
+
+def test_units_that_are_declared_are_not_asked_for():
+    values = RNG.uniform(0.1, 1, 50)
+    values[7] = 45
+    converted = {"detector": {"x": (math.pi / 180, "deg")}}
+    plausibility = Plausibility({"x": "rad"}, converted=converted)
+    plausibility.add(_events({"x": values}))
+    (warning,) = plausibility.warnings("event {}".format)
+    assert warning == (
+        "x at detector level is 45 rad in event 107, and 1 of 50 values are beyond 2 pi: its "
+        "numbers are probably not in deg; correct its `unit`."
+    )

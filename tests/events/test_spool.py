@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from omniflow.errors import InputError, OutputError
+from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.events.spool import Spool
 
@@ -125,3 +126,30 @@ def test_a_buffer_that_does_not_fit_is_named_and_nothing_is_left(tmp_path, monke
         spool.append(_events(500, features=50), "a sample")
     monkeypatch.undo()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_levels_give_their_disk_back(tmp_path):
+    """One after the other, when the store holds them; the store is the same."""
+    parts = [_events(n) for n in (5, 0, 17)]
+    whole = Events.joined(parts)
+    store.write(whole, tmp_path / "wanted.h5", {}, 3)
+    sizes = {}
+    with Spool(tmp_path / "store.h5") as spool:
+        for part in parts:
+            spool.append(part, "mine")
+
+        def discard(level):
+            spool.discard(level)
+            (folder,) = tmp_path.glob(".tmp-*.parts")
+            sizes[level] = {path.name for path in folder.iterdir() if path.stat().st_size}
+
+        store.write(spool.whole(), tmp_path / "store.h5", {}, 3, written=discard)
+    flags = {"event_id", "weight", "pass_detector", "pass_particle"}
+    kept = {f"particle-{name}" for name in ("event", "particles", "offsets")}
+    assert sizes == {"detector": flags | kept}
+    for one, other in zip(
+        _arrays(store.open_store(tmp_path / "store.h5")),
+        _arrays(store.open_store(tmp_path / "wanted.h5")),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other, strict=True)

@@ -46,22 +46,22 @@ def test_columns_of_arrays():
     columns = arrays.columns({array.name: array for array in found}, layout)
     usable = {n: (c.array, c.kind, c.field, c.index) for n, c in columns.items() if not c.refusal}
     assert usable == {
-        "x": ("x", "event", None, None),
-        "two_0": ("two", "event", None, 0),
-        "two_1": ("two_1", "event", None, None),
-        "three_0": ("three", "padded", None, 0),
-        "three_1": ("three", "padded", None, 1),
-        "record.pt": ("record", "event", "pt", None),
-        "record.cov_0": ("record", "event", "cov", 0),
-        "record.cov_1": ("record", "event", "cov", 1),
-        "tracks.pt": ("tracks", "padded", "pt", None),
-        "tracks.cov_0": ("tracks", "padded", "cov", 0),
-        "tracks.cov_1": ("tracks", "padded", "cov", 1),
-        "flat_0": ("flat", "flat", None, 0),
-        "flat_1": ("flat", "flat", None, 1),
-        "pt": ("pt", "padded", None, None),
+        "x": ("x", "event", None, ()),
+        "two_0": ("two", "event", None, (0,)),
+        "two_1": ("two_1", "event", None, ()),
+        "three_0": ("three", "padded", None, (0,)),
+        "three_1": ("three", "padded", None, (1,)),
+        "record.pt": ("record", "event", "pt", ()),
+        "record.cov_0": ("record", "event", "cov", (0,)),
+        "record.cov_1": ("record", "event", "cov", (1,)),
+        "tracks.pt": ("tracks", "padded", "pt", ()),
+        "tracks.cov_0": ("tracks", "padded", "cov", (0,)),
+        "tracks.cov_1": ("tracks", "padded", "cov", (1,)),
+        "flat_0": ("flat", "flat", None, (0,)),
+        "flat_1": ("flat", "flat", None, (1,)),
+        "pt": ("pt", "padded", None, ()),
     }
-    assert "two_0, two_1; where they are" in columns["two"].refusal
+    assert "two[0] to two[1] (or two_0 to two_1); where they are" in columns["two"].refusal
     for name in ("four", "text", "objects", "one", "record.name", "tracks.mat"):
         assert columns[name].refusal, name
 
@@ -394,7 +394,10 @@ def test_t2k_tables_are_joined(tmp_path):
     ("settings", "message"),
     [
         ({"detector": {"event": ["xx"]}}, r"a\.h5: has no column 'xx'; did you mean x\? there are"),
-        ({"detector": {"event": {"x": "v"}}}, r"a\.h5: v: has shape \(3, 2\): its columns are v_0"),
+        (
+            {"detector": {"event": {"x": "v"}}},
+            r"a\.h5: v: has shape \(3, 2\): its columns are v\[0\] to v\[1\] \(or v_0 to v_1\)",
+        ),
         ({"detector": {"event": {"x": "s"}}}, r"a\.h5: s: is of type \|S2; columns are numbers"),
         ({"detector": X, "weight": "k"}, r"a\.h5: x has 3 records and k has 4; all columns need"),
         ({"detector": {"particles": ["x"]}}, r"a\.h5: detector\.particles\.x: 'x' has one value"),

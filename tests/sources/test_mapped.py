@@ -405,7 +405,7 @@ def test_levels_have_columns_of_their_own(path):
     assert made.columns("particle") == (("tag", "x"), ())
     (events,) = made.read()
     np.testing.assert_allclose(events.particle.event[:, 0], events.particle.event[:, 1] + 1)
-    define = made.observables()["define"]
+    define = made.observables({"detector": (), "particle": ()})["define"]
     assert {name: each.get("level") for name, each in define.items()} == {
         **{"x": None, "met": "detector", "tag": "particle", "pt": "detector"},
     }

@@ -256,3 +256,51 @@ def test_numbers_of_awkward_arrays():
     jagged = reader.of_awkward(ak.Array([[1, None], None, [], [4]]), "a", "b")
     assert jagged.offsets.tolist() == [0, 2, 2, 2, 3]
     assert np.isnan(jagged.array[1])
+
+
+def test_members_of_classes(tmp_path):
+    """Branches as ROOT makes them of objects: each member in the folder of its object."""
+    content = {f"{name}/{key}": RNG.random(40) for name in ("el", "mu") for key in ("fE", "fP.fX")}
+    path = written(tmp_path / "a.root", content | {"met/fE2": RNG.random(40)})
+    found = read("root", path, detector={"event": {"e": 'column("mu/fE")', "m": "fE2"}})
+    assert found.detector.event[:, 0].tolist() == content["mu/fE"].astype("f4").tolist()
+    for name in ("fE", "fP.fX"):  # whose?
+        message = rf"has no column '{name}'; did you mean column\('el/{name}'\) or column\('mu/"
+        refused(message, "root", path, detector={"event": {"x": name}})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("s", "s: is of type string; columns are numbers, or lists of numbers: take another one"),
+        ("words", "words: is of type var .* string"),
+        ("p4", r"p4: is of type .* take one of its members: p4\.fP, p4\.fE"),
+        ("p4.fP", r"p4\.fP: is of type .* take one of its members: p4\.fP\.x, p4\.fP\.y"),
+        ("jets", r"jets: is of type var .* take one of its members: jets\.pt, jets\.hits"),
+        (
+            "jets.hits",
+            r"jets\.hits: holds lists in lists \(2 levels, as of std::vector",
+        ),
+        ("jets.hits[0]", r"jets\.hits\[0\]: holds lists in lists .* write what you need"),
+        ("vectors", r"vectors: holds lists in lists \(3 levels"),
+        ("pt[0]", r"has no column 'pt'; did you mean jets\.pt\?"),
+    ],
+)
+def test_types_that_are_no_columns(tmp_path, name, message):
+    content = {
+        "s": ak.Array(["a", "bc"]),
+        "words": ak.Array([["a"], ["bc", "d"]]),
+        "p4": ak.Array([{"fP": {"x": 1.0, "y": 2.0}, "fE": 3.0}] * 2),
+        "jets": ak.Array([[{"pt": 1.0, "hits": [1.0, 2.0]}], []]),
+        "vectors": ak.Array([[[[1.0], []]], []]),
+    }
+    written(tmp_path / "a.root", content, ntuple)
+    level = {"event": {"x": f'column("{name}")'}}
+    refused(rf"a\.root:Events.*: {message}", "root", tmp_path / "a.root", detector=level)
+
+
+def test_flags_and_unsigned_numbers(path):
+    level = {"event": {"flag": "passes", "odd": "event % 2", "not": "where(passes, 0, 1)"}}
+    found = read("root", path, detector=level).detector.event
+    wanted = np.stack([CONTENT["passes"], CONTENT["event"] % 2, ~CONTENT["passes"]], axis=1)
+    assert np.array_equal(found, wanted.astype("f4"))

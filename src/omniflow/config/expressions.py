@@ -16,12 +16,22 @@ def _text(value: Any) -> Any:
 
 
 def _parsed(text: str) -> str:
+    return _checked(text, indices=False)
+
+
+def _parsed_of_files(text: str) -> str:
+    return _checked(text, indices=True)
+
+
+def _checked(text: str, *, indices: bool) -> str:
     try:
-        expressions.parse(text)
+        expressions.parse(text, indices=indices)
     except ConfigError as error:
         raise ValueError(str(error)) from error
     return text
 
 
-# An expression over columns (docs/expressions.md).
+# An expression over columns of a sample (docs/expressions.md).
 Expression = Annotated[str, BeforeValidator(_text), AfterValidator(_parsed)]
+# An expression over columns of files, whose names may have indices.
+FileExpression = Annotated[str, BeforeValidator(_text), AfterValidator(_parsed_of_files)]

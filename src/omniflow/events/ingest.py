@@ -33,7 +33,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         "sample": sample.model_dump(mode="json"),
         **sample.provenance(),
     }
-    plausibility = Plausibility(sample.units(), sample.rules())
+    plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     with Spool(path) as spool:
         for part in sample.read():
             check_part(part, sample.title(), spool.events)
@@ -47,7 +47,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         _refuse_duplicates(sample, events)
         provenance["warnings"] = plausibility.warnings(sample.place)
         _refuse_implausible(sample, provenance["warnings"])
-        store.write(events, path, provenance, seed, sample.units())
+        store.write(events, path, provenance, seed, sample.units(), spool.discard)
 
 
 def _refuse_implausible(sample: Sample, warnings: list[str]) -> None:

@@ -28,6 +28,8 @@ class Rule:
         words: what the values are, in a few words.
         cause: what they probably are.
         remedy: what to do about it.
+        given: whether it is for values as files have them, before their unit is converted. What
+            such rules doubt, no other does.
     """
 
     unit: str | None
@@ -36,12 +38,24 @@ class Rule:
     words: str
     cause: str
     remedy: str
+    given: bool = False
 
     def applies(self, column: str, unit: str) -> bool:
         """Return whether it is for a column with a unit, or with none ("" or "1")."""
         if unit not in ("", "1") and self.unit is not None:
             return unit == self.unit
         return self.name is not None and re.search(self.name, column) is not None
+
+
+def stands_for_missing(values: np.ndarray) -> np.ndarray:
+    """Return which of values (k,) are numbers in use for missing ones, (k,) bool.
+
+    They may have been converted to float32 and back, which moves them by a few parts in 1e7.
+    """
+    found = np.zeros(len(values), bool)
+    for number in MISSING:
+        found |= np.abs(values - number) <= 2e-7 * abs(number)
+    return found
 
 
 RULES = (
@@ -72,10 +86,11 @@ RULES = (
     Rule(
         None,
         r"",
-        lambda values: np.isin(values, np.float32(MISSING)),
+        stands_for_missing,
         "that number",
         "it probably stands for a missing one",
         "name it in `missing`",
+        given=True,
     ),
 )
 
@@ -89,12 +104,16 @@ class _Column:
         first: the first of them.
         equal: whether all others are the same.
         doubts: per rule the number of doubtful values, the first of them and its event's id.
+        factor: by which values in files were multiplied.
+        unit: that they have in files.
     """
 
     total: int = 0
     first: float = math.nan
     equal: bool = True
     doubts: dict[Rule, tuple[int, float, int]] = field(default_factory=dict)
+    factor: float = 1.0
+    unit: str = ""
 
     def add(
         self,
@@ -110,8 +129,12 @@ class _Column:
             self.first = float(values[0])
         self.total += len(values)
         self.equal = self.equal and bool((values == np.float32(self.first)).all())
-        for rule in rules:
-            doubtful = rule.doubtful(values)
+        given = values if self.factor == 1 else values.astype(np.float64) / self.factor
+        missing = np.zeros(len(values), bool)
+        for rule in sorted(rules, key=lambda rule: not rule.given):
+            doubtful = rule.doubtful(given if rule.given else values) & ~missing
+            if rule.given:
+                missing |= doubtful
             number = int(np.count_nonzero(doubtful))
             if number and rule in self.doubts:
                 before, *seen = self.doubts[rule]
@@ -119,16 +142,30 @@ class _Column:
             elif number:
                 at = int(np.argmax(doubtful))
                 event = at if offsets is None else np.searchsorted(offsets, at, "right") - 1
-                self.doubts[rule] = number, float(values[at]), int(ids[event])
+                value = float(np.float32(given[at] if rule.given else values[at]))
+                self.doubts[rule] = number, value, int(ids[event])
 
 
 class Plausibility:
     """What is doubtful of a sample, gathered part by part."""
 
-    def __init__(self, units: Mapping[str, str], rules: Sequence[Rule] = RULES) -> None:
-        """Take the units of columns by name, and rules."""
+    def __init__(
+        self,
+        units: Mapping[str, str],
+        rules: Sequence[Rule] = RULES,
+        converted: Mapping[str, Mapping[str, tuple[float, str]]] | None = None,
+    ) -> None:
+        """Take the units of columns by name, and rules.
+
+        Args:
+            units: of the columns as they are stored.
+            rules: what is doubtful.
+            converted: by level and column the factor that values in files were multiplied by, and
+                the unit that they have there (`Source.converted`).
+        """
         self._units = units
         self._rules = rules
+        self._converted = converted or {}
         self._seen: dict[tuple[str, str], _Column] = {}
 
     def add(self, events: Events) -> None:
@@ -145,7 +182,8 @@ class Plausibility:
     def _of(self, level: str, column: str) -> tuple[_Column, list[Rule]]:
         unit = self._units.get(column, "")
         rules = [rule for rule in self._rules if rule.applies(column, unit)]
-        return self._seen.setdefault((level, column), _Column()), rules
+        factor, given = self._converted.get(level, {}).get(column, (1.0, unit))
+        return self._seen.setdefault((level, column), _Column(factor=factor, unit=given)), rules
 
     def warnings(self, place: Callable[[int], str]) -> list[str]:
         """Return a sentence on everything doubtful: column, level, event, value, cause, remedy.
@@ -157,13 +195,16 @@ class Plausibility:
 
     def _sentences(self, place: Callable[[int], str]) -> Iterator[str]:
         for (level, name), seen in self._seen.items():
-            unit = self._units.get(name, "")
-            unit = f" {unit}" if unit not in ("", "1") else ""
+            unit = _behind(self._units.get(name, ""))
             for rule, (number, value, event_id) in seen.doubts.items():
+                cause, remedy = rule.cause, rule.remedy
+                if seen.factor != 1 and rule.unit is not None:  # it has a unit already
+                    cause = f"its numbers are probably not in {seen.unit}"
+                    remedy = "correct its `unit`"
                 yield (
-                    f"{name} at {level} level is {value:g}{unit} in {place(event_id)}, and "
-                    f"{number:,} of {seen.total:,} values are {rule.words}: {rule.cause}; "
-                    f"{rule.remedy}."
+                    f"{name} at {level} level is {value:g}"
+                    f"{_behind(seen.unit) if rule.given else unit} in {place(event_id)}, and "
+                    f"{number:,} of {seen.total:,} values are {rule.words}: {cause}; {remedy}."
                 )
             if seen.equal and seen.total > _FEW:
                 yield (
@@ -171,6 +212,11 @@ class Plausibility:
                     "values: it is probably another column than was meant, and tells nothing; "
                     "correct its expression or leave it out."
                 )
+
+
+def _behind(unit: str) -> str:
+    """Return a unit as it stands behind a number."""
+    return f" {unit}" if unit not in ("", "1") else ""
 
 
 def _levels(events: Events) -> list[tuple[str, Level, np.ndarray]]:

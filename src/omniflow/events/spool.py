@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from contextlib import suppress
@@ -99,6 +100,11 @@ class Spool:
             None if first.particle is None else self._level("particle", first.particle),
             {n: self._read(f"weights-{n}", values) for n, values in first.weights.items()},
         )
+
+    def discard(self, level: str) -> None:
+        """Give the disk back that a level takes; its arrays of `whole` must not be read again."""
+        for name in [name for name in self._files if name.startswith(f"{level}-")]:
+            os.truncate(self._folder / name, 0)
 
     def _arrays(self, part: Events) -> dict[str, np.ndarray]:
         """Return what is appended, by name of the file."""

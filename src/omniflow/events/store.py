@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ def write(
     provenance: Mapping[str, Any],
     seed: int,
     units: Mapping[str, str] | None = None,
+    written: Callable[[str], None] = lambda level: None,
 ) -> None:
     """Write a sample, shuffled, to `path`; the file appears complete or not at all.
 
@@ -48,6 +49,7 @@ def write(
             seed and number of events are added.
         seed: of the shuffling, after which any contiguous slice is a random sample.
         units: of columns, by name; others have the unit 1.
+        written: is called with the name of a level that will not be read again.
     """
     order = np.random.default_rng(seed).permutation(len(events))
     record = {
@@ -67,6 +69,7 @@ def write(
             _write(h5file, f"weights/{name}", values[order].astype("<f8"))
         _write(h5file, "pass_detector", events.pass_detector[order].astype("u1"))
         _write_level(h5file, "detector", events.detector, order, units or {})
+        written("detector")
         if events.particle is not None and events.pass_particle is not None:
             _write(h5file, "pass_particle", events.pass_particle[order].astype("u1"))
             _write_level(h5file, "particle", events.particle, order, units or {})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import keyword
+import math
+import unicodedata
 from collections.abc import Iterable
 
 from omniflow.errors import ConfigError
@@ -10,6 +13,7 @@ from omniflow.errors import ConfigError
 PAGE = "docs/expressions.md"
 _BEFORE, _AFTER = 40, 60  # what is shown of a long text, around the place
 _LISTED = 30
+CONSTANTS = {"pi": math.pi, "nan": math.nan, "inf": math.inf}
 
 
 class ExpressionError(ConfigError):
@@ -49,3 +53,15 @@ def listing(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
+
+
+def written(name: str) -> str:
+    """Return how an expression has to write a column."""
+    plain = all(
+        part.isidentifier() and not part.startswith("_") and not keyword.iskeyword(part)
+        for part in name.split(".")
+    )
+    # Python reads identifiers in this normal form, so that others would never be found.
+    if plain and name not in CONSTANTS and unicodedata.normalize("NFKC", name) == name:
+        return name
+    return f"column({name!r})"

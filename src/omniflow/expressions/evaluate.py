@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import keyword
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from omniflow.expressions.errors import ExpressionError, listing, marked, nearest
+from omniflow.expressions.errors import (
+    ExpressionError,
+    listing,
+    marked,
+    nearest,
+    written,
+)
 from omniflow.expressions.functions import FUNCTIONS
 from omniflow.expressions.operators import OPERATORS
 from omniflow.expressions.tree import Call, Column, Comparison, Constant, Node, Selection
 from omniflow.expressions.values import Values, load, select
-
-CONSTANTS = {"pi": np.pi, "nan": np.nan, "inf": np.inf}
 
 
 @dataclass(frozen=True)
@@ -110,23 +112,11 @@ class _Evaluation:
 def _unknown(name: str, columns: Mapping[str, Values]) -> str:
     if not columns:
         return f"unknown column {name!r}: there are none"
-    near = " or ".join(map(_written, nearest(name, columns)))
+    near = " or ".join(map(written, nearest(name, columns)))
     if name in FUNCTIONS:
         hint = f"the function is written {FUNCTIONS[name].signature}. "
     elif near:
         hint = f"did you mean {near}? "
     else:
         hint = ""
-    return f"unknown column {name!r}: {hint}There are {listing(map(_written, columns))}"
-
-
-def _written(name: str) -> str:
-    """Return how an expression has to write a column."""
-    plain = all(
-        part.isidentifier() and not part.startswith("_") and not keyword.iskeyword(part)
-        for part in name.split(".")
-    )
-    # Python reads identifiers in this normal form, so that others would never be found.
-    if plain and name not in CONSTANTS and unicodedata.normalize("NFKC", name) == name:
-        return name
-    return f"column({name!r})"
+    return f"unknown column {name!r}: {hint}There are {listing(map(written, columns))}"

@@ -8,8 +8,8 @@ import re
 import warnings
 from collections.abc import Callable
 
-from omniflow.expressions.errors import PAGE, ExpressionError, marked, nearest
-from omniflow.expressions.evaluate import CONSTANTS, Expression
+from omniflow.expressions.errors import CONSTANTS, PAGE, ExpressionError, marked, nearest
+from omniflow.expressions.evaluate import Expression
 from omniflow.expressions.functions import FUNCTIONS, Function
 from omniflow.expressions.tree import Call, Column, Comparison, Constant, Node, Selection
 
@@ -68,10 +68,15 @@ _FOREIGN = {
 _NO_COLUMN_NAMES = {"True", "False", "and", "or", "not"}
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, *, indices: bool = False) -> Expression:
     """Return the expression that `text` says.
 
     Line breaks count as blanks, and blanks at the ends are left out.
+
+    Args:
+        text: the formula.
+        indices: whether names may have indices, `Tau[0]`, which then are part of the names: columns
+            of files may hold arrays, those of samples do not.
 
     Raises:
         ExpressionError: it is no expression of the language, or longer than LENGTH characters,
@@ -88,7 +93,7 @@ def parse(text: str) -> Expression:
             f"{text[:40]!r}..."
         )
     python = _python(text)
-    reader = _Reader(text)
+    reader = _Reader(text, indices)
     tree = reader.node(python, 1)
     return Expression(text, frozenset(reader.names), tree)
 
@@ -142,8 +147,9 @@ def _syntax(text: str, error: SyntaxError) -> ExpressionError:
 class _Reader:
     """One walk through Python's tree: what is allowed becomes a node, all else an error."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, indices: bool):
         self.text = text
+        self.indices = indices
         self.names: set[str] = set()
         self._bytes = text.encode()
         self._nodes = 0
@@ -201,6 +207,13 @@ class _Reader:
         return Constant(*self._place(part), value)
 
     def _name(self, part: ast.Name | ast.Attribute, depth: int) -> Node:
+        name = self._words(part)
+        if name in CONSTANTS:
+            return Constant(*self._place(part), CONSTANTS[name])
+        return self._column(part, name)
+
+    def _words(self, part: ast.Name | ast.Attribute) -> str:
+        """Return a name, dots included."""
         words, rest = [], part
         while isinstance(rest, ast.Attribute):
             words.append(rest.attr)
@@ -218,9 +231,7 @@ class _Reader:
                 f"{name}: names that begin with _ are not part of the language; a column of that "
                 f'name is written column("...")',
             )
-        if name in CONSTANTS:
-            return Constant(*self._place(part), CONSTANTS[name])
-        return self._column(part, name)
+        return name
 
     def _column(self, part: ast.expr, name: str) -> Node:
         self.names.add(name)
@@ -252,12 +263,33 @@ class _Reader:
         return Comparison(*self._place(part), operands, symbols)
 
     def _selection(self, part: ast.Subscript, depth: int) -> Node:
+        if self.indices and (name := self._indexed(part)):
+            return self._column(part, name)
         values, mask = self._all([part.value, part.slice], depth)
         if isinstance(mask, Constant) and not isinstance(mask.value, bool):
+            behind = " (an index stands right behind a name)" if self.indices else ""
             raise self._error(
-                part, "[ ] takes a condition, such as pt[pt > 20]; write nth(x, 0) for one particle"
+                part,
+                "[ ] takes a condition, such as pt[pt > 20]; write nth(x, 0) for one "
+                f"particle{behind}",
             )
         return Selection(*self._place(part), values, mask)
+
+    def _indexed(self, part: ast.Subscript) -> str:
+        """Return a name with its indices, or nothing where they are none of a name."""
+        rest, indices = part, ""
+        while isinstance(rest, ast.Subscript):
+            sign = isinstance(rest.slice, ast.UnaryOp) and isinstance(rest.slice.op, ast.USub)
+            number = rest.slice.operand if sign else rest.slice
+            if not (isinstance(number, ast.Constant) and _whole(number.value)):
+                return ""
+            rest, indices = rest.value, f"[{'-' * sign}{number.value}]{indices}"
+        if isinstance(rest, ast.Call) and isinstance(rest.func, ast.Name):
+            return self._quotation(rest) + indices if rest.func.id == "column" else ""
+        if not isinstance(rest, ast.Name | ast.Attribute):
+            return ""
+        name = self._words(rest)
+        return "" if name in CONSTANTS else name + indices
 
     def _call(self, part: ast.Call, depth: int) -> Node:
         if not isinstance(part.func, ast.Name):
@@ -279,10 +311,14 @@ class _Reader:
         return Call(*self._place(part), name, arguments)
 
     def _quoted(self, part: ast.Call) -> Node:
+        return self._column(part, self._quotation(part))
+
+    def _quotation(self, part: ast.Call) -> str:
+        """Return the name that `column` takes."""
         names = [one.value for one in part.args if isinstance(one, ast.Constant)]
         if len(part.args) != 1 or part.keywords or not names or not isinstance(names[0], str):
             raise self._error(part, 'column takes one name in quotes: column("a name")')
-        return self._column(part, names[0])
+        return names[0]
 
     def _check_arguments(self, part: ast.Call, function: Function) -> None:
         given, wanted = len(part.args), len(function.arguments)

@@ -115,34 +115,51 @@ def computations(section: Observables) -> dict[str, Any]:
     return found
 
 
-def levels(section: Observables, columns: Mapping[str, Columns]) -> dict[str, tuple[str, ...]]:
+def levels(
+    section: Observables, columns: Mapping[str, Columns | None]
+) -> dict[str, tuple[str, ...]]:
     """Return by name the levels at which observables exist: those with the columns they need.
 
     Args:
         section: names and definitions.
-        columns: of events and of particles, by level.
+        columns: of events and of particles, by level; None: not known, and taken to be there.
 
     Raises:
         ConfigError: none of the levels has them, or not the one that the definition names.
     """
     found = {}
     for name, definition in definitions(section).items():
-        declared = [level for level in columns if _declared(definition, level)]
-        lacking = {level: lacks(definition, level, columns[level]) for level in declared}
-        there = tuple(level for level in declared if not lacking[level])
-        one_formula = definition.level is None and not definition.apart
-        if not there or (len(there) < len(declared) and not one_formula):
-            problems = (_problem(level, lacking[level], columns[level]) for level in declared)
+        found[name] = needed(definition, columns)
+        problems = [
+            _problem(level, lacking, columns[level])
+            for level in found[name]
+            if (lacking := lacks(definition, level, columns[level]))
+        ]
+        if problems:
             raise ConfigError(
-                f"observable {name}: {'; '.join(filter(None, problems))}. Correct it, or leave it "
-                "out (observables.names)"
+                f"observable {name}: {'; '.join(problems)}. Correct it, or leave it out "
+                "(observables.names)"
             )
-        found[name] = there
     return found
 
 
-def lacks(definition: ObservableDefinition, level: str, columns: Columns) -> list[str]:
+def needed(
+    definition: ObservableDefinition, columns: Mapping[str, Columns | None]
+) -> tuple[str, ...]:
+    """Return the levels that must have the columns of an observable, as of `levels`.
+
+    They are those that the definition says. Where it says none, one that has them is enough.
+    """
+    said = tuple(level for level in columns if _declared(definition, level))
+    if definition.level is not None or definition.apart:
+        return said
+    return tuple(level for level in said if not lacks(definition, level, columns[level])) or said
+
+
+def lacks(definition: ObservableDefinition, level: str, columns: Columns | None) -> list[str]:
     """Return the columns that an observable needs at a level and that are not there."""
+    if columns is None:
+        return []
     event, particles = columns
     known = {*event, *particles}
     known |= {f"event.{name}" for name in event} | {f"particles.{name}" for name in particles}
@@ -162,8 +179,6 @@ def _declared(definition: ObservableDefinition, level: str) -> bool:
 
 
 def _problem(level: str, lacking: list[str], columns: Columns) -> str:
-    if not lacking:
-        return ""
     known = list(dict.fromkeys(name for names in columns for name in names))
     part, _, name = lacking[0].rpartition(".")
     near = nearest(name, known, 1)

@@ -223,7 +223,7 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     except ImportError as error:
         raise ConfigError("jets need the package fastjet; install omniflow[physics]") from error
 
-    momentum = _momentum(level)
+    momentum = momenta(level)
     counts = np.diff(level.offsets)
     none = Jets(definition, np.zeros(len(counts), np.int64), np.zeros((0, 4)))
     if len(momentum[0]) == 0:
@@ -246,8 +246,12 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     return Jets(definition, per_event, vectors[order], constituents[order])
 
 
-def _momentum(level: Level) -> tuple[np.ndarray, ...]:
-    """Return px, py, pz, E of all particles, (M,) each."""
+def momenta(level: Level) -> tuple[np.ndarray, ...]:
+    """Return px, py, pz, E of all particles, (M,) each.
+
+    Raises:
+        InputError: the level lacks one of their columns pt, eta and phi.
+    """
     missing = [name for name in MOMENTUM if name not in level.particle_columns]
     if missing:
         raise InputError(

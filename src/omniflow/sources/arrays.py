@@ -40,7 +40,8 @@ class ArrayFiles(Mapped):
         used = {name.replace("/", ".") for name in self.names(*self.levels)}
         for key in ("padded", "counts"):
             for name in map(_dotted, getattr(self, key)):
-                if not any(one == name or one.startswith((f"{name}.", f"{name}_")) for one in used):
+                inside = (f"{name}.", f"{name}_", f"{name}[")
+                if not any(one == name or one.startswith(inside) for one in used):
                     raise ValueError(
                         f"{key}: no expression names {name!r}; correct it or leave it out"
                     )
@@ -54,7 +55,9 @@ class ArrayFiles(Mapped):
         for level in self.levels:
             texts = [column.expression for column in level.particles.values()]
             texts += [level.keep] if level.keep is not None else []
-            together.append(frozenset(name for text in texts for name in parse(text).names))
+            together.append(
+                frozenset(name for text in texts for name in parse(text, indices=True).names)
+            )
         return Layout(
             used=self.names(*self.levels),
             together=tuple(together),

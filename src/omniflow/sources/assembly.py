@@ -28,10 +28,10 @@ def read(source: Mapped) -> Iterator[Events]:
     for rows in mapping.records(source, source.files, source.table, names - of_friends):
         for friend in friends:
             rows = friend.joined(source, rows)
-        yield _events(source, rows)
+        yield events(source, rows)
 
 
-def _events(source: Mapped, rows: Rows) -> Events:
+def events(source: Mapped, rows: Rows) -> Events:
     """Return the events that records make."""
     detector, passes = mapping.level(source.detector, rows, "detector", fail_is_empty=True)
     particle, inside = None, None

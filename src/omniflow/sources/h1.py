@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from omniflow.sources.dis import DISEvents
@@ -55,6 +56,13 @@ class H1(DISEvents, FileSource):
 
         h1_file.survey(self.files)
         return super().provenance()
+
+    def survey(self) -> None:
+        """Refuse files whose datasets are others, or of other shapes (`h1_file.survey`)."""
+        from omniflow.sources import h1_file
+
+        if there := [name for name in self.files if Path(name).is_file()]:
+            h1_file.survey(there)
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""

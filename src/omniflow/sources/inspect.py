@@ -82,7 +82,7 @@ def of_samples(samples: Mapping[str, Source], events: int | None = None) -> Iter
 
 def _of_sample(role: str, sample: Source) -> Description:
     summary = Summary(sample.units())
-    plausibility = Plausibility(sample.units(), sample.rules())
+    plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     number = 0
     for part in sample.read():
         check_part(part, sample.title(), number)

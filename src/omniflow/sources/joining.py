@@ -64,11 +64,11 @@ def friend(source: Mapped, settings: Friend, names: frozenset[str]) -> Joined:
     """
     table = settings.table if settings.table is not None else source.table
     with source.reader(source.files[0], source.table) as reader:
-        own = set(reader.names())
+        lacking = frozenset(reader.lacking(names))
     with source.reader(settings.files[0], table) as reader:
-        where, wanted = reader.where, (names - own) & set(reader.names())
+        where, wanted = reader.where, lacking - frozenset(reader.lacking(lacking))
         if not wanted:
-            refuse_unknown(reader, sorted(names - own))
+            refuse_unknown(reader, sorted(lacking))
             raise InputError(f"{where}: gives no column that the sample lacks; leave it out")
     whole = source.model_copy(update={"events": None, "skip": 0, "preselection": None})
     of_ids = whole.names(weights=False)

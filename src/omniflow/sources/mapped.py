@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from omniflow.config.expressions import Expression
+from omniflow.config.expressions import FileExpression
 from omniflow.config.paths import ExpandedPath
 from omniflow.config.section import Name, Section
 from omniflow.expressions import parse
@@ -56,7 +56,7 @@ Files = Annotated[
 class Column(Section):
     """A column: an expression, or this section."""
 
-    expression: Expression = Field(description="How it is computed (docs/expressions.md).")
+    expression: FileExpression = Field(description="How it is computed (docs/expressions.md).")
     unit: str = Field(
         "",
         max_length=30,
@@ -103,10 +103,10 @@ class LevelMap(Section):
     particles: Columns = Field(
         {}, description="Columns of its particles, all of one collection (such as Jet_pt, Jet_eta)."
     )
-    keep: Expression | None = Field(
+    keep: FileExpression | None = Field(
         None, description="Condition on particles; those that fail are left out."
     )
-    selection: Expression | None = Field(
+    selection: FileExpression | None = Field(
         None,
         description="Condition on events: which pass at this level. Without one, those pass that "
         "have no missing value in `event`.",
@@ -160,27 +160,27 @@ class Mapped(FileSource):
     table: str | None = Field(None, description="Tree or table; may be left out if there is one.")
     detector: LevelMap = Field(description="Detector level.")
     particle: LevelMap | None = Field(None, description="Particle level; real data have none.")
-    weight: Expression = Field("1", description="Weight of the event.")
-    weights: dict[Name, Expression] = Field(
+    weight: FileExpression = Field("1", description="Weight of the event.")
+    weights: dict[Name, FileExpression] = Field(
         {},
         description="Further weights by name, each in place of `weight`, for "
         "`uncertainties.variations.<name>.simulation_weights`.",
     )
-    replicas: tuple[Expression, ...] = Field(
+    replicas: tuple[FileExpression, ...] = Field(
         (),
         description="Weights of bootstrap replicas, each in place of `weight`, in the order of "
         "their numbers; for `uncertainties.data_replicas` and `.simulation_replicas`. None given: "
         "drawn by omniflow.",
     )
     id: Annotated[
-        tuple[Expression, ...],
+        tuple[FileExpression, ...],
         BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
     ] = Field(
         (),
         description="What tells events apart, such as [run, event]; none given: the number of the "
         "record over all files.",
     )
-    preselection: Expression | None = Field(
+    preselection: FileExpression | None = Field(
         None, description="Condition on records; those that fail are left out of the sample."
     )
     missing: tuple[float, ...] = Field(
@@ -242,7 +242,7 @@ class Mapped(FileSource):
         texts = [*self.id, *(weighted if weights else ())]
         texts += [self.preselection] if self.preselection is not None else []
         texts += [text for level in levels for text in level.texts()]
-        return frozenset(name for text in texts for name in parse(text).names)
+        return frozenset(name for text in texts for name in parse(text, indices=True).names)
 
     @abstractmethod
     def reader(self, path: str, table: str | None) -> Reader:
@@ -265,6 +265,17 @@ class Mapped(FileSource):
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored."""
         return {**(self.particle.units if self.particle else {}), **self.detector.units}
+
+    def converted(self) -> dict[str, dict[str, tuple[float, str]]]:
+        """Return factors and units of the columns that are converted, by level."""
+        return {
+            name: {
+                key: (column.factor[0], column.unit)
+                for key, column in {**level.particles, **level.event}.items()
+                if column.factor[0] != 1
+            }
+            for name, level in zip(("detector", "particle"), self.levels, strict=False)
+        }
 
     def named_weights(self) -> tuple[str, ...]:
         """Return the names of the further weights."""
@@ -331,6 +342,12 @@ class Mapped(FileSource):
         from omniflow.sources.given import described
 
         return {"files": described(self.inputs())}
+
+    def survey(self) -> None:
+        """Refuse a mapping that does not fit the columns of its first files (`survey.survey`)."""
+        from omniflow.sources import survey
+
+        survey.survey(self)
 
     def read(self) -> Iterator[Events]:
         """Yield the events by blocks (`assembly.read`)."""

@@ -39,7 +39,7 @@ class Rows:
         Raises:
             InputError: it cannot be evaluated on these columns.
         """
-        expression = parse(text)
+        expression = parse(text, indices=True)
         if text in self.columns and expression.names == {text}:
             return self.columns[text]  # a column as it is
         try:
@@ -53,7 +53,8 @@ class Rows:
         if values.offsets is not None:
             raise InputError(
                 f"{self.where}: {what}: {text!r} has one value per particle where one per event is "
-                "needed; take sum, max, first, count or any of it"
+                "needed; take sum, max, first, count or any of it, or an index (x[0]) where it "
+                "is an array of a fixed size"
             )
         return values.array
 

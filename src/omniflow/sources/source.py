@@ -87,8 +87,22 @@ class Source(Section):
             level: `detector` or `particle`. Real data say of the latter what they like.
         """
 
+    def declared(self, level: str) -> ColumnNames | None:
+        """Return `columns` of a level; None where the source declares none at all.
+
+        Names are taken as they are then, and compared when events are there.
+        """
+        return self.columns(level) if any(any(self.columns(each)) for each in LEVELS) else None
+
     def units(self) -> dict[str, str]:
         """Return the units of the columns as they are stored, by name; none: not known."""
+        return {}
+
+    def converted(self) -> dict[str, dict[str, tuple[float, str]]]:
+        """Return what units are converted when it is read, by level and column.
+
+        It is the factor on the values, and the unit that they have in the files.
+        """
         return {}
 
     def features(self, level: str) -> str:
@@ -170,6 +184,13 @@ class Source(Section):
         from omniflow.events.plausibility import RULES
 
         return RULES
+
+    def survey(self) -> None:
+        """Refuse what can be told before the events are read; files that are missing are left out.
+
+        Raises:
+            InputError: a file does not hold what is asked of it.
+        """
 
     @abstractmethod
     def read(self) -> Iterator[Events]:

@@ -20,7 +20,7 @@ def levels(config: Config) -> Observed:
         ConfigError: an observable exists nowhere, or none at particle level; or data, or another
             sample that is histogrammed, lack a column at a level where the simulation has it.
     """
-    found = find.levels(config.observables, _columns(config.samples.simulation))
+    found = find.levels(config.observables, columns(config.samples.simulation))
     if not any("particle" in there for there in found.values()):
         raise ConfigError(
             "observables: none of them exists at particle level, which the result is of; name or "
@@ -35,27 +35,28 @@ def levels(config: Config) -> Observed:
 
 def notes(config: Config, observed: Observed) -> list[str]:
     """Return a note on observables that exist at one level because the other lacks a column."""
-    columns, found = _columns(config.samples.simulation), []
+    known, found = columns(config.samples.simulation), []
     for name, definition in find.definitions(config.observables).items():
         there = observed[name]
         if len(there) == len(LEVELS) or definition.level is not None or definition.apart:
             continue
         (other,) = set(LEVELS) - set(there)
-        lacking = find.lacks(definition, other, columns[other])
+        lacking = find.lacks(definition, other, known[other])
         found.append(
             f"Observable {name}: is at {there[0]} level alone; {other} level has no {lacking[0]!r}."
         )
     return found
 
 
-def _columns(sample: Sample) -> dict[str, find.Columns]:
-    return {level: sample.columns(level) for level in LEVELS}
+def columns(sample: Sample) -> dict[str, find.Columns | None]:
+    """Return the columns of a sample by level; None where it declares none."""
+    return {level: sample.declared(level) for level in LEVELS}
 
 
 def _refuse_lacking(
     other: Other, name: str, definition: find.ObservableDefinition, level: str
 ) -> None:
-    lacking = find.lacks(definition, level, other.sample.columns(level))
+    lacking = find.lacks(definition, level, other.sample.declared(level))
     if lacking:
         raise ConfigError(
             f"observable {name}: {other.where} has no column {lacking[0]!r} at {level} level, "

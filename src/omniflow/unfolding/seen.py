@@ -49,16 +49,28 @@ def classifiers(config: Config) -> dict[str, Classifier]:
 
     Where a level has no particles there are MLPs in place of PETs and deep sets.
     """
-    settings, columns = config.classifier, config.samples.simulation.columns
+    settings = config.classifier
     without = settings.model_copy(update={"kind": MLP}) if settings.kind in SETS else settings
-    return {level: settings if columns(level)[1] else without for level in LEVELS}
+    columns = {level: config.samples.simulation.declared(level) for level in LEVELS}
+    bare = {level: found is not None and not found[1] for level, found in columns.items()}
+    return {level: without if bare[level] else settings for level in LEVELS}
+
+
+def declared(config: Config, level: str) -> FeatureSet:
+    """Return what networks of a level are to see, whether or not it has the columns.
+
+    Raises:
+        ConfigError: there is no such preset, or it is none.
+    """
+    spec, simulation = of_level(config.classifier.features, level), config.samples.simulation
+    preset = simulation.features(level) if spec == "auto" else spec
+    return resolved(preset, *simulation.columns(level))
 
 
 def _at(config: Config, level: str) -> FeatureSet:
-    spec, simulation = of_level(config.classifier.features, level), config.samples.simulation
-    columns = simulation.columns(level)
-    found = resolved(simulation.features(level) if spec == "auto" else spec, *columns)
-    found.require(level, *columns)
+    found, columns = declared(config, level), config.samples.simulation.declared(level)
+    if columns is not None:
+        found.require(level, *columns)
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.expressions import Values
-from omniflow.sources.readers import arrays
+from omniflow.sources.readers import arrays, indices
 from omniflow.sources.readers.arrays import Array, Column, Layout
 from omniflow.sources.readers.reader import CHUNK_BYTES, Reader, refuse_unknown
 
@@ -43,6 +43,12 @@ class ArrayReader(Reader):
         # The names of paths as they are written in files.
         for name in [name for name in self._columns if "." in name]:
             self._columns.setdefault(name.replace(".", "/"), self._columns[name])
+
+    def _column(self, name: str) -> Column | None:
+        """Return a column, which may have indices; None: there is none."""
+        column, given = indices.split(name, self._columns)
+        found = self._columns.get(column)
+        return found.at(column, given) if found is not None and given else found
 
     @abstractmethod
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
@@ -80,8 +86,8 @@ class ArrayReader(Reader):
 
     @cached_property
     def _records(self) -> int:
-        columns = (self._columns[n] for n in self._layout.used if n in self._columns)
-        used = {column.array for column in columns if not column.refusal}
+        columns = map(self._column, self._layout.used)
+        used = {column.array for column in columns if column is not None and not column.refusal}
         lengths = {name: self._length(name) for name in sorted(used)}
         if not lengths:
             every = Counter(
@@ -115,13 +121,13 @@ class ArrayReader(Reader):
             InputError: there is no such column, or it holds no numbers or cannot be read.
         """
         refuse_unknown(self, names)
-        for name in names:
-            if refusal := self._columns[name].refusal:
-                raise InputError(f"{self.where}: {name}: {refusal}")
+        wanted = {name: column for name in names if (column := self._column(name)) is not None}
+        for name, column in wanted.items():
+            if column.refusal:
+                raise InputError(f"{self.where}: {name}: {column.refusal}")
         if not names:
             yield stop - start, {}
             return
-        wanted = {name: self._columns[name] for name in names}
         needed = self._needed(wanted.values())
         size = self.aligned(needed, max(1, CHUNK_BYTES // max(self._row_bytes(needed), 1)))
         while start < stop:
@@ -192,11 +198,8 @@ class ArrayReader(Reader):
         padded = [n for n, a in self._arrays.items() if arrays.is_particles(a, self._layout)]
         groups: list[set[str]] = [{name} for name in padded]
         for names in self._layout.together:
-            found = {
-                self._columns[name].array
-                for name in names
-                if name in self._columns and self._columns[name].kind == "padded"
-            }
+            columns = map(self._column, names)
+            found = {c.array for c in columns if c is not None and c.kind == "padded"}
             for places in {self._arrays[name].shape[1] for name in found}:
                 same = {name for name in found if self._arrays[name].shape[1] == places}
                 joined = [group for group in groups if group & same]

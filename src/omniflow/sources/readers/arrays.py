@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from omniflow.errors import InputError
-
-_SHOWN = 4  # columns of an array that a message names
+from omniflow.sources.readers import indices
 
 
 @dataclass(frozen=True)
@@ -61,21 +60,38 @@ class Column:
         array: name of the array.
         kind: "event", "padded" (N, P, ...) or "flat" (M, ...).
         field: of a structured type.
-        index: on the last axis.
+        index: on the last axes.
+        axes: lengths of the axes behind the event that may have an index; None: of a list of
+            particles, which has none.
         refusal: why it cannot be used; empty where it can.
     """
 
     array: str
     kind: str
     field: str | None = None
-    index: int | None = None
+    index: tuple[int, ...] = ()
+    axes: tuple[int | None, ...] = ()
     refusal: str = ""
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return the column's numbers of rows of its array."""
         if self.field is not None:
             values = values[self.field]
-        return values if self.index is None else values[..., self.index]
+        return values[(..., *self.index)] if self.index else values
+
+    def at(self, name: str, given: tuple[int, ...]) -> Column:
+        """Return the column that has indices; `name` is its name without them.
+
+        An array (N, A, B) holds particles with one index, and numbers of the event with two.
+        """
+        if self.refusal and not self.axes:
+            return self
+        axes, kind = self.axes, self.kind
+        if len(given) == len(axes):
+            kind = "event"
+        elif kind == "padded" and len(given) < len(axes):
+            axes = (None, *axes[1:])
+        return replace(self, kind=kind, index=given, refusal=indices.refusal(name, given, axes))
 
 
 def columns(arrays: Mapping[str, Array], layout: Layout) -> dict[str, Column]:
@@ -83,7 +99,8 @@ def columns(arrays: Mapping[str, Array], layout: Layout) -> dict[str, Column]:
 
     An array (N, C) has columns `<name>_<i>` of the event, (N, P, F) columns `<name>_<i>` of
     particles, a structured one `<name>.<field>`. Arrays of `padded` and `counts` have columns of
-    particles with one axis less. Names that arrays have as they are come first.
+    particles with one axis less. Names that arrays have as they are come first. `Column.at` gives
+    columns by indices.
 
     Raises:
         InputError: an array of `padded` or `counts` has other axes.
@@ -102,15 +119,18 @@ def is_particles(array: Array, layout: Layout) -> bool:
         return False
     if array.name in layout.padded or array.dtype.names:
         return len(array.shape) >= 2
-    return len(array.shape) == 3
+    return len(array.shape) >= 3
 
 
 def _columns(array: Array, layout: Layout) -> Iterator[tuple[str, Column]]:
-    kind, axes = "event", 1
+    kind, first = "event", 1
+    axes: tuple[int | None, ...] = ()
     if array.name in layout.counts:
-        kind = "flat"
+        kind, axes = "flat", (None,)
     elif is_particles(array, layout):
-        kind, axes = "padded", 2
+        kind, first = "padded", 2
+        declared = array.name in layout.padded or array.dtype.names
+        axes = (None if declared else array.shape[1],)
     elif array.name in layout.padded:
         raise InputError(
             f"padded: {array.name!r} has shape {array.shape} where (events, particles) is needed; "
@@ -123,8 +143,9 @@ def _columns(array: Array, layout: Layout) -> Iterator[tuple[str, Column]]:
     fields = array.dtype.fields or {None: (array.dtype,)}
     for key, (dtype, *_) in fields.items():
         name = array.name if key is None else f"{prefix}{key}"
-        rest = array.shape[axes:] + dtype.shape
-        yield from _parts(array, Column(array.name, kind, key), name, rest, dtype.base)
+        rest = array.shape[first:] + dtype.shape
+        column = Column(array.name, kind, key, axes=(*axes, *rest))
+        yield from _parts(array, column, name, rest, dtype.base)
 
 
 def _parts(
@@ -146,20 +167,21 @@ def _parts(
         yield refused(f"is of type {dtype}; columns are numbers: take another one")
     elif not rest:
         yield name, column
-    elif len(rest) > 1:
-        yield refused(f"has shape {array.shape}; arrays of up to (events, particles, values) do")
+    elif array.labels is not None:
+        for at, label in enumerate(array.labels):
+            yield f"{array.prefix or ''}{label}", replace(column, index=(at,), axes=())
     else:
-        names = [f"{name}_{at}" for at in range(rest[0])]
-        if array.labels is not None:
-            names = [f"{array.prefix or ''}{label}" for label in array.labels]
+        names = [f"{name}_{at}" for at in range(rest[0])] if len(rest) == 1 else []
+        single = () if column.kind == "event" else (None,)
         for at, each in enumerate(names):
-            yield each, Column(column.array, column.kind, column.field, at)
-        if array.labels is None:
-            shown = ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
-            more = ""
-            if column.kind == "event" and column.field is None:
-                more = "; where they are one number per particle, name it in `padded`"
-            yield refused(f"has shape {array.shape}: its columns are {shown or 'none'}{more}")
+            yield each, replace(column, index=(at,), axes=single)
+        how = indices.shown(name, [0] * len(rest)), indices.shown(name, [n - 1 for n in rest])
+        shown = f"{how[0]} to {how[1]}" if all(rest) else "none"
+        more = f" (or {names[0]} to {names[-1]})" if names else ""
+        if column.kind == "event" and column.field is None:
+            more += "; where they are one number per particle, name it in `padded`"
+        why = f"has shape {array.shape}: its columns are {shown}{more}"
+        yield name, replace(column, refusal=why)
 
 
 def real(array: np.ndarray, padding: float | None) -> np.ndarray:

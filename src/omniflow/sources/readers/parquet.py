@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from omniflow.errors import InputError
 from omniflow.expressions import Values
 from omniflow.sources.description import Description, Table
+from omniflow.sources.readers import indices
 from omniflow.sources.readers.reader import (
     CHUNK_BYTES,
     Reader,
@@ -117,7 +118,8 @@ class ParquetReader(Reader):
             if low < stop and start < high
         ]
         first = int(borders[groups[0]]) if groups else 0
-        leaves = sorted({leaf for name in names for leaf in self._columns[name].leaves})
+        places = {name: self._place(name) for name in names}
+        leaves = sorted({leaf for column, _ in places.values() for leaf in column.leaves})
         paths = [self._file.schema.column(leaf).path for leaf in leaves]
         try:
             for batch in self._file.iter_batches(self._rows(leaves), groups, paths):
@@ -125,7 +127,7 @@ class ParquetReader(Reader):
                 first += len(batch)
                 if low < high:
                     part = batch.slice(low, high - low)
-                    yield len(part), {name: self._values(part, name) for name in names}
+                    yield len(part), {n: self._values(part, n, *at) for n, at in places.items()}
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{self.where}: rows from {first} on of {', '.join(sorted(names))} cannot be read "
@@ -149,11 +151,21 @@ class ParquetReader(Reader):
         )
         return max(1, int(CHUNK_BYTES * meta.num_rows / max(size, 1)))
 
-    def _values(self, batch: pa.RecordBatch, name: str) -> Values:
-        column = self._columns[name]
+    def _place(self, name: str) -> tuple[_Column, tuple[int, ...]]:
+        """Return the column of a name, and the indices of the name."""
+        column, given = indices.split(name, self._columns)
+        found = self._columns[column]
+        axes, kind = _axes(found.kind)
+        if not pa.types.is_nested(kind):
+            indices.check(self.where, column, given, axes)
+        return found, given
+
+    def _values(
+        self, batch: pa.RecordBatch, name: str, column: _Column, given: tuple[int, ...]
+    ) -> Values:
         array = batch.column(batch.schema.get_field_index(column.top))
         try:
-            return _values(array, column.fields, name)
+            return _values(array, column.fields, name, given)
         except (pa.ArrowException, TypeError) as error:
             raise unusable(self.where, name, str(column.kind)) from error
 
@@ -186,6 +198,15 @@ def _is_list(kind: pa.DataType) -> bool:
     return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
 
 
+def _axes(kind: pa.DataType) -> tuple[tuple[int | None, ...], pa.DataType]:
+    """Return the lengths of the axes of lists, None where they vary, and what lies in them."""
+    axes: tuple[int | None, ...] = ()
+    while _is_list(kind):
+        axes += (kind.list_size if pa.types.is_fixed_size_list(kind) else None,)
+        kind = kind.value_type
+    return axes, kind
+
+
 def _size(kind: pa.DataType) -> int:
     """Return the number of physical columns of a type."""
     if pa.types.is_map(kind):
@@ -195,15 +216,17 @@ def _size(kind: pa.DataType) -> int:
     return sum(_size(field.type) for field in kind) if pa.types.is_struct(kind) else 1
 
 
-def _values(array: pa.Array, fields: tuple[str, ...], name: str) -> Values:
+def _values(array: pa.Array, fields: tuple[str, ...], name: str, given: tuple[int, ...]) -> Values:
     """Return a field of records, or lists of them, as values; what is null is NaN, or no list.
+
+    Indices `given` are those of the last axes.
 
     Raises:
         TypeError: it holds no numbers, or lists of lists.
     """
     offsets = None
     while True:
-        if _is_list(array.type) and offsets is None:
+        if _is_list(array.type) and offsets is None and not _is_element(array.type, given):
             counts = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
             offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
             array = array.flatten()
@@ -212,7 +235,15 @@ def _values(array: pa.Array, fields: tuple[str, ...], name: str) -> Values:
             array = array.flatten()[array.type.get_field_index(fields[0])]
             fields = fields[1:]
         else:
+            for index in given:
+                array = pc.list_element(array, index)
             return Values(_numbers(array), offsets, name)
+
+
+def _is_element(kind: pa.DataType, given: tuple[int, ...]) -> bool:
+    """Return whether the axes of a list are those of the indices, and no particles."""
+    axes, inner = _axes(kind)
+    return len(axes) == len(given) and not pa.types.is_struct(inner)
 
 
 def _numbers(array: pa.Array) -> np.ndarray:

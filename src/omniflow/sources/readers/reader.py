@@ -11,9 +11,12 @@ from typing import Self
 
 import awkward as ak
 import numpy as np
+from awkward.types import ListType, NumpyType, OptionType, RegularType, Type, UnknownType
 
 from omniflow.errors import InputError
 from omniflow.expressions import Values
+from omniflow.expressions.errors import written
+from omniflow.sources.readers import indices
 
 CHUNK_BYTES = 32 * 2**20  # of columns that are in memory at a time
 
@@ -49,6 +52,11 @@ class Reader(ABC):
     @abstractmethod
     def names(self) -> list[str]:
         """Return the names of its columns."""
+
+    def lacking(self, wanted: Iterable[str]) -> list[str]:
+        """Return those of `wanted` that are no columns, whatever their indices."""
+        known = set(self.names())
+        return [name for name in wanted if indices.split(name, known)[0] not in known]
 
     @abstractmethod
     def count(self) -> int:
@@ -89,35 +97,39 @@ def refuse_unknown(reader: Reader, wanted: Iterable[str]) -> None:
     Raises:
         InputError: with the nearest names, and those that there are.
     """
-    there = reader.names()
-    known = set(there)
-    for name in wanted:
-        if name in known:
-            continue
-        near = difflib.get_close_matches(name, there, n=3)
+    for name in reader.lacking(wanted):
+        there = reader.names()
+        name, _ = indices.split(name, there)
+        inside = [each for each in there if each.endswith((f".{name}", f"/{name}"))]
+        near = inside[:3] or difflib.get_close_matches(name, there, n=3)
         shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        hint = f"did you mean {' or '.join(map(written, near))}? " if near else ""
         more = f" ({reader.hint})" if reader.hint else ""
         raise InputError(
             f"{reader.where}: has no column {name!r}; {hint}there are: {shown or 'none'}{more}"
         )
 
 
-def of_awkward(array: ak.Array, where: str, name: str) -> Values:
+def of_awkward(array: ak.Array, where: str, name: str, given: tuple[int, ...] = ()) -> Values:
     """Return an array of numbers (n,), or of lists of numbers, as values.
 
     Missing numbers (None) become NaN.
 
     Args:
-        array: the column.
+        array: the column; it may have axes of fixed length behind.
         where: file and table, for messages.
         name: of the column.
+        given: indices of the last axes.
 
     Raises:
-        InputError: it holds something else, such as text or lists of lists.
+        InputError: it holds something else, such as text or lists of lists, or there are no such
+            indices.
     """
-    if array.ndim > 2 or ak.parameters(array).get("__array__") in ("string", "bytestring"):
-        raise unusable(where, name, str(array.type.content))
+    axes, kind = _axes(array.type.content)
+    if not isinstance(kind, NumpyType | UnknownType):
+        raise unusable(where, name, str(array.type.content), _members(name, kind))
+    indices.check(where, name, given, axes)
+    array = array[(..., *given)] if given else array
     try:
         if array.ndim == 1:
             return Values(_numbers(array), None, name)
@@ -128,6 +140,25 @@ def of_awkward(array: ak.Array, where: str, name: str) -> Values:
     except (TypeError, ValueError) as error:
         raise unusable(where, name, str(array.type.content)) from error
     return Values(flat, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), name)
+
+
+def _axes(kind: Type) -> tuple[tuple[int | None, ...], Type]:
+    """Return the lengths of the axes of a type, None where they vary, and what lies in them."""
+    axes: tuple[int | None, ...] = ()
+    while isinstance(kind, OptionType | ListType | RegularType):
+        if kind.parameters.get("__array__") in ("string", "bytestring"):
+            break
+        if not isinstance(kind, OptionType):
+            axes += (kind.size if isinstance(kind, RegularType) else None,)
+        kind = kind.content
+    return axes, kind
+
+
+def _members(name: str, kind: Type) -> str:
+    """Return what to take of records in place of them."""
+    fields = getattr(kind, "fields", None) or ()
+    shown = ", ".join(written(f"{name}.{field}") for field in fields[:4])
+    return f"take one of its members: {shown}" if shown else ""
 
 
 def _numbers(array: ak.Array) -> np.ndarray:
@@ -144,9 +175,9 @@ def _numbers(array: ak.Array) -> np.ndarray:
     return found
 
 
-def unusable(where: str, name: str, kind: str) -> InputError:
+def unusable(where: str, name: str, kind: str, mend: str = "") -> InputError:
     """Return the error of a column that is of another type than numbers or lists of them."""
     return InputError(
-        f"{where}: {name}: is of type {kind}; columns are numbers, or lists of numbers: take "
-        "another one"
+        f"{where}: {name}: is of type {kind}; columns are numbers, or lists of numbers: "
+        f"{mend or 'take another one'}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import uproot
 from omniflow.errors import InputError
 from omniflow.expressions import Values
 from omniflow.sources.description import Description, Table
+from omniflow.sources.readers import indices
 from omniflow.sources.readers.reader import (
     CHUNK_BYTES,
     Reader,
@@ -24,6 +26,8 @@ from omniflow.sources.readers.reader import (
 )
 
 _TABLES = ("TTree", "ROOT::RNTuple")
+# ROOT puts lengths of arrays behind the names of members of classes: `Jet.Tau[5]` of Delphes.
+_LENGTHS = re.compile(r"(\[\d+\])+$")
 
 
 def describe(path: str) -> Description | None:
@@ -61,7 +65,8 @@ def opened(path: str) -> uproot.ReadOnlyDirectory:
 class RootReader(Reader):
     """One tree of one file.
 
-    Branches have their own names, in whatever folder of the tree they lie.
+    Branches have their own names, in whatever folder of the tree they lie, without lengths of
+    arrays. A name that several folders have stands for none of them.
     """
 
     def __init__(self, path: str, table: str | None) -> None:
@@ -89,11 +94,14 @@ class RootReader(Reader):
 
     def _found(self) -> dict[str, str]:
         """Return the full names of branches by the names that they are called by."""
-        found: dict[str, str] = {}
+        full: dict[str, str] = {}
+        short: dict[str, set[str]] = {}
         for key in self._tree.keys(recursive=True):
-            found.setdefault(key.rpartition("/")[2], key)
-            found.setdefault(key, key)
-        return found
+            name = _LENGTHS.sub("", key)
+            full.setdefault(name, key)
+            short.setdefault(name.rpartition("/")[2], set()).add(name)
+        once = {name: full[min(keys)] for name, keys in short.items() if len(keys) == 1}
+        return {**once, **full}
 
     def close(self) -> None:
         """Close the file."""
@@ -129,7 +137,8 @@ class RootReader(Reader):
         if not names:
             yield stop - start, {}
             return
-        keys = {name: self._branches[name] for name in names}
+        places = {name: indices.split(name, self._branches) for name in names}
+        keys = {name: self._branches[column] for name, (column, _) in places.items()}
         wanted = set(keys.values())
         try:
             parts = self._tree.iterate(
@@ -139,7 +148,7 @@ class RootReader(Reader):
                 step_size=f"{CHUNK_BYTES} B",
             )
             for part in parts:
-                columns = {name: self._values(part, key, name) for name, key in keys.items()}
+                columns = {n: self._values(part, key, *places[n]) for n, key in keys.items()}
                 yield len(part), columns
         except InputError:
             raise
@@ -150,11 +159,11 @@ class RootReader(Reader):
                 "branch is of a type that uproot does not read"
             ) from error
 
-    def _values(self, part: ak.Array, key: str, name: str) -> Values:
+    def _values(self, part: ak.Array, key: str, name: str, given: tuple[int, ...]) -> Values:
         array = _field(part, key)
         layout = array.layout
-        if layout.parameter("__array__") is not None:  # text
-            return of_awkward(array, self.where, name)
+        if given or layout.parameter("__array__") is not None:  # an index, or text
+            return of_awkward(array, self.where, name, given)
         if isinstance(layout, ak.contents.NumpyArray) and layout.purelist_depth == 1:
             found = np.asarray(layout.data)
             if found.dtype.kind in "biuf":
