@@ -177,3 +177,34 @@ def test_truth_without_what_networks_see_is_not_judged():
     assert set(study.tables["second_classifier"]["level"]) == {"detector"}
     assert list(study.plan.features_seen["particle"].event) == ["x", "tag"]
     assert study.plan.observed == {"measured": ("detector",), "x": ("particle",)}
+
+
+def test_uncertainties_are_those_of_what_is_unfolded():
+    """With steps 1b and 2b, and samples that lack the columns which they are not asked for."""
+
+    def flagged(n, seed, mean=0.0):
+        rng, events = np.random.default_rng(seed), sample(n, seed, mean)
+        flags = {name: rng.uniform(size=n) < 0.8 for name in ("pass_detector", "pass_particle")}
+        seen = dict(zip(("measured", "noise"), events.detector.event.T, strict=True))
+        return omniflow.Events.from_arrays(seen, {"x": events.particle.event[:, 0]}, **flags)
+
+    photons = {"measured": [0.1, 0.2, 0.3], "noise": [0.0, 0.1, 0.2]}
+    background = omniflow.Events.from_arrays(photons, {"photons": [1.0, 2.0, 3.0]})
+    prediction = omniflow.Events.from_arrays(np.arange(50.0), {"x": np.linspace(-1, 1, 50)})
+    means = {"misses": "conditional_mean", "fakes": "conditional_mean"}
+    study = omniflow.unfold(
+        flagged(300, 2, 0.3),
+        flagged(400, 1),
+        backgrounds={"photons": {"sample": background, "uncertainty": 0.2}},
+        unfolding={"particle_level": "pass_gen", **means},
+        uncertainties={
+            **{"data_replicas": 2, "simulation_replicas": 2, "predictions": {"p": prediction}},
+            "variations": {"v": {"simulation": flagged(300, 3)}},
+        },
+        **SETTINGS | {"iterations": 1},
+    )
+    for name in ("covariance", "shifts", "chi2"):
+        assert set(study.tables[name]["observable"]) == {"x"}
+    assert set(study.tables["detector_summary"]["observable"]) == {"measured", "noise"}
+    sizes = study.tables["timing"].groupby("step")["parameters"].first()
+    assert sizes["1"] == sizes["2b"] > sizes["2"] == sizes["1b"]

@@ -55,8 +55,8 @@ def test_they_exist_where_their_columns_do():
     }
     notes = [note for note in found.notes if note.startswith("Observable")]
     # What says itself where it exists needs no note.
-    assert [note.split()[1] for note in notes] == ["noise:", "tag:", "jet:", "n:"]
-    assert "is at detector level alone; particle level has no 'noise'" in notes[0]
+    assert [note.split()[1] for note in notes] == ["noise", "tag", "jet", "n"]
+    assert "exists at detector level alone: particle level has no column 'noise'" in notes[0]
 
 
 @pytest.mark.parametrize(

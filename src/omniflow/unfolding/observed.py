@@ -43,7 +43,8 @@ def notes(config: Config, observed: Observed) -> list[str]:
         (other,) = set(LEVELS) - set(there)
         lacking = find.lacks(definition, other, known[other])
         found.append(
-            f"Observable {name}: is at {there[0]} level alone; {other} level has no {lacking[0]!r}."
+            f"Observable {name} exists at {there[0]} level alone: {other} level has no column "
+            f"{lacking[0]!r}."
         )
     return found
 
