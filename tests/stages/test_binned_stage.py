@@ -56,9 +56,8 @@ def test_simulation_unfolds_to_its_own_truth(tmp_path, particle_level, normaliza
     # particles are not matched
     assert list(unfolded) == ["q2", "jet_pt", "jet_tau21", "dphi_jet_e", "eta_e"]
     events = store.open_store(plan.store("simulation"))
-    for name, matrix in evaluation.counts(plan, "simulation", "particle").items():
+    for name, truth in evaluation.fill(plan, "simulation", "particle", events.weight).items():
         if name in unfolded:
-            truth = matrix.fill(events.weight)
             assert truth.content.sum() > 100
             np.testing.assert_allclose(
                 unfolded[name].content, np.tile(truth.content, (3, 1)), rtol=1e-9
