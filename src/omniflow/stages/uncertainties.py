@@ -311,8 +311,8 @@ def _truths_of_toys(plan: Plan) -> dict[str, np.ndarray]:
     names = plan.config.observables.names
     rows: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for toy in plan.variants.of_kind(TOY):
-        matrices = evaluation.counts(plan, plan.variants.role("data", toy), "particle")
         weight = inputs.events(plan, "data", toy).weight
-        for name, content in predictions.contents(matrices, [weight]).items():
-            rows[name].append(predictions.units(plan, content[0]))
+        filled = evaluation.fill(plan, plan.variants.role("data", toy), "particle", weight)
+        for name, histogram in filled.items():
+            rows[name].append(predictions.units(plan, histogram.content))
     return {name: np.array(found) for name, found in rows.items()}
