@@ -25,6 +25,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
 from omniflow import config
 from omniflow.files import write_text
 from omniflow.unfolding.coordinates import STEP_NAMES

@@ -89,10 +89,7 @@ def make(
                 f"{others[name]!r} at particle level: its columns must mean the same at both"
             )
         if isinstance(edges, Quantiles):
-            entries = cache.read(detector, [name], len(passes))[name]
-            counted = passes[entries.event_index]
-            weights = np.abs(weight[entries.event_index[counted]])
-            edges = quantiles(name, entries.value[counted], weights, edges.bins)
+            edges = quantiles(name, *_counted(detector, name, passes, weight), edges.bins)
         found.append(
             Axis(
                 *(name, observable.label, observable.latex, observable.unit, kinds[name], edges),
@@ -101,6 +98,19 @@ def make(
             )
         )
     return found
+
+
+def _counted(
+    path: Path, name: str, passes: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values (k,) of an observable in events that pass, and magnitudes of their weights."""
+    values, weights = [], []
+    for rows, found in cache.entries(path, [name], len(passes)):
+        index = found[name].event_index
+        counted = passes[rows][index]
+        values.append(found[name].value[counted])
+        weights.append(np.abs(weight[rows][index[counted]]))
+    return np.concatenate(values), np.concatenate(weights)
 
 
 def quantiles(name: str, value: np.ndarray, weight: np.ndarray, bins: int) -> tuple[float, ...]:
