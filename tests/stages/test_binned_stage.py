@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omniflow.config import validate
-from omniflow.events import store
+from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import Jets
@@ -17,6 +17,12 @@ from omniflow.stages import binned, evaluation, samples
 from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(autouse=True)
+def several_slices(monkeypatch):
+    """Every sample is several slices."""
+    monkeypatch.setattr(slices, "EVENTS", 130)
 
 
 def make_plan(folder, data, unfolding=None, **observables):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -11,7 +12,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.sample import Level
 from omniflow.events.slices import slices
-from omniflow.files import create_h5, find_dataset, open_h5, read_dataset
+from omniflow.files import create_h5, find_dataset, open_h5, read_rows
 from omniflow.observables.compute import parts
 from omniflow.observables.entries import Entries, Objects
 from omniflow.observables.observable import Kind, Observable
@@ -165,18 +166,24 @@ class _Stored:
     """One observable in an open cache, which is read from slice to slice in their order."""
 
     def __init__(self, file: h5py.File, name: str) -> None:
-        """Check sizes."""
-        self._file, self._name, self._where = file, name, f"{_VALUES}/{name}"
-        count = read_dataset(file, f"{self._where}/count", (file.attrs.get("events"),), "i")
-        self._size = (int(count.sum()),)
-        find_dataset(file, f"{self._where}/value", self._size, "f")
+        """Find it, and check sizes."""
+        self._file, self._name = file, name
+        where = f"{_VALUES}/{name}"
+        self._count = find_dataset(file, f"{where}/count", (file.attrs.get("events"),), "i")
+        self._size = (int(read_rows(self._count).sum()),)
+        self._value = find_dataset(file, f"{where}/value", self._size, "f")
         self._values = slice(0, 0)  # those of the last slice
+
+    @cached_property
+    def _axes(self) -> list[h5py.Dataset]:
+        jets = f"{_JETS}/{self._file[f'{_VALUES}/{self._name}'].attrs['jets']}"
+        return [find_dataset(self._file, f"{jets}/{a}", self._size, "f") for a in ("eta", "phi")]
 
     def entries(self, rows: slice) -> Entries:
         """Return the entries of the next slice, those that do not exist included."""
-        count = read_dataset(self._file, f"{self._where}/count", rows=rows)
+        count = read_rows(self._count, rows)
         self._values = slice(self._values.stop, self._values.stop + int(count.sum()))
-        value = read_dataset(self._file, f"{self._where}/value", rows=self._values)
+        value = read_rows(self._value, self._values)
         return Entries(np.repeat(np.arange(len(count), dtype=np.int64), count), value)
 
     def objects(self, rows: slice, kind: Kind) -> Objects:
@@ -184,12 +191,7 @@ class _Stored:
         found = self.entries(rows)
         index, value = found.event_index, found.value
         if kind == "jet":
-            jets = f"{_JETS}/{self._file[self._where].attrs['jets']}"
-            axes = (
-                read_dataset(self._file, f"{jets}/{axis}", self._size, "f", self._values)
-                for axis in ("eta", "phi")
-            )
-            return Objects(index, value, *axes)
+            return Objects(index, value, *(read_rows(axis, self._values) for axis in self._axes))
         if kind != "event":
             return Objects(index, value)
         twice = index[:-1][np.diff(index) == 0]

@@ -27,11 +27,11 @@ HELD = {
     "features": 200,
     "observables": 200,
     "axes": 600,
-    "aggregate": 300,
-    "combine": 300,
-    "histograms": 300,
-    "tables": 300,
-    "uncertainties": 300,
+    "aggregate": 200,
+    "combine": 150,
+    "histograms": 150,
+    "tables": 200,
+    "uncertainties": 150,
 }
 
 
