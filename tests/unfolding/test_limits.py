@@ -111,12 +111,11 @@ def test_memory_follows_the_largest_sample(tmp_path):
     assert limits.memory("combine", "simulation", attempt=2) == 2 * expected
 
 
-def test_no_job_of_the_papers_study_asks_for_more_than_4_gb():
+def test_no_job_beside_training_asks_for_more_than_4_gb_in_the_papers_study():
     plan = Plan(load(Path(__file__).parents[2] / "config" / "paper.yaml"))
     limits = Limits(plan)
     limits.events = dict.fromkeys(plan.samples, 5_000_000)
     assert max(limits.memory(rule, *plan.samples) for rule in HELD) <= 4000
-    assert limits.training_memory() <= 4000
 
 
 def test_generating_events_takes_longer_than_reading_them():
