@@ -122,7 +122,8 @@ class CountMatrix:
             ),
             shape=(self.events, columns),
         )
-        matrix.sum_duplicates()
+        if rows.max(initial=0) > 1:
+            matrix.sum_duplicates()
         return matrix
 
     def _like(self, data: np.ndarray) -> sparse.csr_matrix:
