@@ -93,15 +93,15 @@ def make_histograms(plan: Plan, method: str) -> None:
     smaller = ensembles.Smaller(plan, method, common)
     totals: dict[tuple[str, str, str, int], Histogram] = {}
     with final.spooled(plan, method) as ratios:
-        both = (counts(plan, role, level) for level in LEVELS)
-        for (rows, particle), (_, detector) in zip(*both, strict=True):
-            for (how, pass_), ratio in ratios.items():
-                weights = base[rows, None] * ratio[:, rows].T
-                for level, matrices in zip(LEVELS, (particle, detector), strict=True):
+        for level in LEVELS:
+            for rows, matrices in counts(plan, role, level):
+                for (how, pass_), ratio in ratios.items():
+                    weights = base[rows, None] * ratio[:, rows].T
                     for name, matrix in matrices.items():
                         key = (level, how, name, pass_)
                         totals[key] = matrix.fill(weights).plus(totals.get(key))
-            smaller.fill(rows, particle)
+                if level == "particle":
+                    smaller.fill(rows, matrices)
     with create_h5(plan.histograms(method)) as file:
         for level, how, name in dict.fromkeys(key[:3] for key in totals):
             found = [totals[level, how, name, pass_] for pass_ in plan.passes_of(method)]
