@@ -297,13 +297,22 @@ def read_dataset(
     Raises:
         InputError: also when the content cannot be read (damaged chunk, unknown filter).
     """
-    dataset = find_dataset(h5file, name, shape, dtype_kind)
+    return read_rows(find_dataset(h5file, name, shape, dtype_kind), rows)
+
+
+def read_rows(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
+    """Return `rows` of a dataset that `find_dataset` has found.
+
+    Raises:
+        InputError: the content cannot be read (damaged chunk, unknown filter).
+    """
     try:
         return np.asarray(dataset[rows] if dataset.ndim else dataset[()])
     except OSError as error:
         raise InputError(
-            f"{h5file.filename}: {name}: cannot be read ({error}); the file is damaged or "
-            "needs a compression filter that is not installed: write or copy it again"
+            f"{dataset.file.filename}: {dataset.name.lstrip('/')}: cannot be read ({error}); the "
+            "file is damaged or needs a compression filter that is not installed: write or copy it "
+            "again"
         ) from error
 
 

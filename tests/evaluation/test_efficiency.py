@@ -6,8 +6,8 @@ from omniflow.evaluation.efficiency import (
     ACCEPTANCE_COLUMNS,
     Fraction,
     acceptance_table,
-    fraction,
     outside,
+    sums,
 )
 from omniflow.evaluation.matching import Objects
 
@@ -29,7 +29,7 @@ def sample(n=3000, most=3, seed=2):
 
 def test_fractions_against_numpy_histograms():
     weight, objects, part, whole = sample()
-    found = fraction(weight, objects, part, whole, EDGES)
+    found = sums(weight, objects, part, whole, EDGES).fraction
     each = weight[objects.event]
 
     def fill(chosen):
@@ -47,14 +47,14 @@ def test_errors_are_binomial_for_single_entries():
     value = rng.uniform(0, 4, 500)
     part = rng.random(500) < 0.3
     ones = np.ones(500, bool)
-    found = fraction(np.ones(500), Objects(np.arange(500), value), part, ones, EDGES)
+    found = sums(np.ones(500), Objects(np.arange(500), value), part, ones, EDGES).fraction
     number, f = (np.histogram(value, EDGES)[0][:3], found.value[:3])
     np.testing.assert_allclose(found.error[:3], np.sqrt(f * (1 - f) / number))
 
 
 def test_errors_against_toys_of_correlated_entries():
     """Fractions of independent samples scatter by the error of one of them."""
-    toys = [fraction(*sample(400, seed=seed), EDGES) for seed in range(600)]
+    toys = [sums(*sample(400, seed=seed), EDGES).fraction for seed in range(600)]
     scatter = np.std([toy.value[:3] for toy in toys], axis=0, ddof=1)
     error = np.mean([toy.error[:3] for toy in toys], axis=0)
     # 600 toys know a standard deviation to 2.9%
@@ -76,9 +76,8 @@ def test_table_has_bins_that_are_filled_at_either_level():
 
 def test_what_is_not_in_the_whole_does_not_count():
     objects = Objects(np.array([0, 1]), np.array([0.5, 0.5]))
-    found = fraction(
-        np.ones(2), objects, np.array([True, True]), np.array([True, False]), EDGES[:2]
-    )
+    part, whole = np.array([True, True]), np.array([True, False])
+    found = sums(np.ones(2), objects, part, whole, EDGES[:2]).fraction
     assert found.value == pytest.approx([1.0])
     assert found.error == pytest.approx([0.0])
 
@@ -90,7 +89,7 @@ def test_negative_weights_give_fractions_outside_0_and_1_that_are_flagged():
     part = np.array([True, False, True, False, True, False, True, False])
     edges = np.array([0.0, 1, 2, 3, 4, 5])
     objects = Objects(np.arange(8), value)
-    found = fraction(weight, objects, part, np.ones(8, bool), edges)
+    found = sums(weight, objects, part, np.ones(8, bool), edges).fraction
     np.testing.assert_allclose(found.value, [1.5, -0.5, np.nan, np.nan, 0.5])
     # sum w^2 (a - f b)^2 / (sum w b)^2 by hand
     first = np.sqrt(9 * 0.25 + 2.25) / 2

@@ -4,6 +4,7 @@ import pytest
 from toy_level import LEVEL
 
 from omniflow.errors import ConfigError, InputError
+from omniflow.events import slices
 from omniflow.observables import JetDefinition, Observable, cache, from_expression
 from omniflow.observables import compute as computing
 from omniflow.observables.compute import compute
@@ -17,6 +18,12 @@ PT = from_expression("pt", "pt")
 TAU = from_jets("tau", "tau21", ANTIKT)
 ALL = [MET, LEAD, PT, TAU, from_jets("mass", "mass", ANTIKT), from_jets("wide", "pt", WIDE)]
 NAMES = [observable.name for observable in ALL]
+
+
+def objects(path, name):
+    """Objects of an observable, which all lie in one slice."""
+    ((_, found),) = cache.objects(path, [name], 3)
+    return found[name]
 
 
 @pytest.fixture
@@ -37,6 +44,28 @@ def test_returns_what_was_computed(path, monkeypatch, chunk):
         np.testing.assert_array_equal(found[name].value, entries.value)
     assert list(cache.read(path, ["met"])) == ["met"]
     assert [file.name for file in path.parent.iterdir()] == ["observables.h5"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_slices_are_parts_of_the_whole(path, monkeypatch, size):
+    cache.write(path, LEVEL, ALL)
+    whole = cache.read(path, NAMES)
+    every = {name: objects(path, name) for name in NAMES}
+    monkeypatch.setattr(slices, "EVENTS", size)
+    parts = list(cache.entries(path, NAMES, 3))
+    same = list(cache.objects(path, NAMES, 3))
+    assert [rows for rows, _ in parts] == [rows for rows, _ in same] == list(slices.slices(3))
+    for name in NAMES:
+        index = np.concatenate([found[name].event_index + rows.start for rows, found in parts])
+        np.testing.assert_array_equal(index, whole[name].event_index)
+        value = np.concatenate([found[name].value for _, found in parts])
+        np.testing.assert_array_equal(value, whole[name].value)
+        index = np.concatenate([found[name].event + rows.start for rows, found in same])
+        np.testing.assert_array_equal(index, every[name].event)
+        for part in ("value", "eta", "phi"):
+            if getattr(every[name], part) is not None:
+                joined = np.concatenate([getattr(found[name], part) for _, found in same])
+                np.testing.assert_array_equal(joined, getattr(every[name], part))
 
 
 def test_kinds_are_kept(path):
@@ -75,20 +104,20 @@ def test_bad_files_are_refused(path):
 
 def test_objects_are_every_jet_every_event_or_every_particle(path):
     cache.write(path, LEVEL, ALL)
-    found = cache.read_objects(path, "tau", 3)
+    found = objects(path, "tau")
     assert found.event.tolist() == [0, 0, 2]
     # jets of one particle have no tau21, but are jets
     assert np.isnan(found.value).tolist() == [False, True, True]
     np.testing.assert_allclose(found.eta, [np.arcsinh(0.4 * np.sinh(0.3)), 2, -1], rtol=1e-6)
     np.testing.assert_allclose(found.phi, [0.0, 2.0, 3.0], atol=1e-6)
     # those of another definition have their own directions
-    found = cache.read_objects(path, "wide", 3)
+    found = objects(path, "wide")
     assert found.event.tolist() == [0, 2]
     assert len(found.eta) == 2
-    found = cache.read_objects(path, "lead", 3)
+    found = objects(path, "lead")
     assert found.event.tolist() == [0, 1, 2]
     assert np.isnan(found.value).tolist() == [False, True, False]
-    found = cache.read_objects(path, "pt", 3)
+    found = objects(path, "pt")
     assert found.event.tolist() == [0, 0, 0, 2]
     assert found.eta is None
 
@@ -105,7 +134,7 @@ def test_two_entries_of_an_event_are_refused(path):
     with h5py.File(path, "r+") as file:
         file["values/met/count"][:] = [1, 0, 2]
     with pytest.raises(InputError, match="met: event 2 has several entries"):
-        cache.read_objects(path, "met", 3)
+        objects(path, "met")
 
 
 def test_a_kind_that_changes_between_events_is_refused(path, monkeypatch):

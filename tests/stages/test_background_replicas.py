@@ -5,7 +5,7 @@ import pytest
 from small_study import ROLE, sample
 
 from omniflow.config import validate
-from omniflow.events import store
+from omniflow.events import slices, store
 from omniflow.stages import inputs
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan
@@ -13,6 +13,12 @@ from omniflow.unfolding.variants import Variant, replica_weights
 
 REPLICAS = 150
 FACTORS = {"background-beam": 0.1, "background-photo": 0.1}
+
+
+@pytest.fixture(autouse=True)
+def several_slices(monkeypatch):
+    """Every sample is several slices."""
+    monkeypatch.setattr(slices, "EVENTS", 130)
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_the_binned_reference_unfolds_data_less_backgrounds(tmp_path):
     plan = _plan(tmp_path, "h1_simulation.h5", "h1_simulation.h5")
     found = _reference(plan)["q2"]
     events = store.open_store(plan.store("simulation"))
-    produced = evaluation.counts(plan, "simulation", "particle")["q2"].fill(events.weight)
+    produced = evaluation.fill(plan, "simulation", "particle", events.weight)["q2"]
     expected = (1 - FACTOR) * produced.content
     np.testing.assert_allclose(found.content, np.tile(expected, (3, 1)), rtol=1e-9)
     # The normalisation alone moves every bin by u f / (1 - f), on top of fluctuations.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omniflow.config import validate
-from omniflow.events import store
+from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
 from omniflow.physics.jets import Jets
@@ -17,6 +17,12 @@ from omniflow.stages import binned, evaluation, samples
 from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(autouse=True)
+def several_slices(monkeypatch):
+    """Every sample is several slices."""
+    monkeypatch.setattr(slices, "EVENTS", 130)
 
 
 def make_plan(folder, data, unfolding=None, **observables):
@@ -56,9 +62,8 @@ def test_simulation_unfolds_to_its_own_truth(tmp_path, particle_level, normaliza
     # particles are not matched
     assert list(unfolded) == ["q2", "jet_pt", "jet_tau21", "dphi_jet_e", "eta_e"]
     events = store.open_store(plan.store("simulation"))
-    for name, matrix in evaluation.counts(plan, "simulation", "particle").items():
+    for name, truth in evaluation.fill(plan, "simulation", "particle", events.weight).items():
         if name in unfolded:
-            truth = matrix.fill(events.weight)
             assert truth.content.sum() > 100
             np.testing.assert_allclose(
                 unfolded[name].content, np.tile(truth.content, (3, 1)), rtol=1e-9

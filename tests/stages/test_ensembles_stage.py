@@ -9,7 +9,7 @@ import pytest
 
 from omniflow.config import validate
 from omniflow.evaluation.networks import networks_table
-from omniflow.events import store
+from omniflow.events import slices, store
 from omniflow.files import create_h5
 from omniflow.stages import ensembles, evaluation, samples, weights
 from omniflow.unfolding.plan import Plan
@@ -18,6 +18,12 @@ DATA = Path(__file__).parents[1] / "data"
 LANES, PASSES = 4, 2
 EDGES = [160, 200, 300, 500, 900]
 COMBINE = {"mean": np.mean, "median": np.median}
+
+
+@pytest.fixture(autouse=True)
+def several_slices(monkeypatch):
+    """Every sample is several slices."""
+    monkeypatch.setattr(slices, "EVENTS", 130)
 
 
 def _plan(folder, how, methods, passes=PASSES, iterations=2, per_job=3):

@@ -36,12 +36,12 @@ def test_quantiles_are_those_of_simulated_events_that_pass(tmp_path):
     edges = evaluation.edges(plan, "particle")["x"]
     parts = np.histogram(x, edges, weights=weight)[0] / weight.sum()
     np.testing.assert_allclose(parts, 0.2, atol=1.5 / 400)
-    found = evaluation.counts(plan, "simulation", "detector")["x"].fill(simulation.weight)
+    found = evaluation.fill(plan, "simulation", "detector", simulation.weight)["x"]
     np.testing.assert_allclose(found.content, parts * weight.sum())
     assert found.flow.tolist() == [0, 0]
     # what lies beyond the simulation is counted beside the bins
     data = store.open_store(plan.store("data"))
-    found = evaluation.counts(plan, "data", "detector")["x"].fill(data.weight)
+    found = evaluation.fill(plan, "data", "detector", data.weight)["x"]
     passes = np.asarray(data.pass_detector)
     x, weight = data.detector.event[passes, 0], np.asarray(data.weight)[passes]
     assert found.flow == pytest.approx([weight[x < edges[0]].sum(), weight[x >= edges[-1]].sum()])

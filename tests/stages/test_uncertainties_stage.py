@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from omniflow.config import validate
+from omniflow.events import slices
 from omniflow.files import create_h5
 from omniflow.stages import samples, uncertainties
 from omniflow.stages.predictions import Prediction
@@ -20,6 +21,14 @@ DATA = Path(__file__).parents[1] / "data"
 EDGES = [150, 200, 300, 500, 5000]
 BINS, PASSES, REPLICAS = 4, 5, 9
 METHOD = "parallel"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def several_slices():
+    """Every sample is several slices."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "EVENTS", 130)
+        yield
 
 
 def make_plan(folder, normalization, passes=PASSES, **changes):

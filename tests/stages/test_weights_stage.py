@@ -5,7 +5,7 @@ import pytest
 
 from omniflow.events import store
 from omniflow.files import open_h5
-from omniflow.stages import evaluation
+from omniflow.stages import final
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,8 @@ def test_the_result_carries_the_learned_weights_of_fakes(means):
     base = scale * np.asarray(simulation.weight)[fakes][order]
     np.testing.assert_allclose(found["weight"], base * np.mean(lanes, axis=0), rtol=1e-6)
     # What histograms at detector level are filled with, in the order of the store.
-    ratios = evaluation.ratios(means, "parallel", "mean", 1, ids, np.argsort(ids))
+    result = final.Ratios(means, "parallel")
+    ratios = np.stack([result.after("mean", 1, iteration) for iteration in (1, 2)])
     np.testing.assert_array_equal(ratios[:, np.flatnonzero(fakes)[order]], found["ratio"])
     np.testing.assert_array_equal(ratios[:, ~seen & ~fiducial], 1)
     assert np.all(ratios[:, fiducial] != 1)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniflow.errors import WeightError
+from omniflow.events import slices
 from omniflow.unfolding.combine import FUNCTIONS, apply, combine, with_factor
 
 # Two events with the ratios of five networks; the second always 1.
@@ -36,6 +37,25 @@ def test_other_events_get_the_factor_of_the_study(how):
     one, factor = with_factor(FIVE[:1], how, weights)
     np.testing.assert_array_equal(one, FIVE[0])
     assert factor == 1
+
+
+@pytest.mark.parametrize("how", [*sorted(COMBINED), np.array([0.5, 0.2, 0.1, 0.1, 0.1])])
+def test_slices_of_events_change_nothing_but_rounding(how, monkeypatch):
+    rng = np.random.default_rng(2)
+    ratios, weights = rng.lognormal(size=(5, 100)), rng.uniform(0.5, 1.5, 100)
+    whole, factor = with_factor(ratios, how, weights)
+    monkeypatch.setattr(slices, "EVENTS", 7)
+    asked = []
+
+    def some(rows):
+        asked.append(rows)
+        return ratios[:, rows]
+
+    for form in (ratios, some):
+        combined, same = with_factor(form, how, weights)
+        np.testing.assert_allclose(combined, whole, rtol=1e-14)
+        assert same == pytest.approx(factor, rel=1e-14)
+    assert asked == list(slices.slices(100))
 
 
 @pytest.mark.parametrize("how", sorted(COMBINED))

@@ -28,7 +28,11 @@ def test_temporary_files_are_those_of_one_step_of_every_group():
     assert kinds["logits"].files == 2 * (2 + 3)
     assert kinds["logits"].size == 2 * (4 + 5) * 1000 * 4
     assert kinds["checkpoints"].files == 2 * (4 + 5)
-    assert {kind.name for kind in kinds.values() if kind.temporary} == {"logits", "checkpoints"}
+    # Three iterations of two passes, four combinations and none.
+    spool = kinds["weights for histograms"]
+    assert (spool.files, spool.size) == (0, 4 * 1000 * 3 * 2 * (4 + 1))
+    temporary = {kind.name for kind in kinds.values() if kind.temporary}
+    assert temporary == {"logits", "checkpoints", "weights for histograms"}
 
 
 def test_larger_jobs_have_fewer_files_of_the_same_networks():

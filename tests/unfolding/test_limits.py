@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from plans import PYTHIA, make_plan
 
-from omniflow.unfolding.limits import MARGIN_MEASURED, STARTUP, Limits
+from omniflow.config import load
+from omniflow.unfolding.limits import BASE, HELD, MARGIN_MEASURED, STARTUP, Limits
+from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -101,10 +103,19 @@ def test_a_configured_limit_is_taken_as_it_is(tmp_path):
     assert limits.training_minutes(5, 2) == limits.training_minutes(5, 2, attempt=3) == 7
 
 
-def test_memory_follows_the_events(tmp_path):
+def test_memory_follows_the_largest_sample(tmp_path):
     limits = Limits(_plan(tmp_path))
-    assert limits.memory(2000, "simulation") == 1200
-    assert limits.memory(2000, "simulation", attempt=2) == 2400
+    assert limits.events == {"data": 1000, "simulation": 100_000}
+    expected = BASE + math.ceil(0.1 * HELD["combine"])
+    assert limits.memory("combine", "data", "simulation") == expected
+    assert limits.memory("combine", "simulation", attempt=2) == 2 * expected
+
+
+def test_no_job_beside_training_asks_for_more_than_4_gb_in_the_papers_study():
+    plan = Plan(load(Path(__file__).parents[2] / "config" / "paper.yaml"))
+    limits = Limits(plan)
+    limits.events = dict.fromkeys(plan.samples, 5_000_000)
+    assert max(limits.memory(rule, *plan.samples) for rule in HELD) <= 4000
 
 
 def test_generating_events_takes_longer_than_reading_them():

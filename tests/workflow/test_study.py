@@ -38,6 +38,7 @@ FOLDERS = {
     "logits": "**/logits.h5",
     "checkpoints": "checkpoints/**/*.h5",
     "final weights": "unfolded/**/*.h5",
+    "weights for histograms": "histograms/.*",
     "histograms": "histograms/*",
     "scores": "**/scores.h5",
     "second classifiers": "second_classifier/*",

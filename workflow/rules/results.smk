@@ -15,7 +15,7 @@ rule combine:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            1000, "simulation", attempt=attempt
+            "combine", "simulation", attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.results_minutes(
             wildcards.method, attempt
@@ -43,7 +43,7 @@ rule histograms:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            3000, "simulation", attempt=attempt
+            "histograms", "simulation", attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.results_minutes(
             wildcards.method, attempt
@@ -71,7 +71,7 @@ rule tables:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            2500, "simulation", *PLAN.backgrounds, attempt=attempt
+            "tables", "simulation", *PLAN.backgrounds, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

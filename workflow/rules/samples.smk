@@ -15,7 +15,7 @@ rule event_store:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            2000, wildcards.role, attempt=attempt
+            "event_store", wildcards.role, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
             wildcards.role, attempt
@@ -43,7 +43,7 @@ rule scaling:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            100, "simulation", attempt=attempt
+            "scaling", "simulation", attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
@@ -69,7 +69,7 @@ rule features:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            1000, wildcards.role, attempt=attempt
+            "features", wildcards.role, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
             wildcards.role, attempt
@@ -99,7 +99,7 @@ rule observables:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            1500, wildcards.role, attempt=attempt
+            "observables", wildcards.role, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes(
             wildcards.role, attempt
@@ -127,7 +127,7 @@ rule axes:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            1000, "simulation", attempt=attempt
+            "axes", "simulation", attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

@@ -75,7 +75,7 @@ rule aggregate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            300, "simulation", attempt=attempt
+            "aggregate", "simulation", attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

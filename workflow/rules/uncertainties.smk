@@ -15,7 +15,7 @@ rule uncertainties:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            2500, *PLAN.evaluated, attempt=attempt
+            "uncertainties", *PLAN.evaluated, attempt=attempt
         ),
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:

@@ -10,7 +10,7 @@ from omniflow.errors import InputError
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.events.ids import places
 from omniflow.files import memory_map, open_h5, read_dataset
-from omniflow.stages import evaluation, inputs, uncertainties
+from omniflow.stages import final, inputs, uncertainties
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.plan import Plan
@@ -18,9 +18,7 @@ from omniflow.unfolding.plan import Plan
 
 def ratio(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
     """Return nu (n,) of the simulation, 1 for events without learned weights."""
-    event_id = np.asarray(inputs.events(plan, "simulation", parted(result)[0]).event_id)
-    found = evaluation.ratios(plan, result, how, pass_, event_id, np.argsort(event_id))
-    return found[plan.iterations.index(iteration)]
+    return final.Ratios(plan, result).after(how, pass_, iteration).astype(float)
 
 
 def weight(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:

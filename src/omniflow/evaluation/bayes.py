@@ -49,6 +49,17 @@ class Response:
     fakes: np.ndarray
     covariance: sparse.csr_array | None = None
 
+    def plus(self, other: Response | None) -> Response:
+        """Return the sums over these events and others, if there are any."""
+        if other is None:
+            return self
+        return Response(
+            self.matched + other.matched,
+            self.misses + other.misses,
+            self.fakes + other.fakes,
+            self.covariance + other.covariance,
+        )
+
     @property
     def sum_detector(self) -> float:
         """Sum over all that is seen at detector level."""

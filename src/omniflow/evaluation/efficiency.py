@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,53 @@ class Fraction:
     error: np.ndarray
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What a fraction is made of, (B,) each.
+
+    With a_e and c_e the numbers of an event's entries in a bin that are part of what is counted and
+    that are not, and w_e its weight:
+
+    Attributes:
+        part, whole: sum_e w_e a_e and sum_e w_e (a_e + c_e).
+        part_square, rest_square, mixed: sums over w_e^2 of a_e^2, c_e^2 and a_e c_e.
+    """
+
+    part: np.ndarray
+    whole: np.ndarray
+    part_square: np.ndarray
+    rest_square: np.ndarray
+    mixed: np.ndarray
+
+    def plus(self, other: Sums | None) -> Sums:
+        """Return the sums over these events and others, if there are any."""
+        if other is None:
+            return self
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Sums(*(one + two for one, two in pairs))
+
+    @property
+    def fraction(self) -> Fraction:
+        """The share f = sum w a / sum w (a + c) of the part in the whole.
+
+        Entries of one event move together: to first order f has the variance
+        sum_e w_e^2 (a_e - f (a_e + c_e))^2 / (sum w (a + c))^2. For unit weights and one entry per
+        event it is the binomial f (1 - f) / N.
+        """
+        known = self.whole != 0
+        safe = np.where(known, self.whole, 1.0)
+        value = self.part / safe
+        variance = (
+            (1 - value) ** 2 * self.part_square
+            - 2 * value * (1 - value) * self.mixed
+            + value**2 * self.rest_square
+        )
+        error = np.sqrt(np.maximum(variance, 0.0)) / np.abs(safe)  # rounding may leave -1e-20
+        filled = self.part_square + 2 * self.mixed + self.rest_square > 0
+        empty = np.where(filled, np.inf, np.nan)
+        return Fraction(np.where(known, value, np.nan), np.where(known, error, empty))
+
+
 def outside(value: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return whether fractions with their errors (B,) are no probabilities, (B,) bool.
 
@@ -39,14 +86,10 @@ def outside(value: np.ndarray, error: np.ndarray) -> np.ndarray:
     return (value < -_ROUNDING) | (value > 1 + _ROUNDING) | np.isinf(error)
 
 
-def fraction(
+def sums(
     weight: np.ndarray, objects: Objects, part: np.ndarray, whole: np.ndarray, edges: np.ndarray
-) -> Fraction:
-    """Return the share of `part` in the weight of `whole`, per bin.
-
-    With a_e and b_e the numbers of part and whole of event e in a bin, f = sum w a / sum w b has
-    the variance sum_e w_e^2 (a_e - f b_e)^2 / (sum w b)^2 to first order: entries of one event move
-    together. For unit weights and one entry per event it is the binomial f (1 - f) / N.
+) -> Sums:
+    """Return what the share of `part` in the weight of `whole` is made of, per bin.
 
     Args:
         weight: (n,) weights of the events.
@@ -63,15 +106,10 @@ def fraction(
         event, column = objects.event[chosen], index[chosen]
         return sparse.csr_array((weight[event], (event, column)), (len(weight), bins))
 
-    some, every = weighted(whole & part), weighted(whole)
-    total = every.sum(axis=0)
-    known = total != 0
-    safe = np.where(known, total, 1.0)
-    value = some.sum(axis=0) / safe
-    rest = some - every @ sparse.diags_array(value)
-    error = np.sqrt(rest.multiply(rest).sum(axis=0)) / np.abs(safe)
-    empty = np.where(every.multiply(every).sum(axis=0) > 0, np.inf, np.nan)
-    return Fraction(np.where(known, value, np.nan), np.where(known, error, empty))
+    some, rest, every = (weighted(whole & chosen) for chosen in (part, ~part, whole))
+    products = ((some, some), (rest, rest), (some, rest))
+    squares = (one.multiply(other).sum(axis=0) for one, other in products)
+    return Sums(some.sum(axis=0), every.sum(axis=0), *squares)
 
 
 def acceptance_table(

@@ -49,6 +49,18 @@ class Histogram:
         """Statistical standard error per bin, (..., B)."""
         return np.sqrt(self.variance)
 
+    def plus(self, other: Histogram | None) -> Histogram:
+        """Return the histogram of these events and of others, if there are any."""
+        if other is None:
+            return self
+        counted = self.flow is not None and other.flow is not None
+        return Histogram(
+            self.content + other.content,
+            self.variance + other.variance,
+            self.sum_covariance + other.sum_covariance,
+            self.flow + other.flow if counted else None,
+        )
+
     def row(self, index: int) -> Histogram:
         """Return one of several histograms, (B,) of (k, B)."""
         flow = None if self.flow is None else self.flow[index]
@@ -60,20 +72,23 @@ class Histogram:
 class CountMatrix:
     """Entries of each event in each bin: fills histograms for any event weights."""
 
-    def __init__(self, entries: Entries, edges: np.ndarray, mask: np.ndarray) -> None:
+    def __init__(
+        self, entries: Entries, edges: np.ndarray, mask: np.ndarray, first: int = 0
+    ) -> None:
         """Count entries.
 
         Args:
-            entries: an observable of a sample of n events.
+            entries: an observable of n events, a sample or a slice of one.
             edges: (B + 1,) increasing; bins are [low, high), under- and overflow are beside them.
             mask: (n,) bool, events that are counted.
+            first: position of the first event in its sample, for messages.
 
         Raises:
             InputError: entries of events that the sample does not have.
         """
         mask = np.asarray(mask, dtype=bool)
         self.edges = np.asarray(edges, dtype=np.float64)
-        self.events = len(mask)
+        self.events, self._first = len(mask), first
         index = entries.event_index
         if len(index) and (index[0] < 0 or index[-1] >= self.events):
             raise InputError(
@@ -107,7 +122,8 @@ class CountMatrix:
             ),
             shape=(self.events, columns),
         )
-        matrix.sum_duplicates()
+        if rows.max(initial=0) > 1:
+            matrix.sum_duplicates()
         return matrix
 
     def _like(self, data: np.ndarray) -> sparse.csr_matrix:
@@ -128,7 +144,9 @@ class CountMatrix:
             raise ValueError(f"{len(weights)} weights for {self.events} events")
         if not np.isfinite(weights).all():
             bad = int(np.flatnonzero(~np.isfinite(weights.reshape(len(weights), -1)).all(1))[0])
-            raise WeightError(f"the weight of event {bad} is not finite: histograms refuse it")
+            raise WeightError(
+                f"the weight of event {self._first + bad} is not finite: histograms refuse it"
+            )
         squared = weights**2
         content, flow = (self.counts.T @ weights).T, (self.flow.T @ weights).T
         if self._single:

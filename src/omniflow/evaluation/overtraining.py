@@ -5,12 +5,30 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from omniflow.evaluation.histograms import CountMatrix
+from omniflow.evaluation.histograms import CountMatrix, Histogram
 
 
-def compare(
+def fill(
     matrix: CountMatrix, base: np.ndarray, ratio: np.ndarray, held_out: np.ndarray
-) -> dict[str, float]:
+) -> tuple[Histogram, Histogram]:
+    """Return what `compare` takes, for all events or a slice of them.
+
+    Args:
+        matrix: entries per event and bin.
+        base: (n,) base weights.
+        ratio: (n,) positive ratios nu.
+        held_out: (n,) bool.
+
+    Returns:
+        Histograms (3, B) of events that trained and of those held out, for the weights base, base
+        nu, and base sqrt(nu), whose squares are base^2 nu.
+    """
+    weights = [np.where(chosen, base, 0.0) for chosen in (~held_out, held_out)]
+    columns = [np.stack([w, w * ratio, w * np.sqrt(ratio)], axis=1) for w in weights]
+    return matrix.fill(columns[0]), matrix.fill(columns[1])
+
+
+def compare(trained: Histogram, held_out: Histogram) -> dict[str, float]:
     """Return how the mean ratio per bin differs between held-out and other events.
 
     Which events are held out is random, so the means agree within statistics unless the network
@@ -20,10 +38,7 @@ def compare(
     counted together; so a bin with one held-out event has an error too.
 
     Args:
-        matrix: entries per event and bin.
-        base: (n,) base weights.
-        ratio: (n,) positive ratios nu.
-        held_out: (n,) bool.
+        trained, held_out: (3, B), as `fill` returns them.
 
     Returns:
         `chi2` over `bins` bins that both sets have, the probability `p_value` of a larger one
@@ -33,10 +48,7 @@ def compare(
     """
     means, shares, totals = [], [], []
     square = upper = mixed = norm = content = 0.0
-    for chosen in (~held_out, held_out):
-        weights = np.where(chosen, base, 0.0)
-        columns = np.stack([weights, weights * ratio, weights * np.sqrt(ratio)], axis=1)
-        filled = matrix.fill(columns)
+    for filled in (trained, held_out):
         own_norm, own_content, _ = filled.content
         own_square, own_upper, own_mixed = filled.variance
         norm, content = norm + own_norm, content + own_content

@@ -51,9 +51,11 @@ class Level:
         index = np.asarray(index)
         if index.dtype == bool:
             index = np.flatnonzero(index)
-        counts = self.counts[index]
+        # Of these events alone, so that many small parts cost no more than one large one.
+        first = np.asarray(self.offsets[index])
+        counts = np.asarray(self.offsets[index + 1]) - first
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], counts)
+        rows = np.arange(offsets[-1]) + np.repeat(first - offsets[:-1], counts)
         return Level(
             np.asarray(self.event[index]),
             np.asarray(self.particles[rows]),

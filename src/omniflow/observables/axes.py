@@ -94,10 +94,8 @@ def make(
             )
         if isinstance(edges, Quantiles):
             level = there[0]
-            entries = cache.read(folder / f"{level}.h5", [name], len(weight))[name]
-            chosen = counted[level][entries.event_index]
-            weights = np.abs(weight[entries.event_index[chosen]])
-            edges = quantiles(name, entries.value[chosen], weights, edges.bins, level)
+            values = _counted(folder / f"{level}.h5", name, counted[level], weight)
+            edges = quantiles(name, *values, edges.bins, level)
         found.append(
             Axis(
                 *(name, observable.label, observable.latex, observable.unit, kind, edges),
@@ -106,6 +104,19 @@ def make(
             )
         )
     return found
+
+
+def _counted(
+    path: Path, name: str, passes: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return values (k,) of an observable in events that pass, and magnitudes of their weights."""
+    values, weights = [], []
+    for rows, found in cache.entries(path, [name], len(passes)):
+        index = found[name].event_index
+        counted = passes[rows][index]
+        values.append(found[name].value[counted])
+        weights.append(np.abs(weight[rows][index[counted]]))
+    return np.concatenate(values), np.concatenate(weights)
 
 
 def quantiles(

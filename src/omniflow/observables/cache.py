@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.sample import Level
-from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.events.slices import slices
+from omniflow.files import create_h5, find_dataset, open_h5, read_rows
 from omniflow.observables.compute import parts
 from omniflow.observables.entries import Entries, Objects
 from omniflow.observables.observable import Kind, Observable
@@ -80,7 +82,43 @@ def read(path: str | Path, names: Iterable[str], events: int | None = None) -> d
     """
     with open_h5(path) as file:
         _check(path, file, events)
-        return {name: _entries(file, name).finite for name in names}
+        every = slice(0, file.attrs["events"])
+        return {name: _Stored(file, name).entries(every).finite for name in names}
+
+
+def entries(
+    path: str | Path, names: Iterable[str], events: int
+) -> Iterator[tuple[slice, dict[str, Entries]]]:
+    """Yield slices of the events of a sample, and what `read` returns of their observables.
+
+    Indices count from the start of a slice.
+
+    Raises:
+        InputError: as `read`.
+    """
+    with open_h5(path) as file:
+        _check(path, file, events)
+        stored = {name: _Stored(file, name) for name in names}
+        for rows in slices(events):
+            yield rows, {name: each.entries(rows).finite for name, each in stored.items()}
+
+
+def objects(
+    path: str | Path, names: Iterable[str], events: int
+) -> Iterator[tuple[slice, dict[str, Objects]]]:
+    """Yield slices of the events of a sample, and what observables have their values of.
+
+    That is every event, every jet or every particle; indices count from the start of a slice.
+
+    Raises:
+        InputError: as `read`, or several entries of one event where the observable is of events.
+    """
+    with open_h5(path) as file:
+        _check(path, file, events)
+        stored = {name: _Stored(file, name) for name in names}
+        kinds = {name: _kind(path, file, name) for name in names}
+        for rows in slices(events):
+            yield rows, {name: stored[name].objects(rows, kind) for name, kind in kinds.items()}
 
 
 def kinds(path: str | Path, names: Iterable[str]) -> dict[str, Kind]:
@@ -92,33 +130,6 @@ def kinds(path: str | Path, names: Iterable[str]) -> dict[str, Kind]:
     with open_h5(path) as file:
         _check(path, file, None)
         return {name: _kind(path, file, name) for name in names}
-
-
-def read_objects(path: str | Path, name: str, events: int) -> Objects:
-    """Read what an observable has its values of: every event, every jet or every particle.
-
-    Raises:
-        InputError: as `read`, or several entries of one event where the observable is of events.
-    """
-    with open_h5(path) as file:
-        _check(path, file, events)
-        found, kind = _entries(file, name), _kind(path, file, name)
-        if kind == "jet":
-            where = f"{_JETS}/{file[f'{_VALUES}/{name}'].attrs['jets']}"
-            size = (len(found),)
-            axes = (read_dataset(file, f"{where}/{axis}", size, "f") for axis in ("eta", "phi"))
-            return Objects(found.event_index, found.value, *axes)
-    if kind != "event":
-        return Objects(found.event_index, found.value)
-    if len(found) and np.bincount(found.event_index).max() > 1:
-        twice = found.event_index[np.flatnonzero(np.diff(found.event_index) == 0)[0]]
-        raise InputError(
-            f"{path}: {name}: event {twice} has several entries of an observable that has one per "
-            "event: write it again"
-        )
-    value = np.full(events, np.nan, np.float32)
-    value[found.event_index] = found.value
-    return Objects(np.arange(events), value)
 
 
 def _slug(definition: JetDefinition) -> str:
@@ -151,11 +162,47 @@ def _check(path: str | Path, file: h5py.File, events: int | None) -> None:
         )
 
 
-def _entries(file: h5py.File, name: str) -> Entries:
-    where = f"{_VALUES}/{name}"
-    count = read_dataset(file, f"{where}/count", (file.attrs.get("events"),), "i")
-    value = read_dataset(file, f"{where}/value", (count.sum(),), "f")
-    return Entries(np.repeat(np.arange(len(count), dtype=np.int64), count), value)
+class _Stored:
+    """One observable in an open cache, which is read from slice to slice in their order."""
+
+    def __init__(self, file: h5py.File, name: str) -> None:
+        """Find it, and check sizes."""
+        self._file, self._name = file, name
+        where = f"{_VALUES}/{name}"
+        self._count = find_dataset(file, f"{where}/count", (file.attrs.get("events"),), "i")
+        self._size = (int(read_rows(self._count).sum()),)
+        self._value = find_dataset(file, f"{where}/value", self._size, "f")
+        self._values = slice(0, 0)  # those of the last slice
+
+    @cached_property
+    def _axes(self) -> list[h5py.Dataset]:
+        jets = f"{_JETS}/{self._file[f'{_VALUES}/{self._name}'].attrs['jets']}"
+        return [find_dataset(self._file, f"{jets}/{a}", self._size, "f") for a in ("eta", "phi")]
+
+    def entries(self, rows: slice) -> Entries:
+        """Return the entries of the next slice, those that do not exist included."""
+        count = read_rows(self._count, rows)
+        self._values = slice(self._values.stop, self._values.stop + int(count.sum()))
+        value = read_rows(self._value, self._values)
+        return Entries(np.repeat(np.arange(len(count), dtype=np.int64), count), value)
+
+    def objects(self, rows: slice, kind: Kind) -> Objects:
+        """Return what the observable has its values of in the next slice."""
+        found = self.entries(rows)
+        index, value = found.event_index, found.value
+        if kind == "jet":
+            return Objects(index, value, *(read_rows(axis, self._values) for axis in self._axes))
+        if kind != "event":
+            return Objects(index, value)
+        twice = index[:-1][np.diff(index) == 0]
+        if len(twice):
+            raise InputError(
+                f"{self._file.filename}: {self._name}: event {rows.start + twice[0]} has several "
+                "entries of an observable that has one per event: write it again"
+            )
+        values = np.full(rows.stop - rows.start, np.nan, np.float32)
+        values[index] = value
+        return Objects(np.arange(len(values)), values)
 
 
 def _kind(path: str | Path, file: h5py.File, name: str) -> Kind:

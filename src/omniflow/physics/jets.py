@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -70,7 +71,7 @@ class Jets:
         definition: JetDefinition,
         counts: np.ndarray,
         momentum: np.ndarray,
-        constituents: ak.Array | None = None,
+        constituents: Callable[[], ak.Array] | None = None,
     ) -> None:
         """Take jets of n events.
 
@@ -78,7 +79,8 @@ class Jets:
             definition: how they were clustered.
             counts: (n,) jets per event.
             momentum: (J, 4) px, py, pz, E of the jets, each event's sorted by falling pT.
-            constituents: particles px, py, pz, E of every jet; None without jets.
+            constituents: returns the particles px, py, pz, E of every jet, which take as long as
+                the clustering and are asked for where a property needs them; None without jets.
         """
         self.definition = definition
         self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -87,13 +89,17 @@ class Jets:
         self.pt, self.phi = _single(pt), _single(np.arctan2(py, px))
         self.eta, self.mass = _single(np.arcsinh(pz / pt)), _single(_mass(pt, pz, energy))
         self._axis = np.stack([_rapidity(pt, pz, energy), np.arctan2(py, px)])
-        self._constituents = constituents
+        self._find_constituents = constituents
         self._tau: dict[int, np.ndarray] = {}
         self._groomed: dict[tuple[float, float], Groomed] = {}
 
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.offsets) - 1
+
+    @cached_property
+    def _constituents(self) -> ak.Array | None:
+        return None if self._find_constituents is None else self._find_constituents()
 
     @property
     def counts(self) -> np.ndarray:
@@ -240,10 +246,13 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     if per_event.sum() == 0:
         return none
     vectors = np.stack([ak.to_numpy(ak.flatten(jets[axis])) for axis in axes], axis=1)
-    constituents = ak.flatten(sequence.constituents(min_pt=definition.pt_min), axis=1)
     event = np.repeat(np.arange(len(counts)), per_event)
     order = np.lexsort((-np.hypot(vectors[:, 0], vectors[:, 1]), event))
-    return Jets(definition, per_event, vectors[order], constituents[order])
+
+    def constituents() -> ak.Array:
+        return ak.flatten(sequence.constituents(min_pt=definition.pt_min), axis=1)[order]
+
+    return Jets(definition, per_event, vectors[order], constituents)
 
 
 def momenta(level: Level) -> tuple[np.ndarray, ...]:

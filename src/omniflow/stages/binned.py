@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -16,19 +18,43 @@ from omniflow.observables.axes import Axis
 from omniflow.observables.entries import Objects
 from omniflow.physics.jets import JetDefinition
 from omniflow.stages import evaluation
+from omniflow.stages.evaluation import LEVELS
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import FAKES, LEVELS
+from omniflow.unfolding.coordinates import FAKES
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.steps import Setup
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive events of the simulation at both levels; indices count from the first of them.
+
+    Attributes:
+        weight: (m,) base weights.
+        unfolded, passes: (m,) bool, events that are unfolded, and that pass at detector level.
+        region: (m,) bool, events that are evaluated at particle level.
+        particle, detector: values of the observables by name.
+        partners: detector-level partner (k,) of what is at particle level, or NOWHERE, by name;
+            none for observables that have no partners.
+    """
+
+    weight: np.ndarray
+    unfolded: np.ndarray
+    passes: np.ndarray
+    region: np.ndarray
+    particle: dict[str, Objects]
+    detector: dict[str, Objects]
+    partners: dict[str, np.ndarray]
+
+
 class Simulation:
-    """Events and jets of the simulation at both levels, matched once."""
+    """Events and jets of the simulation at both levels, some events at a time, matched once."""
 
     def __init__(self, plan: Plan) -> None:
         """Take the plan; files are read when they are needed."""
         self.plan = plan
-        self._partners: dict[JetDefinition, np.ndarray] = {}
+        # By first event of a chunk; jets are the same in every observable of a definition.
+        self._matched: dict[tuple[int, JetDefinition], np.ndarray] = {}
 
     @cached_property
     def axes(self) -> dict[str, Axis]:
@@ -41,39 +67,47 @@ class Simulation:
         """Weights and selections."""
         return setup(self.plan)
 
-    @cached_property
-    def region(self) -> np.ndarray:
-        """(n,) bool, events that are evaluated at particle level."""
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all events."""
+        common = self.common
         events = store.open_store(self.plan.store("simulation"))
-        return evaluation.region(self.plan, events, "particle")
+        region = evaluation.region(self.plan, events, "particle")
+        levels = (read(self.plan, "simulation", level, self.axes) for level in LEVELS)
+        for (rows, particle), (_, detector) in zip(*levels, strict=True):
+            yield Chunk(
+                np.asarray(common.weight[rows]),
+                *(common.particle[rows], common.detector[rows], region[rows]),
+                *(particle, detector, self._partners(rows, particle, detector)),
+            )
 
-    def objects(self, name: str, level: str) -> Objects:
-        """Return the values of an observable at one level."""
-        return read(self.plan, "simulation", level, name, len(self.common.weight))
-
-    def partners(self, name: str, particle: Objects, detector: Objects) -> np.ndarray:
-        """Return the detector-level partner (k,) of what is at particle level, or NOWHERE.
+    def _partners(
+        self, rows: slice, particle: dict[str, Objects], detector: dict[str, Objects]
+    ) -> dict[str, np.ndarray]:
+        """Match what has partners.
 
         Events are their own partners. Jets are matched within their radius, in events that are
         unfolded and pass.
         """
-        both = self.common.particle & self.common.detector
-        if self.axes[name].kind == "event":
-            return np.where(both, np.arange(len(both)), NOWHERE)
-        jets = self.axes[name].jets
-        if jets not in self._partners:  # the same jets in every observable of this definition
-            self._partners[jets] = matching.match(particle, detector, both, jets.radius)
-        return self._partners[jets]
+        both = self.common.particle[rows] & self.common.detector[rows]
+        found = {}
+        for name, axis in self.axes.items():
+            if axis.kind == "event":
+                found[name] = np.where(both, np.arange(len(both)), NOWHERE)
+            elif axis.kind == "jet":
+                key = (rows.start, axis.jets)
+                if key not in self._matched:
+                    pair = (particle[name], detector[name])
+                    self._matched[key] = matching.match(*pair, both, axis.jets.radius)
+                found[name] = self._matched[key]
+        return found
 
 
-def read(plan: Plan, role: str, level: str, name: str, events: int) -> Objects:
-    """Return the values of an observable of a sample at one level."""
-    return cache.read_objects(plan.observables(role) / f"{level}.h5", name, events)
-
-
-def _matched(axis: Axis) -> bool:
-    """Return whether what the observable has values of has a partner at the other level."""
-    return axis.kind in ("event", "jet")
+def read(
+    plan: Plan, role: str, level: str, names: Iterable[str]
+) -> Iterator[tuple[slice, dict[str, Objects]]]:
+    """Yield slices of a sample with the values of observables at one level."""
+    events = len(store.open_store(plan.store(role)))
+    return cache.objects(plan.observables(role) / f"{level}.h5", names, events)
 
 
 def reference(simulation: Simulation) -> dict[str, Histogram]:
@@ -87,15 +121,21 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
     plan, common = simulation.plan, simulation.common
     absolute = plan.config.unfolding.normalization == "absolute"
     by_sums = plan.config.unfolding.scale == "detector" or not absolute
+    edges = {
+        name: np.asarray(axis.edges)
+        for name, axis in simulation.axes.items()
+        if axis.kind in ("event", "jet")  # particles have no partners at the other level
+    }
+    responses: dict[str, bayes.Response] = {}
+    for chunk in simulation.chunks():
+        for name, edge in edges.items():
+            responses[name] = _response(chunk, name, edge).plus(responses.get(name))
+    measured = _measured(plan, edges)
     result = {}
-    for name, axis in simulation.axes.items():
-        if not _matched(axis):
-            continue
-        edge = np.asarray(axis.edges)
-        size = len(edge) - 1 + bayes.FLOW
+    for name, edge in edges.items():
         content, covariance = bayes.unfold(
-            _response(simulation, name, edge, size),
-            *_measured(plan, common, name, edge, size),
+            responses[name],
+            *measured[name],
             plan.config.unfolding.iterations,
             None if by_sums else common.scale,
             fakes_follow=FAKES in plan.steps,
@@ -108,22 +148,22 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
     return result
 
 
-def _response(simulation: Simulation, name: str, edge: np.ndarray, size: int) -> bayes.Response:
-    common = simulation.common
-    particle, detector = (simulation.objects(name, level) for level in ("particle", "detector"))
-    outside = np.where(simulation.region, 0, size)[particle.event]
+def _response(chunk: Chunk, name: str, edge: np.ndarray) -> bayes.Response:
+    particle, detector = chunk.particle[name], chunk.detector[name]
+    size = len(edge) - 1 + bayes.FLOW
+    outside = np.where(chunk.region, 0, size)[particle.event]
     true = np.where(
-        common.particle[particle.event], bayes.cells(particle.value, edge) + outside, NOWHERE
+        chunk.unfolded[particle.event], bayes.cells(particle.value, edge) + outside, NOWHERE
     )
-    seen = np.where(common.detector[detector.event], bayes.cells(detector.value, edge), NOWHERE)
-    partner = simulation.partners(name, particle, detector)
+    seen = np.where(chunk.passes[detector.event], bayes.cells(detector.value, edge), NOWHERE)
+    partner = chunk.partners[name]
     matched = partner != NOWHERE
     there = np.full(len(particle), NOWHERE)
     there[matched] = seen[partner[matched]]
     alone = np.ones(len(detector), bool)
     alone[partner[matched]] = False
     return bayes.response(
-        common.weight,
+        chunk.weight,
         np.concatenate([particle.event, detector.event[alone]]),
         np.concatenate([true, np.full(alone.sum(), NOWHERE)]),
         np.concatenate([there, seen[alone]]),
@@ -131,26 +171,35 @@ def _response(simulation: Simulation, name: str, edge: np.ndarray, size: int) ->
     )
 
 
-def _measured(
-    plan: Plan, common: Setup, name: str, edge: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return data less backgrounds in cells (D,), and their covariance (D, D)."""
-
-    def fill(role: str, weight: np.ndarray, passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        objects = read(plan, role, "detector", name, len(weight))
-        cell = np.where(passes[objects.event], bayes.cells(objects.value, edge), NOWHERE)
-        content, covariance = bayes.histogram(weight, objects.event, cell, size)
-        return content, covariance.toarray()
-
-    content, covariance = fill("data", common.data_weight, common.data)
+def _measured(plan: Plan, edges: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return data less backgrounds in cells (D,), and their covariance (D, D), by observable."""
+    found = _cells(plan, "data", edges)
     for role, background in plan.backgrounds.items():
-        events = store.open_store(plan.store(role))
         factor = plan.background_factor(role)
-        lost, variance = fill(role, np.asarray(events.weight), np.asarray(events.pass_detector))
-        shift = background.uncertainty * factor * lost
-        content = content - factor * lost
-        covariance = covariance + factor**2 * variance + np.outer(shift, shift)
-    return content, covariance
+        for name, (lost, variance) in _cells(plan, role, edges).items():
+            content, covariance = found[name]
+            shift = background.uncertainty * factor * lost
+            covariance = covariance + factor**2 * variance + np.outer(shift, shift)
+            found[name] = content - factor * lost, covariance
+    return found
+
+
+def _cells(
+    plan: Plan, role: str, edges: dict[str, np.ndarray]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the content (D,) of cells at detector level, and their covariance (D, D)."""
+    events = store.open_store(plan.store(role))
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for rows, objects in read(plan, role, "detector", edges):
+        weight, passes = np.asarray(events.weight[rows]), events.pass_detector[rows]
+        for name, edge in edges.items():
+            each = objects[name]
+            cell = np.where(passes[each.event], bayes.cells(each.value, edge), NOWHERE)
+            size = len(edge) - 1 + bayes.FLOW
+            content, covariance = bayes.histogram(weight, each.event, cell, size)
+            before = found.get(name, (0.0, 0.0))
+            found[name] = before[0] + content, before[1] + covariance.toarray()
+    return found
 
 
 def acceptance_table(simulation: Simulation) -> pd.DataFrame:
@@ -159,20 +208,24 @@ def acceptance_table(simulation: Simulation) -> pd.DataFrame:
     Of events and jets; particles are not matched: they count as seen where their event passes, and
     as fakes where it is not unfolded.
     """
-    common = simulation.common
     edges = {name: np.asarray(axis.edges) for name, axis in simulation.axes.items()}
-    found, fakes = {}, {}
-    for name, edge in edges.items():
-        particle, detector = (simulation.objects(name, level) for level in ("particle", "detector"))
-        if not _matched(simulation.axes[name]):
-            seen = common.detector[particle.event]
-            fake = ~common.particle[detector.event]
-        else:
-            partner = simulation.partners(name, particle, detector)
-            seen = partner != NOWHERE
-            fake = np.ones(len(detector), bool)
-            fake[partner[seen]] = False
-        region, passes = simulation.region[particle.event], common.detector[detector.event]
-        found[name] = efficiency.fraction(common.weight, particle, seen, region, edge)
-        fakes[name] = efficiency.fraction(common.weight, detector, fake, passes, edge)
-    return efficiency.acceptance_table(found, fakes, edges)
+    found: dict[str, efficiency.Sums] = {}
+    fakes: dict[str, efficiency.Sums] = {}
+    for chunk in simulation.chunks():
+        for name, edge in edges.items():
+            particle, detector = chunk.particle[name], chunk.detector[name]
+            if name in chunk.partners:
+                partner = chunk.partners[name]
+                seen = partner != NOWHERE
+                fake = np.ones(len(detector), bool)
+                fake[partner[seen]] = False
+            else:
+                seen = chunk.passes[particle.event]
+                fake = ~chunk.unfolded[detector.event]
+            region, passes = chunk.region[particle.event], chunk.passes[detector.event]
+            sums = efficiency.sums(chunk.weight, particle, seen, region, edge)
+            found[name] = sums.plus(found.get(name))
+            sums = efficiency.sums(chunk.weight, detector, fake, passes, edge)
+            fakes[name] = sums.plus(fakes.get(name))
+    parts = ({name: each.fraction for name, each in sums.items()} for sums in (found, fakes))
+    return efficiency.acceptance_table(*parts, edges)

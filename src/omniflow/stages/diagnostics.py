@@ -211,27 +211,34 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
     if len(plan.folds) > 1:  # no event's weight comes from a network that has seen it
         return pd.DataFrame(columns=_OVERTRAINING)
     common = setup(plan)
-    event_id = np.asarray(store.open_store(plan.store("simulation")).event_id)
-    matrices = counts(plan, "simulation", "particle")
-    base = common.scale * np.where(common.particle, common.weight, 0.0)
-    rows = []
+    event_id = store.open_store(plan.store("simulation")).event_id
+    judged = list(_judged(plan))
+    found: dict[tuple[int, str], list[Histogram]] = {}
+    for rows, matrices in counts(plan, "simulation", "particle"):
+        base = common.scale * np.where(common.particle[rows], common.weight[rows], 0.0)
+        for at, (network, ratios) in enumerate(judged):
+            out, trained = parts.judged(plan, network, event_id[rows])
+            used, ratio = np.where(out | trained, base, 0.0), ratios[rows].astype(float)
+            for name, matrix in matrices.items():
+                pair = overtraining.fill(matrix, used, ratio, out)
+                before = found.get((at, name), (None, None))
+                found[at, name] = [h.plus(b) for h, b in zip(pair, before, strict=True)]
+    table = []
+    for (at, name), pair in found.items():
+        network, _ = judged[at]
+        keys = {"chain": network.chain, "lane": network.lane, "member": network.member}
+        keys |= {"iteration": network.iteration, "observable": name}
+        table.append(keys | overtraining.compare(*pair))
+    return pd.DataFrame(table)
+
+
+def _judged(plan: Plan) -> Iterator[tuple[Network, np.ndarray]]:
+    """Yield the networks that are judged, with the ratios (n,) after their iteration."""
     for group in (g for chain in plan.chains for g in plan.groups(chain, plan.passes[0])):
         for iteration in sorted({plan.iterations[0], plan.iterations[-1]}):
             ratios = memory_map(plan.final_weights(group, iteration), "ratio")
             for network in (n for b in plan.blocks(group, iteration, 2) for n in b.networks):
-                out, trained = parts.judged(plan, network, event_id)
-                used = np.where(out | trained, base, 0.0)
-                ratio = ratios[group.lanes.index(network.lane)].astype(float)
-                keys = {"chain": group.chain, "lane": network.lane, "member": network.member}
-                keys["iteration"] = iteration
-                rows += [
-                    keys | {"observable": name} | overtraining.compare(m, used, ratio, out)
-                    for name, m in matrices.items()
-                ]
-    return pd.DataFrame(rows)
-
-
-# -- convergence ---------------------------------------------------------------------------------
+                yield network, ratios[group.lanes.index(network.lane)]
 
 
 def _stopping(falls: pd.DataFrame) -> pd.DataFrame:

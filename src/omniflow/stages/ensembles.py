@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.evaluation.networks import Ensembles
 from omniflow.files import memory_map, open_h5, read_dataset
-from omniflow.unfolding.combine import combine
+from omniflow.unfolding import combine as combination
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import NO_COMBINATION
 from omniflow.unfolding.steps import Setup
@@ -18,54 +18,68 @@ from omniflow.unfolding.steps import Setup
 # What ensembles differ by, and the group of their histograms.
 GROUPS = {"lanes": "networks", "members": "members"}
 
-# The ratios (n,) of the unfolded events for some lanes, or some members of every lane.
-Ratios = Callable[[Sequence[int]], np.ndarray]
+# The ratios (m,) of unfolded events, by their positions in the store.
+Ratios = Callable[[np.ndarray], np.ndarray]
 
 
-def write_ensembles(
-    plan: Plan, method: str, common: Setup, counts: Mapping[str, CountMatrix], file: h5py.File
-) -> None:
-    """Write `networks/<observable>` and `members/<observable>` (subset, pass, bin).
+class Smaller:
+    """Histograms of the smaller ensembles of a method, filled slice by slice of events.
 
     Contents after the last iteration: of fewer lanes, and of all lanes with fewer members in the
-    last step 2. Weights are read and combined one ensemble at a time. The mean is linear: its
-    histograms are means of those of single lanes or members.
-
-    Args:
-        plan: its `subsets` and `member_subsets` of the method are combined.
-        method: name of the method.
-        common: selections and sums.
-        counts: entries at particle level of each observable.
-        file: the method's histograms.
+    last step 2. The mean is linear: its histograms are means of those of single lanes or members.
     """
-    base, chosen = common.scale * common.weight, common.particle
 
-    def histograms(ratio: np.ndarray) -> list[np.ndarray]:
-        """Return the contents (B,) of each observable."""
-        weight = base.copy()
-        weight[chosen] *= ratio
-        return [matrix.counts.T @ weight for matrix in counts.values()]
+    def __init__(self, plan: Plan, method: str, common: Setup) -> None:
+        """Combine weights once for what restores their yields.
 
-    for varied, group in GROUPS.items():
-        subsets = _subsets(plan, method, varied)
-        if not subsets or (varied == "members" and not _kept(plan, method)):
-            continue
-        linear = _linear(plan, method, varied)
-        passes = []
-        for pass_ in plan.passes:
-            ratios = {"lanes": _lanes, "members": _members}[varied](plan, method, pass_, common)
-            if linear:
-                single = [histograms(ratios([i])) for i in subsets[-1]]
-                found = [
-                    [np.mean([single[i][o] for i in subset], axis=0) for o in range(len(counts))]
-                    for subset in subsets
-                ]
-            else:
-                found = [histograms(ratios(subset)) for subset in subsets]
-            passes.append(found)
-        for place, name in enumerate(counts):
-            contents = [[found[place] for found in subset] for subset in zip(*passes, strict=True)]
-            file.create_dataset(f"{group}/{name}", data=np.array(contents, np.float64))
+        Args:
+            plan: its `subsets` and `member_subsets` of the method are combined.
+            method: name of the method.
+            common: selections and sums.
+        """
+        self._base, self._chosen = common.scale * common.weight, common.particle
+        self._subsets: dict[str, list[tuple[int, ...]]] = {}
+        self._linear: dict[str, bool] = {}
+        # By what ensembles differ by: for each pass, the ensembles that are filled.
+        self._filled: dict[str, list[list[Ratios]]] = {}
+        # The same, with the contents (B,) of each by observable.
+        self._contents: dict[str, list[list[dict[str, np.ndarray]]]] = {}
+        for varied in GROUPS:
+            subsets = _subsets(plan, method, varied)
+            if not subsets or (varied == "members" and not _kept(plan, method)):
+                continue
+            linear = _linear(plan, method, varied)
+            wanted = [(i,) for i in subsets[-1]] if linear else subsets
+            make = {"lanes": _lanes, "members": _members}[varied]
+            self._subsets[varied], self._linear[varied] = subsets, linear
+            self._filled[varied] = [make(plan, method, p, common, wanted) for p in plan.passes]
+            self._contents[varied] = [[{} for _ in wanted] for _ in plan.passes]
+
+    def fill(self, rows: slice, counts: Mapping[str, CountMatrix]) -> None:
+        """Add a slice of events, with the entries of each observable at particle level."""
+        inside = np.flatnonzero(self._chosen[rows])
+        for varied, passes in self._filled.items():
+            for ensembles, contents in zip(passes, self._contents[varied], strict=True):
+                for ratios, content in zip(ensembles, contents, strict=True):
+                    weight = self._base[rows].copy()
+                    weight[inside] *= ratios(rows.start + inside)
+                    for name, matrix in counts.items():
+                        content[name] = content.get(name, 0.0) + matrix.counts.T @ weight
+
+    def write(self, file: h5py.File) -> None:
+        """Write `networks/<observable>` and `members/<observable>` (subset, pass, bin)."""
+        for varied, passes in self._contents.items():
+            subsets = self._subsets[varied]
+            for name in passes[0][0]:
+                found = [[content[name] for content in contents] for contents in passes]
+                if self._linear[varied]:
+                    place = {i: at for at, i in enumerate(subsets[-1])}
+                    found = [
+                        [np.mean([single[place[i]] for i in s], axis=0) for s in subsets]
+                        for single in found
+                    ]
+                values = np.array(found, np.float64).swapaxes(0, 1)
+                file.create_dataset(f"{GROUPS[varied]}/{name}", data=values)
 
 
 def _subsets(plan: Plan, method: str, varied: str) -> list[tuple[int, ...]]:
@@ -93,35 +107,51 @@ def _kept(plan: Plan, method: str) -> bool:
     return True
 
 
-def _lanes(plan: Plan, method: str, pass_: int, common: Setup) -> Ratios:
-    chosen, how = common.particle, plan.combinations(method)[0]
-    base = common.scale * common.weight[chosen]
+def _lanes(
+    plan: Plan, method: str, pass_: int, common: Setup, wanted: Sequence[tuple[int, ...]]
+) -> list[Ratios]:
+    """Return the ratios of some lanes each."""
     lanes = [
-        row
+        row.__getitem__
         for path in plan.inputs.subsets(method, pass_)
         for row in memory_map(path, "ratio", (None, None), "f")
     ]
-    return lambda subset: combine(np.stack([lanes[i][chosen] for i in subset]), how, base)
+    how = plan.combinations(method)[0]
+    return [_combined([lanes[i] for i in subset], how, common) for subset in wanted]
 
 
-def _members(plan: Plan, method: str, pass_: int, common: Setup) -> Ratios:
+def _members(
+    plan: Plan, method: str, pass_: int, common: Setup, wanted: Sequence[tuple[int, ...]]
+) -> list[Ratios]:
+    """Return the ratios of all lanes, with some members of each."""
     settings = plan.config.methods[method]
-    chosen, how = common.particle, plan.combinations(method)[0]
-    base = common.scale * common.weight[chosen]
     lanes = [
-        row
+        [member.__getitem__ for member in row]
         for path in plan.inputs.members(method, pass_)
         for row in memory_map(path, "members", (None, settings.members, None), "f")
     ][: settings.lanes]
+    how = plan.combinations(method)[0]
+    return [
+        _combined(
+            [_combined([lane[i] for i in subset], settings.aggregate, common) for lane in lanes],
+            *(how, common),
+        )
+        for subset in wanted
+    ]
 
-    def ratios(subset: Sequence[int]) -> np.ndarray:
-        nu = [
-            combine(np.stack([lane[i][chosen] for i in subset]), settings.aggregate, base)
-            for lane in lanes
-        ]
-        return combine(np.stack(nu), how, base)
 
-    return ratios
+def _combined(parts: Sequence[Ratios], how: str, common: Setup) -> Ratios:
+    """Return the combination of ratios; nothing is kept of events but what restores the yield."""
+    if len(parts) == 1:
+        return parts[0]
+    index = np.flatnonzero(common.particle)
+
+    def together(at: np.ndarray) -> np.ndarray:
+        return np.stack([part(at) for part in parts])
+
+    base = common.scale * common.weight[index]
+    _, factor = combination.with_factor(lambda rows: together(index[rows]), how, base)
+    return lambda at: combination.apply(together(at), how, factor)
 
 
 def read_ensembles(plan: Plan, names: Sequence[str]) -> Iterator[Ensembles]:

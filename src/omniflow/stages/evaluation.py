@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from omniflow.errors import InputError
 from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
 from omniflow.evaluation.tables import Unfolded
 from omniflow.events import store
@@ -14,9 +13,9 @@ from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
 from omniflow.observables import axes, cache
 from omniflow.observables.axes import Axis
-from omniflow.stages import ensembles, inputs
+from omniflow.stages import ensembles, final
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import FAKES, parted
+from omniflow.unfolding.coordinates import parted
 from omniflow.unfolding.plan import Plan
 
 LEVELS = ("particle", "detector")
@@ -44,27 +43,40 @@ def region(plan: Plan, events: Events, level: str) -> np.ndarray:
     return np.ones(len(events), bool)
 
 
-def counts(plan: Plan, role: str, level: str) -> dict[str, CountMatrix]:
-    """Return the entries per event and bin of all observables of a sample at one level."""
-    events, found = store.open_store(plan.store(role)), edges(plan, level)
-    entries = cache.read(plan.observables(role) / f"{level}.h5", found, len(events))
-    mask = region(plan, events, level)
-    return {name: CountMatrix(entries[name], edge, mask) for name, edge in found.items()}
+def counts(plan: Plan, role: str, level: str) -> Iterator[tuple[slice, dict[str, CountMatrix]]]:
+    """Yield slices of a sample, with entries per event and bin of all observables at a level."""
+    events = store.open_store(plan.store(role))
+    mask, bins = region(plan, events, level), edges(plan, level)
+    for rows, found in cache.entries(plan.observables(role) / f"{level}.h5", bins, len(events)):
+        yield (
+            rows,
+            {
+                name: CountMatrix(found[name], edge, mask[rows], rows.start)
+                for name, edge in bins.items()
+            },
+        )
+
+
+def fill(plan: Plan, role: str, level: str, weight: np.ndarray) -> dict[str, Histogram]:
+    """Return the histograms of all observables of a sample at a level, for event weights (n,)."""
+    totals: dict[str, Histogram] = {}
+    for rows, matrices in counts(plan, role, level):
+        for name, matrix in matrices.items():
+            totals[name] = matrix.fill(weight[rows]).plus(totals.get(name))
+    return totals
 
 
 def measured(plan: Plan) -> dict[str, Histogram]:
     """Return the data at detector level, less backgrounds, per observable."""
-
-    def fill(role: str) -> dict[str, Histogram]:
-        weight = np.asarray(store.open_store(plan.store(role)).weight)
-        return {name: m.fill(weight) for name, m in counts(plan, role, "detector").items()}
-
-    found = fill("data")
-    for role, background in plan.backgrounds.items():
+    found, *lost = (
+        fill(plan, role, "detector", store.open_store(plan.store(role)).weight)
+        for role in ("data", *plan.backgrounds)
+    )
+    for (role, background), each in zip(plan.backgrounds.items(), lost, strict=True):
         factor = plan.background_factor(role)
         found = {
-            name: subtract(found[name], each, factor, background.uncertainty)
-            for name, each in fill(role).items()
+            name: subtract(found[name], each[name], factor, background.uncertainty)
+            for name in found
         }
     return found
 
@@ -77,26 +89,28 @@ def make_histograms(plan: Plan, method: str) -> None:
     """
     variant = parted(method)[0]
     common = setup(plan, variant)
-    event_id = np.asarray(inputs.events(plan, "simulation", variant).event_id)
-    position = np.argsort(event_id)
     role = plan.variants.role("simulation", variant)
-    simulation = {level: counts(plan, role, level) for level in LEVELS}
     base = common.scale * common.weight
+    smaller = ensembles.Smaller(plan, method, common)
+    totals: dict[tuple[str, str, str, int], Histogram] = {}
+    with final.spooled(plan, method) as ratios:
+        for level in LEVELS:
+            for rows, matrices in counts(plan, role, level):
+                for (how, pass_), ratio in ratios.items():
+                    weights = base[rows, None] * ratio[:, rows].T
+                    for name, matrix in matrices.items():
+                        key = (level, how, name, pass_)
+                        totals[key] = matrix.fill(weights).plus(totals.get(key))
+                if level == "particle":
+                    smaller.fill(rows, matrices)
     with create_h5(plan.histograms(method)) as file:
-        for how in plan.combinations(method):
-            pieces: dict[tuple[str, str], list[Histogram]] = {}
-            for pass_ in plan.passes_of(method):
-                ratio = ratios(plan, method, how, pass_, event_id, position)
-                weights = base[:, None] * ratio.T
-                for level in LEVELS:
-                    for name, matrix in simulation[level].items():
-                        pieces.setdefault((level, name), []).append(matrix.fill(weights))
-            for (level, name), histograms in pieces.items():
-                group = file.create_group(f"{level}/{how}/{name}")
-                for part in _PARTS:
-                    values = np.stack([getattr(h, part) for h in histograms], axis=1)
-                    group.create_dataset(part, data=values)
-        ensembles.write_ensembles(plan, method, common, simulation["particle"], file)
+        for level, how, name in dict.fromkeys(key[:3] for key in totals):
+            found = [totals[level, how, name, pass_] for pass_ in plan.passes_of(method)]
+            group = file.create_group(f"{level}/{how}/{name}")
+            for part in _PARTS:
+                values = np.stack([getattr(h, part) for h in found], axis=1)
+                group.create_dataset(part, data=values)
+        smaller.write(file)
 
 
 def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
@@ -115,24 +129,3 @@ def read_histograms(plan: Plan, method: str, level: str) -> Iterator[Unfolded]:
                     iteration,
                     {name: Histogram(*(a[row] for a in parts)) for name, parts in arrays.items()},
                 )
-
-
-def ratios(
-    plan: Plan, method: str, how: str, pass_: int, event_id: np.ndarray, position: np.ndarray
-) -> np.ndarray:
-    """Return nu (iterations, n) in the order of the store, 1 for events without learned weights."""
-    path = plan.unfolded(method, how, pass_)
-    result = np.ones((len(plan.iterations), len(event_id)))
-    with open_h5(path) as file:
-        for kind in ("", "fakes/") if FAKES in plan.steps else ("",):
-            ids = read_dataset(file, f"{kind}event_id", (None,), "u")
-            values = read_dataset(file, f"{kind}ratio", (len(result), len(ids)), "f")
-            where = np.searchsorted(event_id, ids, sorter=position)
-            rows = position[np.minimum(where, len(position) - 1)]
-            if not np.array_equal(event_id[rows], ids):
-                raise InputError(
-                    f"{path}: {kind}event_id: has events that the simulation does not have; it was "
-                    "made from another sample. Delete it and rerun."
-                )
-            result[:, rows] = values
-    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -23,11 +24,22 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
         InputError: a weight file does not fit the events.
     """
     found = store.open_store(plan.store(plan.variants.role(role, variant)))
+    return replace(found, weight=_weight(plan, role, variant, found, slice(None)))
+
+
+def weights(plan: Plan, role: str, variant: str = NOMINAL) -> Callable[[slice], np.ndarray]:
+    """Return what gives the weights of a slice of `events`, and holds those of no others."""
+    found = store.open_store(plan.store(plan.variants.role(role, variant)))
+    return lambda rows: _weight(plan, role, variant, found, rows)
+
+
+def _weight(plan: Plan, role: str, variant: str, found: Events, rows: slice) -> np.ndarray:
     named = _named(plan, role, variant)
     if named in found.weights:
-        return replace(found, weight=np.asarray(found.weights[named]))
-    factor = _factor(plan, role, variant, np.asarray(found.event_id))
-    return found if factor is None else replace(found, weight=np.asarray(found.weight) * factor)
+        return np.asarray(found.weights[named][rows])
+    factor = _factor(plan, role, variant, np.asarray(found.event_id[rows]))
+    weight = found.weight[rows]
+    return weight if factor is None else np.asarray(weight) * factor
 
 
 def unfolded(plan: Plan, simulation: Events) -> np.ndarray:

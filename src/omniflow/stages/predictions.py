@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from omniflow.evaluation import covariance
 from omniflow.evaluation.covariance import Block
-from omniflow.evaluation.histograms import CountMatrix
 from omniflow.stages import evaluation, inputs
 from omniflow.stages.origins import origins
 from omniflow.stages.weights import setup
@@ -55,16 +54,14 @@ def make(plan: Plan) -> dict[str, dict[str, Prediction]]:
     names = evaluation.edges(plan, "particle")
     found: dict[str, dict[str, Prediction]] = {name: {} for name in names}
     for name, role in samples:
-        matrices = evaluation.counts(plan, role, "particle")
         drawn = plan.variants.of_kind(_SHARED[name]) if name in _SHARED else []
-        rows = contents(matrices, _weights(plan, name, role, [NOMINAL, *drawn]))
-        for observable, matrix in matrices.items():
-            content = rows[observable][0]
+        for observable, filled in _filled(plan, name, role, [NOMINAL, *drawn]).items():
+            content, *others = filled.contents
             moved = {v: (1.0 if name == TRUTH else scales[v]) * content for v in scales}
-            moved |= dict(zip(drawn, rows[observable][1:], strict=True))
+            moved |= dict(zip(drawn, others, strict=True))
             blocks = {}
             if name not in _SHARED:
-                blocks["prediction"] = Block(_statistical(plan, matrix, _setup(plan, name, role)))
+                blocks["prediction"] = Block(filled.statistical)
             found[observable][name] = Prediction(
                 units(plan, content),
                 {v: units(plan, values) for v, values in moved.items()},
@@ -74,12 +71,47 @@ def make(plan: Plan) -> dict[str, dict[str, Prediction]]:
     return found
 
 
-def contents(
-    matrices: dict[str, CountMatrix], weights: Iterable[np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Return contents (k, B) by observable for k weights of every event, taken one by one."""
-    rows = [{name: m.fill(each).content for name, m in matrices.items()} for each in weights]
-    return {name: np.stack([row[name] for row in rows]) for name in matrices}
+@dataclass(frozen=True)
+class _Filled:
+    """An observable of a prediction's events.
+
+    Attributes:
+        contents: (k, B) for k weights of every event.
+        statistical: covariance (B, B) for the first of them; None where events are shared.
+    """
+
+    contents: np.ndarray
+    statistical: np.ndarray | None
+
+
+def _filled(plan: Plan, name: str, role: str, variants: list[str]) -> dict[str, _Filled]:
+    """Return the observables of a prediction in every variant, filled slice by slice of events."""
+    weights = [_weights(plan, name, role, variant) for variant in variants]
+    alone = name not in _SHARED
+    contents: dict[str, np.ndarray] = {}
+    sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    detector = inputs.events(plan, role).pass_detector if alone else None
+    for rows, matrices in evaluation.counts(plan, role, "particle"):
+        for place, weight in enumerate(weights):
+            each = weight(rows)
+            for observable, matrix in matrices.items():
+                content = matrix.fill(each).content
+                start = np.zeros((len(weights), len(content)))
+                contents.setdefault(observable, start)[place] += content
+        if alone:
+            each = weights[0](rows)
+            seen = np.where(detector[rows], each, 0.0) ** 2
+            for observable, matrix in matrices.items():
+                own = (covariance.statistical(matrix.counts, each), matrix.counts.T @ seen)
+                before = sums.get(observable, (0.0, 0.0))
+                sums[observable] = own[0] + before[0], own[1] + before[1]
+    if not alone:
+        return {observable: _Filled(found, None) for observable, found in contents.items()}
+    common = _setup(plan, name, role)
+    return {
+        observable: _Filled(found, _statistical(plan, common, found[0], *sums[observable]))
+        for observable, found in contents.items()
+    }
 
 
 def units(plan: Plan, content: np.ndarray) -> np.ndarray:
@@ -110,30 +142,37 @@ def _setup(plan: Plan, name: str, role: str, variant: str = NOMINAL) -> Setup:
     return setup(plan, variant, role)
 
 
-def _weights(plan: Plan, name: str, role: str, variants: list[str]) -> Iterator[np.ndarray]:
-    """Yield the weights (n,) of a prediction's events, scaled to the data, in every variant."""
-    for variant in variants:
-        if name == TRUTH:
-            yield np.asarray(inputs.events(plan, role, variant).weight)
-        else:
-            common = _setup(plan, name, role, variant)
-            yield common.scale * common.weight
+def _weights(plan: Plan, name: str, role: str, variant: str) -> Callable[[slice], np.ndarray]:
+    """Return what gives the weights of a prediction's events, scaled to the data, in a variant."""
+    if name == TRUTH:
+        return inputs.weights(plan, role, variant)
+    scale = _setup(plan, name, role, variant).scale
+    own = name in plan.variants.names
+    weight = inputs.weights(plan, *(("simulation", name) if own else (role, variant)))
+    return lambda rows: scale * weight(rows)
 
 
-def _statistical(plan: Plan, matrix: CountMatrix, common: Setup) -> np.ndarray:
+def _statistical(
+    plan: Plan, common: Setup, content: np.ndarray, found: np.ndarray, seen: np.ndarray
+) -> np.ndarray:
     """Return the statistical covariance (B, B) of a prediction, to first order.
 
     Scaled to the data by its own sum at detector level, a prediction fluctuates less than its
     events: what bins and sum have in common cancels.
+
+    Args:
+        plan: of the study.
+        common: the prediction's events against the data.
+        content: (B,) of its histogram.
+        found: (B, B) covariance of that, of the events alone.
+        seen: (B,) squares of the weights of events that pass at detector level.
     """
-    weights = common.scale * common.weight
-    content = matrix.fill(weights).content
-    found = covariance.statistical(matrix.counts, weights)
     if plan.config.unfolding.normalization == "shape":
         return covariance.of_unit(content, found)
     if plan.config.unfolding.scale != "detector":
         return found
-    squares = np.where(common.detector, weights, 0.0) ** 2
+    weights = common.scale * common.weight
     share = content / weights[common.detector].sum()
-    cross = np.outer(share, matrix.counts.T @ squares)
+    squares = np.where(common.detector, weights, 0.0) ** 2
+    cross = np.outer(share, seen)
     return found - cross - cross.T + squares.sum() * np.outer(share, share)

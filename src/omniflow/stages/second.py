@@ -16,7 +16,7 @@ from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
-from omniflow.stages import evaluation, samples
+from omniflow.stages import evaluation, final, samples
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -36,7 +36,7 @@ def train(plan: Plan, subject: str) -> None:
     be trained is noted, because the study's result does not depend on it.
     """
     data, simulation = (store.open_store(plan.store(role)) for role in ("data", "simulation"))
-    ratio = _ratio(plan, subject, np.asarray(simulation.event_id))
+    ratio = _ratio(plan, subject, len(simulation))
     records = []
     with interrupt.noted() as interruption, tempfile.TemporaryDirectory() as folder:
         for level, network in zip(SECOND, networks(subject), strict=True):
@@ -175,10 +175,10 @@ def _background(plan: Plan, role: str) -> Source:
     return _source(plan, events, "detector", plan.features(role, "detector"), numerator=weights)
 
 
-def _ratio(plan: Plan, subject: str, event_id: np.ndarray) -> np.ndarray:
+def _ratio(plan: Plan, subject: str, events: int) -> np.ndarray:
     """Return the ratios nu (n,) that are judged, in the order of the store."""
     if subject == PRIOR:
-        return np.ones(len(event_id))
+        return np.ones(events)
     how = plan.combinations(subject)[0]
-    first, order = plan.passes[0], np.argsort(event_id)
-    return evaluation.ratios(plan, subject, how, first, event_id, order)[-1]
+    found = final.Ratios(plan, subject).after(how, plan.passes[0], plan.iterations[-1])
+    return found.astype(np.float64)

@@ -14,7 +14,7 @@ import omniflow
 from omniflow.config import dump
 from omniflow.evaluation import convergence, flows, signs
 from omniflow.evaluation.comparison import comparison_table
-from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.networks import networks_table
 from omniflow.evaluation.tables import (
     Unfolded,
@@ -103,8 +103,10 @@ def particle_level(
 ) -> tuple[Histograms, Histograms | None, pd.DataFrame, pd.DataFrame]:
     """Return simulation and truth (None: real data), `metrics` and `summary` of the methods."""
     data = store.open_store(plan.store("data"))
-    prior = _fill(plan, "simulation", "particle", common.scale * common.weight)
-    truth = None if data.particle is None else _fill(plan, "data", "particle", data.weight)
+    prior = evaluation.fill(plan, "simulation", "particle", common.scale * common.weight)
+    truth = (
+        None if data.particle is None else evaluation.fill(plan, "data", "particle", data.weight)
+    )
     tables = unfolding_tables(
         _results(plan, "particle"),
         evaluation.edges(plan, "particle"),
@@ -119,7 +121,7 @@ def detector_level(
     plan: Plan, common: Setup
 ) -> tuple[Histograms, Histograms, pd.DataFrame, pd.DataFrame]:
     """Return simulation and data, `detector` and `detector_summary` of the methods."""
-    folded = _fill(plan, "simulation", "detector", common.scale * common.weight)
+    folded = evaluation.fill(plan, "simulation", "detector", common.scale * common.weight)
     before = {
         name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None], h.flow[None])
         for name, h in folded.items()
@@ -137,11 +139,6 @@ def detector_level(
         plan.config.unfolding.normalization,
     )
     return folded, measured, *tables
-
-
-def _fill(plan: Plan, role: str, level: str, weight: np.ndarray) -> Histograms:
-    matrices: dict[str, CountMatrix] = evaluation.counts(plan, role, level)
-    return {name: matrix.fill(np.asarray(weight)) for name, matrix in matrices.items()}
 
 
 def remove_checkpoints(plan: Plan) -> None:
@@ -269,10 +266,10 @@ def _weights(plan: Plan) -> pd.DataFrame:
 
 
 def _weight_rows(file: h5py.File, method: str, how: str, pass_: int) -> list[dict]:
-    weight, ratios = file["weight"][:], file["ratio"][:].astype(float)
-    base = weight / ratios[-1]
-    rows = []
-    for iteration, ratio in enumerate(ratios, start=1):
+    ratios, rows = file["ratio"], []
+    base = file["weight"][:] / ratios[-1].astype(float)
+    for iteration in range(1, len(ratios) + 1):
+        ratio = ratios[iteration - 1].astype(float)
         found = measure(base * ratio)
         rows.append(
             {

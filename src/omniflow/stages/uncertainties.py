@@ -313,8 +313,8 @@ def _truths_of_toys(plan: Plan) -> dict[str, np.ndarray]:
     """Return the truth (toys, B) of each toy by observable."""
     rows: dict[str, list[np.ndarray]] = {n: [] for n in evaluation.edges(plan, "particle")}
     for toy in plan.variants.of_kind(TOY):
-        matrices = evaluation.counts(plan, plan.variants.role("data", toy), "particle")
         weight = inputs.events(plan, "data", toy).weight
-        for name, content in predictions.contents(matrices, [weight]).items():
-            rows[name].append(predictions.units(plan, content[0]))
+        filled = evaluation.fill(plan, plan.variants.role("data", toy), "particle", weight)
+        for name, histogram in filled.items():
+            rows[name].append(predictions.units(plan, histogram.content))
     return {name: np.array(found) for name, found in rows.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 
 from omniflow.events import folds
@@ -16,7 +17,6 @@ from omniflow.unfolding import combine as combination
 from omniflow.unfolding import steps
 from omniflow.unfolding.coordinates import FAKES, MISSES, NOMINAL, STEP_NAMES, Group, parted
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.results import NO_COMBINATION
 
 
 def setup(plan: Plan, variant: str = NOMINAL, simulation: str = "simulation") -> steps.Setup:
@@ -63,38 +63,39 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
 
     how, clip = chain.aggregate, plan.config.training.logit_clip
     limits = plan.config.diagnostics.weights
-    rows, checks, stacks = [], [], []
-    for row, lane in enumerate(group.lanes):
-        members = [i for i, owner in enumerate(lanes) if owner == lane]
-        where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
-        if how == "stacking":
-            weights, record = stacking.stack(plan, blocks, lane)
-            stacks.append(record)
-        options = (logits[members], weights if stacks else how, clip)
-        where = f"{where} step {STEP_NAMES[step]}"
-        options = (*options, where)
-        before = start(step, row)
-        if step == MISSES:
-            omega = before / start(1, row)
-            after, check = steps.conditional_mean(common, before, omega, common.misses, *options)
-        elif step == FAKES:
-            after, check = steps.conditional_mean(common, before, before, common.fakes, *options)
-        else:
-            advance = steps.pull if step == 1 else steps.push
-            after, check = advance(common, before, *options)
-        rows.append(after)
-        checks.append({"lane": lane, **check.as_dict()})
-        if fault := judge(check.quality, limits, check.sum_before):
-            print(f"Note: {where}: {fault}")
+    shape = (len(group.lanes), len(common.weight))
+    checks, stacks = [], []
     with create_h5(plan.weights(group, iteration, step)) as file:
-        file.create_dataset("ratio", data=np.asarray(rows, np.float32))
+        ratio = file.create_dataset("ratio", shape, np.float32)
+        for row, lane in enumerate(group.lanes):
+            where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
+            if how == "stacking":
+                weights, record = stacking.stack(plan, blocks, lane)
+                stacks.append(record)
+            members = [logit for logit, owner in zip(logits, lanes, strict=True) if owner == lane]
+            options = (members, weights if stacks else how, clip)
+            where = f"{where} step {STEP_NAMES[step]}"
+            options = (*options, where)
+            before = start(step, row)
+            if step == MISSES:
+                omega = before / start(1, row)
+                found = steps.conditional_mean(common, before, omega, common.misses, *options)
+            elif step == FAKES:
+                found = steps.conditional_mean(common, before, before, common.fakes, *options)
+            else:
+                found = (steps.pull if step == 1 else steps.push)(common, before, *options)
+            after, check = found
+            ratio[row] = after.astype(np.float32)
+            checks.append({"lane": lane, **check.as_dict()})
+            if fault := judge(check.quality, limits, check.sum_before):
+                print(f"Note: {where}: {fault}")
         if plan.keeps_members(group, iteration, step):
             shape = (len(group.lanes), chain.members, len(common.weight))
             alone = file.create_dataset("members", shape, np.float32)
             for row, (lane, logit) in enumerate(zip(lanes, logits, strict=True)):
                 before = start(step, group.lanes.index(lane))
                 where = f"a member of {group.chain} pass {group.pass_} lane {lane}"
-                nu, _ = steps.push(common, before, logit[None], how, clip, where)
+                nu, _ = steps.push(common, before, [logit], how, clip, where)
                 alone[divmod(row, chain.members)] = nu
         file.attrs["checks"] = json.dumps(checks)
         if stacks:
@@ -102,13 +103,25 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
     checkpoint.remove(plan.checkpoints(n for block in blocks for n in block.networks))
 
 
-def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.ndarray, list[int]]:
-    """Return the logits of every member (members of all lanes, n), and their lanes.
+class _OfFolds:
+    """Logits of one member, of each event that of the network that has not seen it."""
+
+    def __init__(self, parts: list[np.ndarray], event_id: np.ndarray) -> None:
+        """Take the logits (n,) of the networks of all folds, and ids (n,)."""
+        self._parts, self._event_id = parts, event_id
+
+    def __getitem__(self, at: np.ndarray) -> np.ndarray:
+        """Return the logits of events by their positions."""
+        return folds.merge(np.stack([part[at] for part in self._parts]), self._event_id[at])
+
+
+def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[list, list[int]]:
+    """Return the logits of every member of all lanes, as memory maps (n,), and their lanes.
 
     With folds each event's logit is that of the network that has not seen it.
     """
     blocks = plan.blocks(group, iteration, step)
-    logits = np.concatenate([memory_map(plan.logits(block), "logits") for block in blocks])
+    logits = [row for block in blocks for row in memory_map(plan.logits(block), "logits")]
     networks = [network for block in blocks for network in block.networks]
     count = len(plan.folds)  # the networks of a member follow one another
     chain = plan.chains[group.chain]
@@ -118,7 +131,7 @@ def _logits(plan: Plan, group: Group, iteration: int, step: int) -> tuple[np.nda
         return logits, lanes
     event_id = events(plan, "simulation", group.variant).event_id
     parts = (logits[row : row + count] for row in range(0, len(logits), count))
-    return np.stack([folds.merge(part, event_id) for part in parts]), lanes
+    return [_OfFolds(part, event_id) for part in parts], lanes
 
 
 def combine(plan: Plan, method: str) -> None:
@@ -137,7 +150,7 @@ def combine(plan: Plan, method: str) -> None:
     order = np.argsort(event_id)
     with replace_folder(plan.path("unfolded", method=method)) as folder:
         for pass_ in plan.passes_of(method):
-            lanes = [_lanes(plan, method, pass_, i) for i in plan.iterations]
+            lanes = [_Lanes(plan, method, pass_, i) for i in plan.iterations]
             for how in plan.combinations(method):
                 path = folder / plan.unfolded(method, how, pass_).relative_to(
                     plan.path("unfolded", method=method)
@@ -145,16 +158,12 @@ def combine(plan: Plan, method: str) -> None:
                 with create_h5(path) as file:
                     for kind, mask in kinds.items():
                         chosen = order[mask[order]]
+                        name = f"{method} ({how}) pass {pass_}" + " fakes" * (kind == "fakes")
                         base = common.scale * common.weight[chosen]
-                        pairs = [_combined(nu[:, chosen], how, base) for nu in lanes]
-                        ratio = np.stack([ratio for ratio, _ in pairs])
                         group = file.require_group(kind)
                         group.create_dataset("event_id", data=event_id[chosen].astype(np.uint64))
-                        group.create_dataset("weight", data=base * ratio[-1])
-                        group.create_dataset("ratio", data=ratio.astype(np.float32))
-                        group.attrs["factors"] = [factor for _, factor in pairs]
-                        name = f"{method} ({how}) pass {pass_}" + " fakes" * (kind == "fakes")
-                        quality.say(name, base * ratio[-1], plan, float(base.sum()))
+                        weight = _write(group, [nu.at(chosen) for nu in lanes], how, base)
+                        quality.say(name, weight, plan, float(base.sum()))
                     file.attrs.update(
                         schema="omniflow-weights",
                         version=1,
@@ -167,13 +176,35 @@ def combine(plan: Plan, method: str) -> None:
                     )
 
 
-def _lanes(plan: Plan, method: str, pass_: int, iteration: int) -> np.ndarray:
-    """Return nu (lanes, n) of the lanes of a method after an iteration."""
-    groups = plan.lane_groups(method, pass_)
-    parts = [memory_map(plan.final_weights(group, iteration), "ratio") for group in groups]
-    return np.concatenate(parts)[: plan.variants.method(method).lanes]
+def _write(
+    group: h5py.Group, lanes: list[combination.Ratios], how: str, base: np.ndarray
+) -> np.ndarray:
+    """Write `ratio`, `weight` and `factors` of events of base weights (n,); return the weights.
+
+    One iteration at a time, each in slices of events.
+    """
+    ratios = group.create_dataset("ratio", (len(lanes), len(base)), np.float32)
+    factors, ratio = [], base
+    for row, nu in enumerate(lanes):
+        ratio, factor = combination.with_factor(nu, how, base)
+        ratios[row] = ratio.astype(np.float32)
+        factors.append(factor)
+    weight = base * ratio
+    group.create_dataset("weight", data=weight)
+    group.attrs["factors"] = factors
+    return weight
 
 
-def _combined(nu: np.ndarray, how: str, base: np.ndarray) -> tuple[np.ndarray, float]:
-    nu = nu.astype(float)
-    return (nu[0], 1.0) if how == NO_COMBINATION else combination.with_factor(nu, how, base)
+class _Lanes:
+    """The memory-mapped nu of the lanes of a method after an iteration."""
+
+    def __init__(self, plan: Plan, method: str, pass_: int, iteration: int) -> None:
+        groups = plan.lane_groups(method, pass_)
+        self._parts = [
+            memory_map(plan.final_weights(group, iteration), "ratio") for group in groups
+        ]
+        self._count = plan.variants.method(method).lanes
+
+    def at(self, places: np.ndarray) -> combination.Ratios:
+        """Return what gives nu (lanes, m) of a slice of the events at `places`."""
+        return lambda rows: np.concatenate([p[:, places[rows]] for p in self._parts])[: self._count]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from omniflow.errors import WeightError
+from omniflow.events.slices import slices
+
+# The ratios (K, n), or what returns those of a slice of the events, and is asked for each once.
+Ratios = np.ndarray | Callable[[slice], np.ndarray]
 
 
-def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> np.ndarray:
+def combine(ratios: Ratios, how: str | np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return one ratio per event from those of K networks or lanes.
 
     After combining, the yield is restored to the mean of the K yields (a median of weights does not
@@ -27,19 +33,28 @@ def combine(ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray) -> n
 
 
 def with_factor(
-    ratios: np.ndarray, how: str | np.ndarray, weights: np.ndarray
+    ratios: Ratios, how: str | np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return what `combine` returns, and the factor that restores the yield."""
-    if len(ratios) == 1 or not isinstance(how, str):
-        return apply(ratios, how), 1.0
-    if how == "truncated_mean" and len(ratios) < 3:
-        raise WeightError(f"a truncated mean needs at least 3 ratios per event, got {len(ratios)}")
-    combined = apply(ratios, how)
-    wanted = float(np.mean(np.asarray(ratios, np.float64) @ weights))
-    found = float(combined @ weights)
+    """Return what `combine` returns, and the factor that restores the yield.
+
+    Ratios are combined in slices of events: beside the result memory does not grow with n.
+    """
+    combined, yields, count = np.empty(len(weights)), 0.0, 1
+    for rows in slices(len(weights)):
+        some = np.asarray(ratios(rows) if callable(ratios) else ratios[:, rows], np.float64)
+        count = len(some) if isinstance(how, str) else 1
+        if count == 2 and how == "truncated_mean":
+            raise WeightError("a truncated mean needs at least 3 ratios per event, got 2")
+        combined[rows] = apply(some, how)
+        if count > 1:
+            yields = yields + some @ weights[rows]
+    if count == 1:
+        return combined, 1.0
+    wanted, found = float(np.mean(yields)), float(combined @ weights)
     if not (np.isfinite(found) and np.isfinite(wanted) and found > 0 and wanted > 0):
-        raise WeightError(f"{how} of {len(ratios)} ratios: yield {found}, mean yield {wanted}")
-    return combined * (wanted / found), wanted / found
+        raise WeightError(f"{how} of {count} ratios: yield {found}, mean yield {wanted}")
+    combined *= wanted / found
+    return combined, wanted / found
 
 
 def apply(ratios: np.ndarray, how: str | np.ndarray, factor: float | None = None) -> np.ndarray:

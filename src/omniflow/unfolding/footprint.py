@@ -49,7 +49,8 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
     All are below the study's folder, but for Snakemake's notes in `.snakemake/metadata`.
 
-    Temporary files are at their most when every group of lanes is in the same step.
+    Temporary files are at their most when every group of lanes is in the same step, and when the
+    histograms of all results are filled at the same time.
     """
     events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     parts = (_inputs, _trainings, _outputs)
@@ -134,6 +135,9 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     results = sum(len(plan.passes_of(r)) * len(plan.combinations(r)) for r in found)
     per_event = 16 + 4 * len(plan.iterations)
     yield Kind("final weights", results, results * (events["simulation"] * per_event + HDF5))
+    # Those of all results in the order of the event store, while their histograms are filled.
+    size = results * 4 * len(plan.iterations) * events["simulation"]
+    yield Kind("weights for histograms", 0, size, temporary=True)
     # Contents, variances and covariances of about 20 bins, per observable and level.
     names = plan.config.observables.names
     size = results * len(plan.iterations) * len(names) * 2 * 3 * 20 * 8

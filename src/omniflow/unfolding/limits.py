@@ -18,6 +18,21 @@ MARGIN_MEASURED, MARGIN_RULE_OF_THUMB = 2, 4
 # Seconds to generate an event with its detector; to convert one or compute its observables; to
 # histogram it once. Ten times what was measured.
 GENERATE, CONVERT, HISTOGRAM = 2e-2, 1e-3, 4e-5
+# Memory of any job that does not train, in MB: Python, libraries, and slices of events.
+BASE = 1000
+# What a job holds of every event of the largest sample that it reads, in bytes, by rule.
+HELD = {
+    "event_store": 600,
+    "scaling": 100,
+    "features": 200,
+    "observables": 200,
+    "axes": 600,
+    "aggregate": 200,
+    "combine": 150,
+    "histograms": 150,
+    "tables": 200,
+    "uncertainties": 150,
+}
 
 
 class Limits:
@@ -87,10 +102,10 @@ class Limits:
         results = estimate.histogrammed(self.plan, method)
         return attempt * _minutes(HISTOGRAM * results * self.events["simulation"])
 
-    def memory(self, bytes_per_event: float, *roles: str, attempt: int = 1) -> int:
-        """Return the memory, in MB, of a job that holds so much of every event of samples."""
-        held = bytes_per_event * sum(self.events[role] for role in roles)
-        return attempt * (1000 + math.ceil(held / 1e6))
+    def memory(self, rule: str, *roles: str, attempt: int = 1) -> int:
+        """Return the memory, in MB, of a job that goes through samples one after the other."""
+        largest = max(self.events[role] for role in roles)
+        return attempt * (BASE + math.ceil(HELD[rule] * largest / 1e6))
 
 
 def seconds_of(sample: Sample) -> float:

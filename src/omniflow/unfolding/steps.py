@@ -24,6 +24,10 @@ from omniflow.events.sample import Events
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding import weights
 
+# Logits (members, n), or for each member what gives those of events by their positions, as an array
+# (n,) does: so they need not be in memory together.
+Logits = np.ndarray | Sequence[np.ndarray]
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -132,7 +136,7 @@ def setup(
 def pull(
     setup: Setup,
     push: np.ndarray,
-    logits: np.ndarray,
+    logits: Logits,
     aggregate: str | np.ndarray,
     clip: float,
     where: str,
@@ -161,7 +165,7 @@ def pull(
 def push(
     setup: Setup,
     pull: np.ndarray,
-    logits: np.ndarray,
+    logits: Logits,
     aggregate: str | np.ndarray,
     clip: float,
     where: str,
@@ -204,7 +208,7 @@ def conditional_mean(
     before: np.ndarray,
     learned: np.ndarray,
     chosen: np.ndarray,
-    logits: np.ndarray,
+    logits: Logits,
     aggregate: str | np.ndarray,
     clip: float,
     where: str,
@@ -249,15 +253,22 @@ def _mean(ratio: np.ndarray, base: np.ndarray, chosen: np.ndarray) -> float:
 
 def _ratios(
     chosen: np.ndarray,
-    logits: np.ndarray,
+    logits: Logits,
     yields: float,
     base: np.ndarray,
     aggregate: str | np.ndarray,
     clip: float,
 ) -> tuple[np.ndarray, int, float]:
     """Return the combined ratio of chosen events, 1 for all others; clip count; factor."""
-    pairs = [weights.ratio(row[chosen], clip, yields) for row in logits]
+    index, counts = np.flatnonzero(chosen), []
+
+    def members(rows: slice) -> np.ndarray:
+        """Return the ratios (members, m) of a slice of the chosen events."""
+        at = index[rows]
+        pairs = [weights.ratio(row[at], clip, yields, rows.start) for row in logits]
+        counts.extend(clipped for _, clipped in pairs)
+        return np.stack([ratio for ratio, _ in pairs])
+
     result = np.ones(len(chosen))
-    stacked = np.stack([ratio for ratio, _ in pairs])
-    result[chosen], factor = combination.with_factor(stacked, aggregate, base[chosen])
-    return result, sum(clipped for _, clipped in pairs), factor
+    result[index], factor = combination.with_factor(members, aggregate, base[index])
+    return result, sum(counts), factor

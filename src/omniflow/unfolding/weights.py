@@ -10,7 +10,9 @@ from omniflow.errors import WeightError
 from omniflow.events.quality import Quality, measure
 
 
-def ratio(logits: np.ndarray, clip: float, yields: float = 1.0) -> tuple[np.ndarray, int]:
+def ratio(
+    logits: np.ndarray, clip: float, yields: float = 1.0, first: int = 0
+) -> tuple[np.ndarray, int]:
     """Return the likelihood ratios `yields * exp(logit)` and how many logits were clipped.
 
     The exponential of the logit is f / (1 - f) without the saturation of a float32 sigmoid
@@ -20,13 +22,16 @@ def ratio(logits: np.ndarray, clip: float, yields: float = 1.0) -> tuple[np.ndar
         logits: (n,) logits of a classifier trained on balanced classes.
         clip: largest magnitude of a logit.
         yields: ratio W_A / W_B of the sums of weights in `absolute` mode, 1 in `shape` mode.
+        first: position of the first of them, for messages.
 
     Raises:
         WeightError: a logit is NaN; the message gives its position.
     """
     bad = np.flatnonzero(np.isnan(logits))
     if len(bad):
-        raise WeightError(f"{len(bad)} of {len(logits)} logits are NaN, the first at {bad[0]}")
+        raise WeightError(
+            f"{len(bad)} of {len(logits)} logits are NaN, the first at {first + bad[0]}"
+        )
     clipped = np.clip(logits.astype(np.float64), -clip, clip)
     return yields * np.exp(clipped), int(np.count_nonzero(np.abs(logits) > clip))
 
