@@ -1,6 +1,7 @@
 """Notes on samples, steps and results with poor weights."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -119,7 +120,8 @@ def test_poor_weights_of_a_result_are_told_in_the_log(tmp_path, capsys, monkeypa
     common = weights.setup(plan)
     nu = np.full((1, len(common.weight)), 1e-6)
     nu[0, 5] = 100.0
-    monkeypatch.setattr(weights, "_lanes", lambda *_: nu)
+    lanes = SimpleNamespace(at=lambda places: lambda rows: nu[:, places[rows]])
+    monkeypatch.setattr(weights, "_Lanes", lambda *_: lanes)
     weights.combine(plan, "none")
     text = capsys.readouterr().out
     assert "Note: none (none) pass 1: poor weights: the effective sample size is 1.0 of 500" in text
