@@ -207,29 +207,42 @@ class Part:
             yield pending
 
 
-def flat(sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Flat:
-    """Return the events `indices` (k,) of each source, one source after the other."""
-    counts, particles, neighbours, event, numerator, denominator = ([] for _ in range(6))
+def flat(
+    sources: Sequence[Source],
+    indices: Sequence[np.ndarray],
+    reads: Sequence[str] = ("particles", "neighbours"),
+) -> Flat:
+    """Return the events `indices` (k,) of each source, one source after the other.
+
+    `reads`: what a network reads beside features of events: particles, neighbours. What it does not
+    read has no rows, and without particles all counts are 0.
+    """
+    parts = []
     for source, index in zip(sources, indices, strict=True):
         features = source.features
-        start = features.offsets[index]
-        count = (features.offsets[index + 1] - start).astype(np.int64)
-        first = np.cumsum(count) - count
-        rows = np.repeat(start.astype(np.int64) - first, count) + np.arange(count.sum())
-        counts.append(count)
-        particles.append(features.particles[rows])
-        neighbours.append(features.neighbours[rows])
-        event.append(features.event[index])
-        for weights, found in zip((numerator, denominator), source.weights(index), strict=True):
-            weights.append(found.astype(np.float32))
-    return Flat(
-        np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
-        np.concatenate(particles),
-        np.concatenate(neighbours).astype(np.int32),
-        np.concatenate(event),
-        np.concatenate(numerator),
-        np.concatenate(denominator),
-    )
+        count, rows = np.zeros(len(index), np.int64), np.empty(0, np.int64)
+        if "particles" in reads:
+            start = features.offsets[index]
+            count = (features.offsets[index + 1] - start).astype(np.int64)
+            first = np.cumsum(count) - count
+            rows = np.repeat(start.astype(np.int64) - first, count) + np.arange(count.sum())
+        near = rows if "neighbours" in reads else rows[:0]
+        a, b = source.weights(index)
+        parts.append(
+            (
+                count,
+                features.particles[rows],
+                features.neighbours[near].astype(np.int32),
+                features.event[index],
+                a.astype(np.float32),
+                b.astype(np.float32),
+            )
+        )
+    arrays = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    count, *others = arrays
+    offsets = np.zeros(len(count) + 1, np.int64)
+    np.cumsum(count, out=offsets[1:])
+    return Flat(offsets, *others)
 
 
 def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Positions (k,) in each of the sources of a network.
 Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
 
+# Classifiers that there are in C++.
+NATIVE = ("pet", "deepsets", "mlp")
+
 # Engines by what they are made from, while jobs of one process share them.
 _shared: dict[tuple, Engine] | None = None
 
@@ -66,7 +69,7 @@ def shared() -> Iterator[None]:
 def engine(config: Config, model: keras.Model, features: Features) -> Engine:
     """Return the configured engine for `model`.
 
-    `auto` is the native one for PETs on a CPU, and TensorFlow for everything else.
+    `auto` is the native one for built-in classifiers on a CPU, and TensorFlow for everything else.
 
     Raises:
         CompilerError: `native` is asked for and cannot be had.
@@ -91,11 +94,12 @@ def _made(config: Config, model: keras.Model, features: Features) -> Engine:
     from omniflow.training.native import Native
 
     wanted, settings, loss = config.execution.engine, config.classifier, config.training.loss
-    fits = settings.kind == "pet" and runtime.device() == "CPU"
+    fits = settings.kind in NATIVE and runtime.device() == "CPU"
     fits = fits and config.execution.precision == "float32"
     if wanted == "native" and not fits:
         raise CompilerError(
-            "execution.engine: native is for the classifier kind pet on a CPU only; choose auto."
+            f"execution.engine: native is for the classifier kinds {', '.join(NATIVE)} in float32 "
+            "on a CPU only; choose auto."
         )
     if wanted != "tensorflow" and fits:
         try:

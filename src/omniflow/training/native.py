@@ -1,14 +1,14 @@
-"""Native engine: the point-edge transformer's outputs and gradients in C++, for the CPU.
+"""Native engine: outputs and gradients in C++, for the CPU.
 
-The same function as `models.pet` (tests compare them), but events are not padded, work stays in the
-processor's cache, and starting costs no tracing. `native/pet.cpp` says how.
+The same functions as `models.pet` and `models.sets` (tests compare them), but events are not
+padded, work stays in the processor's cache, and starting costs no tracing. `native/pet.cpp` and
+`native/sets.cpp` say how.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -17,8 +17,8 @@ from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat, Source, flat
 from omniflow.events.features import Features
 from omniflow.training import compiler
-from omniflow.training.compiler import CompilerError
-from omniflow.training.losses import LOSSES
+from omniflow.training.calls import Result, loss_number, pointer
+from omniflow.training.sets import Sets
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
 # matrix products, more would leave the cache.
@@ -37,17 +37,15 @@ class Sizes(ctypes.Structure):
     ]
 
 
-@dataclass(frozen=True)
-class Result:
-    """Outcome of one pass: outputs (n,) and, with weights, loss and gradient (d,)."""
-
-    outputs: np.ndarray
-    loss: float
-    gradient: np.ndarray | None
-
-
 class PET:
-    """The C++ function for PETs of one architecture."""
+    """The C++ function for PETs of one architecture.
+
+    Attributes:
+        kind: type of all numbers.
+        reads: what it reads of events beside their features.
+    """
+
+    reads = ("particles", "neighbours")
 
     def __init__(
         self,
@@ -75,10 +73,7 @@ class PET:
         library = compiler.library(double)
         self._call = library.omniflow_pet
         self._call.restype = ctypes.c_double
-        number = LOSSES[loss].number
-        self._threads, self._loss = threads, -1 if number is None else number
-        if not library.omniflow_knows_loss(ctypes.c_int(self._loss)):
-            raise CompilerError(f"native/loss.h has no loss {loss}.")
+        self._threads, self._loss = threads, loss_number(library, loss)
         self._sizes = Sizes(
             *features,
             settings.width,
@@ -112,25 +107,25 @@ class PET:
         sums = np.zeros(self._size, self.kind) if gradient else None
         loss = self._call(
             ctypes.byref(self._sizes),
-            _pointer(parameters, self.kind, (self._size,)),
-            _pointer(self._places, np.dtype(np.int64), self._places.shape),
+            pointer(parameters, self.kind, (self._size,)),
+            pointer(self._places, np.dtype(np.int64), self._places.shape),
             ctypes.c_int64(n),
-            _pointer(events.offsets, np.dtype(np.int64), (n + 1,)),
-            _pointer(events.particles, self.kind, (None, self._sizes.features)),
-            _pointer(events.neighbours, np.dtype(np.int32), (None, self._sizes.neighbours)),
-            _pointer(events.event, self.kind, (n, self._sizes.event_features)),
-            _pointer(events.numerator, self.kind, (n,)),
-            _pointer(events.denominator, self.kind, (n,)),
+            pointer(events.offsets, np.dtype(np.int64), (n + 1,)),
+            pointer(events.particles, self.kind, (None, self._sizes.features)),
+            pointer(events.neighbours, np.dtype(np.int32), (None, self._sizes.neighbours)),
+            pointer(events.event, self.kind, (n, self._sizes.event_features)),
+            pointer(events.numerator, self.kind, (n,)),
+            pointer(events.denominator, self.kind, (n,)),
             ctypes.c_int(self._loss),
             ctypes.c_int(self._threads),
-            _pointer(outputs, self.kind, (n,)),
-            None if sums is None else _pointer(sums, self.kind, (self._size,)),
+            pointer(outputs, self.kind, (n,)),
+            None if sums is None else pointer(sums, self.kind, (self._size,)),
         )
         return Result(outputs, loss, sums)
 
 
 class Native:
-    """Runs PETs of one architecture on the CPU. See `engines.Engine`."""
+    """Runs networks of one architecture on the CPU. See `engines.Engine`."""
 
     name = "native"
     # One after the other: together they would share the processor's cache.
@@ -149,39 +144,34 @@ class Native:
         Raises:
             CompilerError: it cannot be built here, or does not have the loss.
         """
-        sizes = (
-            features.particles.shape[1],
-            features.event.shape[1],
-            features.neighbours.shape[1],
-        )
-        self._pet = PET(model, settings, sizes, threads, loss=loss)
+        sizes = (features.particles.shape[1], features.event.shape[1])
+        self._call: PET | Sets
+        if settings.kind == "pet":
+            sizes = (*sizes, features.neighbours.shape[1])
+            self._call = PET(model, settings, sizes, threads, loss=loss)
+        else:
+            self._call = Sets.of(settings, sizes, threads, loss)
 
     def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
         """Return the events of a batch."""
         ((sources, indices),) = batches
-        return flat(sources, indices)
+        return flat(sources, indices, self._call.reads)
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Flat
     ) -> tuple[list[float], list[np.ndarray]]:
         """Return loss and gradient (d,)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True)
+        vector = np.ascontiguousarray(parameters[0], np.float32)
+        found = self._call(vector, prepared, gradient=True)
         return [found.loss], [found.gradient]
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) and their outputs (1, k)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), flat([source], [index]))
+        vector = np.ascontiguousarray(parameters[0], np.float32)
+        found = self._call(vector, flat([source], [index], self._call.reads))
         yield index, found.outputs[np.newaxis]
-
-
-def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:
-    # C++ cannot tell a wrong array from a right one.
-    wrong = array.dtype != kind or array.ndim != len(shape) or not array.flags.c_contiguous
-    if wrong or any(w is not None and w != n for w, n in zip(shape, array.shape, strict=True)):
-        raise TypeError(f"expected {kind} {tuple(shape)}, got {array.dtype} {array.shape}")
-    return ctypes.c_void_p(array.ctypes.data)
 
 
 def _order(model: keras.Model) -> list[keras.Variable]:
