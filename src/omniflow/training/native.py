@@ -145,24 +145,24 @@ class Native:
             CompilerError: it cannot be built here, or does not have the loss.
         """
         sizes = (features.particles.shape[1], features.event.shape[1])
-        self._call: PET | Sets
+        self.network: PET | Sets
         if settings.kind == "pet":
             sizes = (*sizes, features.neighbours.shape[1])
-            self._call = PET(model, settings, sizes, threads, loss=loss)
+            self.network = PET(model, settings, sizes, threads, loss=loss)
         else:
-            self._call = Sets.of(settings, sizes, threads, loss)
+            self.network = Sets.of(settings, sizes, threads, loss)
 
     def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
         """Return the events of a batch."""
         ((sources, indices),) = batches
-        return flat(sources, indices, self._call.reads)
+        return flat(sources, indices, self.network.reads)
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Flat
     ) -> tuple[list[float], list[np.ndarray]]:
         """Return loss and gradient (d,)."""
         vector = np.ascontiguousarray(parameters[0], np.float32)
-        found = self._call(vector, prepared, gradient=True)
+        found = self.network(vector, prepared, gradient=True)
         return [found.loss], [found.gradient]
 
     def outputs(
@@ -170,7 +170,7 @@ class Native:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) and their outputs (1, k)."""
         vector = np.ascontiguousarray(parameters[0], np.float32)
-        found = self._call(vector, flat([source], [index], self._call.reads))
+        found = self.network(vector, flat([source], [index], self.network.reads))
         yield index, found.outputs[np.newaxis]
 
 
