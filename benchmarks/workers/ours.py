@@ -73,7 +73,7 @@ def main(folder: str, kind: str, threads: str) -> None:
 
     def batches():
         for index in part.shuffled(np.random.default_rng(1), size):
-            yield trainer.engine.prepare([([source], [index])])
+            yield from trainer.engine.prepare([[([source], [index])]])
 
     stream = prefetch(batches())
 

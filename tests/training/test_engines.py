@@ -53,7 +53,7 @@ def test_a_gradient_is_of_its_batch_alone(both):
     batch = [((twins(100),), [np.arange(40)])]
     for one in engines:
         first, second = (
-            np.array(one.gradient(parameters, one.prepare(batch))[1]) for _ in range(2)
+            np.array(one.gradient(parameters, one.prepare([batch])[0])[1]) for _ in range(2)
         )
         np.testing.assert_array_equal(first, second)
 

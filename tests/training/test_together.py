@@ -171,7 +171,7 @@ def test_xla_gives_the_same_gradients():
         for k in range(stack)
     ]
     batches = [((source,), [np.arange(50 - 20 * k)]) for k in range(stack)]
-    expected, found = (one.gradient(rows, one.prepare(batches)) for one in (plain, compiled))
+    expected, found = (one.gradient(rows, *one.prepare([batches])) for one in (plain, compiled))
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     for a, b in zip(found[1], expected[1], strict=True):
         size = np.abs(b).max()
@@ -201,10 +201,10 @@ def test_rows_that_fill_a_stack_change_nothing():
     ]
     for networks, size in ((4, 5), (1, 1)):
         batches = [((source,), [np.arange(5 * k, 40)]) for k in range(networks)]
-        prepared = compiled.prepare(batches)
+        (prepared,) = compiled.prepare([batches])
         assert {tensor.shape[0] for part in prepared for tensor in part} == {size}
         found = compiled.gradient(rows[:networks], prepared)
-        expected = plain.gradient(rows[:networks], plain.prepare(batches))
+        expected = plain.gradient(rows[:networks], *plain.prepare([batches]))
         assert [len(each) for each in found] == [networks, networks]
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
         for a, b in zip(found[1], expected[1], strict=True):
@@ -217,6 +217,6 @@ def test_xla_sees_few_lengths():
     source = twins(600)
     lengths = set()
     for start in range(0, 600, 60):
-        for part in engine.prepare([((source,), [np.arange(start, start + 60)])]):
-            lengths.add(part[1].shape[1])
+        (parts,) = engine.prepare([[((source,), [np.arange(start, start + 60)])]])
+        lengths |= {part[1].shape[1] for part in parts}
     assert lengths <= {4, 8}

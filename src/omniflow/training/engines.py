@@ -34,13 +34,16 @@ class Engine(Protocol):
     Attributes:
         name: recorded with every network; engines differ by rounding.
         stack: networks that it evaluates at a time.
+        ahead: events that are worth reading at a time; more than a batch has where reading costs as
+            much as training.
     """
 
     name: str
     stack: int
+    ahead: int
 
-    def prepare(self, batches: Sequence[Batches]) -> Any:
-        """Read the events of one update, for each network. Runs in another thread."""
+    def prepare(self, updates: Sequence[Sequence[Batches]]) -> list[Any]:
+        """Read the events of updates, for each of the same networks. Runs in another thread."""
 
     def gradient(self, parameters: Sequence[Any], prepared: Any) -> tuple[list[float], list[Any]]:
         """Return for each network the loss, summed over its events, and its gradient (d,)."""

@@ -29,6 +29,7 @@ class Graph:
     """
 
     name = "tensorflow"
+    ahead = 0
 
     def __init__(
         self,
@@ -71,9 +72,14 @@ class Graph:
         self._forward = concrete(self._forward, [parameters, *inputs])
 
     def prepare(
+        self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
+    ) -> list[list[list[tf.Tensor]]]:
+        """Return micro-batches of each update: inputs, weights in class A and in class B."""
+        return [self._prepare(batches) for batches in updates]
+
+    def _prepare(
         self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]
     ) -> list[list[tf.Tensor]]:
-        """Return micro-batches: inputs, weights in class A and in class B."""
         cut = [micro_batches(sources, indices, self.parts) for sources, indices in batches]
         # A network with a smaller batch than the others may have fewer parts: the rest is empty.
         parts = [

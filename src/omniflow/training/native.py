@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Flat, Source, flat
+from omniflow.events.batches import Flat, Source, flat, flats
 from omniflow.events.features import Features
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
@@ -43,9 +43,11 @@ class PET:
     Attributes:
         kind: type of all numbers.
         reads: what it reads of events beside their features.
+        ahead: as of engines.
     """
 
     reads = ("particles", "neighbours")
+    ahead = 0
 
     def __init__(
         self,
@@ -152,10 +154,18 @@ class Native:
         else:
             self.network = Sets.of(settings, sizes, threads, loss)
 
-    def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
-        """Return the events of a batch."""
-        ((sources, indices),) = batches
-        return flat(sources, indices, self.network.reads)
+    @property
+    def ahead(self) -> int:
+        """Events that are read at a time."""
+        return self.network.ahead
+
+    def prepare(
+        self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
+    ) -> list[Flat]:
+        """Return the events of each update."""
+        # Sources are those of the network, the same in every update.
+        ((sources, _),) = updates[0]
+        return flats(sources, [indices for ((_, indices),) in updates], self.network.reads)
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Flat

@@ -17,6 +17,9 @@ from omniflow.training.calls import Result, loss_number, pointer
 # would waste matrix products, more would leave the cache.
 ROWS, EVENTS = 256, 96
 
+# Events that are read at a time: a batch of 256 takes longer to read alone than to train on.
+AHEAD = 8192
+
 
 class Layers(ctypes.Structure):
     """Sizes of a network, as in sets.h."""
@@ -39,7 +42,10 @@ class Sets:
     Attributes:
         kind: type of all numbers.
         reads: what it reads of events beside their features.
+        ahead: as of engines.
     """
+
+    ahead = AHEAD
 
     def __init__(
         self,

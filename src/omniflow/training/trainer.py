@@ -124,7 +124,8 @@ class Trainer:
                 one.before(self._held_out_loss(one, one.learner.average)[0])
         active = _going_on(active)
         mark = time.perf_counter()
-        for rows, batch in prefetch(self._batches(active)):
+        groups = prefetch(self._batches(active))
+        for rows, batch in itertools.chain.from_iterable(groups):
             waited = time.perf_counter() - mark
             running = [active[row] for row in rows]
             masks = [one.mask() for one in running]
@@ -156,14 +157,22 @@ class Trainer:
             loss, error = self._held_out_loss(one, one.learner.average)
             one.close_epoch(loss, error, time.perf_counter() - begin)
 
-    def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Any]]:
-        """Yield which networks an update is for, and what the engine needs for it."""
-        for found in itertools.zip_longest(*(one.batches() for one in active)):
-            rows = [row for row, indices in enumerate(found) if indices is not None]
+    def _batches(self, active: list[Progress]) -> Iterator[list[tuple[list[int], Any]]]:
+        """Yield groups of updates: which networks each is for, and what the engine needs for it."""
+        updates = itertools.zip_longest(*(one.batches() for one in active))
+        most = 1
+        if len(active) == 1:  # of several, some may have more updates than others
+            most = max(1, self.engine.ahead // sum(active[0].sizes))
+        while group := list(itertools.islice(updates, most)):
+            rows = [row for row, indices in enumerate(group[0]) if indices is not None]
             shares = [
-                (active[row].sources, [self._share(index) for index in found[row]]) for row in rows
+                [
+                    (active[row].sources, [self._share(index) for index in found[row]])
+                    for row in rows
+                ]
+                for found in group
             ]
-            yield rows, self.engine.prepare(shares)
+            yield [(rows, one) for one in self.engine.prepare(shares)]
 
     def _share(self, index: np.ndarray) -> np.ndarray:
         """Return this rank's part of events (k,): neighbours in the file, so that it reads less."""
