@@ -12,6 +12,7 @@ from omniflow.models.keras_model import KerasModel
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
+from omniflow.training.native import Native
 from omniflow.training.progress import Fit, Seeds, Task
 from omniflow.training.trainer import Trainer
 
@@ -27,6 +28,16 @@ def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
     model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
     features = two_classes(2)[0].features
     engine = Graph(model, features, chosen.micro_batches, loss=chosen.loss)
+    return Trainer(KerasModel(model), chosen, engine)
+
+
+def native_trainer(kind: str = "mlp", **changes: object) -> Trainer:
+    """The same with the native engine, of one thread."""
+    chosen = settings(**changes)
+    model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
+    features = two_classes(2)[0].features
+    engine = Native(model, classifier(kind), features, 1, chosen.loss)
+    engine.model = model
     return Trainer(KerasModel(model), chosen, engine)
 
 

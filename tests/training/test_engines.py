@@ -68,14 +68,25 @@ def test_jobs_of_one_process_share_what_is_alike(model):
     assert engine(_config(wanted="tensorflow"), model, found) is not one
 
 
-def test_auto_takes_the_native_engine_for_pets_only(model):
-    found = twins(2).features
-    assert engine(_config(), model, found).name == "native"
-    assert engine(_config(wanted="tensorflow"), model, found).name == "tensorflow"
-    mlp = registry.build(classifier("mlp"), 3, 2)
-    assert engine(_config("mlp"), mlp, found).name == "tensorflow"
-    with pytest.raises(CompilerError, match="engine: native is for the classifier kind"):
-        engine(_config("mlp", "native"), mlp, found)
+@pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
+def test_auto_takes_the_native_engine_for_what_is_built_in(kind):
+    found, model = twins(2).features, registry.build(classifier(kind), 3, 2)
+    assert engine(_config(kind), model, found).name == "native"
+    assert engine(_config(kind, "tensorflow"), model, found).name == "tensorflow"
+
+
+def _own(config):
+    """The configuration with a classifier of the user's own."""
+    own = config.classifier.model_copy(update={"kind": "own.py:make"})
+    return config.model_copy(update={"classifier": own})
+
+
+def test_other_classifiers_are_tensorflow_s():
+    found, model = twins(2).features, registry.build(classifier("mlp"), 3, 2)
+    assert engine(_own(_config("mlp")), model, found).name == "tensorflow"
+    message = "engine: native is for the classifier kinds pet, deepsets, mlp in float32 on a CPU"
+    with pytest.raises(CompilerError, match=message):
+        engine(_own(_config("mlp", "native")), model, found)
 
 
 @pytest.fixture
