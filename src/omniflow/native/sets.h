@@ -103,20 +103,26 @@ struct Chain {
   Matrix<S> spare;
 };
 
-// Serves one chunk after the other, so that memory is asked for once.
+// Serves one chunk after the other. Its memory stays with the thread: small networks take little
+// longer than asking for it anew.
 template <class S>
 struct SetsChunk {
+  struct Work {
+    Chain<S> particles, events;
+    Matrix<S> joined, g, to_rows, outputs;
+  };
   const Sets<S>& n;
   const Layers& z;
   Events<S> in;
-  Matrix<S> outputs;
+  Work& w = memory();
+  Matrix<S>& outputs = w.outputs;
 
   SetsChunk(const Sets<S>& network, const Layers& layers) : n(network), z(layers) {}
 
   void forward() {
     seen = in.event;
     if (z.particle_layers >= 0) gather();
-    last = events.forward(n.event, seen);
+    last = w.events.forward(n.event, seen);
     outputs.size(last.rows, 1);
     for (Index e = 0; e < last.rows; ++e)
       outputs.at[e] = dot(last.columns, last.row(e), n.kernel.at) + n.bias.at[0];
@@ -125,36 +131,39 @@ struct SetsChunk {
   // `slope`: gradient of the loss with respect to the outputs. Adds to the gradient sums `to`.
   void backward(const View<S>& slope, Sets<S>& to) {
     const Index m = last.rows;
-    g.size(m, last.columns);
+    w.g.size(m, last.columns);
     each<S>(last.columns, [&](Index j, auto v) {
       using V = decltype(v);
       const V by = load<V>(n.kernel.at + j);
       V sums{};
       for (Index e = 0; e < m; ++e) {
         sums += slope.at[e] * load<V>(last.row(e) + j);
-        store(g.row(e) + j, V(slope.at[e] * by));
+        store(w.g.row(e) + j, V(slope.at[e] * by));
       }
       store(to.kernel.at + j, V(load<V>(to.kernel.at + j) + sums));
     });
     add_rows(slope, to.bias.at);
     const bool sums = z.particle_layers >= 0;
-    events.backward(n.event, to.event, seen, g, sums);
+    w.events.backward(n.event, to.event, seen, w.g, sums);
     if (sums) scatter(to);
   }
 
  private:
-  Chain<S> particles, events;
-  Matrix<S> joined, g, to_rows;
   View<S> seen, last;
+
+  static Work& memory() {
+    thread_local Work work;
+    return work;
+  }
 
   // Means over particles, multiplicities (a tenth, so that they are of order one), event features.
   void gather() {
-    const View<S>& rows = particles.forward(n.particle, in.raw);
+    const View<S>& rows = w.particles.forward(n.particle, in.raw);
     const Index d = rows.columns;
-    joined.zero(Index(in.spans.size()), d + 1 + in.event.columns);
+    w.joined.zero(Index(in.spans.size()), d + 1 + in.event.columns);
     for (size_t e = 0; e < in.spans.size(); ++e) {
       const auto [first, count] = in.spans[e];
-      S* to = joined.row(e);
+      S* to = w.joined.row(e);
       const S part = count ? S(1) / S(count) : S(0);
       each<S>(d, [&](Index j, auto v) {
         using V = decltype(v);
@@ -165,20 +174,20 @@ struct SetsChunk {
       to[d] = S(count) / S(10);
       std::copy_n(in.event.row(e), in.event.columns, to + d + 1);
     }
-    seen = joined;
+    seen = w.joined;
   }
   void scatter(Sets<S>& to) {
-    const Index d = joined.columns - 1 - in.event.columns;
-    to_rows.size(in.raw.rows, d);
+    const Index d = w.joined.columns - 1 - in.event.columns;
+    w.to_rows.size(in.raw.rows, d);
     for (size_t e = 0; e < in.spans.size(); ++e) {
       const auto [first, count] = in.spans[e];
       const S part = count ? S(1) / S(count) : S(0);
       for (Index i = first; i < first + count; ++i)
         each<S>(d, [&](Index j, auto v) {
-          store(to_rows.row(i) + j, decltype(v)(load<decltype(v)>(g.row(e) + j) * part));
+          store(w.to_rows.row(i) + j, decltype(v)(load<decltype(v)>(w.g.row(e) + j) * part));
         });
     }
-    particles.backward(n.particle, to.particle, in.raw, to_rows, false);
+    w.particles.backward(n.particle, to.particle, in.raw, w.to_rows, false);
   }
 };
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,14 +20,17 @@ class Result:
     gradient: np.ndarray | None
 
 
-def pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:
+def pointer(array: np.ndarray, kind: np.dtype, shape: tuple[int | None, ...]) -> ctypes.c_void_p:
     """Return where the numbers of an array lie; sizes None are not compared.
 
     Raises:
         TypeError: another type, shape or order: C++ cannot tell a wrong array from a right one.
     """
-    wrong = array.dtype != kind or array.ndim != len(shape) or not array.flags.c_contiguous
-    if wrong or any(w is not None and w != n for w, n in zip(shape, array.shape, strict=True)):
+    fits = array.shape == shape or (
+        array.ndim == len(shape)
+        and all(w is None or w == n for w, n in zip(shape, array.shape, strict=True))
+    )
+    if not fits or array.dtype != kind or not array.flags.c_contiguous:
         raise TypeError(f"expected {kind} {tuple(shape)}, got {array.dtype} {array.shape}")
     return ctypes.c_void_p(array.ctypes.data)
 
