@@ -7,6 +7,7 @@ from training_inputs import classifier, twins
 
 from omniflow.events.batches import by_length
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.training.losses import LOSSES
 
 
@@ -31,7 +32,8 @@ def _gradients(model, batches):
 def test_micro_batches_give_the_gradient_of_the_padded_batch(kind, parts, float64):
     source = twins(64)
     model = registry.build(classifier(kind, layer_scale=1.0), 3, 2)
-    model.set_weights(registry.initial_weights(model, np.random.SeedSequence(0)))
+    layout = KerasModel(model).layout
+    model.set_weights(layout.split(layout.initial(np.random.SeedSequence(0))))
     index = np.random.default_rng(0).permutation(64)
     whole = _gradients(model, [source.batch(index)])
     parts = _gradients(model, by_length(source, index, parts))

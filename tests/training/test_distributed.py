@@ -63,13 +63,14 @@ def _trainer(ranks, interrupt=None, **changes):
     model = registry.build(classifier("deepsets"), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
     engine = Graph(model, two_classes(2)[0].features, 3)
-    return Trainer(KerasModel(model), chosen, engine, ranks, interrupt)
+    return Trainer(KerasModel(model).layout, chosen, engine, ranks, interrupt)
 
 
 def _task(trainer, sources, initial=1, checkpoint=None):
-    weights = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(initial))
+    layout = KerasModel(trainer.engine.model).layout
+    weights = layout.initial(np.random.SeedSequence(initial))
     seeds = Seeds(17, np.random.SeedSequence(3))
-    return Task("network", sources, registry.flatten(weights), seeds, 1.0, checkpoint)
+    return Task("network", sources, weights, seeds, 1.0, checkpoint)
 
 
 @pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])

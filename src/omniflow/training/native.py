@@ -10,12 +10,12 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat, Source, flat
 from omniflow.events.features import Features
+from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.compiler import CompilerError
 from omniflow.training.losses import LOSSES
@@ -51,7 +51,7 @@ class PET:
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: tuple[int, int, int],
         threads: int = 1,
@@ -61,8 +61,8 @@ class PET:
         """Prepare calls; the library is compiled if need be.
 
         Args:
-            model: its variables say where each parameter stands in the flat vector.
-            settings: what it was built from.
+            layout: where each parameter stands in the flat vector.
+            settings: sizes of the network.
             features: (F, E, K): particle features, event features, neighbours.
             threads: threads of one call.
             double: float64 instead of float32, for tests.
@@ -87,15 +87,8 @@ class PET:
             settings.class_blocks,
             ROWS,
         )
-        starts, position = {}, 0
-        for variable in model.trainable_variables:
-            starts[id(variable)] = position
-            position += int(np.prod(variable.shape))
-        self._size = position
-        order = [id(variable) for variable in _order(model)]
-        if sorted(order) != sorted(starts):
-            raise AssertionError("pet.cpp and models.pet do not have the same parameters")
-        self._places = np.array([starts[key] for key in order], np.int64)
+        self._size = layout.size
+        self._places = layout.places(_order(settings))
 
     def __call__(
         self,
@@ -129,16 +122,20 @@ class PET:
         return Result(outputs, loss, sums)
 
 
-class Native:
-    """Runs PETs of one architecture on the CPU. See `engines.Engine`."""
+# What runs natively, by the kind of classifier.
+NETWORKS = {"pet": PET}
 
-    name = "native"
+
+class Native:
+    """Runs networks of one architecture on the CPU. See `engines.Engine`."""
+
+    name, device = "native", "CPU"
     # One after the other: together they would share the processor's cache.
     stack = 1
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: Features,
         threads: int,
@@ -154,7 +151,7 @@ class Native:
             features.event.shape[1],
             features.neighbours.shape[1],
         )
-        self._pet = PET(model, settings, sizes, threads, loss=loss)
+        self._network = NETWORKS[settings.kind](layout, settings, sizes, threads, loss=loss)
 
     def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
         """Return the events of a batch."""
@@ -165,14 +162,18 @@ class Native:
         self, parameters: Sequence[np.ndarray], prepared: Flat
     ) -> tuple[list[float], list[np.ndarray]]:
         """Return loss and gradient (d,)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True)
+        found = self._network(
+            np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True
+        )
         return [found.loss], [found.gradient]
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) and their outputs (1, k)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), flat([source], [index]))
+        found = self._network(
+            np.ascontiguousarray(parameters[0], np.float32), flat([source], [index])
+        )
         yield index, found.outputs[np.newaxis]
 
 
@@ -184,30 +185,24 @@ def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> 
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _order(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of a PET in the order in which pet.cpp reads them."""
+def _order(settings: Classifier) -> list[str]:
+    """Return the names of a PET's parameters in the order in which pet.cpp reads them."""
+    norms = [("norm_1/gamma", "norm_1/beta"), ("norm_2/gamma", "norm_2/beta")]
+    attention = [f"attention/{part}" for part in ("query", "key", "value", "output")]
+    attention = [name for name in _dense(*attention) if name != "attention/key/bias"]
+    hidden = _dense("hidden/first", "hidden/second")
+    block = (*norms[0], *attention, "scale_1/scale", *norms[1], *hidden, "scale_2/scale")
+    class_block = (*norms[0], *attention, *norms[1], *hidden)
 
-    def dense(*layers: keras.layers.Dense) -> list[keras.Variable]:
-        return [v for layer in layers for v in (layer.kernel, layer.bias) if v is not None]
+    found = _dense("embedding/first", "embedding/second")
+    for local in ("local_1", "local_2"):
+        found += [f"{local}/edge_kernel", f"{local}/edge_bias", *_dense(f"{local}/dense")]
+    found += _dense("condition")
+    found += [f"block_{i}/{name}" for i in range(settings.blocks) for name in block]
+    found.append("token/token")
+    found += [f"class_{i}/{name}" for i in range(settings.class_blocks) for name in class_block]
+    return [*found, "norm/gamma", "norm/beta", *_dense("head")]
 
-    def hidden(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.first, layer.second)
 
-    def norm(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return [layer.gamma, layer.beta]
-
-    def attention(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.query, layer.key, layer.value, layer.output_dense)
-
-    found = hidden(model.embedding)
-    for local in (model.local_1, model.local_2):
-        found += [local.kernel, local.bias, *dense(local.dense)]
-    found += dense(model.condition)
-    for block in model.transformer:
-        found += [*norm(block.norm_1), *attention(block.attention), block.scale_1.scale]
-        found += [*norm(block.norm_2), *hidden(block.hidden), block.scale_2.scale]
-    found.append(model.token.token)
-    for block in model.class_blocks:
-        found += norm(block.norm_1) + attention(block.attention)
-        found += norm(block.norm_2) + hidden(block.hidden)
-    return found + norm(model.norm) + dense(model.head)
+def _dense(*layers: str) -> list[str]:
+    return [f"{layer}/{part}" for layer in layers for part in ("kernel", "bias")]
