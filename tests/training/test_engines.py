@@ -98,7 +98,8 @@ def no_compiler(monkeypatch, tmp_path):
 def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, pet, capsys):
     found = twins(2).features
     assert engine(_config(), pet, found).name == "tensorflow"
-    assert "TensorFlow engine is used, because: /bin/false" in capsys.readouterr().err
+    said = "TensorFlow engine is used, because the native engine cannot be had: /bin/false"
+    assert said in capsys.readouterr().err
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
         engine(_config(wanted="native"), pet, found)
     assert not list(no_compiler.rglob("*.so"))
