@@ -63,17 +63,18 @@ def _run(size, work):
 def _trainer(ranks, interrupt=None, native=False, **changes):
     model = registry.build(classifier("deepsets"), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
-    features = two_classes(2)[0].features
-    engine = Native(model, classifier("deepsets"), features, 1) if native else None
+    found, features = KerasModel(model).layout, two_classes(2)[0].features
+    engine = Native(found, classifier("deepsets"), features, 1) if native else None
     engine = engine or Graph(model, features, 3)
     engine.model = model
-    return Trainer(KerasModel(model), chosen, engine, ranks, interrupt)
+    return Trainer(found, chosen, engine, ranks, interrupt)
 
 
 def _task(trainer, sources, initial=1, checkpoint=None):
-    weights = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(initial))
+    layout = KerasModel(trainer.engine.model).layout
+    weights = layout.initial(np.random.SeedSequence(initial))
     seeds = Seeds(17, np.random.SeedSequence(3))
-    return Task("network", sources, registry.flatten(weights), seeds, 1.0, checkpoint)
+    return Task("network", sources, weights, seeds, 1.0, checkpoint)
 
 
 @pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])

@@ -2,10 +2,17 @@
 
 import numpy as np
 import pytest
-from small_networks import fit_one, initial_weights, make_trainer, native_trainer, predict, seeds
+from small_networks import (
+    fit_one,
+    initial_weights,
+    layout,
+    make_trainer,
+    native_trainer,
+    predict,
+    seeds,
+)
 from training_inputs import twins, two_classes
 
-from omniflow.models import registry
 from omniflow.training.dropout import Dropout
 from omniflow.training.losses import LOSSES
 from omniflow.training.progress import Task
@@ -21,8 +28,7 @@ def trainers(request):
 
 @pytest.fixture(scope="module")
 def vector(trainers):
-    model, rng = trainers[0].engine.model, np.random.default_rng(2)
-    drawn = registry.flatten(registry.initial_weights(model, np.random.SeedSequence(1)))
+    drawn, rng = initial_weights(trainers[0]), np.random.default_rng(2)
     return drawn + rng.normal(0, 0.2, drawn.shape).astype(np.float32)
 
 
@@ -77,7 +83,7 @@ def test_trainings_agree(kind, loss):
     for make in (make_trainer, native_trainer):
         trainer = make(kind, **changes)
         weights = initial_weights(trainer)
-        weights[-1] = np.full_like(weights[-1], LOSSES[loss].neutral)
+        assert weights[-1] == LOSSES[loss].neutral
         fits.append(fit_one(trainer, SOURCES["step 1"], weights))
     one, two = fits
     assert two.best_epoch == one.best_epoch > 0
@@ -91,8 +97,8 @@ def test_units_are_dropped_by_either_engine(kind):
     fits = []
     for make in (make_trainer, native_trainer):
         trainer = make(kind, optimizer="sgd", learning_rate=0.1, epochs=2)
-        dropout = Dropout(registry.units(trainer.engine.model), 0.3, 5)
-        start = registry.flatten(initial_weights(trainer))
+        dropout = Dropout(layout(trainer).units(), 0.3, 5)
+        start = initial_weights(trainer)
         task = Task("network", SOURCES["step 1"], start, seeds(), dropout=dropout)
         fits.append(trainer.fit([task])[0])
         plain = fit_one(trainer, SOURCES["step 1"], initial_weights(trainer))

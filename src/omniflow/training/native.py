@@ -10,12 +10,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 
-import keras
 import numpy as np
 
 from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat, Source, flat, flats
 from omniflow.events.features import Features
+from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
 from omniflow.training.sets import Sets
@@ -51,7 +51,7 @@ class PET:
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: tuple[int, int, int],
         threads: int = 1,
@@ -61,8 +61,8 @@ class PET:
         """Prepare calls; the library is compiled if need be.
 
         Args:
-            model: its variables say where each parameter stands in the flat vector.
-            settings: what it was built from.
+            layout: where each parameter stands in the flat vector.
+            settings: sizes of the network.
             features: (F, E, K): particle features, event features, neighbours.
             threads: threads of one call.
             double: float64 instead of float32, for tests.
@@ -84,15 +84,8 @@ class PET:
             settings.class_blocks,
             ROWS,
         )
-        starts, position = {}, 0
-        for variable in model.trainable_variables:
-            starts[id(variable)] = position
-            position += int(np.prod(variable.shape))
-        self._size = position
-        order = [id(variable) for variable in _order(model)]
-        if sorted(order) != sorted(starts):
-            raise AssertionError("pet.cpp and models.pet do not have the same parameters")
-        self._places = np.array([starts[key] for key in order], np.int64)
+        self._size = layout.size
+        self._places = layout.places(_order(settings))
 
     def __call__(
         self,
@@ -126,16 +119,20 @@ class PET:
         return Result(outputs, loss, sums)
 
 
+# What runs natively, by the kind of classifier.
+NETWORKS = {"pet": PET, "deepsets": Sets.of, "mlp": Sets.of}
+
+
 class Native:
     """Runs networks of one architecture on the CPU. See `engines.Engine`."""
 
-    name = "native"
+    name, device = "native", "CPU"
     # One after the other: together they would share the processor's cache.
     stack = 1
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: Features,
         threads: int,
@@ -146,13 +143,14 @@ class Native:
         Raises:
             CompilerError: it cannot be built here, or does not have the loss.
         """
-        sizes = (features.particles.shape[1], features.event.shape[1])
-        self.network: PET | Sets
-        if settings.kind == "pet":
-            sizes = (*sizes, features.neighbours.shape[1])
-            self.network = PET(model, settings, sizes, threads, loss=loss)
-        else:
-            self.network = Sets.of(settings, sizes, threads, loss)
+        sizes = (
+            features.particles.shape[1],
+            features.event.shape[1],
+            features.neighbours.shape[1],
+        )
+        self.network: PET | Sets = NETWORKS[settings.kind](
+            layout, settings, sizes, threads, loss=loss
+        )
 
     @property
     def ahead(self) -> int:
@@ -184,30 +182,24 @@ class Native:
         yield index, found.outputs[np.newaxis]
 
 
-def _order(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of a PET in the order in which pet.cpp reads them."""
+def _order(settings: Classifier) -> list[str]:
+    """Return the names of a PET's parameters in the order in which pet.cpp reads them."""
+    norms = [("norm_1/gamma", "norm_1/beta"), ("norm_2/gamma", "norm_2/beta")]
+    attention = [f"attention/{part}" for part in ("query", "key", "value", "output")]
+    attention = [name for name in _dense(*attention) if name != "attention/key/bias"]
+    hidden = _dense("hidden/first", "hidden/second")
+    block = (*norms[0], *attention, "scale_1/scale", *norms[1], *hidden, "scale_2/scale")
+    class_block = (*norms[0], *attention, *norms[1], *hidden)
 
-    def dense(*layers: keras.layers.Dense) -> list[keras.Variable]:
-        return [v for layer in layers for v in (layer.kernel, layer.bias) if v is not None]
+    found = _dense("embedding/first", "embedding/second")
+    for local in ("local_1", "local_2"):
+        found += [f"{local}/edge_kernel", f"{local}/edge_bias", *_dense(f"{local}/dense")]
+    found += _dense("condition")
+    found += [f"block_{i}/{name}" for i in range(settings.blocks) for name in block]
+    found.append("token/token")
+    found += [f"class_{i}/{name}" for i in range(settings.class_blocks) for name in class_block]
+    return [*found, "norm/gamma", "norm/beta", *_dense("head")]
 
-    def hidden(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.first, layer.second)
 
-    def norm(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return [layer.gamma, layer.beta]
-
-    def attention(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.query, layer.key, layer.value, layer.output_dense)
-
-    found = hidden(model.embedding)
-    for local in (model.local_1, model.local_2):
-        found += [local.kernel, local.bias, *dense(local.dense)]
-    found += dense(model.condition)
-    for block in model.transformer:
-        found += [*norm(block.norm_1), *attention(block.attention), block.scale_1.scale]
-        found += [*norm(block.norm_2), *hidden(block.hidden), block.scale_2.scale]
-    found.append(model.token.token)
-    for block in model.class_blocks:
-        found += norm(block.norm_1) + attention(block.attention)
-        found += norm(block.norm_2) + hidden(block.hidden)
-    return found + norm(model.norm) + dense(model.head)
+def _dense(*layers: str) -> list[str]:
+    return [f"{layer}/{part}" for layer in layers for part in ("kernel", "bias")]

@@ -208,7 +208,7 @@ class Progress:
             self.numbers.history.append({"epoch": 0, "val_loss": loss})
             self.numbers.epoch = 1
 
-    def update(self, loss: float, gradient: object) -> None:
+    def update(self, loss: float, gradient: np.ndarray) -> None:
         """Learn from the gradient (d,) of one batch."""
         settings, now = self.settings, self.numbers
         if not self._finite(loss, f"training loss of epoch {now.epoch}"):

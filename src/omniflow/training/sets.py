@@ -10,6 +10,7 @@ import numpy as np
 
 from omniflow.config.training import Classifier
 from omniflow.events.batches import Flat
+from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
 
@@ -88,10 +89,36 @@ class Sets:
         self.size = _size(per_particle, per_event, features)
 
     @classmethod
-    def of(cls, settings: Classifier, features: tuple[int, int], threads: int, loss: str) -> Sets:
-        """Return the function for the configured deep sets or MLP; arguments as above."""
-        layers = (settings.width,) * settings.blocks
-        return cls(None if settings.kind == "mlp" else layers, layers, features, threads, loss=loss)
+    def of(
+        cls,
+        layout: Layout,
+        settings: Classifier,
+        features: tuple[int, int, int],
+        threads: int = 1,
+        double: bool = False,
+        loss: str = "bce_logistic",
+    ) -> Sets:
+        """Return the function for the configured deep sets or MLP.
+
+        Args:
+            layout: its parameters, of which the kernels tell the widths.
+            settings: which of the two it is.
+            features: (F, E, K): particle features, event features, neighbours.
+            threads, double, loss: as above.
+        """
+        widths = {
+            part: [
+                each.shape[1]
+                for each in layout.parameters
+                if each.name.startswith(f"{part}_") and each.drawn
+            ]
+            for part in ("particle", "event")
+        }
+        per_particle = None if settings.kind == "mlp" else widths["particle"]
+        found = cls(per_particle, widths["event"], features[:2], threads, double, loss)
+        if found.size != layout.size:
+            raise AssertionError("sets.cpp and models.layouts do not have the same parameters")
+        return found
 
     def __call__(self, parameters: np.ndarray, events: Flat, gradient: bool = False) -> Result:
         """Return the outputs of `events`, and with `gradient` loss and gradient as well.

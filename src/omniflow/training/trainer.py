@@ -14,7 +14,7 @@ import numpy as np
 from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
-from omniflow.models.architecture import Sizes
+from omniflow.models.layout import Layout
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.engines import Engine
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -41,7 +41,7 @@ class Trainer:
 
     def __init__(
         self,
-        architecture: Sizes,
+        layout: Layout,
         settings: Training,
         engine: Engine,
         ranks: Ranks | None = None,
@@ -51,7 +51,7 @@ class Trainer:
         """Prepare to train networks of an architecture, which `engine` evaluates.
 
         Args:
-            architecture: number, type and spread of the parameters.
+            layout: number, type and spread of the parameters.
             settings: how networks are trained.
             engine: outputs and gradients.
             ranks: the processes that share the work; by default this one alone.
@@ -61,9 +61,7 @@ class Trainer:
         self.settings, self.engine, self.ranks = settings, engine, ranks or Ranks()
         self._interrupt, self._checkpoint_seconds = interrupt or Interrupt(), checkpoint_seconds
         self._loss = LOSSES[settings.loss]
-        self._variance = architecture.variance
-        self._size, self._kind = architecture.size, architecture.dtype
-        self._backbone = architecture.backbone
+        self._layout = layout
         self._learners: dict[tuple[int, bool], Learner] = {}
 
     def learner(self, index: int = 0, apart: bool = False) -> Learner:
@@ -72,8 +70,10 @@ class Trainer:
         `apart`: its backbone and head have rates of their own.
         """
         if (index, apart) not in self._learners:
-            backbone = self._backbone if apart else 0
-            self._learners[index, apart] = Learner(self.settings, self._size, self._kind, backbone)
+            layout = self._layout
+            backbone = layout.backbone if apart else 0
+            learner = Learner(self.settings, layout.size, layout.dtype, backbone)
+            self._learners[index, apart] = learner
         return self._learners[index, apart]
 
     # -- training --------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class Trainer:
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
             learner = self.learner(index, task.transfer.acts)
-            one = Progress(task, self.settings, learner, self.ranks.size, self._variance)
+            one = Progress(task, self.settings, learner, self.ranks.size, self._layout.variance)
             networks.append(one)
             self.ranks.agree(
                 f"{task.name}: where the training goes on",
@@ -216,7 +216,7 @@ class Trainer:
             out[:, index - start] = found[:, index - start]
             yield where, out
 
-    def _held_out_loss(self, progress: Progress, parameters: Any) -> tuple[float, float]:
+    def _held_out_loss(self, progress: Progress, parameters: np.ndarray) -> tuple[float, float]:
         """Return the loss, and the statistical error of its difference to that of a ratio of 1."""
         total, squares, sums = np.zeros(1), np.zeros(1), progress.held_sums
         neutral_a, neutral_b = (
@@ -237,7 +237,7 @@ class Trainer:
         return float(total[0]) / 2, math.sqrt(squares[0]) / 2
 
     def _outputs(
-        self, parameters: Sequence[Any], source: Source, index: np.ndarray
+        self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         # Other ranks would wait for this one: they end together, at the next update.
         if self._interrupt.requested and self.ranks.size == 1:
@@ -246,9 +246,9 @@ class Trainer:
             yield from self.engine.outputs(parameters, source, index)
 
 
-def _thinned(vector: Any, mask: np.ndarray | None) -> Any:
+def _thinned(vector: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Return parameters or gradient (d,) of a thinned network; both have the mask's factors."""
-    return vector if mask is None else np.asarray(vector) * mask
+    return vector if mask is None else vector * mask
 
 
 def _going_on(networks: list[Progress]) -> list[Progress]:
