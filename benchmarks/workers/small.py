@@ -4,7 +4,6 @@ import ctypes
 import subprocess
 import sys
 import tempfile
-
 from functools import partial
 from pathlib import Path
 

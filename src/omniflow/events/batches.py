@@ -79,6 +79,45 @@ class Flat:
 
 
 @dataclass(frozen=True)
+class Flats:
+    """U batches of B events each, which lie one after the other; as a sequence, of `Flat`.
+
+    Attributes:
+        rows: (U + 1,) int64, particles of batch u are rows[u]:rows[u + 1].
+        offsets: (U, B + 1) int64, those of each batch from 0 on.
+        particles: (M, F) float32.
+        neighbours: (M, K) int32, or no rows.
+        event: (U, B, E) float32.
+        numerator: (U, B) float32.
+        denominator: (U, B) float32.
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    particles: np.ndarray
+    neighbours: np.ndarray
+    event: np.ndarray
+    numerator: np.ndarray
+    denominator: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.event)
+
+    def __getitem__(self, i: int) -> Flat:
+        """Return batch number i."""
+        rows = slice(self.rows[i], self.rows[i + 1])
+        return Flat(
+            self.offsets[i],
+            self.particles[rows],
+            self.neighbours[rows],
+            self.event[i],
+            self.numerator[i],
+            self.denominator[i],
+        )
+
+
+@dataclass(frozen=True)
 class Source:
     """Events that take part in a training, with their weights in either class.
 
@@ -237,15 +276,14 @@ def flat(
     `reads`: what a network reads beside features of events: particles, neighbours. What it does not
     read has no rows, and without particles all counts are 0.
     """
-    (found,) = flats(sources, [indices], reads)
-    return found
+    return flats(sources, [indices], reads)[0]
 
 
 def flats(
     sources: Sequence[Source],
     updates: Sequence[Sequence[np.ndarray]],
     reads: Sequence[str] = ("particles", "neighbours"),
-) -> list[Flat]:
+) -> Flats:
     """Return `flat` of the same sources for several updates, read together, which is quicker.
 
     All updates have the same number of events of each source.
@@ -268,19 +306,17 @@ def flats(
             count[:, where] = found.reshape(own)
     offsets = np.zeros((shape[0], shape[1] + 1), np.int64)
     np.cumsum(count, axis=1, out=offsets[:, 1:])
-    ends = np.cumsum(offsets[:, -1])
-    first = offsets[:, :-1] + (ends - offsets[:, -1])[:, np.newaxis]
+    rows = np.concatenate([[0], np.cumsum(offsets[:, -1])])
+    first = offsets[:, :-1] + rows[:-1, np.newaxis]
+    places = [(first[:, where].ravel(), count[:, where].ravel()) for where in columns]
     particles, neighbours = (
-        _rows(name, sources, indices, [(first[:, w].ravel(), count[:, w].ravel()) for w in columns])
+        _rows(name, sources, indices, places)
         if name in reads
         else getattr(sources[0].features, name)[:0]
         for name in ("particles", "neighbours")
     )
     neighbours = neighbours.astype(np.int32)
-    return [
-        Flat(offsets[i], particles[rows], neighbours[rows], event[i], numerator[i], denominator[i])
-        for i, rows in enumerate(map(slice, ends - offsets[:, -1], ends))
-    ]
+    return Flats(rows, offsets, particles, neighbours, event, numerator, denominator)
 
 
 def _rows(

@@ -57,6 +57,8 @@ class ECD:
     number of the update alone. An optimiser as `optimizers.Optimizer` describes it.
     """
 
+    number, betas, decay = None, (0.0, 0.0), 0.0
+
     def __init__(self, size: int, kind: str = "float32", nu_hat: float = 0.0) -> None:
         """Make room for `size` numbers of a float type.
 

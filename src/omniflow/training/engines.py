@@ -16,6 +16,7 @@ from omniflow.models.architecture import Architecture
 from omniflow.training import native, runtime
 from omniflow.training.compiler import CompilerError
 from omniflow.training.native import Native
+from omniflow.training.steps import Steps
 
 # Positions (k,) in each of the sources of a network.
 Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
@@ -33,12 +34,14 @@ class Engine(Protocol):
         stack: networks that it evaluates at a time.
         ahead: events that are worth reading at a time; more than a batch has where reading costs as
             much as training.
+        trains: whether it can do updates itself.
     """
 
     name: str
     device: str
     stack: int
     ahead: int
+    trains: bool
 
     def prepare(self, updates: Sequence[Sequence[Batches]]) -> list[Any]:
         """Read the events of updates, for each of the same networks. Runs in another thread."""
@@ -47,6 +50,20 @@ class Engine(Protocol):
         self, parameters: Sequence[np.ndarray], prepared: Any
     ) -> tuple[list[float], list[np.ndarray]]:
         """Return for each network the loss, summed over its events, and its gradient (d,)."""
+
+    def train(
+        self, steps: Steps, prepared: Any, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Update one network by all that was prepared in one call; for engines that can.
+
+        Return loss and norm of the gradient of each update (u,), up to one that is not finite.
+
+        Args:
+            steps: optimiser and state of the network, which change.
+            prepared: what `prepare` returned.
+            rates: learning rate of each update.
+            momenta: of the average.
+        """
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray

@@ -29,7 +29,7 @@ class Graph:
     """
 
     name = "tensorflow"
-    ahead = 0
+    ahead, trains = 0, False
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from omniflow.config.training import Training
 from omniflow.training.ecd import Constants
 from omniflow.training.optimizers import optimizer
+from omniflow.training.steps import Steps
 
 
 class Learner:
@@ -92,6 +93,16 @@ class Learner:
             work *= 1 - momentum
             self._average[moved] += work
         return norm
+
+    def steps(self) -> Steps | None:
+        """Return what the native engine needs to do updates itself; None where it cannot."""
+        first = self._optimizers[0]
+        if len(self._optimizers) > 1 or first.number is None or self._parameters.dtype != "f4":
+            return None
+        return Steps(
+            *(first.number, first.betas, first.decay, self._clip_norm),
+            *(self._parameters, self._average, first.state),
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything that the next update depends on, for a checkpoint."""

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Flat, Source, flat, flats
+from omniflow.events.batches import Flat, Flats, Source, flat, flats
 from omniflow.events.features import Features
 from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
 from omniflow.training.sets import Sets
+from omniflow.training.steps import Steps
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
 # matrix products, more would leave the cache.
@@ -159,11 +160,22 @@ class Native:
 
     def prepare(
         self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
-    ) -> list[Flat]:
+    ) -> Flats:
         """Return the events of each update."""
         # Sources are those of the network, the same in every update.
         ((sources, _),) = updates[0]
         return flats(sources, [indices for ((_, indices),) in updates], self.network.reads)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the network's updates are native as well."""
+        return isinstance(self.network, Sets)
+
+    def train(
+        self, steps: Steps, prepared: Flats, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return losses and norms (u,) of updates."""
+        return self.network.train(steps, prepared, rates, momenta)
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Flat

@@ -24,9 +24,15 @@ class Optimizer(Protocol):
     Attributes:
         state: vectors (d,) by name, and `updates` (), the number of updates so far: with the
             parameters, all that the next update depends on.
+        number: what native/optimizer.h calls it; None: it has no such optimiser.
+        betas: of the momenta.
+        decay: of the parameters.
     """
 
     state: dict[str, np.ndarray]
+    number: int | None
+    betas: tuple[float, float]
+    decay: float
 
     def start(self, constants: Constants | None = None) -> None:
         """Forget earlier updates."""
@@ -60,6 +66,8 @@ class _Momenta:
 class SGD(_Momenta):
     """Plain gradient descent."""
 
+    number, betas, decay = 0, (0.0, 0.0), 0.0
+
     def __init__(self, size: int, kind: str = "float32") -> None:
         """Make room for `size` numbers of a float type."""
         super().__init__(size, kind)
@@ -75,20 +83,22 @@ class SGD(_Momenta):
 class Lion(_Momenta):
     """Signs of an interpolated momentum (Chen et al., arXiv:2302.06675)."""
 
+    number = 1
+
     def __init__(
         self, size: int, kind: str, beta_1: float, beta_2: float, weight_decay: float
     ) -> None:
         """Make room for `size` numbers of a float type."""
         super().__init__(size, kind, "momentum")
-        self._betas, self._decay = (beta_1, beta_2), weight_decay
+        self.betas, self.decay = (beta_1, beta_2), weight_decay
 
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, loss: float, rate: float
     ) -> None:
         """Change `parameters` in place; see `Optimizer`."""
-        (one, two), momentum, work = self._betas, self.state["momentum"], self._work
-        if self._decay:
-            parameters *= 1 - rate * self._decay
+        (one, two), momentum, work = self.betas, self.state["momentum"], self._work
+        if self.decay:
+            parameters *= 1 - rate * self.decay
         np.multiply(momentum, one, out=work)
         gradient *= 1 - one
         work += gradient
@@ -103,22 +113,24 @@ class Lion(_Momenta):
 class Adam(_Momenta):
     """Adam (arXiv:1412.6980); with weight decay, AdamW (arXiv:1711.05101)."""
 
+    number = 2
+
     def __init__(
         self, size: int, kind: str, beta_1: float, beta_2: float, weight_decay: float = 0.0
     ) -> None:
         """Make room for `size` numbers of a float type."""
         super().__init__(size, kind, "momentum", "square")
-        self._betas, self._decay = (beta_1, beta_2), weight_decay
+        self.betas, self.decay = (beta_1, beta_2), weight_decay
 
     def update(
         self, parameters: np.ndarray, gradient: np.ndarray, loss: float, rate: float
     ) -> None:
         """Change `parameters` in place; see `Optimizer`."""
-        (one, two), work = self._betas, self._work
+        (one, two), work = self.betas, self._work
         momentum, square, updates = (self.state[n] for n in ("momentum", "square", "updates"))
         updates += 1
-        if self._decay:
-            parameters *= 1 - rate * self._decay
+        if self.decay:
+            parameters *= 1 - rate * self.decay
         np.multiply(gradient, gradient, out=work)
         work *= 1 - two
         square *= two

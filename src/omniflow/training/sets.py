@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Flat
+from omniflow.events.batches import Flat, Flats
 from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
+from omniflow.training.steps import Steps
 
 # Particles and events per chunk: the rows of all matrices of one forward and backward pass. Fewer
 # would waste matrix products, more would leave the cache.
@@ -79,6 +80,8 @@ class Sets:
         library = compiler.library(double)
         self._call = library.omniflow_sets
         self._call.restype = ctypes.c_double
+        self._train = library.omniflow_sets_train
+        self._train.restype = ctypes.c_int64
         self._threads = ctypes.c_int(threads)
         self._loss = ctypes.c_int(loss_number(library, loss))
         self._widths = np.array([*(per_particle or ()), *per_event], np.int64)
@@ -145,6 +148,38 @@ class Sets:
             None if sums is None else pointer(sums, self.kind, (self.size,)),
         )
         return Result(outputs, loss, sums)
+
+    def train(
+        self, steps: Steps, batches: Flats, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Update a network by one batch after the other; as `engines.Engine.train`."""
+        times, n, features = batches.event.shape
+        if features != self._layers.event_features or self.kind != np.float32:
+            raise TypeError(f"expected {self._layers.event_features} features, got {features}")
+        kind, whole, double = self.kind, np.dtype(np.int64), np.dtype(np.float64)
+        losses, norms = np.zeros((2, times))
+        given = [np.array(each, double) for each in (rates, momenta)]  # C++ reads them
+        for vector in (steps.parameters, steps.average, *steps.state.values()):
+            if vector.ndim:
+                pointer(vector, kind, (self.size,))
+        trained = steps.trained()
+        done = self._train(
+            ctypes.byref(self._layers),
+            ctypes.byref(steps.settings()),
+            ctypes.byref(trained),
+            *(ctypes.c_int64(number) for number in (self.size, times, n)),
+            pointer(batches.offsets, whole, (times, n + 1)),
+            pointer(batches.rows, whole, (times + 1,)),
+            pointer(batches.particles, kind, (None, self._layers.features)) if self.reads else None,
+            pointer(batches.event, kind, (times, n, features)),
+            pointer(batches.numerator, kind, (times, n)),
+            pointer(batches.denominator, kind, (times, n)),
+            self._loss,
+            self._threads,
+            *(pointer(each, double, (times,)) for each in (*given, losses, norms)),
+        )
+        steps.state["updates"][...] = trained.updates
+        return losses[:done], norms[:done]
 
 
 def _size(

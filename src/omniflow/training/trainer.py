@@ -124,27 +124,15 @@ class Trainer:
                 one.before(self._held_out_loss(one, one.learner.average)[0])
         active = _going_on(active)
         mark = time.perf_counter()
-        groups = prefetch(self._batches(active))
-        for rows, batch in itertools.chain.from_iterable(groups):
+        for rows, batches in self._ahead(active):
             waited = time.perf_counter() - mark
             running = [active[row] for row in rows]
-            masks = [one.mask() for one in running]
-            vectors = [one.learner.parameters for one in running]
-            vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
-            losses, gradients = self.engine.gradient(vectors, batch)
-            *gradients, losses, stop = self.ranks.sum(
-                [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
-            )
-            gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
-            for one, loss, gradient in zip(running, losses, gradients, strict=True):
-                # A failed network's share of the batches prepared ahead is ignored.
-                if not one.ended:
-                    one.update(float(loss), gradient)
+            stop = self._update(running, batches)
             spent = time.perf_counter() - mark
             for one in running:  # networks trained together share the time
                 one.numbers.waited += waited / len(running)
                 one.numbers.seconds += spent / len(running)
-            if stop[0]:
+            if stop:
                 raise Interrupted(f"{active[0].task.name} and those with it: {_KEPT}")
             if time.monotonic() - self._saved > self._checkpoint_seconds:
                 self._saved = time.monotonic()
@@ -157,8 +145,40 @@ class Trainer:
             loss, error = self._held_out_loss(one, one.learner.average)
             one.close_epoch(loss, error, time.perf_counter() - begin)
 
-    def _batches(self, active: list[Progress]) -> Iterator[list[tuple[list[int], Any]]]:
-        """Yield groups of updates: which networks each is for, and what the engine needs for it."""
+    def _update(self, running: list[Progress], prepared: Any) -> bool:
+        """Do one update of each network, or several of one; return whether to stop behind it."""
+        if self._by_engine(running):
+            running[0].updates_by(self.engine, prepared)
+            return self._interrupt.requested
+        masks = [one.mask() for one in running]
+        vectors = [one.learner.parameters for one in running]
+        vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
+        losses, gradients = self.engine.gradient(vectors, prepared)
+        *gradients, losses, stop = self.ranks.sum(
+            [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
+        )
+        gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
+        for one, loss, gradient in zip(running, losses, gradients, strict=True):
+            # A failed network's share of the batches prepared ahead is ignored.
+            if not one.ended:
+                one.update(float(loss), gradient)
+        return bool(stop[0])
+
+    def _by_engine(self, running: list[Progress]) -> bool:
+        """Return whether the engine does updates itself, as many as were read together."""
+        alone = self.ranks.size == 1 and len(running) == 1
+        return alone and self.engine.trains and running[0].plain
+
+    def _ahead(self, active: list[Progress]) -> Iterator[tuple[list[int], Any]]:
+        """Yield which networks are updated, and what the engine needs for it; read in a thread."""
+        for rows, batches in prefetch(self._batches(active)):
+            if self._by_engine([active[row] for row in rows]):
+                yield rows, batches
+            else:
+                yield from ((rows, batches[i]) for i in range(len(batches)))
+
+    def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Sequence[Any]]]:
+        """Yield groups of updates: which networks they are for, and the batches of each."""
         updates = itertools.zip_longest(*(one.batches() for one in active))
         most = 1
         if len(active) == 1:  # of several, some may have more updates than others
@@ -172,7 +192,7 @@ class Trainer:
                 ]
                 for found in group
             ]
-            yield [(rows, one) for one in self.engine.prepare(shares)]
+            yield rows, self.engine.prepare(shares)
 
     def _share(self, index: np.ndarray) -> np.ndarray:
         """Return this rank's part of events (k,): neighbours in the file, so that it reads less."""
