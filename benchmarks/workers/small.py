@@ -1,11 +1,14 @@
 """omniflow's trainer on small networks of synthetic events: whole trainings, a batch, products."""
 
 import ctypes
+import os
 import subprocess
 import sys
 import tempfile
 from functools import partial
 from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # as the native engine here; before NumPy is loaded
 
 import numpy as np
 from protocol import serve
