@@ -1,6 +1,7 @@
 """Cost of training against numbers of networks, events, particles and ranks, as ratios.
 
-    python benchmarks/scaling.py [networks] [ensembles] [events] [particles] [ranks] [--rounds N] [--threads N]
+    python benchmarks/scaling.py [networks] [ensembles] [events] [particles] [ranks]
+                                 [--rounds N] [--threads N]
 
 Every measurement is a real training job of step 1 (`omniflow.stages.training.train_block`) that
 reads its events from memory-mapped files. The points of a table take turns, round after round (of
@@ -35,13 +36,8 @@ ROWS = 200_000  # particles in all where events differ in their number
 
 def main() -> None:
     """Measure what is asked for, print each table as Markdown."""
-    tables = {
-        "networks": networks,
-        "ensembles": ensembles,
-        "events": events,
-        "particles": particles,
-        "ranks": ranks,
-    }
+    tables = {"networks": networks, "ensembles": ensembles, "events": events}
+    tables |= {"particles": particles, "ranks": ranks}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", choices=[[], *tables], help="all, if none is named")
     parser.add_argument("--rounds", type=int, default=3)
