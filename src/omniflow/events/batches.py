@@ -205,7 +205,8 @@ class Part:
         Several slices at a time, because a call costs as much as some hundred events.
         """
         source = self.source
-        index = np.concatenate([np.arange(where.start, where.stop) for where in slices])
+        size = len(source.event_id)
+        index = np.concatenate([np.arange(*where.indices(size)) for where in slices])
         ids, select = (
             np.concatenate([array[where] for where in slices])
             for array in (source.event_id, source.select)
