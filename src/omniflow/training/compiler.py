@@ -117,4 +117,4 @@ if __name__ == "__main__":
     try:
         library()
     except CompilerError as error:
-        sys.exit(f"The native engine is not built, TensorFlow will take its place: {error}")
+        sys.exit(f"The native engine is not built, and networks will take TensorFlow: {error}")
