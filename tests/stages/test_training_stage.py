@@ -137,7 +137,7 @@ def test_ranks_compare_their_engines(warm, monkeypatch):
 
     monkeypatch.setattr(networks.distributed, "start", lambda *_: Noted())
     training.BlockJob(warm, next(iter(warm.all_blocks())))
-    assert compared == [("The engine", "tensorflow, 1 network(s) at a time")]
+    assert compared == [("The engine", "native, 1 network(s) at a time")]
 
 
 def test_networks_do_not_depend_on_their_job(warm, cold):
