@@ -1,5 +1,9 @@
 # Two commands set everything up: `make demo` and `make test`.
-PYTHON ?= python3.11
+# The newer of the Pythons that have TensorFlow, of those that run: a name alone may be a shim.
+runs = $(foreach version,$(1),$(shell python$(version) -c '' 2> /dev/null && echo python$(version)))
+ifndef PYTHON
+PYTHON := $(firstword $(call runs,3.12 3.11))
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
@@ -7,7 +11,7 @@ PEERS := .venv-peers
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-cluster lint closure bench docs clean
+.PHONY: demo test smoke test-cluster lint closure bench docs clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -18,6 +22,17 @@ demo: $(VENV)/ready
 test: $(VENV)/ready
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder
+
+# The main job without TensorFlow, on every other Python that is there, with the newest packages of
+# each; constraints-smoke.txt has those that were tested.
+smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(call runs,3.13 3.12 3.11))))
+
+.venv-smoke/%/passed: pyproject.toml constraints-smoke.txt $(shell find src tests/smoke -name '*.py')
+	$* -m venv .venv-smoke/$*
+	.venv-smoke/$*/bin/python -m pip install --quiet --constraint constraints-smoke.txt \
+		--editable . 'pytest>=8'
+	.venv-smoke/$*/bin/python -m pytest tests/smoke
+	touch $@
 
 # On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready
@@ -50,11 +65,13 @@ docs: $(VENV)/ready
 	$(BIN)/python -m omniflow.config.document
 
 $(VENV)/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Neither Python 3.12 nor 3.11 runs here: install one," \
+		"or name it (make PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,physics,workflow,dev]'
-	# The native engine, for this processor; without a compiler TensorFlow takes its place.
+	# The native engine, for this processor; without a compiler the slower TensorFlow does its work.
 	-$(BIN)/python -m omniflow.training.compiler
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) .snakemake
+	rm -rf $(VENV) .venv-smoke $(PEERS) .snakemake

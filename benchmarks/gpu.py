@@ -29,8 +29,8 @@ import studies
 from omniflow.events import store
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
-from omniflow.models import registry
-from omniflow.models.keras_model import KerasModel
+from omniflow.models.architecture import Architecture
+from omniflow.models.classifiers import architecture
 from omniflow.training import runtime
 from omniflow.training.graph import Graph
 from omniflow.training.trainer import Trainer
@@ -54,24 +54,26 @@ class Bench:
         self.source = Source(self.features, events.event_id, select, weight, weight)
         self.batch = self.settings.training.batch_size
 
+    def classifier(self, precision: str = "float32") -> Architecture:
+        """Return the network of the study."""
+        sizes = self.features.particles.shape[1], self.features.event.shape[1]
+        return architecture(self.settings.classifier, *sizes, precision)
+
     def graph(self, stack: int = 1, xla: bool = False, precision: str = "float32") -> Graph:
         """Return the engine for so many networks at a time."""
-        model = registry.build(
-            self.settings.classifier,
-            self.features.particles.shape[1],
-            self.features.event.shape[1],
-            precision,
-        )
         parts = self.settings.training.micro_batches
-        return Graph(model, self.features, parts, stack, xla=xla)
+        return Graph(self.classifier(precision).keras(), self.features, parts, stack, xla=xla)
+
+    def initial(self, seed: int) -> np.ndarray:
+        """Return parameters (d,) to start from."""
+        return self.classifier().layout.initial(np.random.SeedSequence(seed))
 
     def updates(self, engine: Graph, networks: int) -> Callable[[], list[np.ndarray]]:
         """Return a function that updates every network once and returns their parameters."""
-        trainer = Trainer(KerasModel(engine.model), self.settings.training, engine)
+        trainer = Trainer(self.classifier().layout, self.settings.training, engine)
         learners = [trainer.learner(index) for index in range(networks)]
         for index, learner in enumerate(learners):
-            weights = registry.initial_weights(engine.model, np.random.SeedSequence(index))
-            learner.start(registry.flatten(weights))
+            learner.start(self.initial(index))
         rng = np.random.default_rng(1)
         chosen = [rng.choice(len(self.source.event_id), self.batch) for _ in learners]
 
@@ -80,12 +82,13 @@ class Bench:
                 rows = slice(first, first + engine.stack)
                 vectors = [learner.parameters for learner in learners[rows]]
                 batches = [([self.source], [index]) for index in chosen[rows]]
-                losses, gradients = engine.gradient(vectors, engine.prepare(batches))
+                (prepared,) = engine.prepare([batches])
+                losses, gradients = engine.gradient(vectors, prepared)
                 for learner, loss, gradient in zip(learners[rows], losses, gradients, strict=True):
                     learner.update(gradient, loss, 1e-4, 0.99)
             for index, events in enumerate(chosen):
                 chosen[index] = rng.permutation(len(self.source.event_id))[: len(events)]
-            return [np.asarray(learner.parameters) for learner in learners]
+            return [learner.parameters.copy() for learner in learners]
 
         return update
 
@@ -118,14 +121,13 @@ class Bench:
             twice.append([update() for _ in range(5)][-1][0])
         found = {"two trainings agree bit by bit": "yes" if np.equal(*twice).all() else "NO"}
         names = {"CPU": "/CPU:0", **{gpu.name: "/GPU:0" for gpu in _gpus()}}
-        parameters = registry.initial_weights(self.graph().model, np.random.SeedSequence(1))
-        parameters = registry.flatten(parameters)
+        parameters = self.initial(1)
         index = np.arange(self.batch)
         gradients, outputs = {}, {}
         for precision, (name, place) in product(PRECISIONS, names.items()):
             with tf.device(place):
                 engine = self.graph(precision=precision)
-                prepared = engine.prepare([([self.source], [index])])
+                (prepared,) = engine.prepare([[([self.source], [index])]])
                 _, (gradient,) = engine.gradient([parameters], prepared)
                 gradients[precision, name] = np.asarray(gradient, np.float64)
                 values = np.empty(len(index))
@@ -153,7 +155,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="of the PET")
     parser.add_argument("--batch", type=int, default=256, help="events per update of a network")
     options = parser.parse_args()
-    runtime.configure(threads=os.cpu_count() or 1)
+    runtime.configure(os.cpu_count() or 1, 0, "it is what is measured")
     with tempfile.TemporaryDirectory() as folder:
         plan = studies.make(
             Path(folder),

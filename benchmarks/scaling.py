@@ -1,6 +1,7 @@
 """Cost of training against numbers of networks, events, particles and ranks, as ratios.
 
-    python benchmarks/scaling.py [networks] [events] [particles] [ranks] [--rounds N] [--threads N]
+    python benchmarks/scaling.py [networks] [ensembles] [events] [particles] [ranks]
+                                 [--rounds N] [--threads N]
 
 Every measurement is a real training job of step 1 (`omniflow.stages.training.train_block`) that
 reads its events from memory-mapped files. The points of a table take turns, round after round (of
@@ -23,6 +24,7 @@ from studies import Job
 from omniflow.unfolding.plan import Plan
 
 NETWORKS = (1, 5)
+MEMBERS, SMALL = (1, 5, 20), 100_000  # small networks in a job, and events of each sample
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 REFERENCE = 100_000
@@ -34,7 +36,8 @@ ROWS = 200_000  # particles in all where events differ in their number
 
 def main() -> None:
     """Measure what is asked for, print each table as Markdown."""
-    tables = {"networks": networks, "events": events, "particles": particles, "ranks": ranks}
+    tables = {"networks": networks, "ensembles": ensembles, "events": events}
+    tables |= {"particles": particles, "ranks": ranks}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", choices=[[], *tables], help="all, if none is named")
     parser.add_argument("--rounds", type=int, default=3)
@@ -65,6 +68,49 @@ def networks(folder: Path, rounds: int, threads: int) -> None:
             f"{ratios(found, jobs[1], lambda job: job.seconds)} | {waiting(found)} |",
             flush=True,
         )
+
+
+def ensembles(folder: Path, rounds: int, threads: int) -> None:
+    """Print the cost of one job of K small networks, relative to K jobs of one."""
+    print("\n| MLP of width | K | job, s | cost(K) / cost(1) | in units of K | training alone |")
+    print("|---|---|---|---|---|---|")
+    for width in (32, 64):
+        plans = {
+            count: _small(folder / f"{width}-{count}", count, width, threads) for count in MEMBERS
+        }
+        jobs = measure(plans, rounds)
+        for count, found in jobs.items():
+            cost = [one.seconds / other.seconds for one, other in zip(found, jobs[1], strict=True)]
+            alone = [
+                _trained(one) / count / _trained(other)
+                for one, other in zip(found, jobs[1], strict=True)
+            ]
+            print(
+                f"| {width} | {count} | {spread([job.seconds for job in found], '{:.1f}')} | "
+                f"{spread(cost, '{:.1f}')} | {spread([c / count for c in cost], '{:.2f}')} | "
+                f"{spread(alone, '{:.2f}')} |",
+                flush=True,
+            )
+
+
+def _small(folder: Path, count: int, width: int, threads: int) -> Plan:
+    """Write SMALL events for a job of `count` MLPs."""
+    plan = studies.make(
+        folder,
+        classifier={"kind": "mlp", "width": width, "blocks": 2, "features": "columns"},
+        training=_training(3),
+        methods={"parallel": {"lanes": count}} if count > 1 else {"none": {}},
+        execution={"networks_per_job": count, "threads": threads},
+    )
+    halves = {"data": 1, "simulation": 2}
+    found = {role: studies.synthetic(SMALL // 2, 1, seed) for role, seed in halves.items()}
+    studies.write(plan, found, ("detector",))
+    return plan
+
+
+def _trained(job: Job) -> float:
+    """Seconds of the epochs of all networks."""
+    return sum(epoch["seconds"] for one in job.networks for epoch in one["epochs"][1:])
 
 
 def events(folder: Path, rounds: int, threads: int) -> None:

@@ -60,6 +60,16 @@ def test_the_algorithm_needs_no_configuration():
     assert _loaded("omniflow.unfolding.steps") & (HEAVY | {"pydantic", "yaml", "h5py"}) == set()
 
 
+@pytest.mark.parametrize(
+    "module",
+    ["omniflow.stages.training", "omniflow.stages.pretraining", "omniflow.stages.weights"],
+)
+def test_the_many_jobs_of_a_study_load_what_they_need_alone(module):
+    """Trainings and aggregations: a study of 1,000 networks has hundreds of them."""
+    slow = {"pandas", "scipy", "hist", "awkward", "uproot", "pyarrow", "importlib_metadata"}
+    assert _loaded(f"{module}, omniflow.stages.command") & (HEAVY | slow) == set()
+
+
 def test_names_of_observables_are_looked_up_without_event_files():
     """When a configuration is validated, not when the module is imported."""
     heavy = HEAVY | {"h5py", "pandas", "awkward", "hist"}

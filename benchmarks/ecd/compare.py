@@ -20,9 +20,11 @@ import tensorflow as tf
 
 from omniflow.config.training import Training
 from omniflow.files import write_csv
-from omniflow.training import runtime
+from omniflow.models.layout import Layout, Parameter
+from omniflow.training import graph_losses, runtime
 from omniflow.training.ecd import ECD, constants
 from omniflow.training.losses import LOSSES
+from omniflow.training.optimizers import Adam, Optimizer
 
 TRAIN, HELD_OUT, TEST = 200_000, 40_000, 100_000
 # Updates and the longest wait for a lower held-out loss.
@@ -133,33 +135,42 @@ def network(loss: str, seed: int) -> keras.Model:
     return keras.Model(inputs, head(x)[:, 0])
 
 
-def optimiser(name: str, rate: float, loss: str, model: keras.Model, seed: int) -> object:
-    """Return Adam with a learning rate, or ECD with dt_hat and defaults from the run."""
+def optimiser(
+    name: str, rate: float, loss: str, model: keras.Model, seed: int
+) -> tuple[Optimizer, float]:
+    """Return Adam and its learning rate, or ECD by dt_hat and defaults from the run, and dt."""
+    size = model.count_params()
     if name == "adam":
-        return keras.optimizers.Adam(rate)
+        return Adam(size, "float32", 0.9, 0.999), rate
     settings = Training(optimizer="ecd", loss=loss, ecd={"dt_hat": rate})
     shapes = [v.shape for v in model.trainable_variables if len(v.shape) == 2]
     variance = sum(2 * math.prod(shape) / sum(shape) for shape in shapes)
     made = constants(settings, UPDATES, variance, seed)
-    return ECD(made.dt, made.eta, made.f0)
+    found = ECD(size)
+    found.start(made)
+    return found, made.dt
 
 
 def train(data: Data, loss: str, name: str, rate: float, seed: int, batch: int) -> dict[str, float]:
     """Train one network; return errors of the epoch with the lowest held-out loss."""
     begin = time.perf_counter()
     model, kind = network(loss, seed), LOSSES[loss]
-    optimizer = optimiser(name, rate, loss, model, seed)
-    optimizer.build(model.trainable_variables)
+    optimizer, step = optimiser(name, rate, loss, model, seed)
+    layout = Layout(tuple(Parameter(v.path, tuple(v.shape)) for v in model.weights))
+    vector = np.concatenate([np.ravel(array) for array in model.get_weights()])
 
     @tf.function
-    def update(x: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    def gradient(x: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             z = model(x, training=True)
-            value = kind.total(z, label / batch, (1 - label) / batch)
-        gradients = tape.gradient(value, model.trainable_variables)
-        more = {"loss": value} if name == "ecd" else {}
-        optimizer.apply(gradients, model.trainable_variables, **more)
-        return value
+            value = graph_losses.total(loss, z, label / batch, (1 - label) / batch)
+        found = tape.gradient(value, model.trainable_variables)
+        return value, tf.concat([tf.reshape(each, (-1,)) for each in found], 0)
+
+    def update(x: tf.Tensor, label: tf.Tensor) -> None:
+        value, found = gradient(x, label)
+        optimizer.update(vector, found.numpy().copy(), float(value), step)
+        model.set_weights(layout.split(vector))
 
     def output(x: np.ndarray) -> np.ndarray:
         parts = [forward(x[first : first + 20_000]) for first in range(0, len(x), 20_000)]

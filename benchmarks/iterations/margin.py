@@ -14,10 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "training"))
 
-from small_networks import fit_one, initial_weights, make_trainer
+from small_networks import fit_one, initial_weights, layout, make_trainer
 from training_inputs import two_classes
-
-from omniflow.models import registry
 
 MARGINS = (0, 1, 2, 3)
 
@@ -28,7 +26,7 @@ def passed(events: int, epochs: int, trainings: int) -> dict[int, float]:
     found = dict.fromkeys(MARGINS, 0)
     for number in range(trainings):
         drawn = initial_weights(trainer, number)
-        start = registry.with_neutral_head(trainer.engine.model, drawn)
+        start = layout(trainer).neutral(drawn)
         sources = two_classes(events, shift=0.0, seed=1000 + 10 * number)
         history = fit_one(trainer, sources, start, split=number).history
         best = min(history, key=lambda epoch: epoch["val_loss"])

@@ -21,8 +21,7 @@ from omniflow.config.schema import Config
 from omniflow.events import features
 from omniflow.events.batches import Source
 from omniflow.files import write_text
-from omniflow.models import registry
-from omniflow.models.keras_model import KerasModel
+from omniflow.models.classifiers import architecture
 from omniflow.stages import samples
 from omniflow.stages.inputs import events
 from omniflow.training import runtime
@@ -121,17 +120,17 @@ class Networks:
         """Build the network for events like those of `source`."""
         particles, event = source.features.particles.shape[1], source.features.event.shape[1]
         neutral = LOSSES[config.training.loss].neutral
-        self.model = registry.build(config.classifier, particles, event, "float32", neutral)
+        classifier = architecture(config.classifier, particles, event, "float32", neutral)
+        self.layout = classifier.layout
         self.trainer = Trainer(
-            KerasModel(self.model), config.training, engine(config, self.model, source.features)
+            self.layout, config.training, engine(config, classifier, source.features)
         )
 
     def neutral(self, parameters: np.ndarray | None = None, number: int = 0) -> np.ndarray:
         """Return these parameters, or drawn ones, with a ratio of 1."""
-        weights = registry.initial_weights(self.model, np.random.SeedSequence([1, number]))
-        if parameters is not None:
-            weights = registry.unflatten(self.model, parameters)
-        return registry.flatten(registry.with_neutral_head(self.model, weights))
+        if parameters is None:
+            parameters = self.layout.initial(np.random.SeedSequence([1, number]))
+        return self.layout.neutral(parameters)
 
     def fit(self, sources: tuple[Source, ...], start: np.ndarray, number: int, rate: float) -> Fit:
         """Return a trained network; `number` sets its random numbers."""

@@ -18,10 +18,8 @@ def main(folder: str, kind: str, threads: str) -> None:
     from omniflow.events import store
     from omniflow.events.batches import Part, Source
     from omniflow.events.features import open_features
-    from omniflow.models import registry
-    from omniflow.models.keras_model import KerasModel
+    from omniflow.models.classifiers import architecture
     from omniflow.training.engines import engine
-    from omniflow.training.graph import Graph
     from omniflow.training.prefetch import prefetch
     from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
@@ -41,14 +39,16 @@ def main(folder: str, kind: str, threads: str) -> None:
             ("simulation", "particle"),
         )
     )
-    model = registry.build(
+    classifier = architecture(
         settings.classifier, particle.particles.shape[1], particle.event.shape[1]
     )
-    initial = registry.flatten(registry.initial_weights(model, np.random.SeedSequence(1)))
-    runner = engine(settings, model, particle)
+    initial = classifier.layout.initial(np.random.SeedSequence(1))
+    runner = engine(settings, classifier, particle)
     if compiled:
-        runner = Graph(model, particle, settings.training.micro_batches, xla=True)
-    trainer = Trainer(KerasModel(model), settings.training, runner)
+        from omniflow.training.graph import Graph
+
+        runner = Graph(classifier.keras(), particle, settings.training.micro_batches, xla=True)
+    trainer = Trainer(classifier.layout, settings.training, runner)
     size, per_call, inferred = settings.training.batch_size, 8, 4096
     weight = (simulation.weight,)
 
@@ -73,7 +73,7 @@ def main(folder: str, kind: str, threads: str) -> None:
 
     def batches():
         for index in part.shuffled(np.random.default_rng(1), size):
-            yield trainer.engine.prepare([([source], [index])])
+            yield from trainer.engine.prepare([[([source], [index])]])
 
     stream = prefetch(batches())
 

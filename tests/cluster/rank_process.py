@@ -46,7 +46,7 @@ def main(size: str, kind: str, folder: str) -> None:
     }[kind]
     sources = two_classes(601 if kind == "float64" else 3001)
     model = registry.build(classifier("deepsets"), 3, 2)
-    trainer = Trainer(KerasModel(model), chosen, Graph(model, sources[0].features, 2), ranks)
+    trainer = Trainer(KerasModel(model).layout, chosen, Graph(model, sources[0].features, 2), ranks)
     if kind == "die" and ranks.rank == 1:
         gradient, count = trainer.engine.gradient, 0
 
@@ -63,9 +63,7 @@ def main(size: str, kind: str, folder: str) -> None:
             f"network {k}",
             sources,
             # Ranks draw different weights: those of rank 0 must be the ones used.
-            registry.flatten(
-                registry.initial_weights(model, np.random.SeedSequence([k, ranks.rank]))
-            ),
+            KerasModel(model).layout.initial(np.random.SeedSequence([k, ranks.rank])),
             Seeds(5 + k, np.random.SeedSequence(7 + k)),
             checkpoint=Checkpoint(out / f"die-{k}.h5", "key") if kind == "die" else None,
         )

@@ -9,6 +9,7 @@ from slow_pet import dense, gelu, nearest
 
 from omniflow.config.training import Classifier
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 
 PARTICLE, EVENT, NEIGHBOURS = 4, 3, 3
 COUNTS = (0, 1, 2, 3, 5, 9)
@@ -24,7 +25,8 @@ def randomised(settings: Classifier, seed: int = 0) -> keras.Model:
     """A network whose biases, norms and scales differ from their neutral initial values."""
     model = registry.build(settings, PARTICLE, EVENT)
     rng = np.random.default_rng(seed)
-    weights = registry.initial_weights(model, np.random.SeedSequence(seed))
+    layout = KerasModel(model).layout
+    weights = layout.split(layout.initial(np.random.SeedSequence(seed)))
     model.set_weights([w + rng.normal(0, 0.3, w.shape) for w in weights])
     return model
 

@@ -80,23 +80,24 @@ def test_names_that_stand_for_nothing_are_refused(classifier, message):
 
 def test_it_is_a_network_like_any_other(folder, tmp_path):
     settings = load(folder / "study.yaml").classifier
-    model = KerasModel(registry.build(settings, make.PARTICLE, make.EVENT, output=0.5))
-    assert model.size == (make.PARTICLE + 1) * 4 + (4 + 1 + make.EVENT + 1) * 4 + 5
-    assert model.backbone == model.size - 5
-    first, again, other = (model.initial(np.random.SeedSequence(seed)) for seed in (1, 1, 2))
+    own = KerasModel(registry.build(settings, make.PARTICLE, make.EVENT, output=0.5))
+    layout, model = own.layout, own.keras()
+    assert layout.size == (make.PARTICLE + 1) * 4 + (4 + 1 + make.EVENT + 1) * 4 + 5
+    assert layout.backbone == layout.size - 5
+    first, again, other = (layout.initial(np.random.SeedSequence(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
     inputs = make.padded(make.some_events(), 9)
-    given = {name: inputs[name] for name in registry.inputs_of(model.model)}
-    model.save(first, tmp_path / "own.weights.h5")
-    np.testing.assert_array_equal(model.load(tmp_path / "own.weights.h5"), first)
-    outputs = model.model(given).numpy()[:, 0]
+    given = {name: inputs[name] for name in registry.inputs_of(model)}
+    own.save(first, tmp_path / "own.weights.h5")
+    np.testing.assert_array_equal(own.load(tmp_path / "own.weights.h5"), first)
+    outputs = model(given).numpy()[:, 0]
     assert np.ptp(outputs) > 0.01
     longer = make.padded(make.some_events(), 12)
-    padded = model.model({name: longer[name] for name in given}).numpy()[:, 0]
+    padded = model({name: longer[name] for name in given}).numpy()[:, 0]
     np.testing.assert_allclose(padded, outputs, atol=1e-6)
-    model.model.set_weights(registry.unflatten(model.model, model.neutral(first)))
-    np.testing.assert_allclose(model.model(given).numpy(), 0.5)
+    model.set_weights(layout.split(layout.neutral(first)))
+    np.testing.assert_allclose(model(given).numpy(), 0.5)
 
 
 def test_its_text_decides_on_trainings_and_its_place_does_not(folder):
@@ -186,10 +187,11 @@ def test_kernels_of_more_axes_are_drawn_as_well(monkeypatch):
         return keras.Model({"event": first}, keras.layers.Dense(1, name="head")(x))
 
     model = _model(make, monkeypatch)
-    kernel = registry.initial_weights(model, np.random.SeedSequence(1))[0]
+    layout = KerasModel(model).layout
+    kernel = layout.split(layout.initial(np.random.SeedSequence(1)))[0]
     assert kernel.shape == (2, 1, 50)
     # Glorot (2010): a variance of 2 over inputs plus outputs, 2 (1 + 50).
     assert kernel.std() == pytest.approx(np.sqrt(2 / 102), rel=0.2)
     assert np.abs(kernel).max() <= np.sqrt(6 / 102)
     expected = 2 * 100 / 102 + 2 * 50 / 51
-    assert registry.initial_variance(model) == pytest.approx(expected)
+    assert layout.variance == pytest.approx(expected)

@@ -11,6 +11,7 @@ from omniflow.config import load
 from omniflow.config.training import Classifier
 from omniflow.features.feature_set import resolved
 from omniflow.models import registry
+from omniflow.models.keras_model import KerasModel
 from omniflow.registry import BUILT_IN
 from omniflow.training.losses import LOSSES
 
@@ -63,7 +64,8 @@ def test_initial_weights_follow_from_the_seed_alone(model):
     """Not from what the model holds: a job trains many networks with one model."""
 
     def draw(seed):
-        return registry.initial_weights(model, np.random.SeedSequence(seed))
+        layout = KerasModel(model).layout
+        return layout.split(layout.initial(np.random.SeedSequence(seed)))
 
     first = draw(11)
     model.set_weights([w + 1 for w in model.get_weights()])
@@ -84,7 +86,8 @@ def test_initial_weights_follow_from_the_seed_alone(model):
 def test_a_freshly_built_network_starts_with_neutral_biases_and_norms():
     settings = make.small("pet", layer_scale=0.01)
     model = registry.build(settings, make.PARTICLE, make.EVENT)
-    drawn = registry.initial_weights(model, np.random.SeedSequence(1))
+    layout = KerasModel(model).layout
+    drawn = layout.split(layout.initial(np.random.SeedSequence(1)))
     expected = {"bias": 0.0, "edge_bias": 0.0, "beta": 0.0, "gamma": 1.0, "scale": 0.01}
     seen = set()
     for variable, value in zip(model.weights, drawn, strict=True):
@@ -97,23 +100,23 @@ def test_a_freshly_built_network_starts_with_neutral_biases_and_norms():
 def test_networks_do_not_start_from_each_other(model):
     """The weights depend on the seed, not on how the network was built or used before."""
     drawn = [
-        registry.initial_weights(
-            registry.build(make.small(model.name), make.PARTICLE, make.EVENT),
-            np.random.SeedSequence(3),
-        )
+        KerasModel(
+            registry.build(make.small(model.name), make.PARTICLE, make.EVENT)
+        ).layout.initial(np.random.SeedSequence(3))
         for _ in range(2)
     ]
-    for a, b in zip(*drawn, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_a_neutral_head_changes_the_head_alone(model):
-    old = [np.full_like(w, 1) for w in model.get_weights()]
-    found = registry.with_neutral_head(model, old)
+    layout = KerasModel(model).layout
+    old = np.ones(layout.size, np.float32)
+    found = layout.split(layout.neutral(old))
+    assert np.all(old == 1)
     changed = [w.shape for w in found if np.all(w == 0)]
     width = model.width
     assert sorted(changed) == [(1,), (width, 1)]
-    assert sum(bool(np.all(w == 1)) for w in found) == len(old) - 2
+    assert sum(bool(np.all(w == 1)) for w in found) == len(found) - 2
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -121,15 +124,16 @@ def test_a_neutral_head_changes_the_head_alone(model):
 def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, loss):
     neutral = LOSSES[loss].neutral
     model = registry.build(make.small(kind), make.PARTICLE, make.EVENT, output=neutral)
-    drawn = registry.initial_weights(model, np.random.SeedSequence(5))
+    layout = KerasModel(model).layout
+    drawn = layout.initial(np.random.SeedSequence(5))
     inputs = make.padded(make.some_events(), 9)
 
-    def log_ratio(weights):
-        model.set_weights(weights)
+    def log_ratio(parameters):
+        model.set_weights(layout.split(parameters))
         return LOSSES[loss].log_ratio(make.logits(model, inputs).astype(float))
 
     assert np.ptp(log_ratio(drawn)) > 0.01
-    np.testing.assert_allclose(log_ratio(registry.with_neutral_head(model, drawn)), 0, atol=1e-7)
+    np.testing.assert_allclose(log_ratio(layout.neutral(drawn)), 0, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from omniflow.events.batches import Source, flat
 from omniflow.events.features import Features
+from omniflow.models.keras_model import KerasModel
 from omniflow.training import native
 from omniflow.training.graph import Graph
 
@@ -82,8 +83,9 @@ class Inputs:
         self.model, self.settings = network(case.architecture)
         k, n = self.settings.neighbours, len(case.counts)
         rng = np.random.default_rng(case.seed)
-        drawn = make.registry.initial_weights(self.model, np.random.SeedSequence(case.seed))
-        drawn = np.concatenate([(w + rng.normal(0, 0.3, w.shape)).ravel() for w in drawn])
+        self.layout = KerasModel(self.model).layout
+        drawn = self.layout.initial(np.random.SeedSequence(case.seed))
+        drawn = drawn + rng.normal(0, 0.3, drawn.shape)
         self.vector = drawn.astype(np.float32).astype(float)
         self.events = [rounded(event) for event in make.some_events(case.counts, case.seed)]
         for event in self.events:
@@ -138,7 +140,7 @@ def test_the_native_engine_is_the_slow_network_to_double_precision(case):
     inputs = Inputs(case)
     sizes = (make.PARTICLE, make.EVENT, inputs.settings.neighbours)
     with mock.patch.object(native, "ROWS", case.rows):
-        run = native.PET(inputs.model, inputs.settings, sizes, case.threads, double=True)
+        run = native.PET(inputs.layout, inputs.settings, sizes, case.threads, double=True)
     logits, loss, gradient = np.empty(len(case.counts)), 0.0, 0.0
     for source, index in inputs.calls:
         events = flat([source], [index])
@@ -166,7 +168,7 @@ def engine(kind, case, inputs):
         return chosen
     with mock.patch.object(native, "ROWS", case.rows):
         features = inputs.calls[0][0].features
-        return native.Native(inputs.model, inputs.settings, features, case.threads)
+        return native.Native(inputs.layout, inputs.settings, features, case.threads)
 
 
 @pytest.mark.parametrize("kind", ["native", "tensorflow"])
@@ -178,7 +180,8 @@ def test_engines_are_the_slow_network_to_single_precision(kind, case):
     parameters = [inputs.vector.astype(np.float32)]
     logits, loss, gradient = np.full(len(case.counts), np.nan), 0.0, 0.0
     for source, index in inputs.calls:
-        (value,), (change,) = run.gradient(parameters, run.prepare([([source], [index])]))
+        (batch,) = run.prepare([[([source], [index])]])
+        (value,), (change,) = run.gradient(parameters, batch)
         loss, gradient = loss + value, gradient + np.asarray(change, float)
         for events, (found,) in run.outputs(parameters, source, index):
             logits[inputs.order[events]] = found
@@ -194,9 +197,9 @@ def test_several_sources_in_one_batch_are_one_sum():
     sources = [replace(source, denominator=()), replace(source, numerator=())]
     run = graph(ARCHITECTURES[0])
     run.parts = 4
-    for one in (run, native.Native(inputs.model, inputs.settings, source.features, 1)):
+    for one in (run, native.Native(inputs.layout, inputs.settings, source.features, 1)):
         parameters = [inputs.vector.astype(np.float32)]
-        batch = one.prepare([(sources, [half, half + 3])])
+        (batch,) = one.prepare([[(sources, [half, half + 3])]])
         (loss,), (gradient,) = one.gradient(parameters, batch)
         logits = np.empty(6)
         for events, (found,) in one.outputs(parameters, source, np.arange(6)):

@@ -54,10 +54,11 @@ def learned(
     classifier = Classifier(kind="mlp", width=32, blocks=2, features="columns")
     model = registry.build(classifier, 0, 1, precision)
     settings = TRAINING.model_copy(update={"epochs": epochs})
-    trainer = Trainer(KerasModel(model), settings, Graph(model, features, 2))
-    initial = registry.initial_weights(model, np.random.SeedSequence(seed))
+    layout = KerasModel(model).layout
+    trainer = Trainer(layout, settings, Graph(model, features, 2))
+    initial = layout.initial(np.random.SeedSequence(seed))
     seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
-    (fit,) = trainer.fit([Task("ratio", sources, registry.flatten(initial), seeds)])
+    (fit,) = trainer.fit([Task("ratio", sources, initial, seeds)])
     everything = replace(sources[0], select=np.ones(len(x), bool))
     logits = [found[0] for _, found in trainer.predict([fit.parameters], everything)]
     return np.concatenate(logits).astype(float)

@@ -1,6 +1,7 @@
 """Cross-fitted prediction: whom a network sees and whom it predicts, from recorded event ids."""
 
 import dataclasses
+import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -12,7 +13,7 @@ from omniflow.evaluation.scores import Scores
 from omniflow.events import store
 from omniflow.files import open_h5
 from omniflow.stages import scores
-from omniflow.training.graph import Graph
+from omniflow.training.native import Native
 from omniflow.training.trainer import Trainer
 from omniflow.unfolding.coordinates import FAKES, MISSES
 from omniflow.unfolding.plan import Plan
@@ -35,7 +36,7 @@ class Record:
     def __init__(self, monkeypatch):
         self.seen, self.data = (defaultdict(set) for _ in range(2))
         self.now = None
-        fit, prepare, outputs = Trainer._fit_together, Graph.prepare, Graph.outputs
+        fit, prepare, outputs = Trainer._fit_together, Native.prepare, Native.outputs
 
         def note(source, index):
             target = self.seen if source.denominator else self.data
@@ -48,11 +49,11 @@ class Record:
             self.now = None
             return outcomes
 
-        def recorded_prepare(engine, batches):
-            for sources, indices in batches:
+        def recorded_prepare(engine, updates):
+            for sources, indices in itertools.chain.from_iterable(updates):
                 for source, index in zip(sources, indices, strict=True):
                     note(source, index)
-            return prepare(engine, batches)
+            return prepare(engine, updates)
 
         def recorded_outputs(engine, parameters, source, index):
             if self.now is not None:
@@ -60,8 +61,8 @@ class Record:
             yield from outputs(engine, parameters, source, index)
 
         monkeypatch.setattr(Trainer, "_fit_together", recorded_fit)
-        monkeypatch.setattr(Graph, "prepare", recorded_prepare)
-        monkeypatch.setattr(Graph, "outputs", recorded_outputs)
+        monkeypatch.setattr(Native, "prepare", recorded_prepare)
+        monkeypatch.setattr(Native, "outputs", recorded_outputs)
 
 
 def _predicted(plan):

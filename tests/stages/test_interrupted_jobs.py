@@ -12,9 +12,10 @@ import pytest
 from omniflow.errors import TrainingError
 from omniflow.files import open_h5
 from omniflow.stages import training, weights
-from omniflow.training.graph import Graph
 from omniflow.training.interrupt import Interrupted
+from omniflow.training.native import Native
 from omniflow.training.progress import Progress
+from omniflow.training.sets import Sets
 from omniflow.unfolding.plan import Plan
 
 
@@ -75,15 +76,16 @@ def at_update(monkeypatch):
 
     def arrange(number, action):
         done = []
-        original = Graph.gradient
+        original = Native.train
 
-        def gradient(self, parameters, prepared):
-            done.append(len(parameters))
+        def train(self, steps, prepared, rates, momenta):
+            done.append(len(prepared))
             if len(done) == number:
                 action()
-            return original(self, parameters, prepared)
+            return original(self, steps, prepared, rates, momenta)
 
-        monkeypatch.setattr(Graph, "gradient", gradient)
+        monkeypatch.setattr(Sets, "ahead", 0)  # one update a call
+        monkeypatch.setattr(Native, "train", train)
         return done
 
     return arrange
@@ -192,16 +194,17 @@ def test_a_diverged_network_is_trained_anew(warm, study, diverging, capsys):
 
 def test_a_gradient_that_is_not_finite_starts_the_network_anew(warm, study, monkeypatch, capsys):
     plan, block = study
-    done, original = [], Graph.gradient
+    done, original = [], Native.train
 
-    def gradient(self, parameters, prepared):
-        losses, gradients = original(self, parameters, prepared)
+    def train(self, steps, prepared, rates, momenta):
+        losses, norms = original(self, steps, prepared, rates, momenta)
         done.append(losses)
         if len(done) == 2:  # of the first network; its loss is finite
-            gradients = [np.full_like(one, np.nan) for one in gradients]
-        return losses, gradients
+            norms = np.full_like(norms, np.nan)
+        return losses, norms
 
-    monkeypatch.setattr(Graph, "gradient", gradient)
+    monkeypatch.setattr(Sets, "ahead", 0)  # one update a call
+    monkeypatch.setattr(Native, "train", train)
     training.train_block(plan, block)
     assert np.isfinite(done).all()
     ours, theirs = _records(plan, block), _records(warm, block)

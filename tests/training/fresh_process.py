@@ -19,13 +19,14 @@ def main() -> None:
 
     sources = two_classes(200)
     model = registry.build(classifier("pet"), 3, 2)
-    initial = registry.initial_weights(model, np.random.SeedSequence(4))
+    layout = KerasModel(model).layout
+    initial = layout.initial(np.random.SeedSequence(4))
     features = sources[0].features
-    for engine in (Graph(model, features, 2), Native(model, classifier("pet"), features, 1)):
-        trainer = Trainer(KerasModel(model), settings(epochs=2), engine)
+    for engine in (Graph(model, features, 2), Native(layout, classifier("pet"), features, 1)):
+        trainer = Trainer(layout, settings(epochs=2), engine)
         for _ in range(2):
             seeds = Seeds(6, np.random.SeedSequence(5))
-            (fit,) = trainer.fit([Task("network", sources, registry.flatten(initial), seeds)])
+            (fit,) = trainer.fit([Task("network", sources, initial, seeds)])
             data = fit.parameters.tobytes()
             print(hashlib.sha256(data).hexdigest(), fit.history[2]["val_loss"], fit.best_epoch)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from omniflow.config.training import Training
-from omniflow.training import runtime
 from omniflow.training.learner import Learner
 
 FIRST, COUNTED = 1000, 8000
@@ -25,7 +24,6 @@ def update(learner: Learner, numbers: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    runtime.configure(1)
     learner, rng = Learner(Training(), 10), np.random.default_rng(1)
     learner.start(np.zeros(10))
     for n in (FIRST, COUNTED):

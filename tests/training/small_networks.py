@@ -9,9 +9,11 @@ from omniflow.errors import TrainingError
 from omniflow.events.batches import Source, held_out
 from omniflow.models import registry
 from omniflow.models.keras_model import KerasModel
+from omniflow.models.layout import Layout
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
+from omniflow.training.native import Native
 from omniflow.training.progress import Fit, Seeds, Task
 from omniflow.training.trainer import Trainer
 
@@ -27,21 +29,36 @@ def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
     model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
     features = two_classes(2)[0].features
     engine = Graph(model, features, chosen.micro_batches, loss=chosen.loss)
-    return Trainer(KerasModel(model), chosen, engine)
+    return Trainer(KerasModel(model).layout, chosen, engine)
 
 
-def initial_weights(trainer: Trainer, seed: int = 1) -> list[np.ndarray]:
-    return registry.initial_weights(trainer.engine.model, np.random.SeedSequence(seed))
+def native_trainer(kind: str = "mlp", **changes: object) -> Trainer:
+    """The same with the native engine, of one thread."""
+    chosen = settings(**changes)
+    model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
+    found, features = KerasModel(model).layout, two_classes(2)[0].features
+    engine = Native(found, classifier(kind), features, 1, chosen.loss)
+    engine.model = model
+    return Trainer(found, chosen, engine)
+
+
+def layout(trainer: Trainer) -> Layout:
+    return KerasModel(trainer.engine.model).layout
+
+
+def initial_weights(trainer: Trainer, seed: int = 1) -> np.ndarray:
+    """Return parameters (d,)."""
+    return layout(trainer).initial(np.random.SeedSequence(seed))
 
 
 def weights_of(trainer: Trainer, parameters: np.ndarray) -> list[np.ndarray]:
-    return registry.unflatten(trainer.engine.model, np.array(parameters))
+    return layout(trainer).split(np.array(parameters))
 
 
 def fit_one(
     trainer: Trainer,
     sources: tuple[Source, ...],
-    initial: list[np.ndarray],
+    initial: np.ndarray,
     name: str = "network",
     rate_factor: float = 1.0,
     checkpoint: Checkpoint | None = None,
@@ -49,8 +66,7 @@ def fit_one(
     **numbers: int,
 ) -> Fit:
     """Train one network; its error is raised."""
-    start, drawn = registry.flatten(initial), seeds(**numbers)
-    task = Task(name, sources, start, drawn, rate_factor, checkpoint, margin=margin)
+    task = Task(name, sources, initial, seeds(**numbers), rate_factor, checkpoint, margin=margin)
     (outcome,) = trainer.fit([task])
     if isinstance(outcome, TrainingError):
         raise outcome

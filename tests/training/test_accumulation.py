@@ -7,7 +7,8 @@ from training_inputs import classifier, twins
 
 from omniflow.events.batches import by_length
 from omniflow.models import registry
-from omniflow.training.losses import LOSSES
+from omniflow.models.keras_model import KerasModel
+from omniflow.training import graph_losses
 
 
 def _gradients(model, batches):
@@ -21,7 +22,7 @@ def _gradients(model, batches):
         with tf.GradientTape() as tape:
             z = model(inputs | {"neighbours": tf.constant(batch.neighbours)})
             weights = (tf.constant(w, tf.float64) for w in (batch.numerator, batch.denominator))
-            loss = LOSSES["bce_logistic"].total(z, *weights)
+            loss = graph_losses.total("bce_logistic", z, *weights)
         total = [t + g for t, g in zip(total, tape.gradient(loss, variables), strict=True)]
     return total
 
@@ -31,7 +32,8 @@ def _gradients(model, batches):
 def test_micro_batches_give_the_gradient_of_the_padded_batch(kind, parts, float64):
     source = twins(64)
     model = registry.build(classifier(kind, layer_scale=1.0), 3, 2)
-    model.set_weights(registry.initial_weights(model, np.random.SeedSequence(0)))
+    layout = KerasModel(model).layout
+    model.set_weights(layout.split(layout.initial(np.random.SeedSequence(0))))
     index = np.random.default_rng(0).permutation(64)
     whole = _gradients(model, [source.batch(index)])
     parts = _gradients(model, by_length(source, index, parts))

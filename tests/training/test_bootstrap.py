@@ -7,7 +7,6 @@ from training_inputs import twins, two_classes
 
 from omniflow.events.batches import held_out
 from omniflow.events.resample import poisson
-from omniflow.models import registry
 
 SEED = 4321
 
@@ -25,7 +24,7 @@ def test_training_weighs_drawn_events_and_validation_does_not():
     out = held_out(source.event_id, SPLIT, 0.2)
     times = poisson(source.event_id, SEED)
     a, b = source.weights(slice(None))
-    z = mlp(registry.flatten(initial_weights(trainer)), source.features.event.astype(float))
+    z = mlp(initial_weights(trainer), source.features.event.astype(float))
 
     def loss(a, b):
         return (a @ np.log1p(np.exp(-z)) / a.sum() + b @ np.log1p(np.exp(z)) / b.sum()) / 2

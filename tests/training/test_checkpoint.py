@@ -23,8 +23,8 @@ class Killed(BaseException):
 
 def _again(trainer, interrupt=None, seconds=1e9):
     """A trainer as another process would have it, with the same traced engine."""
-    architecture = KerasModel(trainer.engine.model)
-    return Trainer(architecture, trainer.settings, trainer.engine, None, interrupt, seconds)
+    layout = KerasModel(trainer.engine.model).layout
+    return Trainer(layout, trainer.settings, trainer.engine, None, interrupt, seconds)
 
 
 def _cut(trainer, after, error, interrupt=None):

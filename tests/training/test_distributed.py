@@ -23,6 +23,7 @@ from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.graph import Graph
 from omniflow.training.interrupt import Interrupt, Interrupted
+from omniflow.training.native import Native
 from omniflow.training.progress import Seeds, Task
 from omniflow.training.trainer import Trainer
 
@@ -59,17 +60,21 @@ def _run(size, work):
     return [future.result() for future in futures]
 
 
-def _trainer(ranks, interrupt=None, **changes):
+def _trainer(ranks, interrupt=None, native=False, **changes):
     model = registry.build(classifier("deepsets"), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
-    engine = Graph(model, two_classes(2)[0].features, 3)
-    return Trainer(KerasModel(model), chosen, engine, ranks, interrupt)
+    found, features = KerasModel(model).layout, two_classes(2)[0].features
+    engine = Native(found, classifier("deepsets"), features, 1) if native else None
+    engine = engine or Graph(model, features, 3)
+    engine.model = model
+    return Trainer(found, chosen, engine, ranks, interrupt)
 
 
 def _task(trainer, sources, initial=1, checkpoint=None):
-    weights = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(initial))
+    layout = KerasModel(trainer.engine.model).layout
+    weights = layout.initial(np.random.SeedSequence(initial))
     seeds = Seeds(17, np.random.SeedSequence(3))
-    return Task("network", sources, registry.flatten(weights), seeds, 1.0, checkpoint)
+    return Task("network", sources, weights, seeds, 1.0, checkpoint)
 
 
 @pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])
@@ -94,17 +99,30 @@ def test_ranks_give_what_one_gives(size, optimizer, sources, float64):
         assert fit.summary["train_events"] == alone.summary["train_events"]
 
 
-def test_ranks_share_the_work(monkeypatch):
+@pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])
+def test_ranks_of_the_native_engine_give_what_one_gives(sources):
+    def work(ranks):
+        trainer = _trainer(ranks, native=True)
+        return trainer.fit([_task(trainer, sources, initial=1 + ranks.rank)])[0]
+
+    (alone,) = _run(1, work)
+    assert alone.best_epoch > 0
+    for fit in _run(3, work):
+        np.testing.assert_allclose(fit.parameters, alone.parameters, atol=1e-5)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_ranks_share_the_work(native):
     sources, sizes = two_classes(300), {}
 
     def work(ranks):
-        trainer = _trainer(ranks, epochs=1)
+        trainer = _trainer(ranks, native=native, epochs=1)
         sizes[ranks.rank] = counts = []
         prepare = trainer.engine.prepare
 
-        def spy(batches):
-            counts.append([len(index) for index in batches[0][1]])
-            return prepare(batches)
+        def spy(updates):
+            counts.extend([len(index) for index in batches[0][1]] for batches in updates)
+            return prepare(updates)
 
         trainer.engine.prepare = spy
         return trainer.fit([_task(trainer, sources)])[0]

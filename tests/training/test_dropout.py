@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from small_networks import SPLIT, initial_weights, make_trainer, mlp, predict, seeds
+from small_networks import SPLIT, initial_weights, layout, make_trainer, mlp, predict, seeds
 from training_inputs import classifier, twins, two_classes
 
 from omniflow.events.batches import held_out
 from omniflow.models import registry
 from omniflow.models.architecture import Units
+from omniflow.models.keras_model import KerasModel
 from omniflow.training.dropout import Dropout
 from omniflow.training.progress import Task
 
@@ -22,14 +23,14 @@ def _runtime(tensorflow_runtime):
 
 
 def _train(trainer, dropout, sources=None):
-    initial = registry.flatten(initial_weights(trainer))
+    initial = initial_weights(trainer)
     task = Task("network", sources or two_classes(), initial, seeds(), dropout=dropout)
     (found,) = trainer.fit([task])
     return found
 
 
 def _dropout(trainer, rate, seed=SEED):
-    return Dropout(registry.units(trainer.engine.model), rate, seed)
+    return Dropout(layout(trainer).units(), rate, seed)
 
 
 def test_rate_0_changes_no_bit():
@@ -48,12 +49,13 @@ def test_rate_0_changes_no_bit():
 )
 def test_units_are_those_of_hidden_layers(kind, count):
     model = registry.build(classifier(kind), 3, 2)
-    found = registry.units(model)
+    whole = KerasModel(model).layout
+    found = whole.units()
     assert found.count == count
     assert found.size == model.count_params()
     # What the masks act on are these kernels and nothing else.
     names = {id(kernel) for kernel in model.dropped}
-    mask = registry.unflatten(model, Dropout(found, 0.5, SEED).mask(0))
+    mask = whole.split(Dropout(found, 0.5, SEED).mask(0))
     for variable, factors in zip(model.weights, mask, strict=True):
         if id(variable) in names:
             assert set(np.unique(factors)) <= {0.0, 2.0}
@@ -92,7 +94,7 @@ def _hidden(parameters, x):
 
 def test_thinned_networks_are_networks_without_some_units():
     trainer, source = make_trainer(), twins(50)
-    parameters = registry.flatten(initial_weights(trainer))
+    parameters = initial_weights(trainer)
     dropout = _dropout(trainer, 0.4)
     terms, offset = _hidden(parameters, source.features.event.astype(float))
     thinned = 0
@@ -110,7 +112,7 @@ def test_thinned_networks_are_networks_without_some_units():
 def test_logits_have_the_moments_of_a_dropped_sum():
     """Mean: the whole network. Variance: rate / (1 - rate) x the sum of squared terms."""
     trainer = make_trainer()
-    parameters = registry.flatten(initial_weights(trainer))
+    parameters = initial_weights(trainer)
     x = twins(5).features.event.astype(float)
     dropout, draws = _dropout(trainer, 0.3), 4000
     z = np.array([mlp(parameters * dropout.mask(draw), x) for draw in range(draws)])
@@ -124,7 +126,7 @@ def test_logits_have_the_moments_of_a_dropped_sum():
 def test_an_update_leaves_dropped_units_alone():
     """One step of gradient descent: weights into and out of a dropped unit stay as they are."""
     trainer = make_trainer(epochs=1, batch_size=10_000, optimizer="sgd", clip_norm=None)
-    initial = registry.flatten(initial_weights(trainer))
+    initial = initial_weights(trainer)
     dropout, source = _dropout(trainer, 0.5), twins()
     found = _train(trainer, dropout, (source,))
     after = np.array(trainer.learner().parameters)
@@ -140,7 +142,7 @@ def test_an_update_leaves_dropped_units_alone():
 
 def test_the_gradient_is_that_of_the_thinned_loss():
     trainer = make_trainer(epochs=1, batch_size=10_000, optimizer="sgd", clip_norm=None)
-    initial = registry.flatten(initial_weights(trainer)).astype(float)
+    initial = initial_weights(trainer).astype(float)
     dropout, source = _dropout(trainer, 0.5), twins()
     _train(trainer, dropout, (source,))
     step = (initial - np.array(trainer.learner().parameters)) / 0.01  # the learning rate

@@ -1,66 +1,57 @@
+import itertools
 import math
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from scipy.integrate import solve_ivp
-from small_networks import fit_one, initial_weights, make_trainer, train
+from scipy.stats import kstest
+from small_networks import fit_one, initial_weights, layout, make_trainer, train
 from training_inputs import settings, two_classes
 
 from omniflow.errors import TrainingError
-from omniflow.models import registry
-from omniflow.training.ecd import ECD, constants
-
-pytestmark = pytest.mark.usefixtures("float64")
+from omniflow.training.ecd import ECD, Constants, constants
 
 
 def _path(optimizer, start, loss, steps, every=1, direction=None):
     """Parameters (steps / every, d) and directions after updates with the exact gradient."""
-    x = keras.Variable(np.asarray(start), dtype="float64")
-    optimizer.build([x])
-    u = optimizer.variables[-1]
+    x, u = np.array(start, float), optimizer.state["direction"]
     if direction is not None:
-        u.assign(direction)
+        u[...] = direction
+    places, directions = [], []
+    for step in range(1, steps + 1):
+        value, gradient = loss(x)
+        optimizer.update(x, gradient, value, optimizer._constants.dt)
+        if step % every == 0:
+            places.append(x.copy())
+            directions.append(u.copy())
+    return np.array(places), np.array(directions)
 
-    @tf.function
-    def run():
-        places = tf.TensorArray(tf.float64, steps // every)
-        directions = tf.TensorArray(tf.float64, steps // every)
-        for i in tf.range(steps // every):
-            for _ in tf.range(every):
-                with tf.GradientTape() as tape:
-                    value = loss(x.value)
-                optimizer.apply([tape.gradient(value, x.value)], [x], loss=value)
-            places = places.write(i, x.value)
-            directions = directions.write(i, u.value)
-        return places.stack(), directions.stack()
 
-    return tuple(array.numpy() for array in run())
+def _ecd(size, dt=0.01, eta=1.0, f0=-1.0, nu_hat=0.0, seed=0, kind="float64"):
+    optimizer = ECD(size, kind, nu_hat)
+    optimizer.start(Constants(dt, eta, f0, seed))
+    return optimizer
 
 
 def _quadratic(minimum=0.0, curvature=1.0):
-    return lambda x: minimum + tf.reduce_sum(curvature * x * x)
+    """Value and gradient."""
+    return lambda x: (minimum + (curvature * x * x).sum(), 2 * curvature * x)
 
 
 # -- the rule --------------------------------------------------------------------------------------
 
 
-def test_the_first_step_is_along_minus_the_gradient_of_all_variables():
-    variables = [keras.Variable(np.full(shape, 2.0)) for shape in ((3,), (2, 2))]
-    gradients = [np.array([1.0, -2.0, 0.5]), np.array([[3.0, 0.0], [1.0, -1.0]])]
-    norm = math.sqrt(sum((g**2).sum() for g in gradients))
-    optimizer = ECD(0.25, eta=7.0, f0=-1.0, nu_hat=0.3)
-    optimizer.apply([tf.constant(g) for g in gradients], variables, loss=0.4)
-    for variable, gradient in zip(variables, gradients, strict=True):
-        np.testing.assert_allclose(variable.numpy() - 2, -0.25 * gradient / norm, rtol=1e-12)
+def test_the_first_step_is_along_minus_the_gradient():
+    x, gradient = np.full(7, 2.0), np.array([1.0, -2.0, 0.5, 3.0, 0.0, 1.0, -1.0])
+    _ecd(7, eta=7.0, nu_hat=0.3).update(x, gradient.copy(), 0.4, 0.25)
+    np.testing.assert_allclose(x - 2, -0.25 * gradient / np.linalg.norm(gradient), rtol=1e-12)
 
 
 @pytest.mark.parametrize("nu_hat", [0.0, 0.5])
 def test_the_direction_is_a_unit_vector_and_steps_have_one_length(nu_hat):
     start = np.random.default_rng(0).normal(size=20)
     places, directions = _path(
-        ECD(0.02, 30.0, -1.0, nu_hat), start, _quadratic(curvature=np.linspace(1, 3, 20)), 200
+        _ecd(20, 0.02, 30.0, -1.0, nu_hat), start, _quadratic(curvature=np.linspace(1, 3, 20)), 200
     )
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(np.diff(places, axis=0), 0.02 * directions[1:], atol=1e-12)
@@ -72,32 +63,50 @@ def test_an_update_is_the_one_of_the_paper():
     rng = np.random.default_rng(1)
     u, g, x = rng.normal(size=(3, 4))
     u /= np.linalg.norm(u)
-    optimizer, variable = ECD(0.1, eta=20.0, f0=-0.3), keras.Variable(x)
-    optimizer.build([variable])
-    optimizer.variables[-1].assign(u)
-    optimizer.apply([tf.constant(g)], [variable], loss=0.5)
+    optimizer, moved = _ecd(4, eta=20.0, f0=-0.3), x.copy()
+    optimizer.state["direction"][...] = u
+    optimizer.update(moved, g.copy(), 0.5, 0.1)
     turned = u - 0.1 * 20 * 4 / (2 * 3 * 0.8) * (g - (u @ g) * u)
-    np.testing.assert_allclose(
-        variable.numpy(), x + 0.1 * turned / np.linalg.norm(turned), rtol=1e-12
-    )
+    np.testing.assert_allclose(moved, x + 0.1 * turned / np.linalg.norm(turned), rtol=1e-12)
 
 
 def test_without_gradient_nothing_moves():
-    optimizer, variable = ECD(0.1, nu_hat=0.5), keras.Variable(np.ones(3))
-    optimizer.apply([tf.zeros(3, tf.float64)], [variable], loss=0.5)
-    np.testing.assert_array_equal(variable.numpy(), 1)
+    x = np.ones(3)
+    _ecd(3, nu_hat=0.5).update(x, np.zeros(3), 0.5, 0.1)
+    np.testing.assert_array_equal(x, 1)
 
 
-def test_what_it_cannot_do_is_refused():
+def test_one_parameter_has_no_direction():
     with pytest.raises(ValueError, match="at least two parameters"):
-        ECD().build([keras.Variable(np.ones(1))])
-    with pytest.raises(ValueError, match="needs the loss"):
-        ECD().apply([tf.ones(2)], [keras.Variable(np.ones(2))])
+        ECD(1)
 
 
-def test_keras_can_make_it_again():
-    made = ECD(0.125, 30.0, -0.3, 1e-6, 7)
-    assert ECD.from_config(made.get_config()).get_config() == made.get_config()
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_bounces_are_normal_numbers_of_seed_and_update(kind):
+    """Two optimisers that differ by the bounce alone, whose other part is known."""
+    size, nu_hat = 4000, 3.0
+    start = np.random.default_rng(0).normal(size=size)
+
+    def bounce(seed, updates):
+        optimizer = _ecd(size, nu_hat=nu_hat, seed=seed, kind=kind)
+        optimizer.state["direction"][...] = start / np.linalg.norm(start)
+        optimizer.state["updates"][...] = updates
+        optimizer.update(np.zeros(size, kind), np.zeros(size, kind), 0.5, 0.1)
+        u = optimizer.state["direction"].astype(float)
+        return u  # along start / |start| + nu_hat z / sqrt(d)
+
+    first, again, other, later = (bounce(*each) for each in ((7, 3), (7, 3), (8, 3), (7, 4)))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    # z is all but orthogonal to u: the cosine is 1 / sqrt(1 + nu_hat^2).
+    unit = start / np.linalg.norm(start)
+    for u in (first, other, later):
+        assert u @ unit == pytest.approx(1 / math.sqrt(1 + nu_hat**2), abs=0.06)
+    z = [u / (u @ unit) - unit for u in (first, other, later)]
+    z = [each / each.std() for each in z]
+    for a, b in itertools.combinations(z, 2):
+        assert abs(a @ b) / size < 4 / math.sqrt(size)
+    assert kstest(z[0], "norm").pvalue > 1e-3
 
 
 # -- the dynamics ----------------------------------------------------------------------------------
@@ -108,7 +117,11 @@ def _drift(dt):
     eta, f0 = 5.0, -1.0
     start = np.array([0.9, 0.4, -0.3])
     places, directions = _path(
-        ECD(dt, eta, f0), start, _quadratic(), round(5 / dt), direction=np.array([0.0, 0.6, 0.8])
+        _ecd(3, dt, eta, f0),
+        start,
+        _quadratic(),
+        round(5 / dt),
+        direction=np.array([0.0, 0.6, 0.8]),
     )
     loss = (places**2).sum(axis=1)
     wedge = np.linalg.norm(np.cross(places, directions), axis=1)
@@ -129,7 +142,8 @@ def test_a_trajectory_in_two_dimensions_is_that_of_an_independent_integration():
     stretch = np.array([1.0, 4.0])
 
     def loss(x):
-        return tf.reduce_sum(stretch * x * x) + 0.3 * x[0] ** 3
+        value = (stretch * x * x).sum() + 0.3 * x[0] ** 3
+        return value, 2 * stretch * x + np.array([0.9 * x[0] ** 2, 0])
 
     def derivative(_, state):
         x, angle = state[:2], state[2]
@@ -147,7 +161,7 @@ def test_a_trajectory_in_two_dimensions_is_that_of_an_independent_integration():
     expected = solve_ivp(
         derivative, (0, steps * dt), [*start, angle], rtol=1e-10, atol=1e-12, dense_output=True
     )
-    places, directions = _path(ECD(dt, eta, f0), start, loss, steps)
+    places, directions = _path(_ecd(2, dt, eta, f0), start, loss, steps)
     times = dt * np.arange(1, steps + 1)
     found = expected.sol(times).T
     assert np.abs(np.diff(found[:, 2])).sum() > 2.5  # it turns
@@ -162,7 +176,7 @@ def test_the_typical_radius_is_that_of_the_measure(d, eta, dt_hat):
     exact = (minimum - f0) * (d - 1) / (curvature * (1 + d * (eta - 1)))
     start = np.random.default_rng(2).normal(size=d)
     start *= math.sqrt(exact) / np.linalg.norm(start)
-    optimizer = ECD(dt_hat / math.sqrt(eta), eta, f0, nu_hat=0.3, seed=5)
+    optimizer = _ecd(d, dt_hat / math.sqrt(eta), eta, f0, nu_hat=0.3, seed=5)
     places, _ = _path(optimizer, start, _quadratic(minimum, curvature), 30_000, every=10)
     radius = np.linalg.norm(places, axis=1)
     assert np.median(radius[300:]) == pytest.approx(math.sqrt(exact), rel=0.05)
@@ -186,18 +200,18 @@ def test_the_defaults_follow_from_the_run():
 
 def test_the_variance_is_that_of_the_initial_weights():
     trainer = make_trainer("deepsets")
-    draws = np.array([registry.flatten(initial_weights(trainer, seed)) for seed in range(300)])
+    draws = np.array([initial_weights(trainer, seed) for seed in range(300)])
     expected = draws.var(axis=0).sum()
-    assert registry.initial_variance(trainer.engine.model) == pytest.approx(expected, rel=0.02)
+    assert layout(trainer).variance == pytest.approx(expected, rel=0.02)
 
 
 def test_the_constants_reach_the_optimiser():
     trainer = make_trainer(optimizer="ecd", epochs=1, patience=7, ema=0.0, clip_norm=1e-9)
     found = train(trainer, two_classes())
     updates = found.summary["updates_per_epoch"]
-    length = math.sqrt(registry.initial_variance(trainer.engine.model)) / updates
+    length = math.sqrt(layout(trainer).variance) / updates
     assert found.history[1]["learning_rate"] == pytest.approx(length, rel=1e-6)
-    start = registry.flatten(initial_weights(trainer))
+    start = initial_weights(trainer)
     moved = np.linalg.norm(np.array(trainer.learner().parameters) - start)
     assert 0 < moved <= updates * length * (1 + 1e-6)
 
@@ -224,6 +238,6 @@ def test_a_loss_that_reaches_the_offset_ends_the_network():
 
 def test_advice_is_about_what_acts():
     trainer = make_trainer(optimizer="ecd")
-    nan = [np.full_like(w, np.nan) for w in initial_weights(trainer)]
+    nan = np.full_like(initial_weights(trainer), np.nan)
     with pytest.raises(TrainingError, match=r"training\.ecd\.dt_hat"):
         fit_one(trainer, two_classes(), nan)

@@ -11,6 +11,8 @@ from training_inputs import classifier, twins
 
 from omniflow.config.schema import Config
 from omniflow.models import registry
+from omniflow.models.classifiers import architecture
+from omniflow.models.keras_model import KerasModel
 from omniflow.training import compiler
 from omniflow.training.compiler import CompilerError
 from omniflow.training.engines import engine, shared
@@ -38,14 +40,20 @@ def model():
 
 
 @pytest.fixture(scope="module")
+def pet():
+    return architecture(classifier("pet"), 3, 2)
+
+
+@pytest.fixture(scope="module")
 def both(model):
     """Both engines, and parameters."""
     found = twins(2).features
-    weights = registry.initial_weights(model, np.random.SeedSequence(1))
+    layout = KerasModel(model).layout
     rng = np.random.default_rng(2)
-    weights = [w + rng.normal(0, 0.2, w.shape).astype(w.dtype) for w in weights]
-    engines = Graph(model, found, 3), Native(model, classifier("pet"), found, 1)
-    return engines, [registry.flatten(weights)]
+    drawn = layout.initial(np.random.SeedSequence(1))
+    drawn += rng.normal(0, 0.2, layout.size).astype(np.float32)
+    engines = Graph(model, found, 3), Native(layout, classifier("pet"), found, 1)
+    return engines, [drawn]
 
 
 def test_a_gradient_is_of_its_batch_alone(both):
@@ -53,37 +61,40 @@ def test_a_gradient_is_of_its_batch_alone(both):
     batch = [((twins(100),), [np.arange(40)])]
     for one in engines:
         first, second = (
-            np.array(one.gradient(parameters, one.prepare(batch))[1]) for _ in range(2)
+            np.array(one.gradient(parameters, one.prepare([batch])[0])[1]) for _ in range(2)
         )
         np.testing.assert_array_equal(first, second)
 
 
-def test_jobs_of_one_process_share_what_is_alike(model):
+def test_jobs_of_one_process_share_what_is_alike(pet):
     found = twins(2).features
     with shared():
-        one, two = (
-            engine(_config(wanted="tensorflow"), classifier("pet"), model, found) for _ in range(2)
-        )
-        other = engine(
-            _config("mlp"), classifier("mlp"), registry.build(classifier("mlp"), 3, 2), found
-        )
+        one, two = (engine(_config(wanted="tensorflow"), pet, found) for _ in range(2))
+        other = engine(_config("mlp"), architecture(classifier("mlp"), 3, 2), found)
         assert one is two
         assert other is not one
-    assert engine(_config(wanted="tensorflow"), classifier("pet"), model, found) is not one
+    assert engine(_config(wanted="tensorflow"), pet, found) is not one
 
 
-def test_auto_takes_the_native_engine_for_pets_only(model):
-    found = twins(2).features
-    assert engine(_config(), classifier("pet"), model, found).name == "native"
-    assert (
-        engine(_config(wanted="tensorflow"), classifier("pet"), model, found).name == "tensorflow"
-    )
-    mlp = registry.build(classifier("mlp"), 3, 2)
-    assert engine(_config("mlp"), classifier("mlp"), mlp, found).name == "tensorflow"
-    with pytest.raises(CompilerError, match="engine: native is for the classifier kind"):
-        engine(_config("mlp", "native"), classifier("mlp"), mlp, found)
-    # A level without particles has MLPs beside the PETs of the other one.
-    assert engine(_config("pet", "native"), classifier("mlp"), mlp, found).name == "tensorflow"
+@pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
+def test_auto_takes_the_native_engine_for_what_is_built_in(kind):
+    found, model = twins(2).features, architecture(classifier(kind), 3, 2)
+    assert engine(_config(kind), model, found).name == "native"
+    assert engine(_config(kind, "tensorflow"), model, found).name == "tensorflow"
+
+
+def _own(config):
+    """The configuration with a classifier of the user's own."""
+    own = config.classifier.model_copy(update={"kind": "own.py:make"})
+    return config.model_copy(update={"classifier": own})
+
+
+def test_other_classifiers_are_tensorflow_s():
+    found, model = twins(2).features, architecture(classifier("mlp"), 3, 2)
+    assert engine(_own(_config("mlp")), model, found).name == "tensorflow"
+    message = "engine: native has the classifier kinds pet, deepsets, mlp, and not own.py:make"
+    with pytest.raises(CompilerError, match=message):
+        engine(_own(_config("mlp", "native")), model, found)
 
 
 @pytest.fixture
@@ -95,12 +106,13 @@ def no_compiler(monkeypatch, tmp_path):
     compiler.library.cache_clear()
 
 
-def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, model, capsys):
+def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, pet, capsys):
     found = twins(2).features
-    assert engine(_config(), classifier("pet"), model, found).name == "tensorflow"
-    assert "TensorFlow engine is used, because: /bin/false" in capsys.readouterr().err
+    assert engine(_config(), pet, found).name == "tensorflow"
+    said = "TensorFlow engine is used, because the native engine cannot be had: /bin/false"
+    assert said in capsys.readouterr().err
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
-        engine(_config(wanted="native"), classifier("pet"), model, found)
+        engine(_config(wanted="native"), pet, found)
     assert not list(no_compiler.rglob("*.so"))
 
 
@@ -176,7 +188,7 @@ def new_loss(monkeypatch):
 def test_the_native_engine_refuses_a_loss_that_it_does_not_have(new_loss, model):
     """It must not train as another one."""
     with pytest.raises(CompilerError, match=r"native/loss\.h has no loss mlc_new"):
-        Native(model, classifier("pet"), twins(2).features, 1, new_loss)
+        Native(KerasModel(model).layout, classifier("pet"), twins(2).features, 1, new_loss)
 
 
 @pytest.mark.parametrize("number", [-1, 6, 1000])

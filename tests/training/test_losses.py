@@ -10,6 +10,7 @@ from scipy.special import log_ndtr
 from small_networks import make_trainer, predict, train
 from training_inputs import two_classes
 
+from omniflow.training import graph_losses
 from omniflow.training.losses import FLOOR, LOSSES
 
 BCE = [name for name in LOSSES if name.startswith("bce")]
@@ -27,7 +28,7 @@ F = {
 
 
 def _total(name, z, a, b):
-    return float(LOSSES[name].total(*(tf.constant(x, tf.float64) for x in (z, a, b))))
+    return float(graph_losses.total(name, *(tf.constant(x, tf.float64) for x in (z, a, b))))
 
 
 def _slopes(name, z):
@@ -35,7 +36,7 @@ def _slopes(name, z):
     point = tf.constant(z, tf.float64)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(point)
-        cost_a, cost_b = LOSSES[name].costs(point)
+        cost_a, cost_b = graph_losses.COSTS[name](point)
     return tape.gradient(cost_a, point).numpy(), tape.gradient(cost_b, point).numpy()
 
 
@@ -103,6 +104,18 @@ def test_far_outputs_stay_finite(name):
         assert np.isnan(LOSSES[name].log_ratio(np.array([np.nan]))).all()
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_tensorflow_has_the_same_costs(name):
+    far = 600.0 if name == "mlc_exp" else 1e9
+    z = np.concatenate([np.linspace(-35, 35, 141), [-far, far, -300.0, 300.0]])
+    for ours, theirs in zip(LOSSES[name].values(z), graph_losses.COSTS[name](z), strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-13, atol=1e-15)
+
+
+def test_no_loss_is_missing_among_tensors():
+    assert list(graph_losses.COSTS) == list(LOSSES)
+
+
 @pytest.mark.parametrize("name", BCE)
 def test_costs_are_exact_where_f_is_0_or_1(name):
     z = np.array([-700.0, -50.0, -9.0, 9.0, 50.0])
@@ -154,7 +167,7 @@ def test_the_logistic_loss_is_that_of_keras():
     z = tf.Variable(rng.normal(0, 2, 30))
     reference = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
     with tf.GradientTape(persistent=True) as tape:
-        ours = LOSSES["bce_logistic"].total(z, tf.constant(a), tf.constant(b))
+        ours = graph_losses.total("bce_logistic", z, tf.constant(a), tf.constant(b))
         labels = np.concatenate([np.ones((30, 1)), np.zeros((30, 1))])
         copies = tf.concat([z, z], axis=0)[:, None]
         theirs = reference(labels, copies, sample_weight=np.concatenate([a, b]))
@@ -179,9 +192,10 @@ def test_a_network_learns_the_log_ratio_of_two_gaussians(name):
 
 
 def test_a_loss_without_native_code_trains_with_tensorflow(monkeypatch):
-    """An entry of the table is all that it takes: the same costs give the same network."""
+    """Its costs as arrays and as tensors are all that it takes: they give the same network."""
     new = dataclasses.replace(LOSSES["bce_logistic"], number=None)
     monkeypatch.setitem(LOSSES, "bce_new", new)
+    monkeypatch.setitem(graph_losses.COSTS, "bce_new", graph_losses.COSTS["bce_logistic"])
     fits = [
         train(make_trainer(loss=loss, epochs=2), two_classes())
         for loss in ("bce_logistic", "bce_new")

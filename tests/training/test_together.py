@@ -19,16 +19,16 @@ from omniflow.training.trainer import Trainer
 
 
 def _task(trainer, k, sources, name=None):
-    initial = registry.initial_weights(trainer.engine.model, np.random.SeedSequence(k))
+    initial = KerasModel(trainer.engine.model).layout.initial(np.random.SeedSequence(k))
     seeds = Seeds(10 + k, np.random.SeedSequence(20 + k))
-    return Task(name or f"network {k}", sources, registry.flatten(initial), seeds)
+    return Task(name or f"network {k}", sources, initial, seeds)
 
 
 def _trainer(kind, stack, xla=False, **changes):
     model = registry.build(classifier(kind), 3, 2)
     chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.1} | changes))
     engine = Graph(model, two_classes(2)[0].features, 3, stack, xla, chosen.loss)
-    return Trainer(KerasModel(model), chosen, engine)
+    return Trainer(KerasModel(model).layout, chosen, engine)
 
 
 def _same(one, two, tolerance=1e-5):
@@ -149,8 +149,7 @@ def test_predictions_of_several_networks_are_those_of_each():
     source = changed(twins(300), select=np.arange(300) % 3 > 0)
     trainer = _trainer("pet", 2)
     rows = [
-        registry.flatten(registry.initial_weights(trainer.engine.model, np.random.SeedSequence(k)))
-        for k in range(3)
+        KerasModel(trainer.engine.model).layout.initial(np.random.SeedSequence(k)) for k in range(3)
     ]
     slices, parts = zip(*trainer.predict(rows, source), strict=True)
     assert [part.stop for part in slices] == [300]
@@ -166,12 +165,9 @@ def test_predictions_of_several_networks_are_those_of_each():
 def test_xla_gives_the_same_gradients():
     source, stack = twins(80), 2
     plain, compiled = (_trainer("pet", stack, xla).engine for xla in (False, True))
-    rows = [
-        registry.flatten(registry.initial_weights(plain.model, np.random.SeedSequence(k)))
-        for k in range(stack)
-    ]
+    rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(stack)]
     batches = [((source,), [np.arange(50 - 20 * k)]) for k in range(stack)]
-    expected, found = (one.gradient(rows, one.prepare(batches)) for one in (plain, compiled))
+    expected, found = (one.gradient(rows, *one.prepare([batches])) for one in (plain, compiled))
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     for a, b in zip(found[1], expected[1], strict=True):
         size = np.abs(b).max()
@@ -195,16 +191,13 @@ def test_rows_that_fill_a_stack_change_nothing():
     """Four networks in a stack of five, and then one of them alone."""
     source, stack = twins(60), 5
     plain, compiled = (_trainer("deepsets", stack, xla).engine for xla in (False, True))
-    rows = [
-        registry.flatten(registry.initial_weights(plain.model, np.random.SeedSequence(k)))
-        for k in range(4)
-    ]
+    rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(4)]
     for networks, size in ((4, 5), (1, 1)):
         batches = [((source,), [np.arange(5 * k, 40)]) for k in range(networks)]
-        prepared = compiled.prepare(batches)
+        (prepared,) = compiled.prepare([batches])
         assert {tensor.shape[0] for part in prepared for tensor in part} == {size}
         found = compiled.gradient(rows[:networks], prepared)
-        expected = plain.gradient(rows[:networks], plain.prepare(batches))
+        expected = plain.gradient(rows[:networks], *plain.prepare([batches]))
         assert [len(each) for each in found] == [networks, networks]
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
         for a, b in zip(found[1], expected[1], strict=True):
@@ -217,6 +210,6 @@ def test_xla_sees_few_lengths():
     source = twins(600)
     lengths = set()
     for start in range(0, 600, 60):
-        for part in engine.prepare([((source,), [np.arange(start, start + 60)])]):
-            lengths.add(part[1].shape[1])
+        (parts,) = engine.prepare([[((source,), [np.arange(start, start + 60)])]])
+        lengths |= {part[1].shape[1] for part in parts}
     assert lengths <= {4, 8}

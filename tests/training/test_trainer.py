@@ -8,6 +8,7 @@ from small_networks import (
     fit_one,
     held_out_loss,
     initial_weights,
+    layout,
     make_trainer,
     mlp,
     train,
@@ -18,7 +19,6 @@ from training_inputs import twins, two_classes
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import Features
-from omniflow.models import registry
 
 # -- what is kept --------------------------------------------------------------------------------
 
@@ -31,7 +31,7 @@ def test_the_weights_returned_are_the_ones_validated(fit):
 
 def test_epoch_0_is_the_network_before_training(trainer, fit):
     assert [epoch["epoch"] for epoch in fit.history] == [0, 1, 2, 3]
-    expected = held_out_loss(registry.flatten(initial_weights(trainer)), two_classes())
+    expected = held_out_loss(initial_weights(trainer), two_classes())
     assert fit.history[0]["val_loss"] == pytest.approx(expected, rel=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_the_weights_returned_are_the_exponential_average():
 
     learner.update = spy
     found = train(trainer, two_classes())
-    average = registry.flatten(initial_weights(trainer))
+    average = initial_weights(trainer)
     for step, parameters in enumerate(live):
         momentum = min(0.5, (1 + step) / (10 + step))
         average = average + (1 - momentum) * (parameters - average)
@@ -112,7 +112,7 @@ def test_training_stops_after_patience_and_keeps_the_best_epoch():
 
 def test_a_training_that_only_does_harm_returns_the_initial_weights():
     trainer = make_trainer(epochs=30, patience=2, learning_rate=1.0, ema=0.0, clip_norm=None)
-    zeros = [np.zeros_like(w) for w in initial_weights(trainer)]
+    zeros = np.zeros_like(initial_weights(trainer))
     found = fit_one(trainer, two_classes(200, shift=0.0), zeros)
     assert found.best_epoch == 0
     assert found.history[0]["val_loss"] == pytest.approx(math.log(2), rel=1e-6)
@@ -124,7 +124,7 @@ def test_a_training_that_only_does_harm_returns_the_initial_weights():
 
 
 def test_weights_that_are_not_finite_are_an_error(trainer):
-    nan = [np.full_like(w, np.nan) for w in initial_weights(trainer)]
+    nan = np.full_like(initial_weights(trainer), np.nan)
     with pytest.raises(TrainingError, match="lane 3: held-out loss before training is nan"):
         fit_one(trainer, two_classes(), nan, name="lane 3")
 
@@ -258,7 +258,7 @@ def test_the_error_of_the_gain_is_that_of_the_sum_over_events(trainer):
     """Brute force: the standard error of a sum of independent terms, one per held-out event."""
     sources = (*two_classes(), twins(300))
     fit = train(trainer, sources)
-    best = registry.flatten(weights_of(trainer, fit.parameters))
+    best = fit.parameters
     terms, norm = [], np.zeros(2)
     for source in sources:
         index = np.flatnonzero(held_out(source.event_id, SPLIT, 0.2) & source.select)
@@ -273,7 +273,7 @@ def test_the_error_of_the_gain_is_that_of_the_sum_over_events(trainer):
 
 
 def _neutral(trainer):
-    return registry.with_neutral_head(trainer.engine.model, initial_weights(trainer))
+    return layout(trainer).neutral(initial_weights(trainer))
 
 
 def test_a_network_that_is_not_better_by_the_margin_stays_at_a_ratio_of_1():
@@ -287,7 +287,7 @@ def test_a_network_that_is_not_better_by_the_margin_stays_at_a_ratio_of_1():
         bound = fit_one(trainer, sources, start, margin=3.0)
         by_chance += free.best_epoch > 0
         assert bound.best_epoch == 0
-        np.testing.assert_array_equal(bound.parameters, registry.flatten(start))
+        np.testing.assert_array_equal(bound.parameters, start)
         assert bound.history[1]["val_loss"] == free.history[1]["val_loss"]
     assert by_chance > 0
 

@@ -24,13 +24,13 @@ ALL = Transfer(freeze_epochs="all")
 
 def _native(**changes):
     model = registry.build(classifier("pet"), 3, 2)
-    engine = Native(model, classifier("pet"), two_classes(2)[0].features, 1)
+    engine = Native(KerasModel(model).layout, classifier("pet"), two_classes(2)[0].features, 1)
     engine.model = model
-    return Trainer(KerasModel(model), settings(**changes), engine)
+    return Trainer(KerasModel(model).layout, settings(**changes), engine)
 
 
 def _fit(trainer, transfer, initial=None, sources=None, checkpoint=None):
-    parameters = registry.flatten(initial or initial_weights(trainer))
+    parameters = initial_weights(trainer) if initial is None else initial
     sources = sources or two_classes(200)
     task = Task("network", sources, parameters, seeds(), 1.0, checkpoint, transfer)
     (outcome,) = trainer.fit([task])
@@ -213,7 +213,7 @@ def test_a_killed_training_goes_on_with_the_same_numbers(kind, optimizer, tmp_pa
 
         def again():
             return Trainer(
-                KerasModel(trainer.engine.model),
+                KerasModel(trainer.engine.model).layout,
                 trainer.settings,
                 trainer.engine,
                 checkpoint_seconds=0.0,
@@ -236,4 +236,4 @@ def test_the_head_is_the_end_of_the_vector():
     for kind in ("pet", "deepsets", "mlp"):
         model = registry.build(classifier(kind), 3, 2)
         head = sum(math.prod(variable.shape) for variable in model.head.weights)
-        assert registry.backbone_size(model) == model.count_params() - head
+        assert KerasModel(model).layout.backbone == model.count_params() - head

@@ -3,7 +3,7 @@ from plans import PYTHIA, make_plan
 
 from omniflow.unfolding import makespan
 from omniflow.unfolding.estimate import estimate, network_seconds, rates
-from omniflow.unfolding.jobs import OTHER, START, TRAINING, jobs, tasks
+from omniflow.unfolding.jobs import OTHER, START, START_TENSORFLOW, TRAINING, jobs, tasks
 
 PLANS = {
     "all strategies": lambda: make_plan(),
@@ -72,8 +72,18 @@ def test_the_longest_chain_goes_through_all_iterations():
     steps = 3 * (2 * seconds[1] + 2 * seconds[2] + 2 * work["aggregate"])
     # The second classifier of the method takes longer than its histograms.
     after = work["combine"] + work["second_classifier"] + work["tables"]
-    starts = 7 * START[TRAINING] + (3 + 6 + 4) * START[OTHER]
+    starts = (7 + 3 + 6 + 4) * START
     assert makespan.critical_path(tasks(found)) == pytest.approx(before + steps + after + starts)
+
+
+@pytest.mark.parametrize(
+    ("execution", "expected"),
+    [({}, START), ({"engine": "tensorflow"}, START_TENSORFLOW), ({"gpus": 1}, START_TENSORFLOW)],
+)
+def test_trainings_start_later_where_they_load_tensorflow(execution, expected):
+    found = _jobs(make_plan({"none": {}}, execution={"networks_per_job": 1} | execution))
+    starts = {job.pool: job.start for job in found}
+    assert starts == {TRAINING: expected, OTHER: START}
 
 
 def test_more_workers_than_groups_do_not_help():

@@ -18,8 +18,8 @@ class Execution(Section):
     threads: Positive = Field(1, description="Threads of one rank of a training job.")
     engine: Literal["auto", "tensorflow", "native"] = Field(
         "auto",
-        description="What evaluates networks. `native`: C++, for the PET on a CPU; compiled at its "
-        "first use. `auto`: that where it can be used, TensorFlow elsewhere.",
+        description="What evaluates networks. `native`: C++, for built-in classifiers on a CPU; "
+        "compiled at its first use. `auto`: that where it can be used, TensorFlow elsewhere.",
     )
     precision: Literal["float32", "mixed_bfloat16"] = Field(
         "float32",

@@ -20,7 +20,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy.linalg import helmert
-from scipy.stats import ortho_group
 
 from omniflow.evaluation.histograms import Histogram, normalise
 from omniflow.evaluation.tables import Normalization
@@ -198,6 +197,8 @@ def _rotations(rows: int) -> np.ndarray:
     count = max(ROTATIONS // 10, min(ROTATIONS, 10**7 // rows**2))
     if rows == 1:
         return rng.choice([-1.0, 1.0], (count, 1, 1))
+    from scipy.stats import ortho_group  # the report, which reads tables, does not load it
+
     return ortho_group.rvs(rows, size=count, random_state=rng)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from omniflow.evaluation.histograms import CountMatrix, Histogram
 
@@ -67,6 +67,6 @@ def compare(trained: Histogram, held_out: Histogram) -> dict[str, float]:
     return {
         "chi2": chi2,
         "bins": bins,
-        "p_value": float(stats.chi2.sf(chi2, bins)) if bins else np.nan,
+        "p_value": float(special.chdtrc(bins, chi2)) if bins else np.nan,
         "difference": float(totals[0] / totals[1] - 1),
     }

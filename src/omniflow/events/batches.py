@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
@@ -75,6 +76,45 @@ class Flat:
     event: np.ndarray
     numerator: np.ndarray
     denominator: np.ndarray
+
+
+@dataclass(frozen=True)
+class Flats:
+    """U batches of B events each, which lie one after the other; as a sequence, of `Flat`.
+
+    Attributes:
+        rows: (U + 1,) int64, particles of batch u are rows[u]:rows[u + 1].
+        offsets: (U, B + 1) int64, those of each batch from 0 on.
+        particles: (M, F) float32.
+        neighbours: (M, K) int32, or no rows.
+        event: (U, B, E) float32.
+        numerator: (U, B) float32.
+        denominator: (U, B) float32.
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    particles: np.ndarray
+    neighbours: np.ndarray
+    event: np.ndarray
+    numerator: np.ndarray
+    denominator: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+        return len(self.event)
+
+    def __getitem__(self, i: int) -> Flat:
+        """Return batch number i."""
+        rows = slice(self.rows[i], self.rows[i + 1])
+        return Flat(
+            self.offsets[i],
+            self.particles[rows],
+            self.neighbours[rows],
+            self.event[i],
+            self.numerator[i],
+            self.denominator[i],
+        )
 
 
 @dataclass(frozen=True)
@@ -159,28 +199,48 @@ class Part:
     fraction: float
     validation: bool
 
-    def chosen(self, where: slice) -> np.ndarray:
-        """Return the positions (k,) int64 of this part's events in the slice."""
+    def chosen(self, *slices: slice) -> np.ndarray:
+        """Return the positions (k,) int64 of this part's events in slices, one after the other.
+
+        Several slices at a time, because a call costs as much as some hundred events.
+        """
         source = self.source
-        out = held_out(source.event_id[where], self.seed, self.fraction)
-        return np.flatnonzero(source.select[where] & (out == self.validation)) + where.start
+        size = len(source.event_id)
+        index = np.concatenate([np.arange(*where.indices(size)) for where in slices])
+        ids, select = (
+            np.concatenate([array[where] for where in slices])
+            for array in (source.event_id, source.select)
+        )
+        return index[select & (held_out(ids, self.seed, self.fraction) == self.validation)]
+
+    def _groups(self, shard: int = 0, shards: int = 1) -> Iterator[list[slice]]:
+        slices = self.source.slices(shard, shards)
+        while group := list(itertools.islice(slices, BUFFER)):
+            yield group
 
     def totals(self) -> tuple[int, float, float]:
         """Return the number of events and the sums of weights in class A and class B."""
         count, sums = 0, np.zeros(2)
-        for where in self.source.slices():
-            index = self.chosen(where)
-            count += len(index)
-            sums += [weights.sum() for weights in self.source.weights(index)]
+        for weights in self._weights():
+            count += len(weights[0])
+            sums += [each.sum() for each in weights]
         return count, float(sums[0]), float(sums[1])
 
     def magnitude(self) -> float:
         """Return the sum of the magnitudes of all weights."""
         found = 0.0
-        for where in self.source.slices():
-            weights = self.source.weights(self.chosen(where))
+        for weights in self._weights():
             found += sum(float(np.abs(each).sum()) for each in weights)
         return found
+
+    def _weights(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the weights of the events of each slice."""
+        for group in self._groups():
+            index = self.chosen(*group)
+            ends = np.searchsorted(index, [where.stop for where in group[:-1]])
+            yield from zip(
+                *(np.split(each, ends) for each in self.source.weights(index)), strict=True
+            )
 
     def shuffled(self, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
         """Yield positions (size,) for ever: random order, every event once per round."""
@@ -189,8 +249,8 @@ class Part:
         while True:
             order = rng.permutation(len(slices))
             for start in range(0, len(order), BUFFER):
-                buffer = [self.chosen(slices[i]) for i in order[start : start + BUFFER]]
-                pending = np.concatenate([pending, rng.permutation(np.concatenate(buffer))])
+                buffer = self.chosen(*(slices[i] for i in order[start : start + BUFFER]))
+                pending = np.concatenate([pending, rng.permutation(buffer)])
                 while len(pending) >= size:
                     yield pending[:size]
                     pending = pending[size:]
@@ -198,8 +258,8 @@ class Part:
     def ordered(self, size: int, shard: int = 0, shards: int = 1) -> Iterator[np.ndarray]:
         """Yield all positions of a shard once, in order, at most `size` at a time."""
         pending = np.empty(0, np.int64)
-        for where in self.source.slices(shard, shards):
-            pending = np.concatenate([pending, self.chosen(where)])
+        for group in self._groups(shard, shards):
+            pending = np.concatenate([pending, self.chosen(*group)])
             while len(pending) >= size:
                 yield pending[:size]
                 pending = pending[size:]
@@ -207,29 +267,89 @@ class Part:
             yield pending
 
 
-def flat(sources: Sequence[Source], indices: Sequence[np.ndarray]) -> Flat:
-    """Return the events `indices` (k,) of each source, one source after the other."""
-    counts, particles, neighbours, event, numerator, denominator = ([] for _ in range(6))
-    for source, index in zip(sources, indices, strict=True):
-        features = source.features
-        start = features.offsets[index]
-        count = (features.offsets[index + 1] - start).astype(np.int64)
-        first = np.cumsum(count) - count
-        rows = np.repeat(start.astype(np.int64) - first, count) + np.arange(count.sum())
-        counts.append(count)
-        particles.append(features.particles[rows])
-        neighbours.append(features.neighbours[rows])
-        event.append(features.event[index])
-        for weights, found in zip((numerator, denominator), source.weights(index), strict=True):
-            weights.append(found.astype(np.float32))
-    return Flat(
-        np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64),
-        np.concatenate(particles),
-        np.concatenate(neighbours).astype(np.int32),
-        np.concatenate(event),
-        np.concatenate(numerator),
-        np.concatenate(denominator),
+def flat(
+    sources: Sequence[Source],
+    indices: Sequence[np.ndarray],
+    reads: Sequence[str] = ("particles", "neighbours"),
+) -> Flat:
+    """Return the events `indices` (k,) of each source, one source after the other.
+
+    `reads`: what a network reads beside features of events: particles, neighbours. What it does not
+    read has no rows, and without particles all counts are 0.
+    """
+    return flats(sources, [indices], reads)[0]
+
+
+def flats(
+    sources: Sequence[Source],
+    updates: Sequence[Sequence[np.ndarray]],
+    reads: Sequence[str] = ("particles", "neighbours"),
+) -> Flats:
+    """Return `flat` of the same sources for several updates, read together, which is quicker.
+
+    All updates have the same number of events of each source.
+    """
+    sizes = [len(index) for index in updates[0]]
+    shape = (len(updates), sum(sizes))
+    event = np.empty((*shape, sources[0].features.event.shape[1]), np.float32)
+    numerator, denominator = np.empty((2, *shape), np.float32)
+    count = np.zeros(shape, np.int64)
+    indices = [np.concatenate(found) for found in zip(*updates, strict=True)]
+    # Of each update the events of the first source, then those of the second, and so on.
+    columns = [slice(end - size, end) for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
+    for source, index, where in zip(sources, indices, columns, strict=True):
+        features, own = source.features, event[:, where].shape[:2]
+        event[:, where] = features.event[index].reshape(*own, event.shape[2])
+        for out, found in zip((numerator, denominator), source.weights(index), strict=True):
+            out[:, where] = found.reshape(own)
+        if "particles" in reads:
+            found = features.offsets[index + 1] - features.offsets[index]
+            count[:, where] = found.reshape(own)
+    offsets = np.zeros((shape[0], shape[1] + 1), np.int64)
+    np.cumsum(count, axis=1, out=offsets[:, 1:])
+    rows = np.concatenate([[0], np.cumsum(offsets[:, -1])])
+    first = offsets[:, :-1] + rows[:-1, np.newaxis]
+    places = [(first[:, where].ravel(), count[:, where].ravel()) for where in columns]
+    particles, neighbours = (
+        _rows(name, sources, indices, places)
+        if name in reads
+        else getattr(sources[0].features, name)[:0]
+        for name in ("particles", "neighbours")
     )
+    neighbours = neighbours.astype(np.int32)
+    return Flats(rows, offsets, particles, neighbours, event, numerator, denominator)
+
+
+def _rows(
+    name: str,
+    sources: Sequence[Source],
+    indices: Sequence[np.ndarray],
+    places: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """Return rows of particles of events of all sources.
+
+    Args:
+        name: of the array.
+        sources: where it is read.
+        indices: events (k,) of each source.
+        places: first row of each event in what is returned, and number of rows, (k,) each.
+    """
+    found = []
+    for source, index, (_, count) in zip(sources, indices, places, strict=True):
+        starts = source.features.offsets[index].astype(np.int64)
+        found.append(getattr(source.features, name)[_ranges(starts, count)])
+    if len(found) == 1:
+        return found[0]
+    result = np.empty((sum(map(len, found)), found[0].shape[1]), found[0].dtype)
+    for rows, (first, count) in zip(found, places, strict=True):
+        result[_ranges(first, count)] = rows
+    return result
+
+
+def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return the whole numbers from each of `first` on, `count` of them, one after the other."""
+    before = np.cumsum(count) - count
+    return np.repeat(first - before, count) + np.arange(count.sum())
 
 
 def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:

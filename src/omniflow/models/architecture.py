@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+    from omniflow.models.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -31,37 +36,15 @@ class Units:
         return sum(rows for _, rows, _ in self.kernels)
 
 
-class Sizes(Protocol):
-    """What the trainer asks of an architecture.
+class Architecture(Protocol):
+    """A classifier of given sizes.
 
     Attributes:
-        size: number of parameters d.
-        dtype: NumPy's name of their type.
-        backbone: how many of them come before those of the last layer.
-        variance: sum of the variances of newly drawn parameters.
+        layout: its parameters by name, how they are drawn, and where they stand in the vector.
     """
 
     @property
-    def size(self) -> int: ...  # noqa: D102
-    @property
-    def dtype(self) -> str: ...  # noqa: D102
-    @property
-    def backbone(self) -> int: ...  # noqa: D102
-    @property
-    def variance(self) -> float: ...  # noqa: D102
-
-
-class Architecture(Sizes, Protocol):
-    """What the stages ask of it beside."""
-
-    def initial(self, seed: np.random.SeedSequence) -> np.ndarray:
-        """Return newly drawn parameters (d,), a function of the seed alone."""
-
-    def neutral(self, parameters: np.ndarray) -> np.ndarray:
-        """Return parameters (d,) with a last layer that gives every event the ratio 1."""
-
-    def units(self) -> Units:
-        """Return the hidden units that dropout acts on."""
+    def layout(self) -> Layout: ...  # noqa: D102
 
     def save(self, parameters: np.ndarray, path: Path) -> None:
         """Write parameters (d,) to a file."""
@@ -72,3 +55,6 @@ class Architecture(Sizes, Protocol):
         Raises:
             InputError: the file is missing, or of another architecture.
         """
+
+    def keras(self) -> keras.Model:
+        """Return it as a Keras model, of which TensorFlow takes the structure alone."""

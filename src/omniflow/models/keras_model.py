@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from omniflow.errors import InputError
-from omniflow.models import registry
-from omniflow.models.architecture import Units
+from omniflow.models import weight_file
+from omniflow.models.layout import Layout, Parameter
 
 
 class KerasModel:
@@ -17,45 +17,28 @@ class KerasModel:
 
     def __init__(self, model: keras.Model) -> None:
         """Take the model, of which only the structure is used."""
-        self.model = model
+        self._model = model
 
-    @property
-    def size(self) -> int:
-        """Number of parameters d."""
-        return self.model.count_params()
-
-    @property
-    def dtype(self) -> str:
-        """Type of the parameters."""
-        return self.model.dtype_policy.variable_dtype
-
-    @property
-    def backbone(self) -> int:
-        """How many parameters come before those of the layer `head`."""
-        return registry.backbone_size(self.model)
-
-    @property
-    def variance(self) -> float:
-        """Sum of the variances of newly drawn parameters."""
-        return registry.initial_variance(self.model)
-
-    def initial(self, seed: np.random.SeedSequence) -> np.ndarray:
-        """Return newly drawn parameters (d,)."""
-        return registry.flatten(registry.initial_weights(self.model, seed))
-
-    def neutral(self, parameters: np.ndarray) -> np.ndarray:
-        """Return parameters (d,) with a layer `head` that gives every event the ratio 1."""
-        weights = registry.unflatten(self.model, parameters)
-        return registry.flatten(registry.with_neutral_head(self.model, weights))
-
-    def units(self) -> Units:
-        """Return the hidden units that dropout acts on."""
-        return registry.units(self.model)
+    @cached_property
+    def layout(self) -> Layout:
+        """Its parameters, in the order of `model.weights`."""
+        model = self._model
+        found = []
+        for number, (variable, constant) in enumerate(
+            zip(model.weights, model.constants, strict=True)
+        ):
+            # Paths of a user's own layers may be the same.
+            taken = {each.name for each in found}
+            name = variable.path if variable.path not in taken else f"{variable.path}:{number}"
+            found.append(Parameter(name, tuple(variable.shape), constant))
+        names = {id(v): each.name for v, each in zip(model.weights, found, strict=True)}
+        dropped = tuple(names[id(kernel)] for kernel in getattr(model, "dropped", ()))
+        return Layout(tuple(found), dropped, model.dtype_policy.variable_dtype)
 
     def save(self, parameters: np.ndarray, path: Path) -> None:
         """Write parameters (d,) in Keras' format."""
-        self.model.set_weights(registry.unflatten(self.model, parameters))
-        self.model.save_weights(path)
+        self._model.set_weights(self.layout.split(parameters))
+        self._model.save_weights(path)
 
     def load(self, path: Path) -> np.ndarray:
         """Return the parameters (d,) in a file.
@@ -64,10 +47,11 @@ class KerasModel:
             InputError: missing, or of another architecture.
         """
         try:
-            self.model.load_weights(path)
+            self._model.load_weights(path)
         except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path}: does not hold a network of the configured architecture ({error}). "
-                "Delete the file and rerun, or use the classifier it was trained with."
-            ) from error
-        return registry.flatten(self.model.get_weights())
+            raise weight_file.unfit(path, error) from error
+        return np.concatenate([np.ravel(array) for array in self._model.get_weights()])
+
+    def keras(self) -> keras.Model:
+        """Return the model."""
+        return self._model

@@ -1,4 +1,4 @@
-"""Keras models of every kind of classifier: built, checked, with newly drawn initial weights.
+"""Keras models of every kind of classifier: built and checked.
 
 What kinds there are is in `omniflow.registry`; a kind is a function of settings, number of particle
 features F and number of event features E that returns a Keras model with all of its parameters.
@@ -6,15 +6,12 @@ features F and number of event features E that returns a Keras model with all of
 
 from __future__ import annotations
 
-import math
-
 import keras
-import numpy as np
 
 from omniflow import registry
 from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError, OmniflowError
-from omniflow.models.architecture import Units
+from omniflow.models.classifiers import is_built_in
 
 # What a model gets, by name.
 INPUTS = ("particles", "mask", "neighbours", "event")
@@ -47,7 +44,7 @@ def build(
         ConfigError: a classifier of one's own fails, or is not of this form.
     """
     make = registry.find("classifier", settings.kind)
-    own = settings.kind not in registry.BUILT_IN["classifier"]
+    own = not is_built_in(settings)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision or before)
     try:
@@ -121,77 +118,3 @@ def _require_interface(settings: Classifier, model: object) -> None:
             f"{where}: has no list `dropped` of the kernels that classifier.dropout acts on; add "
             "one, or set classifier.dropout to 0"
         )
-
-
-def initial_weights(model: keras.Model, seed: np.random.SeedSequence) -> list[np.ndarray]:
-    """Return freshly drawn weights for `model`, in the order of `model.get_weights()`.
-
-    Matrices, and kernels with more axes, are Glorot-uniform (Glorot and Bengio 2010), drawn by
-    NumPy so that they depend on the seed alone; all others (biases, norms, LayerScale) keep the
-    constants they are built with.
-    """
-    rng = np.random.default_rng(seed)
-    weights = []
-    for constant in model.constants:
-        if constant.ndim >= 2:
-            bound = np.sqrt(6 / _fans(constant.shape))
-            weights.append(rng.uniform(-bound, bound, constant.shape).astype(constant.dtype))
-        else:
-            weights.append(constant.copy())
-    return weights
-
-
-def initial_variance(model: keras.Model) -> float:
-    """Return the sum of the variances of all weights that `initial_weights` draws."""
-    shapes = [constant.shape for constant in model.constants if constant.ndim >= 2]
-    return float(sum(2 * math.prod(shape) / _fans(shape) for shape in shapes))
-
-
-def _fans(shape: tuple[int, ...]) -> int:
-    """Return inputs plus outputs of a kernel; axes before the last two are those of a window."""
-    return math.prod(shape[:-2]) * sum(shape[-2:])
-
-
-def with_neutral_head(model: keras.Model, weights: list[np.ndarray]) -> list[np.ndarray]:
-    """Return `weights` with a layer `head` that gives every event the ratio 1.
-
-    Its kernel is 0 and its bias the one the model is built with, the output of a ratio of 1.
-    """
-    last = {id(variable) for variable in head(model).weights}
-    return [
-        old
-        if id(variable) not in last
-        else np.zeros_like(old)
-        if old.ndim == 2
-        else constant.copy()
-        for variable, old, constant in zip(model.weights, weights, model.constants, strict=True)
-    ]
-
-
-def backbone_size(model: keras.Model) -> int:
-    """Return how many parameters come before those of the layer `head` in the flat vector."""
-    count = len(head(model).weights)
-    if [id(v) for v in model.weights[-count:]] != [id(v) for v in head(model).weights]:
-        raise AssertionError(f"the head of {model.name} is not its last layer")
-    return sum(math.prod(variable.shape) for variable in model.weights[:-count])
-
-
-def units(model: keras.Model) -> Units:
-    """Return the units that dropout acts on: those that the matrices `model.dropped` read."""
-    starts, position = {}, 0
-    for variable in model.weights:
-        starts[id(variable)] = position
-        position += math.prod(variable.shape)
-    return Units(position, tuple((starts[id(k)], *map(int, k.shape)) for k in model.dropped))
-
-
-def flatten(weights: list[np.ndarray]) -> np.ndarray:
-    """Return all weights as one vector (d,)."""
-    return np.concatenate([np.ravel(array) for array in weights])
-
-
-def unflatten(model: keras.Model, parameters: np.ndarray) -> list[np.ndarray]:
-    """Return a vector (d,) as weights in the order of `model.get_weights()`."""
-    shapes = [variable.shape for variable in model.weights]
-    pieces = np.split(parameters, np.cumsum([math.prod(shape) for shape in shapes])[:-1])
-    return [piece.reshape(shape).copy() for piece, shape in zip(pieces, shapes, strict=True)]

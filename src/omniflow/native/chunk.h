@@ -5,20 +5,13 @@
 #include <vector>
 
 #include "attention.h"
+#include "batch.h"
 #include "local.h"
 #include "matrix.h"
 #include "network.h"
 #include "rows.h"
 
 namespace omniflow {
-
-// Inputs of one chunk; rows of `raw` and `neighbours` are particles, those of `event` events.
-template <class S>
-struct Events {
-  std::vector<Span> spans;
-  View<S> raw, event;
-  const int32_t* neighbours;
-};
 
 // Serves one chunk after the other, so that memory is asked for once.
 template <class S>

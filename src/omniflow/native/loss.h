@@ -15,9 +15,11 @@ struct Costs {  // in class A and in class B
   Cost a, b;
 };
 
-inline Cost softplus(double z) {
-  const double small = std::exp(-std::abs(z));
-  return {std::log1p(small) + std::max(z, 0.0), (z >= 0 ? 1 : small) / (1 + small)};
+// softplus(-z) and softplus(z), which share what takes time.
+inline Costs logistic(double z) {
+  const double small = std::exp(-std::abs(z)), rest = std::log1p(small);
+  return {{rest + std::max(-z, 0.0), -(z <= 0 ? 1 : small) / (1 + small)},
+          {rest + std::max(z, 0.0), (z >= 0 ? 1 : small) / (1 + small)}};
 }
 
 // -ln Phi(z), with its slope; from the tail beyond |z|.
@@ -53,7 +55,7 @@ inline Costs likelihood(double g, double slope) {
 inline Costs costs(int loss, double z) {
   switch (loss) {
     case 0:
-      return {mirrored(softplus(-z)), softplus(z)};
+      return logistic(z);
     case 1:
       return {minus_log_normal(z), mirrored(minus_log_normal(-z))};
     case 2:

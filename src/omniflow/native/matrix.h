@@ -44,6 +44,7 @@ struct Matrix : View<S> {
 
   Matrix() = default;
   Matrix(Matrix&&) = default;
+  Matrix& operator=(Matrix&&) = default;
   void size(Index rows, Index columns) {
     if (size_t(rows * columns) > store.size()) store.resize(size_t(rows * columns));
     static_cast<View<S>&>(*this) = {store.data(), rows, columns, columns};

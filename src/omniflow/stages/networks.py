@@ -24,20 +24,22 @@ from omniflow.events.batches import Source
 from omniflow.events.features import Features
 from omniflow.features.scaling import Scaling
 from omniflow.files import write_json
-from omniflow.models.architecture import Architecture
+from omniflow.models.classifiers import architecture, is_built_in
 from omniflow.models.signature import Signature
 from omniflow.training import distributed, runtime
 from omniflow.training.checkpoint import Checkpoint
+from omniflow.training.dropout import Dropout
+from omniflow.training.engines import engine
 from omniflow.training.interrupt import Interrupt
 from omniflow.training.losses import LOSSES
+from omniflow.training.progress import Fit, Seeds, Task
+from omniflow.training.trainer import Trainer
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import RESIDUAL, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
     from omniflow.stages.scores import Recorder
-    from omniflow.training.dropout import Dropout
-    from omniflow.training.progress import Fit, Task
 
 _STARTED = time.time()
 _CHUNK = 100_000  # rows of an array that are hashed at a time
@@ -56,21 +58,19 @@ class Networks(ABC):
         """Build the network for `features` of a level and its trainer, which heeds interruption."""
         execution, self.plan, self.level = plan.config.execution, plan, level
         self.ranks = distributed.start(execution.ranks, plan.root)
-        runtime.configure(execution.threads, self.ranks.local)
-        from omniflow.models import registry as models
-        from omniflow.models.keras_model import KerasModel
-        from omniflow.training.engines import engine
-        from omniflow.training.trainer import Trainer
-
-        model = models.build(
-            self.settings,
+        settings = self.settings
+        if self.ranks.size > 1 or not is_built_in(settings):  # Horovod and Keras load TensorFlow
+            what = f"classifier.kind is {settings.kind}, a Keras model of your own"
+            runtime.configure(execution.threads, self.ranks.local, what)
+        self.architecture = architecture(
+            settings,
             features.particles.shape[1],
             features.event.shape[1],
             execution.precision,
             LOSSES[plan.config.training.loss].neutral,
         )
-        self.architecture: Architecture = KerasModel(model)
-        chosen = engine(plan.config, self.settings, model, features)
+        config = plan.config.model_copy(update={"classifier": settings})
+        chosen = engine(config, self.architecture, features, self.ranks.local)
         self.ranks.agree(
             "The engine",
             f"{chosen.name}, {chosen.stack} network(s) at a time",
@@ -78,7 +78,7 @@ class Networks(ABC):
             "all have, or give the job nodes that are alike.",
         )
         self.trainer = Trainer(
-            self.architecture,
+            self.architecture.layout,
             plan.config.training,
             chosen,
             self.ranks,
@@ -111,8 +111,8 @@ class Networks(ABC):
         A network that training does not improve then leaves the weights of events as they are.
         """
         seed = self.plan.seed("initial", network, attempt)
-        drawn = self.architecture.initial(seed)
-        return self.architecture.neutral(drawn), {"policy": "scratch"}
+        layout = self.architecture.layout
+        return layout.neutral(layout.initial(seed)), {"policy": "scratch"}
 
     def finished(self, network: Network) -> Trained | None:
         """Return the network and its record if it is there already."""
@@ -147,8 +147,6 @@ class Networks(ABC):
 
     def task(self, network: Network, start: Start, attempt: int) -> Task:
         """Return what the trainer has to do."""
-        from omniflow.training.progress import Seeds, Task
-
         restart = self.plan.config.unfolding.restart
         return Task(
             network.name,
@@ -171,10 +169,8 @@ class Networks(ABC):
         rate = self.plan.config.classifier.dropout
         if rate == 0:
             return None
-        from omniflow.training.dropout import Dropout
-
         seed = seeds.integer(self.plan.seed(purpose, network, attempt))
-        return Dropout(self.architecture.units(), rate, seed)
+        return Dropout(self.architecture.layout.units(), rate, seed)
 
     def members(
         self, networks: Sequence[Network], parameters: list[np.ndarray]
@@ -232,7 +228,7 @@ class Networks(ABC):
             "attempt": len(failures),
             "failures": failures,
             "best_epoch": fit.best_epoch,
-            "parameters": self.architecture.size,
+            "parameters": self.architecture.layout.size,
             "engine": self.trainer.engine.name,
             "ranks": self.ranks.size,
             "summary": fit.summary,
@@ -244,7 +240,7 @@ class Networks(ABC):
         """Write the records of a job."""
         job = {
             "seconds": time.time() - _STARTED,
-            "device": runtime.device(),
+            "device": self.trainer.engine.device,
             "threads": self.plan.config.execution.threads,
         }
         write_json({"networks": records, "job": job}, path)

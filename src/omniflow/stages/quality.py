@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from omniflow.events import store
 from omniflow.events.quality import Quality, judge, measure, of_sample
 from omniflow.stages import inputs
 from omniflow.unfolding.plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def notes(plan: Plan, steps: pd.DataFrame, weights: pd.DataFrame) -> list[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from omniflow.events.batches import Part, Source
 from omniflow.events.folds import fold_of
@@ -20,6 +19,8 @@ from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from omniflow.training.trainer import Trainer
 
 _NAMES = ("logits", "numerator", "denominator", "half")
@@ -89,6 +90,8 @@ def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[np.ndarray, d
 
 def table(plan: Plan) -> pd.DataFrame:
     """Return stacking.csv: one row per member of each lane, iteration and step."""
+    import pandas as pd
+
     rows = []
     for group, iteration, step in plan.stages():
         if plan.chains[group.chain].aggregate != "stacking":

@@ -203,7 +203,7 @@ class BlockJob(Networks):
             path = self.plan.networks_folder(previous) / self.plan.network_file(network)
             loaded = self.architecture.load(path)
             if self.block.step in RESIDUAL:
-                loaded = self.architecture.neutral(loaded)
+                loaded = self.architecture.layout.neutral(loaded)
             return loaded, {"policy": "warm", "iteration": str(previous.iteration)}
         fresh, origin = super().start(network, attempt)
         policy = self.plan.chains[network.chain].start
@@ -216,7 +216,7 @@ class BlockJob(Networks):
             origin["file"] = str(path)
         loaded = self.architecture.load(path)
         if policy == "backbone":
-            loaded = self.architecture.neutral(loaded)
+            loaded = self.architecture.layout.neutral(loaded)
         return loaded, origin
 
 

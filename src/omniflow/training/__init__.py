@@ -1,1 +1,1 @@
-"""Training: losses, optimisers and the trainer (TensorFlow is imported here)."""
+"""Training: trainer, optimisers, losses, and the engines that evaluate networks."""

@@ -13,7 +13,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.files import create_h5, discard_left_over, open_h5, read_dataset, to_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def library(double: bool = False) -> ctypes.CDLL:
         CompilerError: no compiler, or the compiler's own message.
     """
     flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
-    name, folders = f"pet-{_key(flags)}.so", _folders()
+    name, folders = f"native-{_key(flags)}.so", _folders()
     # Compiled before, maybe where this machine cannot write.
     built = (folder / name for folder in folders if (folder / name).is_file())
     path = next(built, None) or _writable(folders) / name
@@ -94,7 +94,8 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         whole = Path(folder) / path.name
         with atomic_path(whole) as temporary:
-            command = [compiler, *flags, str(SOURCES / "pet.cpp"), "-o", str(temporary)]
+            sources = [str(path) for path in sorted(SOURCES.glob("*.cpp"))]
+            command = [compiler, *flags, *sources, "-o", str(temporary)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
@@ -116,4 +117,4 @@ if __name__ == "__main__":
     try:
         library()
     except CompilerError as error:
-        sys.exit(f"The native engine is not built, TensorFlow will take its place: {error}")
+        sys.exit(f"The native engine is not built, and networks will take TensorFlow: {error}")

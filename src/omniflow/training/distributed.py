@@ -44,8 +44,8 @@ class Ranks:
 
     rank, local, size = 0, 0, 1
 
-    def sum(self, arrays: Sequence[Any]) -> list[Any]:
-        """Return each array, or tensor, summed over the ranks; all ranks get the same."""
+    def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return each array summed over the ranks; all ranks get the same."""
         return list(arrays)
 
     def first(self, array: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ class _Horovod(Ranks):
         self.rank, self.local, self.size = hvd.rank(), hvd.local_rank(), hvd.size()
         self._calls = 0
 
-    def sum(self, arrays: Sequence[Any]) -> list[Any]:
+    def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         tensors = _tensors(arrays)
         found: dict[int, Any] = {}
         # Horovod takes tensors of one type at a time.
@@ -88,10 +88,7 @@ class _Horovod(Ranks):
                 group = [tensors[row] for row in rows]
                 sums = self._hvd.grouped_allreduce(group, op=self._hvd.Sum, name=name)
             found |= dict(zip(rows, sums, strict=True))
-        return [
-            np.asarray(found[row]) if isinstance(array, np.ndarray) else found[row]
-            for row, array in enumerate(arrays)
-        ]
+        return [np.asarray(found[row]) for row in range(len(arrays))]
 
     def first(self, array: np.ndarray) -> np.ndarray:
         with self._named() as name:
@@ -285,7 +282,7 @@ def _tasks_per_node() -> list[int]:
     return counts
 
 
-def _tensors(arrays: Sequence[Any]) -> list[Any]:
+def _tensors(arrays: Sequence[np.ndarray]) -> list[Any]:
     import tensorflow as tf
 
     return [tf.convert_to_tensor(array) for array in arrays]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import keras
-import tensorflow as tf
+import numpy as np
 
 from omniflow.config.training import Training
 from omniflow.training.losses import LOSSES
@@ -46,8 +44,8 @@ def constants(settings: Training, updates: int, variance: float, seed: int) -> C
     return Constants(given.dt_hat / math.sqrt(eta), eta, f0, seed)
 
 
-class ECD(keras.optimizers.Optimizer):
-    """Moves d parameters by `learning_rate` along a unit vector u, which the gradient turns.
+class ECD:
+    """Moves d parameters by the rate dt along a unit vector u, which the gradient turns.
 
     Per update, with loss F, gradient g and random numbers z ~ N(0, 1)^d:
 
@@ -55,110 +53,69 @@ class ECD(keras.optimizers.Optimizer):
         u <- normalise(u - dt eta d / (2 (d - 1) (F - f0)) (g - (u . g) u))
         parameters <- parameters + dt u
 
-    The first update is along -g. `apply` takes the loss as well, so Keras' own `fit` cannot call
-    it. The random numbers depend on the seed and the number of the update alone.
+    The first update is along -g, and has no bounce. The random numbers depend on the seed and the
+    number of the update alone. An optimiser as `optimizers.Optimizer` describes it.
     """
 
-    def __init__(
-        self,
-        learning_rate: float = 0.01,
-        eta: float = 1.0,
-        f0: float = -1.0,
-        nu_hat: float = 0.0,
-        seed: int = 0,
-        name: str = "ecd",
-    ) -> None:
-        """Take dt, eta, f0 and nu_hat; there is no decay, clipping or schedule."""
-        super().__init__(learning_rate, name=name)
-        self.nu_hat = nu_hat
-        self._eta = self.add_variable((), dtype="float64", name="eta")
-        self._f0 = self.add_variable((), dtype="float64", name="f0")
-        self._seed = self.add_variable((), dtype="int64", name="seed")
-        self.set(eta, f0, seed)
+    number, betas, decay = None, (0.0, 0.0), 0.0
 
-    def set(self, eta: float, f0: float, seed: int) -> None:
-        """Change what depends on the training."""
-        self._eta.assign(eta)
-        self._f0.assign(f0)
-        self._seed.assign(seed)
-
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make room for u, 0 before the first update.
+    def __init__(self, size: int, kind: str = "float32", nu_hat: float = 0.0) -> None:
+        """Make room for `size` numbers of a float type.
 
         Raises:
             ValueError: fewer than two parameters, which have no direction to turn to.
         """
-        if self.built:
-            return
-        super().build(variables)
-        self._size = sum(math.prod(variable.shape) for variable in variables)
-        if self._size < 2:
-            raise ValueError(f"ECD needs at least two parameters, got {self._size}")
-        self._directions = self.add_optimizer_variables(variables, "direction")
+        if size < 2:
+            raise ValueError(f"ECD needs at least two parameters, got {size}")
+        self.state = {"direction": np.zeros(size, kind), "updates": np.zeros((), np.int64)}
+        self._size, self._nu_hat = size, nu_hat
+        self._work = np.empty(size, kind)
 
-    def apply(
-        self,
-        grads: Sequence[tf.Tensor],
-        trainable_variables: Sequence[keras.Variable] | None = None,
-        loss: tf.Tensor | None = None,
+    def start(self, constants: Constants) -> None:
+        """Forget earlier updates, and take the constants of a training."""
+        for array in self.state.values():
+            array[...] = 0
+        self._constants = constants
+
+    def update(
+        self, parameters: np.ndarray, gradient: np.ndarray, loss: float, rate: float
     ) -> None:
-        """Update the variables from their gradients and the loss that these are of.
+        """Change `parameters` (d,) in place by a step of length `rate`.
 
-        Raises:
-            ValueError: without a loss.
+        Args:
+            parameters: of the network.
+            gradient: of the loss (d,).
+            loss: its value, above f0.
+            rate: dt.
         """
-        if loss is None:
-            raise ValueError("ECD needs the loss: apply(gradients, variables, loss=loss)")
-        variables = list(trainable_variables or self._trainable_variables)
-        self.build(variables)
-        u = [tf.convert_to_tensor(direction) for direction in self._directions]
-        if self.nu_hat:
-            u = self._bounced(u)
-        u = _normalised(u)
-        d, f = self._size, tf.cast(loss, tf.float64)
-        turn = tf.cast(self.learning_rate, tf.float64) * self._eta * d / (2 * (d - 1))
-        turn = tf.cast(turn / (f - self._f0), u[0].dtype)
-        along = _dot(u, grads)
-        u = _normalised([ui - turn * (g - along * ui) for ui, g in zip(u, grads, strict=True)])
-        for variable, direction, ui in zip(variables, self._directions, u, strict=True):
-            self.assign_add(variable, tf.cast(self.learning_rate, ui.dtype) * ui)
-            self.assign(direction, ui)
-        self._iterations.assign_add(1)
+        u, d, work = self.state["direction"], self._size, self._work
+        if self._nu_hat and np.any(u):
+            self._bounce(u)
+        turn = rate * self._constants.eta * d / (2 * (d - 1)) / (loss - self._constants.f0)
+        along = self._dot(u, gradient)
+        np.multiply(u, along, out=work)
+        np.subtract(gradient, work, out=work)
+        work *= turn
+        u -= work
+        self._normalise(u)
+        np.multiply(u, rate, out=work)
+        parameters += work
+        self.state["updates"] += 1
 
-    def get_config(self) -> dict[str, object]:
-        """Return the arguments that make this optimiser again."""
-        return {
-            "name": self.name,
-            "learning_rate": float(self.learning_rate),
-            "eta": float(self._eta),
-            "f0": float(self._f0),
-            "nu_hat": self.nu_hat,
-            "seed": int(self._seed),
-        }
+    def _bounce(self, u: np.ndarray) -> None:
+        key = (self._constants.seed, int(self.state["updates"]))
+        rng = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+        rng.standard_normal(out=self._work, dtype=u.dtype)
+        self._work *= self._nu_hat / math.sqrt(self._size)
+        u += self._work
+        self._normalise(u)
 
-    def _bounced(self, u: list[tf.Tensor]) -> list[tf.Tensor]:
-        # Not before the first update, whose direction is the gradient's.
-        moving = tf.cast(_dot(u, u) > 0, u[0].dtype)
-        scale = moving * (self.nu_hat / math.sqrt(self._size))
-        first = len(u) * tf.cast(self._iterations, tf.int64)
-        return [
-            ui
-            + scale
-            * tf.random.stateless_normal(
-                ui.shape,
-                [tf.convert_to_tensor(self._seed), first + i],
-                dtype=ui.dtype,
-                alg="philox",
-            )
-            for i, ui in enumerate(u)
-        ]
+    def _dot(self, a: np.ndarray, b: np.ndarray) -> float:
+        # Not by BLAS, whose sums depend on the number of its threads.
+        np.multiply(a, b, out=self._work)
+        return float(np.add.reduce(self._work))
 
-
-def _dot(a: Sequence[tf.Tensor], b: Sequence[tf.Tensor]) -> tf.Tensor:
-    return tf.add_n([tf.reduce_sum(x * y) for x, y in zip(a, b, strict=True)])
-
-
-def _normalised(u: list[tf.Tensor]) -> list[tf.Tensor]:
-    """Return u with length 1; 0 stays 0."""
-    norm = tf.sqrt(_dot(u, u))
-    return [tf.math.divide_no_nan(ui, norm) for ui in u]
+    def _normalise(self, u: np.ndarray) -> None:
+        """Give u length 1; 0 stays 0."""
+        if norm := math.sqrt(self._dot(u, u)):
+            u /= norm

@@ -5,19 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from omniflow.config.schema import Config
-from omniflow.config.training import Classifier
 from omniflow.events.batches import Source
 from omniflow.events.features import Features
-from omniflow.training import runtime
+from omniflow.models.architecture import Architecture
+from omniflow.training import native, runtime
 from omniflow.training.compiler import CompilerError
-
-if TYPE_CHECKING:
-    import keras
+from omniflow.training.native import Native
+from omniflow.training.steps import Steps
 
 # Positions (k,) in each of the sources of a network.
 Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
@@ -31,20 +30,43 @@ class Engine(Protocol):
 
     Attributes:
         name: recorded with every network; engines differ by rounding.
+        device: what networks run on, the GPU's name or `CPU`.
         stack: networks that it evaluates at a time.
+        ahead: events that are worth reading at a time; more than a batch has where reading costs as
+            much as training.
+        trains: whether it can do updates itself.
     """
 
     name: str
+    device: str
     stack: int
+    ahead: int
+    trains: bool
 
-    def prepare(self, batches: Sequence[Batches]) -> Any:
-        """Read the events of one update, for each network. Runs in another thread."""
+    def prepare(self, updates: Sequence[Sequence[Batches]]) -> list[Any]:
+        """Read the events of updates, for each of the same networks. Runs in another thread."""
 
-    def gradient(self, parameters: Sequence[Any], prepared: Any) -> tuple[list[float], list[Any]]:
+    def gradient(
+        self, parameters: Sequence[np.ndarray], prepared: Any
+    ) -> tuple[list[float], list[np.ndarray]]:
         """Return for each network the loss, summed over its events, and its gradient (d,)."""
 
+    def train(
+        self, steps: Steps, prepared: Any, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Update one network by all that was prepared in one call; for engines that can.
+
+        Return loss and norm of the gradient of each update (u,), up to one that is not finite.
+
+        Args:
+            steps: optimiser and state of the network, which change.
+            prepared: what `prepare` returned.
+            rates: learning rate of each update.
+            momenta: of the average.
+        """
+
     def outputs(
-        self, parameters: Sequence[Any], source: Source, index: np.ndarray
+        self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each."""
 
@@ -64,52 +86,82 @@ def shared() -> Iterator[None]:
         _shared = before
 
 
-def engine(config: Config, settings: Classifier, model: keras.Model, features: Features) -> Engine:
-    """Return the configured engine for `model`, which was built from `settings`.
+def engine(
+    config: Config, architecture: Architecture, features: Features, local_rank: int = 0
+) -> Engine:
+    """Return the configured engine for a classifier.
 
-    `auto` is the native one for PETs on a CPU, and TensorFlow for everything else.
+    `auto` is the native one for the classifiers that it has, on a CPU, and TensorFlow for
+    everything else.
+
+    Args:
+        config: of the study; its classifier is the one of `architecture`.
+        architecture: the classifier.
+        features: say how many columns the inputs have.
+        local_rank: which of the machine's GPUs is this process's.
 
     Raises:
         CompilerError: `native` is asked for and cannot be had.
+        EngineError: it takes TensorFlow, which is not installed.
     """
     if _shared is None:
-        return _made(config, settings, model, features)
+        return _made(config, architecture, features, local_rank)
     columns = (features.particles, features.neighbours, features.event)
     key = (
-        *(part.model_dump_json() for part in (settings, config.execution)),
+        *(part.model_dump_json() for part in (config.classifier, config.execution)),
         config.training.loss,
         config.training.micro_batches,
-        model.dtype_policy.name,
         *(part.shape[1] for part in columns),
     )
     if key not in _shared:
-        _shared[key] = _made(config, settings, model, features)
+        _shared[key] = _made(config, architecture, features, local_rank)
     return _shared[key]
 
 
-def _made(config: Config, settings: Classifier, model: keras.Model, features: Features) -> Engine:
-    from omniflow.training.graph import Graph
-    from omniflow.training.native import Native
-
-    wanted, loss = config.execution.engine, config.training.loss
-    fits = settings.kind == "pet" and runtime.device() == "CPU"
-    fits = fits and config.execution.precision == "float32"
-    # Where a level has no particles, MLPs take the place of PETs (`unfolding.seen.classifiers`),
-    # and TensorFlow that of `native`.
-    replaced = settings.kind != config.classifier.kind
-    if wanted == "native" and not fits and not replaced:
-        raise CompilerError(
-            "execution.engine: native is for the classifier kind pet on a CPU only; choose auto."
-        )
-    if wanted != "tensorflow" and fits:
+def _made(
+    config: Config, architecture: Architecture, features: Features, local_rank: int
+) -> Engine:
+    execution, settings, loss = config.execution, config.classifier, config.training.loss
+    why = _takes_tensorflow(config)
+    if why is None:
         try:
-            return Native(model, settings, features, config.execution.threads, loss)
+            return Native(architecture.layout, settings, features, execution.threads, loss)
         except CompilerError as error:
-            if wanted == "native":
+            if execution.engine == "native":
                 raise
-            print(f"The slower TensorFlow engine is used, because: {error}", file=sys.stderr)
+            why = f"the native engine cannot be had: {error}"
+            print(f"The slower TensorFlow engine is used, because {why}", file=sys.stderr)
+    runtime.configure(execution.threads, local_rank, why)
+    from omniflow.training.graph import Graph
+
     gpu = runtime.device() != "CPU"
-    stack = config.execution.stack
+    stack = execution.stack
     if stack == "auto":
-        stack = config.execution.networks_per_job if gpu else 1
-    return Graph(model, features, config.training.micro_batches, stack, xla=gpu, loss=loss)
+        stack = execution.networks_per_job if gpu else 1
+    parts = config.training.micro_batches
+    return Graph(architecture.keras(), features, parts, stack, xla=gpu, loss=loss)
+
+
+def _takes_tensorflow(config: Config) -> str | None:
+    """Return why the native engine is not to be used; None where it is.
+
+    Raises:
+        CompilerError: `native` is asked for, and does not know the classifier.
+    """
+    execution, kind = config.execution, config.classifier.kind
+    if execution.engine == "tensorflow":
+        return "execution.engine is tensorflow"
+    known = ", ".join(native.NETWORKS)
+    if execution.engine == "native":
+        if kind not in native.NETWORKS:
+            raise CompilerError(
+                f"execution.engine: native has the classifier kinds {known}, and not {kind}; "
+                "choose auto."
+            )
+        return None
+    if kind not in native.NETWORKS:
+        return f"classifier.kind is {kind}, and the native engine has {known} alone"
+    if execution.precision != "float32":
+        return f"execution.precision is {execution.precision}"
+    device = runtime.device()
+    return None if device == "CPU" else f"there is a GPU, {device}"

@@ -1,24 +1,25 @@
-"""Native engine: the point-edge transformer's outputs and gradients in C++, for the CPU.
+"""Native engine: outputs and gradients in C++, for the CPU.
 
-The same function as `models.pet` (tests compare them), but events are not padded, work stays in the
-processor's cache, and starting costs no tracing. `native/pet.cpp` says how.
+The same functions as `models.pet` and `models.sets` (tests compare them), but events are not
+padded, work stays in the processor's cache, and starting costs no tracing. `native/pet.cpp` and
+`native/sets.cpp` say how.
 """
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import keras
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Flat, Source, flat
+from omniflow.events.batches import Flat, Flats, Source, flat, flats
 from omniflow.events.features import Features
+from omniflow.models.layout import Layout
 from omniflow.training import compiler
-from omniflow.training.compiler import CompilerError
-from omniflow.training.losses import LOSSES
+from omniflow.training.calls import Result, loss_number, pointer
+from omniflow.training.sets import Sets
+from omniflow.training.steps import Steps
 
 # Particles per chunk: the rows of all matrices of one forward and backward pass. Fewer would waste
 # matrix products, more would leave the cache.
@@ -37,21 +38,21 @@ class Sizes(ctypes.Structure):
     ]
 
 
-@dataclass(frozen=True)
-class Result:
-    """Outcome of one pass: outputs (n,) and, with weights, loss and gradient (d,)."""
-
-    outputs: np.ndarray
-    loss: float
-    gradient: np.ndarray | None
-
-
 class PET:
-    """The C++ function for PETs of one architecture."""
+    """The C++ function for PETs of one architecture.
+
+    Attributes:
+        kind: type of all numbers.
+        reads: what it reads of events beside their features.
+        ahead: as of engines.
+    """
+
+    reads = ("particles", "neighbours")
+    ahead = 0
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: tuple[int, int, int],
         threads: int = 1,
@@ -61,8 +62,8 @@ class PET:
         """Prepare calls; the library is compiled if need be.
 
         Args:
-            model: its variables say where each parameter stands in the flat vector.
-            settings: what it was built from.
+            layout: where each parameter stands in the flat vector.
+            settings: sizes of the network.
             features: (F, E, K): particle features, event features, neighbours.
             threads: threads of one call.
             double: float64 instead of float32, for tests.
@@ -75,10 +76,7 @@ class PET:
         library = compiler.library(double)
         self._call = library.omniflow_pet
         self._call.restype = ctypes.c_double
-        number = LOSSES[loss].number
-        self._threads, self._loss = threads, -1 if number is None else number
-        if not library.omniflow_knows_loss(ctypes.c_int(self._loss)):
-            raise CompilerError(f"native/loss.h has no loss {loss}.")
+        self._threads, self._loss = threads, loss_number(library, loss)
         self._sizes = Sizes(
             *features,
             settings.width,
@@ -87,15 +85,8 @@ class PET:
             settings.class_blocks,
             ROWS,
         )
-        starts, position = {}, 0
-        for variable in model.trainable_variables:
-            starts[id(variable)] = position
-            position += int(np.prod(variable.shape))
-        self._size = position
-        order = [id(variable) for variable in _order(model)]
-        if sorted(order) != sorted(starts):
-            raise AssertionError("pet.cpp and models.pet do not have the same parameters")
-        self._places = np.array([starts[key] for key in order], np.int64)
+        self._size = layout.size
+        self._places = layout.places(_order(settings))
 
     def __call__(
         self,
@@ -112,33 +103,37 @@ class PET:
         sums = np.zeros(self._size, self.kind) if gradient else None
         loss = self._call(
             ctypes.byref(self._sizes),
-            _pointer(parameters, self.kind, (self._size,)),
-            _pointer(self._places, np.dtype(np.int64), self._places.shape),
+            pointer(parameters, self.kind, (self._size,)),
+            pointer(self._places, np.dtype(np.int64), self._places.shape),
             ctypes.c_int64(n),
-            _pointer(events.offsets, np.dtype(np.int64), (n + 1,)),
-            _pointer(events.particles, self.kind, (None, self._sizes.features)),
-            _pointer(events.neighbours, np.dtype(np.int32), (None, self._sizes.neighbours)),
-            _pointer(events.event, self.kind, (n, self._sizes.event_features)),
-            _pointer(events.numerator, self.kind, (n,)),
-            _pointer(events.denominator, self.kind, (n,)),
+            pointer(events.offsets, np.dtype(np.int64), (n + 1,)),
+            pointer(events.particles, self.kind, (None, self._sizes.features)),
+            pointer(events.neighbours, np.dtype(np.int32), (None, self._sizes.neighbours)),
+            pointer(events.event, self.kind, (n, self._sizes.event_features)),
+            pointer(events.numerator, self.kind, (n,)),
+            pointer(events.denominator, self.kind, (n,)),
             ctypes.c_int(self._loss),
             ctypes.c_int(self._threads),
-            _pointer(outputs, self.kind, (n,)),
-            None if sums is None else _pointer(sums, self.kind, (self._size,)),
+            pointer(outputs, self.kind, (n,)),
+            None if sums is None else pointer(sums, self.kind, (self._size,)),
         )
         return Result(outputs, loss, sums)
 
 
-class Native:
-    """Runs PETs of one architecture on the CPU. See `engines.Engine`."""
+# What runs natively, by the kind of classifier.
+NETWORKS = {"pet": PET, "deepsets": Sets.of, "mlp": Sets.of}
 
-    name = "native"
+
+class Native:
+    """Runs networks of one architecture on the CPU. See `engines.Engine`."""
+
+    name, device = "native", "CPU"
     # One after the other: together they would share the processor's cache.
     stack = 1
 
     def __init__(
         self,
-        model: keras.Model,
+        layout: Layout,
         settings: Classifier,
         features: Features,
         threads: int,
@@ -154,60 +149,69 @@ class Native:
             features.event.shape[1],
             features.neighbours.shape[1],
         )
-        self._pet = PET(model, settings, sizes, threads, loss=loss)
+        self.network: PET | Sets = NETWORKS[settings.kind](
+            layout, settings, sizes, threads, loss=loss
+        )
 
-    def prepare(self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]) -> Flat:
-        """Return the events of a batch."""
-        ((sources, indices),) = batches
-        return flat(sources, indices)
+    @property
+    def ahead(self) -> int:
+        """Events that are read at a time."""
+        return self.network.ahead
+
+    def prepare(
+        self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
+    ) -> Flats:
+        """Return the events of each update."""
+        # Sources are those of the network, the same in every update.
+        ((sources, _),) = updates[0]
+        return flats(sources, [indices for ((_, indices),) in updates], self.network.reads)
+
+    @property
+    def trains(self) -> bool:
+        """Whether the network's updates are native as well."""
+        return isinstance(self.network, Sets)
+
+    def train(
+        self, steps: Steps, prepared: Flats, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return losses and norms (u,) of updates."""
+        return self.network.train(steps, prepared, rates, momenta)
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Flat
     ) -> tuple[list[float], list[np.ndarray]]:
         """Return loss and gradient (d,)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), prepared, gradient=True)
+        vector = np.ascontiguousarray(parameters[0], np.float32)
+        found = self.network(vector, prepared, gradient=True)
         return [found.loss], [found.gradient]
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) and their outputs (1, k)."""
-        found = self._pet(np.ascontiguousarray(parameters[0], np.float32), flat([source], [index]))
+        vector = np.ascontiguousarray(parameters[0], np.float32)
+        found = self.network(vector, flat([source], [index], self.network.reads))
         yield index, found.outputs[np.newaxis]
 
 
-def _pointer(array: np.ndarray, kind: np.dtype, shape: Sequence[int | None]) -> ctypes.c_void_p:
-    # C++ cannot tell a wrong array from a right one.
-    wrong = array.dtype != kind or array.ndim != len(shape) or not array.flags.c_contiguous
-    if wrong or any(w is not None and w != n for w, n in zip(shape, array.shape, strict=True)):
-        raise TypeError(f"expected {kind} {tuple(shape)}, got {array.dtype} {array.shape}")
-    return ctypes.c_void_p(array.ctypes.data)
+def _order(settings: Classifier) -> list[str]:
+    """Return the names of a PET's parameters in the order in which pet.cpp reads them."""
+    norms = [("norm_1/gamma", "norm_1/beta"), ("norm_2/gamma", "norm_2/beta")]
+    attention = [f"attention/{part}" for part in ("query", "key", "value", "output")]
+    attention = [name for name in _dense(*attention) if name != "attention/key/bias"]
+    hidden = _dense("hidden/first", "hidden/second")
+    block = (*norms[0], *attention, "scale_1/scale", *norms[1], *hidden, "scale_2/scale")
+    class_block = (*norms[0], *attention, *norms[1], *hidden)
+
+    found = _dense("embedding/first", "embedding/second")
+    for local in ("local_1", "local_2"):
+        found += [f"{local}/edge_kernel", f"{local}/edge_bias", *_dense(f"{local}/dense")]
+    found += _dense("condition")
+    found += [f"block_{i}/{name}" for i in range(settings.blocks) for name in block]
+    found.append("token/token")
+    found += [f"class_{i}/{name}" for i in range(settings.class_blocks) for name in class_block]
+    return [*found, "norm/gamma", "norm/beta", *_dense("head")]
 
 
-def _order(model: keras.Model) -> list[keras.Variable]:
-    """Return the variables of a PET in the order in which pet.cpp reads them."""
-
-    def dense(*layers: keras.layers.Dense) -> list[keras.Variable]:
-        return [v for layer in layers for v in (layer.kernel, layer.bias) if v is not None]
-
-    def hidden(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.first, layer.second)
-
-    def norm(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return [layer.gamma, layer.beta]
-
-    def attention(layer: keras.layers.Layer) -> list[keras.Variable]:
-        return dense(layer.query, layer.key, layer.value, layer.output_dense)
-
-    found = hidden(model.embedding)
-    for local in (model.local_1, model.local_2):
-        found += [local.kernel, local.bias, *dense(local.dense)]
-    found += dense(model.condition)
-    for block in model.transformer:
-        found += [*norm(block.norm_1), *attention(block.attention), block.scale_1.scale]
-        found += [*norm(block.norm_2), *hidden(block.hidden), block.scale_2.scale]
-    found.append(model.token.token)
-    for block in model.class_blocks:
-        found += norm(block.norm_1) + attention(block.attention)
-        found += norm(block.norm_2) + hidden(block.hidden)
-    return found + norm(model.norm) + dense(model.head)
+def _dense(*layers: str) -> list[str]:
+    return [f"{layer}/{part}" for layer in layers for part in ("kernel", "bias")]

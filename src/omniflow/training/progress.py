@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
 from omniflow.training.schedule import learning_rate
 from omniflow.training.strata import batch_sizes
+
+if TYPE_CHECKING:
+    from omniflow.training.engines import Engine
 
 _ADVICE = "Lower training.learning_rate or training.clip_norm."
 _ADVICE_ECD = "Lower training.ecd.dt_hat or training.ecd.eta."
@@ -208,9 +212,9 @@ class Progress:
             self.numbers.history.append({"epoch": 0, "val_loss": loss})
             self.numbers.epoch = 1
 
-    def update(self, loss: float, gradient: object) -> None:
+    def update(self, loss: float, gradient: np.ndarray) -> None:
         """Learn from the gradient (d,) of one batch."""
-        settings, now = self.settings, self.numbers
+        now = self.numbers
         if not self._finite(loss, f"training loss of epoch {now.epoch}"):
             return
         if self.ecd and loss <= self.ecd.f0:
@@ -219,16 +223,40 @@ class Progress:
                 f"reached training.ecd.f0, {self.ecd.f0:.4g}. Set a lower one."
             )
             return
-        step = (now.epoch - 1) * self.updates + now.update
-        now.rate = (
+        rate, momentum = self._rates(now.update)
+        backbone = self.task.transfer.backbone_factor(now.epoch)
+        self._note(loss, self.learner.update(gradient, loss, rate, momentum, backbone), rate)
+
+    @property
+    def plain(self) -> bool:
+        """Whether an engine that can may do the updates itself."""
+        return self.task.dropout is None and self.learner.steps() is not None
+
+    def updates_by(self, engine: Engine, batches: Any) -> None:
+        """Let the engine do the updates of several batches."""
+        now = self.numbers
+        rates = [self._rates(now.update + i) for i in range(len(batches))]
+        found = engine.train(self.learner.steps(), batches, *zip(*rates, strict=True))
+        for loss, norm, (rate, _) in zip(*found, rates, strict=False):
+            if not self._finite(float(loss), f"training loss of epoch {now.epoch}"):
+                return
+            self._note(float(loss), float(norm), rate)
+
+    def _rates(self, update: int) -> tuple[float, float]:
+        """Return learning rate and momentum of the average in an update of this epoch."""
+        settings, step = self.settings, (self.numbers.epoch - 1) * self.updates + update
+        rate = (
             self.ecd.dt
             if self.ecd
             else learning_rate(settings, step, self.updates, self.rate_factor)
         )
         # The average starts short and lengthens, so that early states do not linger.
-        momentum = min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
-        backbone = self.task.transfer.backbone_factor(now.epoch)
-        norm = self.learner.update(gradient, loss, now.rate, momentum, backbone)
+        return rate, min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
+
+    def _note(self, loss: float, norm: float, rate: float) -> None:
+        """Count an update, unless the norm of its gradient is not finite."""
+        now = self.numbers
+        now.rate = rate
         if not self._finite(norm, f"gradient of epoch {now.epoch}"):
             return  # sums must stay finite too: checkpoints are JSON
         now.update += 1

@@ -1,4 +1,4 @@
-"""Process-wide TensorFlow settings; the only place that touches them."""
+"""Process-wide TensorFlow settings; the only place that touches them, and that loads it first."""
 
 from __future__ import annotations
 
@@ -9,19 +9,44 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from omniflow.errors import OmniflowError
+
+# By these a machine shows that it has GPUs (Nvidia's, AMD's, those of Windows below its Linux).
+_DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
+
 _held = []  # locks of this process, until it ends
 
 
-def configure(threads: int, local_rank: int = 0) -> None:
-    """Set the threads of TensorFlow and make its operations deterministic.
+class EngineError(OmniflowError):
+    """TensorFlow is needed and not installed."""
+
+
+def configure(threads: int, local_rank: int = 0, why: str = "it is asked for") -> None:
+    """Load TensorFlow, set its threads and make its operations deterministic.
 
     Call once per process, before any network is built: the number of threads is part of what makes
     two runs bitwise equal. Of several GPUs that it sees, a process uses one; see `own_gpu`.
 
     A program that has used TensorFlow before keeps its settings, and is warned.
+
+    Args:
+        threads: of this process.
+        local_rank: number of this process on its machine.
+        why: what takes TensorFlow, for the message where there is none.
+
+    Raises:
+        EngineError: it is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise EngineError(
+            f"TensorFlow is needed here and cannot be loaded ({error}); {why}. Install it with "
+            "`pip install 'omniflow[cpu]'`, or 'omniflow[gpu]', on Python 3.11 or 3.12. On CPUs "
+            "the native engine does without it, which takes a C++ compiler (g++, or the one that "
+            "CXX names)."
+        ) from error
 
     tf.config.experimental.enable_op_determinism()
     try:
@@ -62,8 +87,16 @@ def own_gpu(count: int, local_rank: int) -> int:
 
 
 def device() -> str:
-    """Return what networks run on: the GPU's name, or `CPU`."""
-    import tensorflow as tf
+    """Return what TensorFlow's networks run on: the GPU's name, or `CPU`.
+
+    TensorFlow is asked, and loaded, only where the machine shows a GPU.
+    """
+    if not any(any(Path("/dev").glob(name)) for name in _DEVICES):
+        return "CPU"
+    try:
+        import tensorflow as tf
+    except ImportError:
+        return "CPU"
 
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:

@@ -14,7 +14,7 @@ import numpy as np
 from omniflow.config.training import Training
 from omniflow.errors import TrainingError
 from omniflow.events.batches import Source
-from omniflow.models.architecture import Sizes
+from omniflow.models.layout import Layout
 from omniflow.training.distributed import RankError, Ranks
 from omniflow.training.engines import Engine
 from omniflow.training.interrupt import Interrupt, Interrupted
@@ -41,7 +41,7 @@ class Trainer:
 
     def __init__(
         self,
-        architecture: Sizes,
+        layout: Layout,
         settings: Training,
         engine: Engine,
         ranks: Ranks | None = None,
@@ -51,7 +51,7 @@ class Trainer:
         """Prepare to train networks of an architecture, which `engine` evaluates.
 
         Args:
-            architecture: number, type and spread of the parameters.
+            layout: number, type and spread of the parameters.
             settings: how networks are trained.
             engine: outputs and gradients.
             ranks: the processes that share the work; by default this one alone.
@@ -61,9 +61,7 @@ class Trainer:
         self.settings, self.engine, self.ranks = settings, engine, ranks or Ranks()
         self._interrupt, self._checkpoint_seconds = interrupt or Interrupt(), checkpoint_seconds
         self._loss = LOSSES[settings.loss]
-        self._variance = architecture.variance
-        self._size, self._kind = architecture.size, architecture.dtype
-        self._backbone = architecture.backbone
+        self._layout = layout
         self._learners: dict[tuple[int, bool], Learner] = {}
 
     def learner(self, index: int = 0, apart: bool = False) -> Learner:
@@ -72,8 +70,10 @@ class Trainer:
         `apart`: its backbone and head have rates of their own.
         """
         if (index, apart) not in self._learners:
-            backbone = self._backbone if apart else 0
-            self._learners[index, apart] = Learner(self.settings, self._size, self._kind, backbone)
+            layout = self._layout
+            backbone = layout.backbone if apart else 0
+            learner = Learner(self.settings, layout.size, layout.dtype, backbone)
+            self._learners[index, apart] = learner
         return self._learners[index, apart]
 
     # -- training --------------------------------------------------------------------------
@@ -99,7 +99,7 @@ class Trainer:
         for index, task in enumerate(tasks):
             task = replace(task, initial=self.ranks.first(task.initial))
             learner = self.learner(index, task.transfer.acts)
-            one = Progress(task, self.settings, learner, self.ranks.size, self._variance)
+            one = Progress(task, self.settings, learner, self.ranks.size, self._layout.variance)
             networks.append(one)
             self.ranks.agree(
                 f"{task.name}: where the training goes on",
@@ -124,26 +124,15 @@ class Trainer:
                 one.before(self._held_out_loss(one, one.learner.average)[0])
         active = _going_on(active)
         mark = time.perf_counter()
-        for rows, batch in prefetch(self._batches(active)):
+        for rows, batches in self._ahead(active):
             waited = time.perf_counter() - mark
             running = [active[row] for row in rows]
-            masks = [one.mask() for one in running]
-            vectors = [one.learner.parameters for one in running]
-            vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
-            losses, gradients = self.engine.gradient(vectors, batch)
-            *gradients, losses, stop = self.ranks.sum(
-                [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
-            )
-            gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
-            for one, loss, gradient in zip(running, losses, gradients, strict=True):
-                # A failed network's share of the batches prepared ahead is ignored.
-                if not one.ended:
-                    one.update(float(loss), gradient)
+            stop = self._update(running, batches)
             spent = time.perf_counter() - mark
             for one in running:  # networks trained together share the time
                 one.numbers.waited += waited / len(running)
                 one.numbers.seconds += spent / len(running)
-            if stop[0]:
+            if stop:
                 raise Interrupted(f"{active[0].task.name} and those with it: {_KEPT}")
             if time.monotonic() - self._saved > self._checkpoint_seconds:
                 self._saved = time.monotonic()
@@ -156,12 +145,52 @@ class Trainer:
             loss, error = self._held_out_loss(one, one.learner.average)
             one.close_epoch(loss, error, time.perf_counter() - begin)
 
-    def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Any]]:
-        """Yield which networks an update is for, and what the engine needs for it."""
-        for found in itertools.zip_longest(*(one.batches() for one in active)):
-            rows = [row for row, indices in enumerate(found) if indices is not None]
+    def _update(self, running: list[Progress], prepared: Any) -> bool:
+        """Do one update of each network, or several of one; return whether to stop behind it."""
+        if self._by_engine(running):
+            running[0].updates_by(self.engine, prepared)
+            return self._interrupt.requested
+        masks = [one.mask() for one in running]
+        vectors = [one.learner.parameters for one in running]
+        vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
+        losses, gradients = self.engine.gradient(vectors, prepared)
+        *gradients, losses, stop = self.ranks.sum(
+            [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
+        )
+        gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
+        for one, loss, gradient in zip(running, losses, gradients, strict=True):
+            # A failed network's share of the batches prepared ahead is ignored.
+            if not one.ended:
+                one.update(float(loss), gradient)
+        return bool(stop[0])
+
+    def _by_engine(self, running: list[Progress]) -> bool:
+        """Return whether the engine does updates itself, as many as were read together."""
+        alone = self.ranks.size == 1 and len(running) == 1
+        return alone and self.engine.trains and running[0].plain
+
+    def _ahead(self, active: list[Progress]) -> Iterator[tuple[list[int], Any]]:
+        """Yield which networks are updated, and what the engine needs for it; read in a thread."""
+        for rows, batches in prefetch(self._batches(active)):
+            if self._by_engine([active[row] for row in rows]):
+                yield rows, batches
+            else:
+                yield from ((rows, batches[i]) for i in range(len(batches)))
+
+    def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Sequence[Any]]]:
+        """Yield groups of updates: which networks they are for, and the batches of each."""
+        updates = itertools.zip_longest(*(one.batches() for one in active))
+        most = 1
+        if len(active) == 1:  # of several, some may have more updates than others
+            most = max(1, self.engine.ahead // sum(active[0].sizes))
+        while group := list(itertools.islice(updates, most)):
+            rows = [row for row, indices in enumerate(group[0]) if indices is not None]
             shares = [
-                (active[row].sources, [self._share(index) for index in found[row]]) for row in rows
+                [
+                    (active[row].sources, [self._share(index) for index in found[row]])
+                    for row in rows
+                ]
+                for found in group
             ]
             yield rows, self.engine.prepare(shares)
 
@@ -207,7 +236,7 @@ class Trainer:
             out[:, index - start] = found[:, index - start]
             yield where, out
 
-    def _held_out_loss(self, progress: Progress, parameters: Any) -> tuple[float, float]:
+    def _held_out_loss(self, progress: Progress, parameters: np.ndarray) -> tuple[float, float]:
         """Return the loss, and the statistical error of its difference to that of a ratio of 1."""
         total, squares, sums = np.zeros(1), np.zeros(1), progress.held_sums
         neutral_a, neutral_b = (
@@ -228,7 +257,7 @@ class Trainer:
         return float(total[0]) / 2, math.sqrt(squares[0]) / 2
 
     def _outputs(
-        self, parameters: Sequence[Any], source: Source, index: np.ndarray
+        self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         # Other ranks would wait for this one: they end together, at the next update.
         if self._interrupt.requested and self.ranks.size == 1:
@@ -237,9 +266,9 @@ class Trainer:
             yield from self.engine.outputs(parameters, source, index)
 
 
-def _thinned(vector: Any, mask: np.ndarray | None) -> Any:
+def _thinned(vector: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Return parameters or gradient (d,) of a thinned network; both have the mask's factors."""
-    return vector if mask is None else np.asarray(vector) * mask
+    return vector if mask is None else vector * mask
 
 
 def _going_on(networks: list[Progress]) -> list[Progress]:

@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from omniflow.registry import BUILT_IN
 from omniflow.unfolding import estimate, limits
 from omniflow.unfolding.makespan import Task
 from omniflow.unfolding.plan import Plan
 
 TRAINING, OTHER = "training", "other"
-# Seconds from the start of a job to its work. Training: 7 with the native engine, 14 with
-# TensorFlow (benchmarks/README.md); queues come on top.
-START = {TRAINING: 14.0, OTHER: 3.0}
+# Seconds from the start of a job to its work, half of it Python's. Where networks take TensorFlow,
+# that is loaded and traces its graph (benchmarks/README.md). Queues come on top.
+START, START_TENSORFLOW = 1.0, 14.0
 # Seconds to advance the weight of an event by the logits of one network, in `aggregate`: 0.6 to
 # 1.8 were measured with 5 million events.
 AGGREGATE = 2e-7
@@ -29,12 +30,14 @@ class Job:
         rule: its rule.
         inputs, outputs: files and folders that it waits for and makes.
         work: estimated seconds, without its start.
+        start: seconds from its start to its work.
     """
 
     rule: str
     inputs: tuple[Path, ...]
     outputs: tuple[Path, ...]
     work: float
+    start: float = START
 
     @property
     def pool(self) -> str:
@@ -59,7 +62,7 @@ def tasks(found: list[Job]) -> list[Task]:
     maker = {path: index for index, job in enumerate(found) for path in job.outputs}
     return [
         Task(
-            START[job.pool] + job.work,
+            job.start + job.work,
             tuple({maker[path] for path in job.inputs if path in maker}),
             job.pool,
         )
@@ -86,15 +89,16 @@ def _samples(plan: Plan, events: dict[str, int]) -> Iterator[Job]:
 def _trainings(
     plan: Plan, events: dict[str, int], pretraining: float, seconds: dict[str, dict[int, float]]
 ) -> Iterator[Job]:
+    start = _training_start(plan)
     for network in plan.pretraining_networks:
         inputs = tuple(plan.inputs.pretraining)
-        yield Job("pretrain", inputs, (plan.pretrained(network.lane),), pretraining)
+        yield Job("pretrain", inputs, (plan.pretrained(network.lane),), pretraining, start)
     for group, iteration, step in plan.stages():
         blocks = plan.blocks(group, iteration, step)
         for block in blocks:
             made = (plan.logits(block), plan.history(block), plan.networks_folder(block))
             work = len(block.networks) * seconds[group.chain][step]
-            yield Job("train", tuple(plan.inputs.block(block)), made, work)
+            yield Job("train", tuple(plan.inputs.block(block)), made, work, start)
         networks = sum(len(block.networks) for block in blocks)
         yield Job(
             "aggregate",
@@ -117,7 +121,8 @@ def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> I
         yield Job("histograms", inputs, (plan.histograms(method),), work)
     for subject in plan.second_subjects:
         inputs = tuple(plan.inputs.second(subject))
-        yield Job("second_classifier", inputs, (plan.second(subject),), second)
+        made = (plan.second(subject),)
+        yield Job("second_classifier", inputs, made, second, _training_start(plan))
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.inputs.tables()), tuple(plan.tables), work)
     tables = (*plan.tables, *plan.uncertainty_tables)
@@ -127,3 +132,10 @@ def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> I
     report = plan.table("report.html")
     yield Job("report", tables, (report,), 0.0)
     yield Job("all", (report,), (), 0.0)
+
+
+def _training_start(plan: Plan) -> float:
+    """Return the seconds from the start of a training job to its work."""
+    execution, kind = plan.config.execution, plan.config.classifier.kind
+    native = execution.engine != "tensorflow" and not execution.gpus
+    return START if native and kind in BUILT_IN["classifier"] else START_TENSORFLOW

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ def stack(
         denominator: (k,) weights in class B.
         likelihood: whether the loss is that of the maximum-likelihood classifier.
     """
+    from scipy.optimize import minimize  # slow to load, and few studies stack
+
     members, loss = len(ratios), _loss(ratios, numerator, denominator, likelihood)
     equal, single = np.full(members, 1 / members), np.eye(members)
     losses = np.array([loss(one)[0] for one in single])
