@@ -144,6 +144,20 @@ def test_heads_must_divide_the_width_of_a_pet_alone():
     assert validate(_raw(classifier={"width": 30, "kind": "mlp"})).classifier.width == 30
 
 
+def test_widths_of_layers_are_those_of_mlps_and_deep_sets():
+    for kind in ("mlp", "deepsets"):
+        assert validate(_raw(classifier={"kind": kind, "layers": [8, 16]})).classifier.widths == (
+            8,
+            16,
+        )
+    found = validate(_raw(classifier={"kind": "mlp", "width": 8, "blocks": 3})).classifier
+    assert found.widths == (8, 8, 8)
+    with pytest.raises(ConfigError, match="layers are for mlp and deepsets; pet has width"):
+        validate(_raw(classifier={"kind": "pet", "layers": [8]}))
+    with pytest.raises(ConfigError, match="classifier.layers"):
+        validate(_raw(classifier={"kind": "mlp", "layers": []}))
+
+
 def test_several_ranks_have_a_gpu_each_or_none():
     for ranks, gpus in ((1, 2), (2, 0), (2, 2)):
         assert validate(_raw(execution={"ranks": ranks, "gpus": gpus})).execution.ranks == ranks

@@ -22,9 +22,10 @@ SETTINGS = [
         {"width": 4, "blocks": 12, "class_blocks": 11},
     )
 ]
+SETTINGS += [Classifier(kind=kind, layers=(7, 12, 5)) for kind in ("mlp", "deepsets")]
 
 
-@pytest.fixture(params=SETTINGS, ids=lambda settings: f"{settings.kind}-{settings.blocks}")
+@pytest.fixture(params=SETTINGS, ids=lambda s: f"{s.kind}-{s.layers or s.blocks}")
 def both(request):
     """Without Keras, and the layout that Keras' model has."""
     built = architecture(request.param, make.PARTICLE, make.EVENT, output=0.25)

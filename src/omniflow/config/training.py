@@ -40,6 +40,11 @@ class Classifier(Section):
     width: int = Field(64, ge=4, description="Width D of particle features and hidden layers.")
     heads: Positive = Field(4, description="Attention heads (pet); must divide the width.")
     blocks: Positive = Field(4, description="Transformer blocks (pet) or hidden layers.")
+    layers: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = Field(
+        None,
+        description="Widths of the hidden layers, in place of `width` and `blocks`: of an MLP, of "
+        "either stack of deep sets.",
+    )
     class_blocks: Positive = Field(2, description="Class-attention blocks (pet).")
     neighbours: Positive = Field(5, description="Neighbours K of the local embedding (pet).")
     layer_scale: float = Field(1e-3, gt=0, description="Initial LayerScale (pet).")
@@ -77,6 +82,17 @@ class Classifier(Section):
                 f"options are for classifiers of your own, and {self.kind} is none: its settings "
                 "stand beside `kind`"
             )
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the hidden layers of an MLP, or of either stack of deep sets."""
+        return self.layers or (self.width,) * self.blocks
+
+    @model_validator(mode="after")
+    def _layers_of_sets(self) -> Classifier:
+        if self.layers and self.kind not in ("mlp", "deepsets"):
+            raise ValueError(f"layers are for mlp and deepsets; {self.kind} has width and blocks")
         return self
 
     @model_validator(mode="after")

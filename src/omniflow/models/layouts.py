@@ -6,7 +6,7 @@ engine and kept in a file without Keras. Tests compare both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from omniflow.config.training import Classifier
@@ -109,33 +109,31 @@ def _pet(settings: Classifier, particle_features: int, event_features: int) -> L
 
 
 def _deepsets(settings: Classifier, particle_features: int, event_features: int) -> Layout:
-    width, blocks = settings.width, settings.blocks
+    widths = settings.widths
     # Mean over particles, multiplicity and event features.
     found = [
-        *_chain("particle", blocks, particle_features, width),
-        *_chain("event", blocks, width + 1 + event_features, width, blocks),
-        *inside("head", _dense(width, 1)),
+        *_chain("particle", widths, particle_features),
+        *_chain("event", widths, widths[-1] + 1 + event_features, len(widths)),
+        *inside("head", _dense(widths[-1], 1)),
     ]
-    names = [f"{part}_{i}/kernel" for part in ("particle", "event") for i in range(1, blocks)]
+    layers = range(1, len(widths))
+    names = [f"{part}_{i}/kernel" for part in ("particle", "event") for i in layers]
     return Layout(tuple(found), (*names, "head/kernel"))
 
 
 def _mlp(settings: Classifier, particle_features: int, event_features: int) -> Layout:
-    width, blocks = settings.width, settings.blocks
-    found = [
-        *_chain("event", blocks, event_features, width),
-        *inside("head", _dense(width, 1)),
-    ]
-    names = [f"event_{i}/kernel" for i in range(1, blocks)]
+    widths = settings.widths
+    found = [*_chain("event", widths, event_features), *inside("head", _dense(widths[-1], 1))]
+    names = [f"event_{i}/kernel" for i in range(1, len(widths))]
     return Layout(tuple(found), (*names, "head/kernel"))
 
 
-def _chain(name: str, layers: int, inputs: int, width: int, before: int = 0) -> list[Parameter]:
+def _chain(name: str, widths: Sequence[int], inputs: int, before: int = 0) -> list[Parameter]:
     """Return dense layers that follow one another; `before` others come before them in files."""
     found = []
-    for i in range(layers):
-        dense = _dense(width if i else inputs, width)
-        found += inside(f"{name}_{i}", dense, _numbered("layers/dense", before + i))
+    for i, width in enumerate(widths):
+        found += inside(f"{name}_{i}", _dense(inputs, width), _numbered("layers/dense", before + i))
+        inputs = width
     return found
 
 

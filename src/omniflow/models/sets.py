@@ -18,15 +18,14 @@ class DeepSets(keras.Model):
     def __init__(self, settings: Classifier, particle_features: int, event_features: int) -> None:
         """Create all parameters, for F particle and E event features."""
         super().__init__(name="deepsets")
-        self.width = settings.width
-        self.per_particle = [
-            _dense(settings.width, f"particle_{i}") for i in range(settings.blocks)
-        ]
-        self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
+        widths = settings.widths
+        self.width = widths[-1]
+        self.per_particle = [_dense(width, f"particle_{i}") for i, width in enumerate(widths)]
+        self.per_event = [_dense(width, f"event_{i}") for i, width in enumerate(widths)]
         self.head = head()
-        _build_chain(self.per_particle, particle_features, self.width)
+        _build_chain(self.per_particle, particle_features)
         # Mean over particles, multiplicity and event features.
-        _build_chain(self.per_event, self.width + 1 + event_features, self.width)
+        _build_chain(self.per_event, self.width + 1 + event_features)
         self.head.build((None, self.width))
         self.built = True
 
@@ -58,11 +57,10 @@ class MLP(keras.Model):
     def __init__(self, settings: Classifier, particle_features: int, event_features: int) -> None:
         """Create all parameters, for E event features."""
         super().__init__(name="mlp")
-        self.width = settings.width
-        self.per_event = [_dense(settings.width, f"event_{i}") for i in range(settings.blocks)]
+        self.per_event = [_dense(width, f"event_{i}") for i, width in enumerate(settings.widths)]
         self.head = head()
-        _build_chain(self.per_event, event_features, self.width)
-        self.head.build((None, self.width))
+        _build_chain(self.per_event, event_features)
+        self.head.build((None, settings.widths[-1]))
         self.built = True
 
     @property
@@ -82,7 +80,7 @@ def _dense(width: int, name: str) -> keras.layers.Dense:
     return keras.layers.Dense(width, activation=gelu, name=name)
 
 
-def _build_chain(layers: list[keras.layers.Dense], inputs: int, width: int) -> None:
+def _build_chain(layers: list[keras.layers.Dense], inputs: int) -> None:
     for layer in layers:
         layer.build((None, inputs))
-        inputs = width
+        inputs = layer.units

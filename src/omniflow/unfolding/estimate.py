@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from omniflow.config.execution import Execution
@@ -87,11 +88,12 @@ def parameters(plan: Plan, level: str) -> tuple[float, float]:
     """
     settings, seen = plan.classifiers[level], plan.features_seen[level]
     d, f, e = settings.width, len(seen.particles), len(seen.event)
-    if settings.kind == "mlp":
-        return 0.0, e * d + (settings.blocks - 1) * d * d + d
     if settings.kind != "pet":
-        tail = (settings.blocks - 1) * d * d
-        return f * d + tail, (d + 1 + e) * d + tail + d
+        widths = settings.widths
+        tail, last = sum(a * b for a, b in pairwise(widths)), widths[-1]
+        if settings.kind == "mlp":
+            return 0.0, e * widths[0] + tail + last
+        return f * widths[0] + tail, (last + 1 + e) * widths[0] + tail + last
     local = 2 * f * 2 * d + 2 * d * d + 2 * d * 2 * d + 2 * d * d
     per_particle = f * 2 * d + 2 * d * d + local + settings.blocks * 8 * d * d
     return per_particle, e * 2 * d + settings.class_blocks * 8 * d * d + d
