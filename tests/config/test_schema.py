@@ -154,7 +154,7 @@ def test_widths_of_layers_are_those_of_mlps_and_deep_sets():
     assert found.widths == (8, 8, 8)
     with pytest.raises(ConfigError, match="layers are for mlp and deepsets; pet has width"):
         validate(_raw(classifier={"kind": "pet", "layers": [8]}))
-    with pytest.raises(ConfigError, match="classifier.layers"):
+    with pytest.raises(ConfigError, match=r"classifier\.layers"):
         validate(_raw(classifier={"kind": "mlp", "layers": []}))
 
 

@@ -16,3 +16,11 @@ class OneNumber(Pythia):
         return ("x",), ()
 
     units, features, observables = Source.units, Source.features, Source.observables
+
+
+class WithParticles(OneNumber):
+    """Events with a number x and particles."""
+
+    def columns(self, level: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return x, and momenta."""
+        return ("x",), ("pt", "eta", "phi")

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from small_study import ROLE, SOURCE
 
 from omniflow.config import validate
 from omniflow.events import slices, store
@@ -43,7 +44,7 @@ def _sample(n, seed):
 
 
 def _plan(folder):
-    role = {"source": "pythia", "events": 1000}
+    role = ROLE | {"source": SOURCE.replace("OneNumber", "WithParticles")}
     bins = {"count": 10, "range": [0, 10]}
     raw = {
         "study": {"name": "small", "passes": PASSES, "output": str(folder)},
