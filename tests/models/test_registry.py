@@ -114,7 +114,7 @@ def test_a_neutral_head_changes_the_head_alone(model):
     found = layout.split(layout.neutral(old))
     assert np.all(old == 1)
     changed = [w.shape for w in found if np.all(w == 0)]
-    width = model.width
+    width = model.head.kernel.shape[0]
     assert sorted(changed) == [(1,), (width, 1)]
     assert sum(bool(np.all(w == 1)) for w in found) == len(found) - 2
 
