@@ -1,5 +1,6 @@
 """omniflow's trainer, batch by batch: reading, gradient and update, with the engine asked for."""
 
+import functools
 import sys
 import time
 
@@ -9,11 +10,6 @@ from protocol import serve
 
 def main(folder: str, kind: str, threads: str) -> None:
     """Serve `train`, `infer` and `forward` on the events of step 2, and `epoch`."""
-    from omniflow.training import runtime
-
-    runtime.configure(int(threads))
-    import tensorflow as tf
-
     from omniflow import config
     from omniflow.events import store
     from omniflow.events.batches import Part, Source
@@ -111,19 +107,26 @@ def main(folder: str, kind: str, threads: str) -> None:
             seconds += fit.history[1]["seconds"] + time.perf_counter() - begin
         return events, seconds
 
-    rng = np.random.default_rng(1)
-    square, rows, kernel = (
-        tf.constant(rng.normal(size=shape), tf.float32)
-        for shape in ((4096, 4096), (4608, 64), (64, 128))
-    )
+    @functools.cache
+    def tensors() -> tuple:
+        """TensorFlow and its matrices, which the native engine starts without."""
+        from omniflow.training import runtime
+
+        runtime.configure(int(threads))
+        import tensorflow as tf
+
+        rng, shapes = np.random.default_rng(1), ((4096, 4096), (4608, 64), (64, 128))
+        return tf, *(tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes)
 
     def matrix() -> int:
         """One product of 4096^3: 2 * 4096^3 operations."""
+        tf, square, *_ = tensors()
         tf.matmul(square, square).numpy()
         return 2 * 4096**3
 
     def shape() -> int:
         """Products at the network's shape; the result stays where it is."""
+        tf, _, rows, kernel = tensors()
         for _ in range(20):
             product = tf.matmul(rows, kernel)
         product[0, 0].numpy()
