@@ -60,21 +60,22 @@ def main(kind: str, engine: str, events: str) -> None:
         return done, done / fit.history[1]["events_per_second"]
 
     def batch(size: int) -> int:
-        """Train on one batch in memory."""
+        """Train on batches in memory, as many as the trainer reads at a time."""
+        times = max(1, runner.ahead // size)
         if size not in prepared:
             indices = [np.arange(size // 2)] * 2
-            (found,) = runner.prepare([[(sources, indices)]])
+            found = runner.prepare([[(sources, indices)]] * times)
             learner = Learner(settings(size), layout.size)
             learner.start(initial)
-            prepared[size] = found, learner
-        events, learner = prepared[size]
-        (loss,), (gradient,) = runner.gradient([learner.parameters], events)
-        learner.update(gradient, loss, 1e-5, 0.99)
-        return size
+            prepared[size] = found, learner.steps()
+        events, steps = prepared[size]
+        runner.train(steps, events, [1e-5] * times, [0.99] * times)
+        return size * times
 
     prepared = {}
-    tasks = {f"batch_{size}": partial(batch, size) for size in BATCHES}
+    tasks = {}
     if kind == "mlp":
+        tasks |= {f"batch_{size}": partial(batch, size) for size in BATCHES}
         library = built()
         widths = np.array([EVENT, *SIZES], np.int64)
 
