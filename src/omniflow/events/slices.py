@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 # Events of a slice. A number per lane, pass or iteration is a few MB for each; sums over slices are
 # added to each other, so that sums over more events than this depend on it in their last digits.
-EVENTS = 100_000
+EVENTS = 50_000
 
 
 def slices(events: int) -> Iterator[slice]:
