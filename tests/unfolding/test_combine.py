@@ -136,3 +136,12 @@ def test_without_positive_yield_it_is_refused():
 def test_weights_of_rows_make_a_weighted_mean_that_keeps_its_yield():
     combined = combine(FIVE, np.array([0.1, 0.2, 0.3, 0.4, 0.0]), np.array([7.0, 1]))
     np.testing.assert_allclose(combined, [0.1 + 2 + 0.9 + 0.8, 1])
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "truncated_mean", "log_mean"])
+def test_how_ratios_lie_in_memory_changes_no_bit(how):
+    """Lanes of one job and of several are read differently."""
+    rng = np.random.default_rng(8)
+    ratios, weights = rng.lognormal(size=(9, 1000)).astype(np.float32), rng.random(1000)
+    found = [combine(each, how, weights) for each in (ratios, np.asfortranarray(ratios))]
+    assert found[0].tobytes() == found[1].tobytes()

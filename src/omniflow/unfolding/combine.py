@@ -41,7 +41,7 @@ def with_factor(
     """
     combined, yields, count = np.empty(len(weights)), 0.0, 1
     for rows in slices(len(weights)):
-        some = np.asarray(ratios(rows) if callable(ratios) else ratios[:, rows], np.float64)
+        some = _by_rows(ratios(rows) if callable(ratios) else ratios[:, rows])
         count = len(some) if isinstance(how, str) else 1
         if count == 2 and how == "truncated_mean":
             raise WeightError("a truncated mean needs at least 3 ratios per event, got 2")
@@ -64,11 +64,16 @@ def apply(ratios: np.ndarray, how: str | np.ndarray, factor: float | None = None
     """
     if len(ratios) == 1:
         return np.array(ratios[0], np.float64)
-    ratios = np.asarray(ratios, np.float64)
+    ratios = _by_rows(ratios)
     if not isinstance(how, str):
         return how @ ratios
     combined = FUNCTIONS[how](ratios)
     return combined if factor is None else combined * factor
+
+
+def _by_rows(ratios: np.ndarray) -> np.ndarray:
+    """Return ratios as they are summed: in an order that does not depend on how they were read."""
+    return np.asarray(ratios, np.float64, order="C")
 
 
 def _truncated_mean(ratios: np.ndarray) -> np.ndarray:
