@@ -13,13 +13,13 @@ def serve(epoch, **tasks):
     Each other task does some work when called and returns the number of events; it is called for
     so many seconds. The first call of each, which compiles and fills caches, happens before
     `ready`. With that goes the time from the start of the process (STARTED, set by who starts it)
-    to the end of the first task's first call.
+    to the end of the first task's first call, or to here where there is none.
     """
     first = None
     for task in tasks.values():
         task()
         first = first or time.time() - float(os.environ["STARTED"])
-    print("ready", first, flush=True)
+    print("ready", first or time.time() - float(os.environ["STARTED"]), flush=True)
     for line in sys.stdin:
         name, number = line.split()
         begin, events = time.perf_counter(), 0
