@@ -437,7 +437,7 @@ def test_damaged_content_is_named(tmp_path):
     content[offset : offset + 20] = b"\0" * 20
     path.write_bytes(content)
     refused(
-        r"a\.h5: /x: cannot be read \(.*damaged or needs a compression", "hdf5", path, detector=X
+        r"a\.h5: x: cannot be read \(.*damaged or needs a compression", "hdf5", path, detector=X
     )
 
 
