@@ -21,7 +21,7 @@ import tensorflow as tf
 from omniflow.config.training import Training
 from omniflow.files import write_csv
 from omniflow.models.layout import Layout, Parameter
-from omniflow.training import graph_losses, runtime
+from omniflow.training import runtime
 from omniflow.training.ecd import ECD, constants
 from omniflow.training.losses import LOSSES
 from omniflow.training.optimizers import Adam, Optimizer
@@ -163,7 +163,7 @@ def train(data: Data, loss: str, name: str, rate: float, seed: int, batch: int) 
     def gradient(x: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             z = model(x, training=True)
-            value = graph_losses.total(loss, z, label / batch, (1 - label) / batch)
+            value = LOSSES[loss].total(z, label / batch, (1 - label) / batch)
         found = tape.gradient(value, model.trainable_variables)
         return value, tf.concat([tf.reshape(each, (-1,)) for each in found], 0)
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from omniflow.events.batches import Flat
 from omniflow.models.keras_model import KerasModel
-from omniflow.training import graph_losses
 from omniflow.training.losses import LOSSES
 from omniflow.training.native import PET
 
@@ -36,7 +35,7 @@ def with_keras(model, events, a, b, loss="bce_logistic"):
     with tf.GradientTape() as tape:
         inputs = make.padded(events, max(len(event["particles"]) for event in events))
         logits = model({k: v if k == "neighbours" else v.astype(kind) for k, v in inputs.items()})
-        total = graph_losses.total(loss, logits, tf.constant(a), tf.constant(b))
+        total = LOSSES[loss].total(logits, tf.constant(a), tf.constant(b))
     gradients = tape.gradient(total, [v.value for v in model.trainable_variables])
     return logits.numpy(), float(total), np.concatenate([np.ravel(g) for g in gradients])
 

@@ -8,7 +8,7 @@ from training_inputs import classifier, twins
 from omniflow.events.batches import by_length
 from omniflow.models import registry
 from omniflow.models.keras_model import KerasModel
-from omniflow.training import graph_losses
+from omniflow.training.losses import LOSSES
 
 
 def _gradients(model, batches):
@@ -22,7 +22,7 @@ def _gradients(model, batches):
         with tf.GradientTape() as tape:
             z = model(inputs | {"neighbours": tf.constant(batch.neighbours)})
             weights = (tf.constant(w, tf.float64) for w in (batch.numerator, batch.denominator))
-            loss = graph_losses.total("bce_logistic", z, *weights)
+            loss = LOSSES["bce_logistic"].total(z, *weights)
         total = [t + g for t, g in zip(total, tape.gradient(loss, variables), strict=True)]
     return total
 

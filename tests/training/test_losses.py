@@ -10,7 +10,6 @@ from scipy.special import log_ndtr
 from small_networks import make_trainer, predict, train
 from training_inputs import two_classes
 
-from omniflow.training import graph_losses
 from omniflow.training.losses import FLOOR, LOSSES
 
 BCE = [name for name in LOSSES if name.startswith("bce")]
@@ -28,7 +27,7 @@ F = {
 
 
 def _total(name, z, a, b):
-    return float(graph_losses.total(name, *(tf.constant(x, tf.float64) for x in (z, a, b))))
+    return float(LOSSES[name].total(*(tf.constant(x, tf.float64) for x in (z, a, b))))
 
 
 def _slopes(name, z):
@@ -36,7 +35,7 @@ def _slopes(name, z):
     point = tf.constant(z, tf.float64)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(point)
-        cost_a, cost_b = graph_losses.COSTS[name](point)
+        cost_a, cost_b = LOSSES[name].tensors(point)
     return tape.gradient(cost_a, point).numpy(), tape.gradient(cost_b, point).numpy()
 
 
@@ -108,12 +107,8 @@ def test_far_outputs_stay_finite(name):
 def test_tensorflow_has_the_same_costs(name):
     far = 600.0 if name == "mlc_exp" else 1e9
     z = np.concatenate([np.linspace(-35, 35, 141), [-far, far, -300.0, 300.0]])
-    for ours, theirs in zip(LOSSES[name].values(z), graph_losses.COSTS[name](z), strict=True):
+    for ours, theirs in zip(LOSSES[name].values(z), LOSSES[name].tensors(z), strict=True):
         np.testing.assert_allclose(theirs, ours, rtol=1e-13, atol=1e-15)
-
-
-def test_no_loss_is_missing_among_tensors():
-    assert list(graph_losses.COSTS) == list(LOSSES)
 
 
 @pytest.mark.parametrize("name", BCE)
@@ -167,7 +162,7 @@ def test_the_logistic_loss_is_that_of_keras():
     z = tf.Variable(rng.normal(0, 2, 30))
     reference = keras.losses.BinaryCrossentropy(from_logits=True, reduction="sum")
     with tf.GradientTape(persistent=True) as tape:
-        ours = graph_losses.total("bce_logistic", z, tf.constant(a), tf.constant(b))
+        ours = LOSSES["bce_logistic"].total(z, tf.constant(a), tf.constant(b))
         labels = np.concatenate([np.ones((30, 1)), np.zeros((30, 1))])
         copies = tf.concat([z, z], axis=0)[:, None]
         theirs = reference(labels, copies, sample_weight=np.concatenate([a, b]))
@@ -195,7 +190,6 @@ def test_a_loss_without_native_code_trains_with_tensorflow(monkeypatch):
     """Its costs as arrays and as tensors are all that it takes: they give the same network."""
     new = dataclasses.replace(LOSSES["bce_logistic"], number=None)
     monkeypatch.setitem(LOSSES, "bce_new", new)
-    monkeypatch.setitem(graph_losses.COSTS, "bce_new", graph_losses.COSTS["bce_logistic"])
     fits = [
         train(make_trainer(loss=loss, epochs=2), two_classes())
         for loss in ("bce_logistic", "bce_new")

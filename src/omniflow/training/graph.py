@@ -12,7 +12,8 @@ import tensorflow as tf
 from omniflow.events.batches import Batch, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
 from omniflow.models.registry import INPUTS, inputs_of
-from omniflow.training import graph_losses, runtime
+from omniflow.training import runtime
+from omniflow.training.losses import LOSSES
 
 # Events per forward pass outside training.
 _FORWARD = 512
@@ -50,7 +51,7 @@ class Graph:
             xla: compile the gradient with XLA.
             loss: as `training.loss`.
         """
-        self._loss = loss
+        self._loss = LOSSES[loss]
         self.model, self.parts, self.stack, self.xla = model, parts, stack, xla
         self.device = runtime.device()
         self._names = inputs_of(model)
@@ -149,7 +150,7 @@ class Graph:
         with tf.GradientTape() as tape:
             tape.watch(parameters)
             z = self._outputs(parameters, inputs)
-            loss = graph_losses.total(self._loss, z, a, b)
+            loss = self._loss.total(z, a, b)
         return loss, tape.gradient(loss, parameters)
 
     def _forward(self, parameters: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
