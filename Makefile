@@ -48,6 +48,7 @@ closure: $(VENV)/ready
 bench: $(VENV)/ready $(PEERS)/ready
 	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(if $(H1_CODE),--h1-code $(H1_CODE))
 	$(BIN)/python benchmarks/tables.py --peers $(PEERS)/bin/python
+	$(BIN)/python benchmarks/small_study.py --peers $(PEERS)/bin/python
 	$(BIN)/python benchmarks/scaling.py
 
 $(PEERS)/ready: benchmarks/requirements.txt
