@@ -51,8 +51,9 @@ bench: $(VENV)/ready $(PEERS)/ready
 	$(BIN)/python benchmarks/small_study.py --peers $(PEERS)/bin/python
 	$(BIN)/python benchmarks/scaling.py
 
+# Their TensorFlow is older than Python 3.12.
 $(PEERS)/ready: benchmarks/requirements.txt
-	$(PYTHON) -m venv $(PEERS)
+	python3.11 -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
