@@ -17,8 +17,8 @@ from omniflow import config as settings
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
 from omniflow.files import write_text
+from omniflow.physics.dis import h1_file
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-from omniflow.sources import h1_file
 from omniflow.stages import samples, training
 from omniflow.unfolding.plan import Plan
 

@@ -86,7 +86,9 @@ LAYERS = (
     *("models native", "training", "unfolding", "evaluation", "forecast", "report", "stages"),
     *("api", "cli"),
 )
-ENTRIES = {"physics/dis/features.py", "physics/dis/observables.py"}
+ENTRIES = {
+    f"physics/dis/{name}.py" for name in ("features", "h1", "h1_file", "observables", "pythia")
+}
 PACKAGE = Path(__file__).parents[1] / "src" / "omniflow"
 
 

@@ -21,10 +21,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "root": "omniflow.sources.root:Root",
         "parquet": "omniflow.sources.parquet:Parquet",
         # Files of this layout are HDF5 as well: `inspect` asks in this order.
-        "h1": "omniflow.sources.h1:H1",
+        "h1": "omniflow.physics.dis.h1:H1",
         "hdf5": "omniflow.sources.hdf5:Hdf5",
         "npz": "omniflow.sources.npz:Npz",
-        "pythia": "omniflow.sources.pythia:Pythia",
+        "pythia": "omniflow.physics.dis.pythia:Pythia",
         "memory": "omniflow.sources.memory:Memory",
     },
     # Sets of observables, which one name stands for.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from omniflow.events.sample import Events
-from omniflow.sources import h1_file
+from omniflow.physics.dis import h1_file
 
 DATA = Path(__file__).parents[1] / "data"
 

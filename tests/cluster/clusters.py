@@ -48,7 +48,7 @@ def config(**execution):
 
 OURS = """
 from typing import Literal
-from omniflow.sources.h1 import H1
+from omniflow.physics.dis.h1 import H1
 
 class Ours(H1):
     source: Literal["ours"]

@@ -3,7 +3,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.config.samples import Background
 from omniflow.errors import ConfigError
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis.pythia import Pythia
 
 PYTHIA = {"source": "pythia", "events": 1000, "seed": 3}
 

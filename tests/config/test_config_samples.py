@@ -1,6 +1,6 @@
 import pytest
 
-from omniflow.sources.h1 import H1
+from omniflow.physics.dis.h1 import H1
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest
 from omniflow.events.sample import Events
-from omniflow.sources import h1_file
-from omniflow.sources.h1 import H1
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis import h1_file
+from omniflow.physics.dis.h1 import H1
+from omniflow.physics.dis.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
 

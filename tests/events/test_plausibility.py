@@ -8,8 +8,8 @@ from omniflow.events import store
 from omniflow.events.ingest import ingest
 from omniflow.events.plausibility import RULES, Plausibility
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.h1 import H1
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-from omniflow.sources.h1 import H1
 from omniflow.sources.npz import Npz
 
 RNG = np.random.default_rng(3)

@@ -10,8 +10,8 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis import h1_file
 from omniflow.physics.dis.kinematics import UNITS
-from omniflow.sources import h1_file
 
 DATA = Path(__file__).parents[1] / "data"
 

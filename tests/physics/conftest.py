@@ -6,7 +6,7 @@ import pytest
 
 from omniflow.events.sample import Level
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis.pythia import Pythia
 
 DATA = Path(__file__).parents[1] / "data"
 

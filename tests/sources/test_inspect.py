@@ -12,10 +12,10 @@ from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest
 from omniflow.events.sample import Events, Level
+from omniflow.physics.dis.h1 import H1
+from omniflow.physics.dis.pythia import Pythia
 from omniflow.sources.description import Description
-from omniflow.sources.h1 import H1
 from omniflow.sources.inspect import describe, of_samples, render
-from omniflow.sources.pythia import Pythia
 from omniflow.sources.root import Root
 
 SOURCE = Path(__file__).parents[1] / "data" / "h1_nature.h5"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis.pythia import Pythia
 from omniflow.sources.source import Source
 
 

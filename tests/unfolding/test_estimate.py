@@ -7,7 +7,7 @@ from omniflow.config.training import Classifier
 from omniflow.errors import ConfigError
 from omniflow.forecast import forecast
 from omniflow.models import registry
-from omniflow.sources.h1 import H1
+from omniflow.physics.dis.h1 import H1
 from omniflow.unfolding.estimate import (
     EVALUATION,
     epoch_events,

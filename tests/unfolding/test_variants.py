@@ -7,8 +7,8 @@ from plans import PYTHIA, all_networks, make_plan, state
 from scipy import stats
 
 from omniflow.errors import ConfigError
-from omniflow.sources.h1 import H1
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis.h1 import H1
+from omniflow.physics.dis.pythia import Pythia
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed
 from omniflow.unfolding.estimate import Rates, estimate
 from omniflow.unfolding.jobs import jobs

@@ -6,9 +6,9 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events.sample import Events, Level
 from omniflow.physics.dis.checks import check
+from omniflow.physics.dis.h1 import H1
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE
-from omniflow.sources.h1 import H1
-from omniflow.sources.pythia import Pythia
+from omniflow.physics.dis.pythia import Pythia
 
 
 def _level():

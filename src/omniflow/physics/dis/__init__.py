@@ -1,1 +1,1 @@
-"""Deep-inelastic scattering at HERA: kinematics, generator, detector, samples, observables."""
+"""Deep-inelastic scattering at HERA: kinematics, generator, sources, features, observables."""

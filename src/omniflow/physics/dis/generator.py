@@ -20,7 +20,7 @@ from omniflow.physics.dis.kinematics import (
 )
 
 if TYPE_CHECKING:
-    from omniflow.sources.pythia import Pythia
+    from omniflow.physics.dis.pythia import Pythia
 
 # Records that are kept: a little wider than every later selection, so that it can migrate.
 RECORD_Q2_MIN = 100.0

@@ -13,7 +13,7 @@ from omniflow.physics.dis.generator import generate
 from omniflow.physics.dis.kinematics import fiducial
 
 if TYPE_CHECKING:
-    from omniflow.sources.pythia import Pythia
+    from omniflow.physics.dis.pythia import Pythia
 
 
 def make_sample(sample: Pythia, progress: Callable[[int], None] | None = None) -> Events:

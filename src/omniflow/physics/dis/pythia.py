@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from omniflow.config.section import Positive
 from omniflow.errors import InputError
-from omniflow.sources.dis import DISEvents
+from omniflow.physics.dis.source import DISEvents
 from omniflow.sources.source import Source
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import pytest
 from omniflow.errors import InputError
 from omniflow.events.checks import check
 from omniflow.events.sample import Events
-from omniflow.sources import h1_file
+from omniflow.physics.dis import h1_file
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def _read(files, **options):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from omniflow.sources.dis import DISEvents
+from omniflow.physics.dis.source import DISEvents
 from omniflow.sources.source import FileSource
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class H1(DISEvents, FileSource):
     @classmethod
     def describe(cls, path: str) -> Description | None:
         """Return the events of a file in this layout (`h1_file.describe`)."""
-        from omniflow.sources import h1_file
+        from omniflow.physics.dis import h1_file
 
         return h1_file.describe(path)
 
@@ -52,20 +52,20 @@ class H1(DISEvents, FileSource):
 
     def provenance(self) -> dict[str, Any]:
         """Return the files; that they fit together is checked first."""
-        from omniflow.sources import h1_file
+        from omniflow.physics.dis import h1_file
 
         h1_file.survey(self.files)
         return super().provenance()
 
     def survey(self) -> None:
         """Refuse files whose datasets are others, or of other shapes (`h1_file.survey`)."""
-        from omniflow.sources import h1_file
+        from omniflow.physics.dis import h1_file
 
         if there := [name for name in self.files if Path(name).is_file()]:
             h1_file.survey(there)
 
     def read(self) -> Iterator[Events]:
         """Yield the records by blocks (`h1_file.read`)."""
-        from omniflow.sources import h1_file
+        from omniflow.physics.dis import h1_file
 
         return h1_file.read(self.files, self.events, self.skip)
