@@ -179,6 +179,17 @@ def test_truth_without_what_networks_see_is_not_judged():
     assert study.plan.observed == {"measured": ("detector",), "x": ("particle",)}
 
 
+def test_truth_without_observables_at_detector_level():
+    study = omniflow.unfold(
+        sample(300, 2, *TRUTH),
+        sample(300, 1),
+        observables={"define": {"x": {"particle": "x"}}},
+        **SETTINGS,
+    )
+    assert set(study.tables["convergence"]["level"]) == {"particle"}
+    assert study.tables["convergence"]["iteration"].dtype.kind == "i"
+
+
 def test_uncertainties_are_those_of_what_is_unfolded():
     """With steps 1b and 2b, and samples that lack the columns which they are not asked for."""
 

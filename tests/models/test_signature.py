@@ -85,6 +85,15 @@ def test_what_does_not_matter_is_not_asked_for(path, tmp_path):
     _signature("mlp", heads=4, neighbours=1, scaling=other).require(mlp, head=True)
 
 
+def test_widths_are_compared_however_they_are_given(tmp_path):
+    path = tmp_path / "mlp.weights.h5"
+    randomised(small("mlp")).save_weights(path)
+    _signature("mlp").write(path)
+    _signature("mlp", width=64, blocks=4, layers=(8, 8)).require(path, head=True)
+    with pytest.raises(InputError, match=r"classifier.layers is None there and \(8, 4\) here"):
+        _signature("mlp", layers=(8, 4)).require(path, head=True)
+
+
 def test_a_file_without_signature_is_refused(tmp_path):
     path = tmp_path / "x.weights.h5"
     with pytest.raises(InputError, match="no such file"):

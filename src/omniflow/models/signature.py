@@ -27,6 +27,7 @@ _SEEN = ("particles", "event")
 # What does not act on a kind of classifier. A user's own may read anything.
 _OF_PET = {"layer_scale", "heads", "class_blocks", "neighbours"}
 _UNUSED = {"pet": {"layer_scale"}, "deepsets": _OF_PET, "mlp": _OF_PET}
+_WIDTHS = {"width", "blocks", "layers"}
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Signature:
     def _classifier(self, other: Signature) -> list[str]:
         ours, theirs = self.classifier, other.classifier
         unused = _UNUSED.get(ours.kind, set()) if ours.kind == theirs.kind else set()
+        if (ours.layers or theirs.layers) and ours.widths == theirs.widths:
+            unused = unused | _WIDTHS  # which say the same in two ways
         wrong = [
             f"classifier.{key} is {_said(theirs, key)} there and {_said(ours, key)} here"
             for key in type(ours).model_fields

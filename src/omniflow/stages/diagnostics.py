@@ -46,6 +46,8 @@ def tables(
         level: convergence.falls(*(_headline(plan, table) for table in pair))
         for level, pair in levels.items()
     }
+    # A level without observables has none.
+    some = {level: found for level, found in falls.items() if len(found)} or falls
     weights, distributions = _weights(plan)
     return {
         **_classifiers(plan),
@@ -54,7 +56,7 @@ def tables(
         "effective_sizes": _effective_sizes(plan, prior),
         "overtraining": _overtraining(plan),
         "second_classifier": second.table(plan),
-        "convergence": pd.concat(falls, names=["level"]).reset_index("level"),
+        "convergence": pd.concat(some, names=["level"]).reset_index("level"),
         "stopping": _stopping(falls["detector"]),
     }
 
