@@ -267,5 +267,5 @@ def test_distances_are_in_rapidity():
 
 def test_missing_columns_are_named():
     level = Level(np.ones((2, 1), "f4"), np.ones((2, 2), "f4"), np.arange(3), ("x",), ("pt", "q"))
-    with pytest.raises(InputError, match=r"phi, but the sample has pt, q: .* add eta, phi"):
+    with pytest.raises(InputError, match=r"phi, but this level has pt, q: .* add eta, phi"):
         cluster(level)
