@@ -194,7 +194,7 @@ def test_multiplicity_is_of_any_sample_with_particles():
     level = Level(np.zeros((2, 0), "f4"), np.ones((3, 1), "f4"), np.array([0, 1, 3]), **columns)
     assert compute(level, observables("multiplicity"))["multiplicity"].value.tolist() == [1, 2]
     level = Level(np.ones((2, 1), "f4"), np.zeros((0, 0), "f4"), np.zeros(3, int), ("x",), ())
-    with pytest.raises(InputError, match="multiplicity: counts particles, of which this level has none"):
+    with pytest.raises(InputError, match="counts particles, of which this level has none"):
         compute(level, observables("multiplicity"))
 
 
