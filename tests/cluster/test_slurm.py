@@ -193,12 +193,12 @@ def test_a_hanging_job_runs_into_its_time_limit(slurm, study, reference):
 
 def test_a_job_out_of_memory_is_submitted_with_more(slurm, reference, tmp_path):
     study = clusters.with_samples(reference, tmp_path)
-    clusters.write_config(study, clusters.config(mem_mb=400))
+    clusters.write_config(study, clusters.config(mem_mb=150))
     with clusters.started(study, STEP_1):
         pass
     log = (study / "snakemake.log").read_text()
     asked = [clusters.memory(job) for job in re.findall(r"with SLURM jobid (\d+)", log)]
-    assert asked[:2] == ["400M", "800M"], log[-6000:]
+    assert asked[:2] == ["150M", "300M"], log[-6000:]  # Snakemake in a job takes 190 MB
     # Without cgroups Slurm ends the step, and the job has failed.
     assert re.search("SLURM status is: '(FAILED|OUT_OF_MEMORY)'", log), log[-6000:]
     _assert_step_1(study, reference)
