@@ -36,7 +36,7 @@ def config(**execution):
         "classifier": {"kind": "deepsets", "width": 16, "blocks": 2},
         "training": {
             **{"optimizer": "adam", "learning_rate": 1e-3, "warmup_epochs": 0},
-            **{"epochs": 40, "patience": 40, "min_updates": 1},
+            **{"epochs": 400, "patience": 400, "min_updates": 1},
         },
         "unfolding": {"iterations": 1},
         "methods": {"parallel": {"lanes": 2}},

@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("KILLS", "2"))
 def undisturbed(reference, tmp_path_factory):
     """Step 1 of a training long enough to be met in the middle, finished without Slurm."""
     content = clusters.config()
-    content["training"] |= {"epochs": 150, "patience": 150}
+    content["training"] |= {"epochs": 1500, "patience": 1500}
     study = clusters.with_samples(reference, tmp_path_factory.mktemp("undisturbed"))
     clusters.write_config(study, content)
     clusters.finish(study, "local", "--", STEP_1)
