@@ -215,6 +215,10 @@ def test_friends_and_levels_apart(folder):
     lost = simulation | {"weight": "scor"}
     (line,) = problems(section(data, lost, classifier={"kind": "mlp"}))
     assert line.startswith("samples.simulation: simulation.npz: has no column 'scor'")
+    np.savez("friend.npz", event=np.arange(9), score=np.ones(9))
+    (line,) = problems(section(data, simulation, classifier={"kind": "mlp"}))
+    assert line.startswith("samples.simulation: friend.npz: has no column 'id'")
+    np.savez("friend.npz", id=np.arange(9), score=np.ones(9))
     apart = {
         "source": "npz",
         "files": "simulation.npz",

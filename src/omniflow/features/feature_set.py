@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from omniflow import registry
@@ -67,10 +67,6 @@ class FeatureSet:
             f"samples.simulation at {level} level; {hint} Correct it, give the level this column, "
             f"or say by classifier.features.{level} what networks see there"
         )
-
-
-# What a preset may be: a set, or what makes one for the event and particle columns of a sample.
-Preset = FeatureSet | Callable[[Columns, Columns], FeatureSet]
 
 
 def resolved(spec: str | FeatureSection, event: Columns, particles: Columns) -> FeatureSet:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omniflow.expressions import Values
+from omniflow.expressions import Values, parse
 from omniflow.sources import assembly, mapping
 from omniflow.sources.readers.reader import refuse_unknown
 from omniflow.sources.rows import Rows, taken
@@ -65,6 +65,9 @@ def _without_records(
     columns: dict[str, Values] = {}
     with ExitStack() as stack:
         readers = [stack.enter_context(source.reader(files[0], t)) for files, t in tables]
+        ids = {name for text in source.id for name in parse(text, indices=True).names}
+        for friend in readers[1:]:
+            refuse_unknown(friend, sorted(ids))
         left = set(names)
         for reader in readers:
             wanted = left - set(reader.lacking(left))
