@@ -296,7 +296,7 @@ def test_a_configuration_cannot_be_changed():
         config.training.epochs = 3
 
 
-def test_a_margin_needs_events_that_no_iteration_has_trained_on():
-    good = {"restart": {"margin": 2, "split": "fixed"}}
-    assert validate(_raw(unfolding=good)).unfolding.restart.margin == 2
-    _refused("margin above 0 needs split: fixed", unfolding={"restart": {"margin": 2}})
+def test_shrinking_needs_events_that_no_iteration_has_trained_on():
+    good = {"restart": {"shrink": True, "split": "fixed"}}
+    assert validate(_raw(unfolding=good)).unfolding.restart.shrink
+    _refused("shrink needs split: fixed", unfolding={"restart": {"shrink": True}})

@@ -62,11 +62,11 @@ def fit_one(
     name: str = "network",
     rate_factor: float = 1.0,
     checkpoint: Checkpoint | None = None,
-    margin: float = 0.0,
+    shrink: bool = False,
     **numbers: int,
 ) -> Fit:
     """Train one network; its error is raised."""
-    task = Task(name, sources, initial, seeds(**numbers), rate_factor, checkpoint, margin=margin)
+    task = Task(name, sources, initial, seeds(**numbers), rate_factor, checkpoint, shrink=shrink)
     (outcome,) = trainer.fit([task])
     if isinstance(outcome, TrainingError):
         raise outcome

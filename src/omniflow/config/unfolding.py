@@ -28,19 +28,19 @@ class Restart(Section):
         "same held-out events stop every iteration and pull the result to their own fluctuations; "
         "with `fresh` and `warm` most of them have trained an earlier iteration.",
     )
-    margin: float = Field(
-        0.0,
-        ge=0,
-        description="Standard errors by which held-out events must find networks of steps 1 and 1b "
-        "better than a ratio of 1, from the second iteration on; else the ratio stays 1. Above 0 "
-        "it needs `split: fixed`, whose held-out events have trained no iteration.",
+    shrink: bool = Field(
+        False,
+        description="Multiply the logarithm of the ratio of networks of steps 1 and 1b, from the "
+        "second iteration on, by the factor between 0 and 1 that held-out events like best: what "
+        "was learned by heart goes. It needs `split: fixed`, whose held-out events have trained no "
+        "iteration.",
     )
 
     @model_validator(mode="after")
-    def _margin_of_honest_events(self) -> Restart:
-        if self.margin and self.split != "fixed":
+    def _shrunk_by_honest_events(self) -> Restart:
+        if self.shrink and self.split != "fixed":
             raise ValueError(
-                "margin above 0 needs split: fixed: with fresh splits held-out events have trained "
+                "shrink needs split: fixed: with fresh splits held-out events have trained "
                 "earlier iterations, and do not tell what a network has learned by heart"
             )
         return self

@@ -120,6 +120,15 @@ class Layout:
         bias[...] = self.parameters[-1].constant
         return result
 
+    def shrunk(self, vector: np.ndarray, factor: float) -> np.ndarray:
+        """Return values (d,) with outputs `factor` times as far from that of a ratio of 1."""
+        result = np.array(vector)
+        kernel, bias = self.split(result)[-2:]
+        start = self.parameters[-1].constant
+        kernel *= factor
+        bias[...] = start + factor * (bias - start)
+        return result
+
     def units(self) -> Units:
         """Return the units that dropout acts on: those that the matrices `dropped` read."""
         shapes = {each.name: each.shape for each in self.parameters}

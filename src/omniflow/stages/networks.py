@@ -161,7 +161,7 @@ class Networks(ABC):
             Checkpoint(self.plan.checkpoint(network, attempt), self.fingerprint(network, start[0])),
             self.transfer,
             self.dropout("dropout", network, attempt),
-            restart.margin if network.iteration > 1 and network.step in RESIDUAL else 0.0,
+            shrink=restart.shrink and network.iteration > 1 and network.step in RESIDUAL,
         )
 
     def dropout(self, purpose: str, network: Network, attempt: int = 0) -> Dropout | None:
@@ -228,6 +228,7 @@ class Networks(ABC):
             "attempt": len(failures),
             "failures": failures,
             "best_epoch": fit.best_epoch,
+            "factor": fit.factor,
             "parameters": self.architecture.layout.size,
             "engine": self.trainer.engine.name,
             "ranks": self.ranks.size,

@@ -56,7 +56,7 @@ def make_tables(plan: Plan) -> None:
     levels = {"detector": (detector, detector_summary)}
     if truth is not None:
         levels["particle"] = convergence.truth_as_data(metrics, summary)
-    timing, histories = _histories(plan)
+    timing, epochs = histories(plan)
     smaller = ensembles.read_ensembles(plan, list(edges))
     frames = {
         "metrics": metrics,
@@ -70,7 +70,7 @@ def make_tables(plan: Plan) -> None:
         "flows": _flows(plan, prior, truth, folded, measured),
         "networks": networks_table(smaller, truth, normalization),
         "timing": timing,
-        "histories": histories,
+        "histories": epochs,
         "cost": cost(plan, timing),
         "weights": _weights(plan),
         "steps": _steps(plan),
@@ -210,7 +210,7 @@ def _flows(
     return flows.flows_table(found)
 
 
-def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
+def histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one row per network, and one per network and epoch."""
     files = [plan.pretrained(n.lane) / "history.json" for n in plan.pretraining_networks]
     files += [plan.history(block) for block in plan.all_blocks()]
@@ -238,6 +238,7 @@ def _histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "events": events,
                     "epochs": len(trained),
                     "best_epoch": record["best_epoch"],
+                    "shrink_factor": record["factor"],
                     "seconds": summary["seconds"],
                     "events_per_second": np.mean([e["events_per_second"] for e in trained]),
                     "val_loss": record["epochs"][record["best_epoch"]]["val_loss"],

@@ -60,8 +60,8 @@ class Task:
         checkpoint: where its state is kept; None: nowhere.
         transfer: how backbone and head are trained.
         dropout: masks of its updates; None: no unit is dropped.
-        margin: standard errors by which held-out events must find it better than a ratio of 1, at
-            which it starts; else it stays there.
+        shrink: whether its logarithm of a ratio is multiplied by the factor that held-out events
+            confirm.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Task:
     checkpoint: Checkpoint | None = None
     transfer: Transfer = PLAIN
     dropout: Dropout | None = None
-    margin: float = 0.0
+    shrink: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,18 @@ class Fit:
     """Outcome of one training.
 
     Attributes:
-        parameters: those with the lowest held-out loss (d,), or those before training where that
-            is not lower by the task's margin.
+        parameters: those with the lowest held-out loss (d,), shrunk by `factor`.
         history: one dict per epoch; epoch 0 is the network before training.
         best_epoch: the epoch that `parameters` are from.
         summary: events in each part, sums of weights, seconds.
+        factor: of the shrinkage, 1 without.
     """
 
     parameters: np.ndarray
     history: list[dict[str, float]]
     best_epoch: int
     summary: dict[str, float]
+    factor: float = 1.0
 
 
 @dataclass
@@ -264,12 +265,11 @@ class Progress:
         now.norm += norm
         now.norm_max = max(now.norm_max, norm)
 
-    def close_epoch(self, loss: float, error: float, seconds: float) -> None:
+    def close_epoch(self, loss: float, seconds: float) -> None:
         """Note the held-out loss of the averaged parameters after the epoch's last update.
 
         Args:
             loss: mean over held-out events.
-            error: statistical error of its difference to that of a ratio of 1.
             seconds: that finding it took.
         """
         now, settings = self.numbers, self.settings
@@ -285,7 +285,6 @@ class Progress:
             {
                 "epoch": now.epoch,
                 "val_loss": loss,
-                "val_error": error,
                 "seconds": now.seconds + seconds,
                 "loss": now.loss / self.updates,
                 "learning_rate": now.rate,
@@ -327,10 +326,6 @@ class Progress:
         if now.failure:
             return TrainingError(now.failure)
         summary = self.totals | {"seconds": now.total_seconds, "resumed": now.resumed}
-        best = now.history[now.best_epoch]
-        fall = now.history[0]["val_loss"] - best["val_loss"]
-        if self.task.margin and fall <= self.task.margin * best.get("val_error", 0.0):
-            return Fit(self.task.initial, now.history, 0, summary)
         return Fit(self.best, now.history, now.best_epoch, summary)
 
     # -- checkpoints -----------------------------------------------------------------------

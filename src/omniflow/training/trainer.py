@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
 from omniflow.training.prefetch import prefetch
 from omniflow.training.progress import Fit, Progress, Task
+from omniflow.training.shrinkage import Shrinkage, best_factor
 
 # Events that logits are asked for at a time.
 _CHUNK = 4096
@@ -115,13 +115,27 @@ class Trainer:
         except (Interrupted, RankError):
             self._save([one for one in networks if not one.ended])
             raise
-        return [one.outcome for one in networks]
+        return [self._shrunk(one) if one.task.shrink else one.outcome for one in networks]
+
+    def _shrunk(self, one: Progress) -> Fit | TrainingError:
+        """Return the outcome with as much of what was learned as held-out events confirm."""
+        fit = one.outcome
+        if isinstance(fit, TrainingError) or not fit.best_epoch:
+            return fit
+        shrinkage = Shrinkage(self._loss, one.held_sums)
+        for part in one.held_out:
+            for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
+                for index, (outputs,) in self._outputs([fit.parameters], part.source, chunk):
+                    shrinkage.add(outputs, *part.source.weights(index))
+        factor = best_factor(*self.ranks.sum([shrinkage.losses]))
+        shrunk = self._layout.shrunk(fit.parameters, factor)
+        return replace(fit, parameters=shrunk, factor=factor)
 
     def _round(self, active: list[Progress]) -> None:
         """Train what is left of the current epoch of each network."""
         for one in active:
             if not one.numbers.history:
-                one.before(self._held_out_loss(one, one.learner.average)[0])
+                one.before(self._held_out_loss(one, one.learner.average))
         active = _going_on(active)
         mark = time.perf_counter()
         for rows, batches in self._ahead(active):
@@ -142,8 +156,8 @@ class Trainer:
             mark = time.perf_counter()
         for one in _going_on(active):
             begin = time.perf_counter()
-            loss, error = self._held_out_loss(one, one.learner.average)
-            one.close_epoch(loss, error, time.perf_counter() - begin)
+            loss = self._held_out_loss(one, one.learner.average)
+            one.close_epoch(loss, time.perf_counter() - begin)
 
     def _update(self, running: list[Progress], prepared: Any) -> bool:
         """Do one update of each network, or several of one; return whether to stop behind it."""
@@ -236,12 +250,8 @@ class Trainer:
             out[:, index - start] = found[:, index - start]
             yield where, out
 
-    def _held_out_loss(self, progress: Progress, parameters: np.ndarray) -> tuple[float, float]:
-        """Return the loss, and the statistical error of its difference to that of a ratio of 1."""
-        total, squares, sums = np.zeros(1), np.zeros(1), progress.held_sums
-        neutral_a, neutral_b = (
-            cost[0] for cost in self._loss.values(np.array([self._loss.neutral]))
-        )
+    def _held_out_loss(self, progress: Progress, parameters: np.ndarray) -> float:
+        total, sums = np.zeros(1), progress.held_sums
         for part in progress.held_out:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
                 for index, (outputs,) in self._outputs([parameters], part.source, chunk):
@@ -250,11 +260,8 @@ class Trainer:
                     with np.errstate(invalid="ignore", over="ignore"):  # NaN is found by the caller
                         total += (a @ cost_a) / sums[0]
                         total += (b @ cost_b) / sums[1]
-                        each = a * (cost_a - neutral_a) / sums[0]
-                        each += b * (cost_b - neutral_b) / sums[1]
-                        squares += each @ each
-        total, squares = self.ranks.sum([total, squares])
-        return float(total[0]) / 2, math.sqrt(squares[0]) / 2
+        (total,) = self.ranks.sum([total])
+        return float(total[0]) / 2
 
     def _outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
