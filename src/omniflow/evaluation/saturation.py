@@ -49,12 +49,13 @@ def saturation(histories: pd.DataFrame, uninformed: float) -> pd.DataFrame:
 
 def _networks(epochs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     """Return epochs, lowest held-out loss and expected further fall of each network."""
-    half = epochs.groupby(keys, sort=False)["epoch"].transform("max") // 2
-    late = epochs["epoch"] > half
+    networks = epochs.groupby(keys, sort=False)
+    late = epochs["epoch"] > networks["epoch"].transform("max") // 2
+    # Histories have the rate of an epoch's last update; the mean is between it and the one before.
+    before = networks["learning_rate"].shift().fillna(epochs["learning_rate"])
+    rate = ((epochs["learning_rate"] + before) / 2).where(epochs["epoch"] > 0, 0.0)
     found = epochs.assign(
-        early=epochs["val_loss"].mask(late),
-        late_rate=epochs["learning_rate"].where(late, 0.0),
-        rate=epochs["learning_rate"].where(epochs["epoch"] > 0, 0.0),
+        early=epochs["val_loss"].mask(late), rate=rate, late_rate=rate.where(late, 0.0)
     ).groupby(keys, sort=False)
     sums, lowest = found[["late_rate", "rate"]].sum(), found[["early", "val_loss"]].min()
     fall = lowest["early"] - lowest["val_loss"]
