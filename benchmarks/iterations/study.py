@@ -5,7 +5,8 @@
 Pairs and policies are those of `pairs.yaml` and `policies.yaml`; a pair in lower case has half
 of its events. One process trains one lane after the other. Each pair has one folder of events,
 which its studies share, and nothing that is finished is done again, so that a run can be stopped
-at any time. Distances to truth and to data of all studies in FOLDER go to FOLDER/distances.csv.
+at any time. Distances to truth and to data of all studies in FOLDER go to FOLDER/distances.csv,
+from which `table.py` makes a table.
 """
 
 from __future__ import annotations
