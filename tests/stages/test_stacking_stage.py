@@ -53,7 +53,7 @@ def test_losses_of_members_are_those_of_their_validation(plan, records, step):
         for iteration in (1, 2):
             _, found = _stack(plan, group, iteration, step, lane)
             expected = [
-                record["epochs"][record["best_epoch"]]["val_loss"]
+                record["val_loss"]
                 for network, record in records.items()
                 if (network.chain, network.lane) == (CHAIN, lane)
                 and (network.iteration, network.step) == (iteration, step)

@@ -278,6 +278,8 @@ def test_shrinking_multiplies_the_logits_by_the_factor_with_the_lowest_held_out_
         for factor in FACTORS
     ]
     assert shrunk.factor == FACTORS[np.argmin(losses)]
+    assert shrunk.loss == pytest.approx(min(losses), rel=1e-6)
+    assert shrunk.loss < plain.loss
 
 
 def test_shrunk_networks_of_long_trainings_on_few_events_are_better_on_unseen_ones():

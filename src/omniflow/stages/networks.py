@@ -229,6 +229,7 @@ class Networks(ABC):
             "failures": failures,
             "best_epoch": fit.best_epoch,
             "factor": fit.factor,
+            "val_loss": fit.loss,
             "parameters": self.architecture.layout.size,
             "engine": self.trainer.engine.name,
             "ranks": self.ranks.size,

@@ -241,7 +241,7 @@ def histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
                     "shrink_factor": record["factor"],
                     "seconds": summary["seconds"],
                     "events_per_second": np.mean([e["events_per_second"] for e in trained]),
-                    "val_loss": record["epochs"][record["best_epoch"]]["val_loss"],
+                    "val_loss": record["val_loss"],
                     "parameters": record["parameters"],
                     "job_seconds": content["job"]["seconds"],
                     "device": content["job"]["device"],

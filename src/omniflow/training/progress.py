@@ -83,6 +83,7 @@ class Fit:
         parameters: those with the lowest held-out loss (d,), shrunk by `factor`.
         history: one dict per epoch; epoch 0 is the network before training.
         best_epoch: the epoch that `parameters` are from.
+        loss: held-out loss of `parameters`.
         summary: events in each part, sums of weights, seconds.
         factor: of the shrinkage, 1 without.
     """
@@ -90,6 +91,7 @@ class Fit:
     parameters: np.ndarray
     history: list[dict[str, float]]
     best_epoch: int
+    loss: float
     summary: dict[str, float]
     factor: float = 1.0
 
@@ -326,7 +328,8 @@ class Progress:
         if now.failure:
             return TrainingError(now.failure)
         summary = self.totals | {"seconds": now.total_seconds, "resumed": now.resumed}
-        return Fit(self.best, now.history, now.best_epoch, summary)
+        loss = now.history[now.best_epoch]["val_loss"]
+        return Fit(self.best, now.history, now.best_epoch, loss, summary)
 
     # -- checkpoints -----------------------------------------------------------------------
 

@@ -127,9 +127,10 @@ class Trainer:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
                 for index, (outputs,) in self._outputs([fit.parameters], part.source, chunk):
                     shrinkage.add(outputs, *part.source.weights(index))
-        factor = best_factor(*self.ranks.sum([shrinkage.losses]))
+        (losses,) = self.ranks.sum([shrinkage.losses])
+        factor = best_factor(losses)
         shrunk = self._layout.shrunk(fit.parameters, factor)
-        return replace(fit, parameters=shrunk, factor=factor)
+        return replace(fit, parameters=shrunk, loss=float(losses.min()), factor=factor)
 
     def _round(self, active: list[Progress]) -> None:
         """Train what is left of the current epoch of each network."""
