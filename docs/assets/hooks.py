@@ -1,4 +1,4 @@
-"""What MkDocs does not do by itself: formulas as MathML, and files of the checkout outside docs/."""
+"""What MkDocs does not do by itself: formulas as MathML, and files that lie outside of docs/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 # Pages that lie elsewhere in the checkout, and their names in the site.
-PAGES = {"CHANGELOG.md": "changelog.md", "README.md": "index.md", "benchmarks/README.md": "benchmarks.md"}
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "README.md": "index.md",
+    "benchmarks/README.md": "benchmarks.md",
+}
 FORMULA = re.compile(r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.S)
 LINK = re.compile(r"\[([^\]]+)\]\(((?!\w+:)[^)#\s]+)(#[^)\s]*)?\)")
 
