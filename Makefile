@@ -63,15 +63,18 @@ lint: $(VENV)/ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-# Pages and schema that are made from the configuration's models.
+# Pages and schema that are made from the configuration's models, then all pages as a site.
+docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/ready
 	$(BIN)/python -m omniflow.config.document
+	$(BIN)/mkdocs build --quiet
+	@echo "The site is build/site/index.html"
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Neither Python 3.12 nor 3.11 runs here: install one," \
 		"or name it (make PYTHON=...)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,physics,workflow,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,physics,workflow,docs,dev]'
 	# The native engine, for this processor; without a compiler the slower TensorFlow does its work.
 	-$(BIN)/python -m omniflow.training.compiler
 	touch $@

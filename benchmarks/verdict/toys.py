@@ -1,7 +1,7 @@
 """Toys of the verdict's paired test: false claims, and power to see a true ratio of spreads.
 
     python benchmarks/verdict/toys.py extract STUDY   # keep the passes of a finished study
-    python benchmarks/verdict/toys.py table [TOYS]    # Markdown, for docs/method.md
+    python benchmarks/verdict/toys.py table [TOYS]    # Markdown, for docs/method/comparison.md
 
 Passes of a toy are normal, with the covariance between bins and methods of the passes of that study
 (study.yaml beside this file). Spreads are scaled so that a method's mean log ratio to the first one
@@ -92,7 +92,7 @@ def study(
 
 
 def table(known: dict[str, np.ndarray], toys: int) -> Iterator[str]:
-    """Yield the lines of the table of docs/method.md."""
+    """Yield the lines of the table of docs/method/comparison.md."""
     comparison.ROTATIONS = ROTATIONS
     methods = len(known["contents"])
     yield "| passes | true ratios | any false claim | seen, one comparison | seen, corrected |"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
 from omniflow import config
 from omniflow.config import document
@@ -131,27 +130,3 @@ def test_page_links_and_tables_are_whole():
     for line in page.splitlines():
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) == 5, line
-
-
-def test_configurations_in_the_pages_are_valid():
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    blocks = [
-        (page.name, block)
-        for page in pages
-        for block in re.findall(r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
-    ]
-    assert "README.md" in {name for name, _ in blocks}
-    demo = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text("utf-8"))
-    for name, block in blocks:
-        content = yaml.safe_load(block)
-        if "default-resources" in content:  # a profile of Snakemake
-            continue
-        # A page may show a few sections only.
-        whole = content if "study" in content else demo | content
-        config.validate(whole, name, ROOT / "examples" / "outside")
-
-
-def test_links_between_pages_lead_somewhere():
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
-            assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"

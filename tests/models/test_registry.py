@@ -138,7 +138,11 @@ def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, los
 
 @pytest.mark.parametrize(
     ("path", "config"),
-    [("config/paper.yaml", "paper"), ("docs/closure.md", "closure"), ("docs/method.md", None)],
+    [
+        ("config/paper.yaml", "paper"),
+        ("docs/closure.md", "closure"),
+        ("docs/method/networks.md", None),
+    ],
 )
 def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
     settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()

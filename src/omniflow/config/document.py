@@ -35,7 +35,8 @@ With this first line editors complete keys and show these descriptions:
 
     # yaml-language-server: $schema=schema.json
 
-The path is relative to the YAML file. How the settings act is told in [method.md](method.md).
+The path is relative to the YAML file. How the settings act is told in
+[the method's pages](method.md).
 
 Of several files each is put on top of those before, key by key, and `--config` on top of all:
 `omniflow check my.yaml other.yaml --config training='{epochs: 1e1}'` prints what
