@@ -1,0 +1,44 @@
+"""What packages hold: all that a study needs and nothing else."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFIGURATIONS = {"closure", "demo", "measurement", "paper", "transfer"}
+
+
+def _names(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        return {name for name in file.namelist() if ".dist-info/" not in name}
+
+
+def _below(folder):
+    """Return the files below a folder, relative to the top, without what Python and make build."""
+    files = (path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file())
+    return {str(path) for path in files if not {"__pycache__", "build"} & set(path.parts)}
+
+
+def test_a_wheel_holds_the_package_and_the_workflow(wheel):
+    package = {name.removeprefix("src/") for name in _below("src/omniflow")}
+    workflow = {"Snakefile", "config/schema.json", *_below("workflow"), *_below("envs")}
+    workflow |= {f"profiles/{name}/config.v9+.yaml" for name in ("default", "local", "slurm")}
+    workflow |= {f"config/{name}.yaml" for name in CONFIGURATIONS}
+    assert _names(wheel) == package | {f"omniflow/checkout/{name}" for name in workflow}
+
+
+def test_files_are_those_of_the_checkout_byte_by_byte(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        for name in ("Snakefile", "workflow/scripts/train.py", "profiles/slurm/config.v9+.yaml"):
+            assert file.read(f"omniflow/checkout/{name}") == (ROOT / name).read_bytes()
+
+
+def test_a_source_distribution_makes_the_same_wheel(wheel, checkout, build, tmp_path):
+    packed = build("sdist", checkout, tmp_path)
+    with tarfile.open(packed) as file:
+        names = {name.partition("/")[2] for name in file.getnames()}
+        file.extractall(tmp_path, filter="data")
+    assert not [name for name in names if name.startswith(("tests", "results", "benchmarks"))]
+    (top,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    (tmp_path / "again").mkdir()
+    assert _names(build("wheel", top, tmp_path / "again")) == _names(wheel)
