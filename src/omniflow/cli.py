@@ -82,7 +82,7 @@ def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     plan = Plan(load(*config, settings=settings))
     preflight.refuse(plan, ", ".join(map(str, config)))
     click.echo(dump(plan.config), nl=False)
-    for line in preflight.missing(plan):
+    for line in [*preflight.missing(plan), *preflight.untrainable(plan)]:
         click.echo(f"Note: {line}", err=True)
 
 

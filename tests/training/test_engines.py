@@ -13,12 +13,13 @@ from omniflow.config.schema import Config
 from omniflow.models import registry
 from omniflow.models.classifiers import architecture
 from omniflow.models.keras_model import KerasModel
-from omniflow.training import compiler
+from omniflow.training import compiler, runtime
 from omniflow.training.compiler import CompilerError
-from omniflow.training.engines import engine, shared
+from omniflow.training.engines import engine, require, shared
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
 from omniflow.training.native import Native
+from omniflow.training.runtime import EngineError
 
 
 def _config(kind="pet", wanted="auto"):
@@ -114,6 +115,25 @@ def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, pe
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
         engine(_config(wanted="native"), pet, found)
     assert not list(no_compiler.rglob("*.so"))
+
+
+def test_what_nothing_can_train_is_told_before(no_compiler, monkeypatch):
+    require(_config())  # TensorFlow is there
+    with pytest.raises(CompilerError, match=r"/bin/false --version failed: without a word; instal"):
+        require(_config(wanted="native"))
+    monkeypatch.setattr(runtime, "installed", lambda: False)
+    with pytest.raises(EngineError, match=r"native engine cannot be had: .*g\+\+.* cxx-compiler"):
+        require(_config())
+    with pytest.raises(EngineError, match=r"execution.engine is tensorflow. .*omniflow\[cpu\]"):
+        require(_config(wanted="tensorflow"))
+    with pytest.raises(EngineError, match=r"classifier\.kind is own\.py:make"):
+        require(_own(_config()))
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(no_compiler))
+    with pytest.raises(EngineError, match="no C\\+\\+ compiler is installed; install one"):
+        require(_config())
+    (no_compiler / compiler._name(compiler._flags())).touch()  # built before
+    require(_config())
 
 
 @pytest.fixture

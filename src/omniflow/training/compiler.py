@@ -31,6 +31,12 @@ PROCESSOR = (
     else ("-mcpu=native",)
 )
 
+# How a compiler is had.
+REMEDY = (
+    "install one (Debian, Ubuntu: apt install g++; conda: conda install -c conda-forge "
+    "cxx-compiler), or name it by CXX"
+)
+
 
 class CompilerError(OmniflowError):
     """The native engine cannot be built or used here; the message says why."""
@@ -47,11 +53,8 @@ def library(double: bool = False) -> ctypes.CDLL:
     Raises:
         CompilerError: no compiler, or the compiler's own message.
     """
-    flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
-    name, folders = f"native-{_key(flags)}.so", _folders()
-    # Compiled before, maybe where this machine cannot write.
-    built = (folder / name for folder in folders if (folder / name).is_file())
-    path = next(built, None) or _writable(folders) / name
+    flags = _flags(double)
+    path = _built(flags) or _writable(_folders()) / _name(flags)
     try:
         if not path.is_file():
             # Jobs that start together wait for the first one's build.
@@ -64,6 +67,40 @@ def library(double: bool = False) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise CompilerError(f"{path}: {error}") from error
+
+
+def require() -> None:
+    """Refuse where the engine neither lies ready nor can be built; nothing is built for that.
+
+    Raises:
+        CompilerError: there is no compiler, or it does not start.
+    """
+    if _built(_flags()) is not None:
+        return
+    compiler = _compiler()
+    try:
+        done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise CompilerError(f"{compiler}: {error}; {REMEDY}.") from error
+    if done.returncode:
+        raise CompilerError(
+            f"{compiler} --version failed: {done.stderr.strip()[-500:] or 'without a word'}; "
+            f"{REMEDY}."
+        )
+
+
+def _flags(double: bool = False) -> tuple[str, ...]:
+    return (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+
+
+def _name(flags: tuple[str, ...]) -> str:
+    return f"native-{_key(flags)}.so"
+
+
+def _built(flags: tuple[str, ...]) -> Path | None:
+    """Return the library that was compiled before, maybe where this machine cannot write."""
+    paths = (folder / _name(flags) for folder in _folders())
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _folders() -> list[Path]:
@@ -86,10 +123,16 @@ def _writable(folders: list[Path]) -> Path:
     raise CompilerError(f"none of {', '.join(map(str, folders))} can be written to.")
 
 
-def _build(path: Path, flags: tuple[str, ...]) -> None:
+def _compiler() -> str:
+    """Return the compiler that CXX names, or one that is installed."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None:
-        raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
+        raise CompilerError(f"no C++ compiler is installed; {REMEDY}.")
+    return compiler
+
+
+def _build(path: Path, flags: tuple[str, ...]) -> None:
+    compiler = _compiler()
     # In a folder of its own, since another job may be building too where locks do not work.
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         whole = Path(folder) / path.name
