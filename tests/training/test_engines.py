@@ -136,6 +136,30 @@ def test_what_nothing_can_train_is_told_before(no_compiler, monkeypatch):
     require(_config())
 
 
+def test_without_compiler_a_library_of_the_package_is_used_where_it_fits(
+    no_compiler, pet, capsys, monkeypatch
+):
+    monkeypatch.undo()
+    built = compiler._built(compiler._flags()) or Path(compiler.library()._name)
+    own = no_compiler / "baseline.so"
+    own.write_bytes(built.read_bytes())
+    compiler.library.cache_clear()
+    found = twins(2).features
+    monkeypatch.setattr(compiler, "BASELINE", own)
+    assert engine(_config(), pet, found).name == "native"  # one that was built here comes first
+    compiler.library.cache_clear()
+    monkeypatch.setattr(compiler, "_folders", lambda: [no_compiler])
+    monkeypatch.setenv("CXX", "/bin/false")
+    require(_config(wanted="native"))
+    assert engine(_config(wanted="native"), pet, found).name == "native-baseline"
+    said = capsys.readouterr().err
+    assert "own library is used, which may be slower: /bin/false --version failed" in said
+    compiler.library.cache_clear()
+    monkeypatch.setattr(compiler, "NEEDED", {"a flag of later processors"})
+    with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
+        engine(_config(wanted="native"), pet, found)
+
+
 @pytest.fixture
 def caches(monkeypatch, tmp_path):
     """The three folders for the library, and a compiler that writes a few bytes, slowly."""

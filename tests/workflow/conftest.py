@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,10 @@ FOREIGN = (
 BUILD = "import sys, setuptools.build_meta as build; build.build_{}(sys.argv[1])"
 
 
-def _build(what, checkout, folder):
+def _build(what, checkout, folder, **environment):
     command = [sys.executable, "-c", BUILD.format(what), str(folder)]
-    subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
+    env = os.environ | environment
+    subprocess.run(command, cwd=checkout, env=env, capture_output=True, text=True, check=True)
     (built,) = folder.glob("*.whl" if what == "wheel" else "*.tar.gz")
     return built
 

@@ -4,6 +4,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from omniflow.native import BASELINE_FLAGS
+
 ROOT = Path(__file__).parents[2]
 CONFIGURATIONS = {"closure", "demo", "measurement", "paper", "transfer"}
 
@@ -42,3 +44,19 @@ def test_a_source_distribution_makes_the_same_wheel(wheel, checkout, build, tmp_
     (top,) = (path for path in tmp_path.iterdir() if path.is_dir())
     (tmp_path / "again").mkdir()
     assert _names(build("wheel", top, tmp_path / "again")) == _names(wheel)
+
+
+def test_with_a_baseline_library_it_is_a_wheel_of_the_platform(wheel, checkout, build, tmp_path):
+    """A script stands in for the compiler and writes what it is told to do."""
+    script = tmp_path / "c++"
+    script.write_text('#!/bin/sh\neval "out=\\${$#}"\necho "$@" > "$out"\n')
+    script.chmod(0o755)
+    made = build("wheel", checkout, tmp_path, OMNIFLOW_BASELINE="1", CXX=str(script))
+    assert "-py3-none-linux_" in made.name
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert _names(made) - _names(wheel) == {"omniflow/native/baseline.so"}
+    with zipfile.ZipFile(made) as file:
+        words = file.read("omniflow/native/baseline.so").decode().split()
+    assert set(BASELINE_FLAGS) <= set(words)
+    assert "-march=native" not in words
+    assert [Path(word).name for word in words if word.endswith(".cpp")] == ["pet.cpp", "sets.cpp"]

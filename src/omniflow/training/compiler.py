@@ -17,19 +17,7 @@ from pathlib import Path
 
 from omniflow.errors import OmniflowError
 from omniflow.files import atomic_path
-
-SOURCES = Path(__file__).parents[1] / "native"
-# Multiplication and addition in one step, vector square roots (no errno), the widest vectors. No
-# -ffast-math: sums keep their order, so that two runs agree bit by bit.
-FLAGS = (
-    *("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=fast", "-fno-math-errno"),
-    *("-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"),
-)
-PROCESSOR = (
-    ("-march=native", "-mprefer-vector-width=512")
-    if platform.machine() in ("x86_64", "AMD64")
-    else ("-mcpu=native",)
-)
+from omniflow.native import BASELINE, FLAGS, NEEDED, PROCESSOR, SOURCES, command
 
 # How a compiler is had.
 REMEDY = (
@@ -48,13 +36,15 @@ def library(double: bool = False) -> ctypes.CDLL:
 
     It is kept in the user's cache folder under a name that holds source, flags and processor, so
     that a home folder shared by different machines serves each its own. To build it a folder must
-    be writable, to load it none.
+    be writable, to load it none. Without a compiler it is the package's own library for common
+    processors, if the package was built with one (`engine` tells).
 
     Raises:
         CompilerError: no compiler, or the compiler's own message.
     """
     flags = _flags(double)
-    path = _built(flags) or _writable(_folders()) / _name(flags)
+    path = _built(flags) or (None if double else _baseline())
+    path = path or _writable(_folders()) / _name(flags)
     try:
         if not path.is_file():
             # Jobs that start together wait for the first one's build.
@@ -69,14 +59,43 @@ def library(double: bool = False) -> ctypes.CDLL:
         raise CompilerError(f"{path}: {error}") from error
 
 
+def engine() -> str:
+    """Return what histories call the engine: `native`, or `native-baseline`.
+
+    They differ by rounding, because their vectors may be of other widths.
+    """
+    return "native-baseline" if library()._name == str(BASELINE) else "native"
+
+
 def require() -> None:
     """Refuse where the engine neither lies ready nor can be built; nothing is built for that.
 
     Raises:
         CompilerError: there is no compiler, or it does not start.
     """
-    if _built(_flags()) is not None:
-        return
+    if _built(_flags()) is None and not _fits():
+        _require_compiler()
+
+
+def _baseline() -> Path | None:
+    """Return the package's own library where it has one and there is no compiler, and say so."""
+    if not _fits():
+        return None
+    try:
+        _require_compiler()
+    except CompilerError as error:
+        print(f"The package's own library is used, which may be slower: {error}", file=sys.stderr)
+        return BASELINE
+    return None
+
+
+def _fits() -> bool:
+    """Return whether the package has a library of its own that this processor can run."""
+    found = {word for line in _processor() for word in line.split()}
+    return BASELINE.is_file() and found >= NEEDED
+
+
+def _require_compiler() -> None:
     compiler = _compiler()
     try:
         done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
@@ -137,18 +156,22 @@ def _build(path: Path, flags: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         whole = Path(folder) / path.name
         with atomic_path(whole) as temporary:
-            sources = [str(path) for path in sorted(SOURCES.glob("*.cpp"))]
-            command = [compiler, *flags, *sources, "-o", str(temporary)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            words = command(compiler, flags, str(temporary))
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+                raise CompilerError(f"{' '.join(words)} failed:\n{done.stderr.strip()[-2000:]}")
         os.replace(whole, path)
 
 
-def _key(flags: tuple[str, ...]) -> str:
+def _processor() -> list[str]:
+    """Return the lines of /proc/cpuinfo that tell kind and abilities of the processor."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
-    known = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+
+
+def _key(flags: tuple[str, ...]) -> str:
+    known = _processor()
     files = sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h"))
     sources = [path.read_text(encoding="utf-8") for path in files]
     parts = (platform.machine(), *known, *flags, *sources)

@@ -322,7 +322,7 @@ def _as_configured(execution: Execution, job: dict) -> bool:
     gpu = job["device"] != "CPU"
     return (
         gpu == (execution.gpus > 0)
-        and execution.engine in ("auto", job["engine"])
+        and (execution.engine == "auto" or job["engine"].startswith(execution.engine))
         and int(job["ranks"]) == execution.ranks
         # Threads hardly matter beside a GPU; earlier versions did not note them.
         and (gpu or not job.get("threads") or float(job["threads"]) == execution.threads)
