@@ -64,7 +64,7 @@ def engine() -> str:
 
     They differ by rounding, because their vectors may be of other widths.
     """
-    return "native-baseline" if library()._name == str(BASELINE) else "native"
+    return "native-baseline" if library(False)._name == str(BASELINE) else "native"
 
 
 def require() -> None:
