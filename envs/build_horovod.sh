@@ -47,7 +47,7 @@ if ! compgen -G "$folder/horovod-$HOROVOD-*.whl" > /dev/null; then
         }
     done
     # What Horovod's build and its own code import; nothing of it touches TensorFlow or NumPy.
-    "$python" -m pip install --quiet 'setuptools>=68,<80' wheel cffi cloudpickle packaging psutil \
+    "$python" -m pip install --quiet 'setuptools>=70.1,<80' wheel cffi cloudpickle packaging psutil \
         pyyaml
     export HOROVOD_WITH_TENSORFLOW=1 HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
     export HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1

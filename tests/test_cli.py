@@ -1,11 +1,15 @@
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from omniflow import workflow
 from omniflow.cli import main
 from omniflow.config import load
+from omniflow.training import runtime
 
 ROOT = Path(__file__).parents[1]
 PAPER = ROOT / "config" / "paper.yaml"
@@ -21,6 +25,48 @@ def test_check_prints_a_configuration_that_means_the_same(tmp_path):
     assert result.exit_code == 0
     (tmp_path / "resolved.yaml").write_text(result.stdout)
     assert load(tmp_path / "resolved.yaml") == load(DEMO)
+
+
+def test_check_notes_what_nothing_here_can_train(monkeypatch):
+    monkeypatch.setattr(runtime, "installed", lambda: False)
+    result = _run("check", DEMO, "-C", "execution={engine: tensorflow}")
+    assert result.exit_code == 0
+    assert "Note: TensorFlow is needed here" in result.stderr
+    assert "pip install 'omniflow[cpu]'" in result.stderr
+
+
+def test_run_becomes_snakemake(monkeypatch):
+    monkeypatch.setattr(workflow.os, "execve", lambda *command: started.append(command))
+    started = []
+    options = ["--profile", "slurm", "--cores", 3, "-C", "study={name: x}"]
+    assert _run("run", DEMO, PAPER, *options, "--", "--dry-run", "a target").exit_code == 0
+    ((program, command, environment),) = started
+    assert program == sys.executable
+    assert command[1:4] == ["-P", "-m", "snakemake"]
+    assert command[4:] == [
+        *("--configfile", str(DEMO), str(PAPER), "--config", "study={name: x}"),
+        *("--profile", str(ROOT / "profiles" / "slurm"), "--cores", "3"),
+        *("--snakefile", str(ROOT / "Snakefile"), "--dry-run", "a target"),
+    ]
+    assert environment["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
+
+
+def test_run_takes_profiles_of_ones_own_and_the_local_one_by_default():
+    assert "./local" in workflow.command([DEMO], profile="./local")
+    assert str(ROOT / "profiles" / "local") in workflow.command([DEMO])
+
+
+def test_run_refuses_what_cannot_be_started(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    result = _run("run", "nothing.yaml")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("ConfigError: nothing.yaml: cannot be read")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
+    assert "has no `python` beside" in _run("run", DEMO).stderr
+    monkeypatch.setattr(workflow, "find_spec", lambda name: None)
+    assert "pip install 'omniflow[workflow]'" in _run("run", DEMO).stderr
+    monkeypatch.setattr(workflow, "PACKAGE", tmp_path / "site-packages" / "omniflow")
+    assert "installed without its workflow" in _run("run", DEMO).stderr
 
 
 def test_check_refuses_with_the_message_alone(tmp_path):

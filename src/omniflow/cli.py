@@ -61,7 +61,7 @@ def _clear_errors(function: Callable) -> Callable:
 def main() -> None:
     """Unbinned unfolding with ensembles of classifiers.
 
-    Studies run with Snakemake: snakemake --profile profiles/local --configfile CONFIG
+    `omniflow run CONFIG` runs a study, with Snakemake.
     """
 
 
@@ -82,8 +82,54 @@ def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     plan = Plan(load(*config, settings=settings))
     preflight.refuse(plan, ", ".join(map(str, config)))
     click.echo(dump(plan.config), nl=False)
-    for line in preflight.missing(plan):
+    for line in [*preflight.missing(plan), *preflight.untrainable(plan)]:
         click.echo(f"Note: {line}", err=True)
+
+
+class _Run(click.Command):
+    """A command that leaves what follows `--` to another."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index("--") if "--" in args else len(args)
+        super().parse_args(ctx, args[:at])
+        ctx.args = args[at + 1 :]
+        return ctx.args
+
+
+@main.command(cls=_Run, options_metavar="[OPTIONS]", epilog="After --: arguments of Snakemake.")
+@CONFIG
+@SETTINGS
+@click.option(
+    "--profile",
+    metavar="local|slurm|PATH",
+    default="local",
+    show_default=True,
+    help="This machine, a Slurm cluster, or a profile of your own.",
+)
+@click.option(
+    "--cores", type=click.IntRange(min=1), help="Cores to use at most; all by the profile local."
+)
+@click.pass_context
+@_clear_errors
+def run(
+    context: click.Context,
+    config: tuple[Path, ...],
+    settings: tuple[str, ...],
+    profile: str,
+    cores: int | None,
+) -> None:
+    """Run the study of CONFIG, from its files to the report, with Snakemake.
+
+    The same command goes on with a study that was interrupted. Paths are those of the working
+    folder, as with Snakemake itself. What follows -- goes to Snakemake, for instance
+
+        omniflow run study.yaml -- --dry-run
+    """
+    from omniflow import workflow
+    from omniflow.config.text import combined
+
+    combined(config, settings)  # of a file that cannot be read Snakemake would show a traceback
+    workflow.start(workflow.command(config, settings, profile, cores, context.args))
 
 
 @main.command()

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from omniflow.errors import ConfigError
 from omniflow.unfolding import estimate, makespan
-from omniflow.unfolding.coordinates import LEVELS
+from omniflow.unfolding.coordinates import NOMINAL, parted
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import OTHER, TRAINING, Job, jobs, tasks
 from omniflow.unfolding.plan import Plan
@@ -75,13 +75,34 @@ def _assumptions(plan: Plan, size: estimate.StudySize) -> Iterator[str]:
         events = size.events[role]
         taken = "nothing" if events is None else f"the {events:,} records of the configuration"
         yield f"{role}: {missing[0]} is missing; counted as {taken}."
-    particles = [estimate.typical(plan, level)[0] for level in LEVELS]
-    where = "" if len(set(particles)) == 1 else " at one level and none at the other"
-    passing = estimate.typical(plan, "detector")[1]
-    yield (
-        f"Taken for granted: {max(particles):g} particles per event{where}, {passing:.0%} of "
-        "the records pass at detector level."
+    yield _occupancies(plan)
+
+
+def _occupancies(plan: Plan) -> str:
+    """Return what the estimates take for an average record, and where it comes from."""
+    found = plan.occupancy("simulation")
+    particles, passing = found.particles, found.passing
+    if not found.records:
+        where = "" if len(set(particles.values())) == 1 else " at one level and none at the other"
+        text = (
+            f"Taken for granted: {max(particles.values()):g} particles per event{where}, "
+            f"{passing['detector']:.0%} of the records pass at detector level."
+        )
+    else:
+        file = plan.samples["simulation"].inputs()[0]
+        text = (
+            f"Measured in the first {found.records:,} records of the simulation ({file}): "
+            f"{particles['detector']:.3g} particles per event at detector level and "
+            f"{particles['particle']:.3g} at particle level; {passing['detector']:.0%} of the "
+            f"records pass at detector level and {passing['particle']:.0%} at particle level."
+        )
+    others = {role: plan.occupancy(role) for role in plan.samples if role != "simulation"}
+    shown = ", ".join(
+        f"{role} {each.passing['detector']:.0%}"
+        for role, each in others.items()
+        if each.records and parted(role)[0] == NOMINAL
     )
+    return f"{text} Measured too, detector level: {shown}." if shown else text
 
 
 def _methods(plan: Plan, size: estimate.StudySize) -> Table:

@@ -38,5 +38,7 @@ def test_without_a_compiler_too_the_error_names_both_remedies(tmp_path):
     done = _run(native_study.__file__, str(tmp_path), "auto", CXX="/bin/false", **nowhere)
     assert done.returncode == 1
     error = done.stderr.partition("EngineError: ")[2]
-    for part in ("the native engine cannot be had: /bin/false", "pip install", "C++ compiler (g++"):
+    # Before anything has been read.
+    assert not (tmp_path / "study" / "samples").exists()
+    for part in ("the native engine cannot be had: /bin/false", "pip install", "apt install g++"):
         assert part in error

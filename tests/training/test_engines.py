@@ -13,12 +13,13 @@ from omniflow.config.schema import Config
 from omniflow.models import registry
 from omniflow.models.classifiers import architecture
 from omniflow.models.keras_model import KerasModel
-from omniflow.training import compiler
+from omniflow.training import compiler, runtime
 from omniflow.training.compiler import CompilerError
-from omniflow.training.engines import engine, shared
+from omniflow.training.engines import engine, require, shared
 from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
 from omniflow.training.native import Native
+from omniflow.training.runtime import EngineError
 
 
 def _config(kind="pet", wanted="auto"):
@@ -114,6 +115,49 @@ def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, pe
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
         engine(_config(wanted="native"), pet, found)
     assert not list(no_compiler.rglob("*.so"))
+
+
+def test_what_nothing_can_train_is_told_before(no_compiler, monkeypatch):
+    require(_config())  # TensorFlow is there
+    with pytest.raises(CompilerError, match=r"/bin/false --version failed: without a word; instal"):
+        require(_config(wanted="native"))
+    monkeypatch.setattr(runtime, "installed", lambda: False)
+    with pytest.raises(EngineError, match=r"native engine cannot be had: .*g\+\+.* cxx-compiler"):
+        require(_config())
+    with pytest.raises(EngineError, match=r"execution.engine is tensorflow. .*omniflow\[cpu\]"):
+        require(_config(wanted="tensorflow"))
+    with pytest.raises(EngineError, match=r"classifier\.kind is own\.py:make"):
+        require(_own(_config()))
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(no_compiler))
+    with pytest.raises(EngineError, match="no C\\+\\+ compiler is installed; install one"):
+        require(_config())
+    (no_compiler / compiler._name(compiler._flags())).touch()  # built before
+    require(_config())
+
+
+def test_without_compiler_a_library_of_the_package_is_used_where_it_fits(
+    no_compiler, pet, capsys, monkeypatch
+):
+    monkeypatch.undo()
+    built = compiler._built(compiler._flags()) or Path(compiler.library()._name)
+    own = no_compiler / "baseline.so"
+    own.write_bytes(built.read_bytes())
+    compiler.library.cache_clear()
+    found = twins(2).features
+    monkeypatch.setattr(compiler, "BASELINE", own)
+    assert engine(_config(), pet, found).name == "native"  # one that was built here comes first
+    compiler.library.cache_clear()
+    monkeypatch.setattr(compiler, "_folders", lambda: [no_compiler])
+    monkeypatch.setenv("CXX", "/bin/false")
+    require(_config(wanted="native"))
+    assert engine(_config(wanted="native"), pet, found).name == "native-baseline"
+    said = capsys.readouterr().err
+    assert "own library is used, which may be slower: /bin/false --version failed" in said
+    compiler.library.cache_clear()
+    monkeypatch.setattr(compiler, "NEEDED", {"a flag of later processors"})
+    with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
+        engine(_config(wanted="native"), pet, found)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Studies of files in layouts of their users, through Snakemake: a few columns, and jets."""
+"""Studies of files in layouts of their users, with an installed package: columns, and jets."""
 
 import os
 import subprocess
@@ -19,19 +19,16 @@ TRAINING = {
 }
 
 
-def _run(folder, config):
-    """Run a study as its user does; return its folder."""
-    path = folder / "study.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
-    options = ["--configfile", path, "--cores", "2", "--directory", folder, "--quiet", "all"]
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+def _run(folder, config, site):
+    """Run a study as its user does, with an installed package; return its folder."""
+    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, site / "bin" / "omniflow", "run", "study.yaml", "--cores", "2"]
     result = subprocess.run(
-        [*map(str, command), *map(str, options)],
-        cwd=ROOT,
+        [*map(str, command), "--", "--quiet", "all"],
+        cwd=folder,
         capture_output=True,
         text=True,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": str(site)},
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return folder / "results" / config["study"]["name"]
@@ -45,7 +42,7 @@ def _smeared(rng, n, mean):
 
 
 @pytest.fixture(scope="module")
-def columns(tmp_path_factory):
+def columns(tmp_path_factory, site):
     """A study of two columns per event, in ten lines of YAML."""
     folder = tmp_path_factory.mktemp("columns")
     for name, n, mean, seed in (("data", 4000, 0.4, 1), ("simulation", 8000, 0.0, 2)):
@@ -73,7 +70,7 @@ def columns(tmp_path_factory):
         "unfolding": {"iterations": 3},
         "methods": {"none": {}},
     }
-    return _run(folder, config)
+    return _run(folder, config, site)
 
 
 def test_columns_are_unfolded_and_compared_without_a_word_on_them(columns):
@@ -94,6 +91,19 @@ def test_columns_are_unfolded_and_compared_without_a_word_on_them(columns):
     assert np.average(mass, weights=weight) == pytest.approx(0.4, abs=0.06)  # prior 0
 
 
+def test_a_checkout_goes_on_where_an_installation_has_ended(columns):
+    """Where the workflow lies makes nothing anew."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    result = subprocess.run(
+        [*command, "--configfile", "study.yaml", "--cores", "1", "--dry-run"],
+        cwd=columns.parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr
+
+
 def test_the_report_names_them(columns):
     page = (columns / "report.html").read_text(encoding="utf-8")
     assert "mass" in page
@@ -101,7 +111,7 @@ def test_the_report_names_them(columns):
 
 
 @pytest.fixture(scope="module")
-def jets(tmp_path_factory):
+def jets(tmp_path_factory, site):
     """Jagged branches of jets; observables by expressions and by clustering."""
     folder = tmp_path_factory.mktemp("jets")
     for name, n, scale, seed in (("data", 1500, 35.0, 3), ("simulation", 3000, 30.0, 4)):
@@ -161,7 +171,7 @@ def jets(tmp_path_factory):
             }
         },
     }
-    return _run(folder, config)
+    return _run(folder, config, site)
 
 
 def test_jets_are_unfolded_with_the_preset_of_particles(jets):

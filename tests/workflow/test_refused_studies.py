@@ -6,9 +6,68 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+
+
+# Makes Python as if there were no TensorFlow.
+NO_TENSORFLOW = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder with the files of a study of one column, and what its configuration says."""
+    for name in ("data", "simulation"):
+        np.savez(tmp_path / f"{name}.npz", met=np.ones(9))
+    sample = {"source": "npz", "detector": {"event": ["met"]}, "particle": {"event": ["met"]}}
+    samples = {role: sample | {"files": f"{role}.npz"} for role in ("data", "simulation")}
+    return tmp_path, {
+        "study": {"name": "s"},
+        "samples": samples,
+        "classifier": {"kind": "mlp"},
+        "methods": {"none": {}},
+    }
+
+
+def _run(folder, config, **environment):
+    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--configfile", "study.yaml", "--cores", "1", "--directory", str(folder)]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+def test_what_nothing_here_can_train_is_told_before_any_job(study):
+    """Neither a compiler nor TensorFlow; the remedies are named."""
+    folder, config = study
+    (folder / "python").mkdir()
+    (folder / "python" / "sitecustomize.py").write_text(NO_TENSORFLOW)
+    path = os.pathsep.join([str(folder / "python"), os.environ.get("PYTHONPATH", "")])
+    nowhere = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": path}
+    result = _run(folder, config, CXX="/bin/false", **nowhere)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    for part in ("/bin/false --version failed", "apt install g++", "pip install 'omniflow[cpu]'"):
+        assert part in said
+    assert not (folder / "results" / "s" / "samples").exists()
+    assert not (folder / "results" / "s" / "lock").exists()
 
 
 def test_unknown_columns_are_told_before_any_job(tmp_path):
@@ -24,12 +83,7 @@ def test_unknown_columns_are_told_before_any_job(tmp_path):
         "methods": {"none": {}},
         "observables": {"define": {"mine": {"expression": "metz"}}},
     }
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--configfile", "study.yaml", "--cores", "1", "--directory", str(tmp_path)]
-    result = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=False
-    )
+    result = _run(tmp_path, config)
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert "study.yaml: 2 problem(s)" in said

@@ -20,6 +20,14 @@ if EXECUTION.ranks > 1:
     }
 
 
+def script(name):
+    """Return the parameter that is a script's path.
+
+    Snakemake compares no parameter that takes resources: a study goes on with another installation.
+    """
+    return lambda wildcards, resources: SCRIPTS / name
+
+
 def noted(files):
     """Return files, with their notes in place of those that no job makes."""
     return [NOTES.get(Path(file), file) for file in files]

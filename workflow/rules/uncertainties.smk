@@ -20,7 +20,7 @@ rule uncertainties:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=SCRIPTS / "uncertainties.py",
+        script=script("uncertainties.py"),
         depends=PLAN.fingerprints.sections(
             "uncertainties", "observables", "combine", "study", "samples"
         ),

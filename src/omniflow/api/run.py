@@ -12,7 +12,7 @@ from omniflow.errors import ConfigError
 from omniflow.files import write_text
 from omniflow.stages import evaluation, pretraining, samples, second, tables, training, weights
 from omniflow.stages import uncertainties as covariances
-from omniflow.training.engines import shared
+from omniflow.training.engines import require, shared
 from omniflow.unfolding.coordinates import STEP_NAMES
 from omniflow.unfolding.plan import Plan
 
@@ -39,6 +39,7 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
         )
     # What does not fit together is told before anything is trained.
     _ = plan.features_seen, plan.observed
+    require(plan.config)
     with _steps(plan, verbose) as step:
         write_text(dump(plan.config), plan.path("config"))
         for role in plan.samples:

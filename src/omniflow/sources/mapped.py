@@ -244,6 +244,11 @@ class Mapped(FileSource):
         texts += [text for level in levels for text in level.texts()]
         return frozenset(name for text in texts for name in parse(text, indices=True).names)
 
+    @property
+    def joined(self) -> bool:
+        """Whether levels or friends lie in tables of their own."""
+        return self.apart or bool(self.friends)
+
     @abstractmethod
     def reader(self, path: str, table: str | None) -> Reader:
         """Return what reads one file, as a context manager.

@@ -152,6 +152,11 @@ class Source(Section):
         """Return whether there is a particle level; None where that cannot be told."""
         return None
 
+    @property
+    def joined(self) -> bool:
+        """Whether tables are joined, which are read as a whole for that."""
+        return False
+
     def typical(self) -> tuple[float, float] | None:
         """Return particles per event and the share of events that pass, for estimates."""
         return None

@@ -27,6 +27,7 @@ from omniflow.features.feature_set import FeatureSet
 from omniflow.observables import find
 from omniflow.observables.jets import PREFIX, PROPERTIES
 from omniflow.physics.jets import momenta
+from omniflow.training import engines
 from omniflow.unfolding import observed, seen
 from omniflow.unfolding.plan import Plan
 
@@ -73,6 +74,15 @@ def missing(plan: Plan) -> list[str]:
             files += [(key, file) for file in variation.simulation_weights.files]
     lost = dict.fromkeys((key, name) for key, name in files if not Path(name).is_file())
     return [f"{key}: {name}: no such file; check the path" for key, name in lost]
+
+
+def untrainable(plan: Plan) -> list[str]:
+    """Return why nothing here can train the networks, a line with the remedy; mostly none."""
+    try:
+        engines.require(plan.config)
+    except OmniflowError as error:
+        return [str(error)]
+    return []
 
 
 def _samples(plan: Plan) -> Iterator[Other]:

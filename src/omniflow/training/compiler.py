@@ -17,18 +17,12 @@ from pathlib import Path
 
 from omniflow.errors import OmniflowError
 from omniflow.files import atomic_path
+from omniflow.native import BASELINE, FLAGS, NEEDED, PROCESSOR, SOURCES, command
 
-SOURCES = Path(__file__).parents[1] / "native"
-# Multiplication and addition in one step, vector square roots (no errno), the widest vectors. No
-# -ffast-math: sums keep their order, so that two runs agree bit by bit.
-FLAGS = (
-    *("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=fast", "-fno-math-errno"),
-    *("-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"),
-)
-PROCESSOR = (
-    ("-march=native", "-mprefer-vector-width=512")
-    if platform.machine() in ("x86_64", "AMD64")
-    else ("-mcpu=native",)
+# How a compiler is had.
+REMEDY = (
+    "install one (Debian, Ubuntu: apt install g++; conda: conda install -c conda-forge "
+    "cxx-compiler), or name it by CXX"
 )
 
 
@@ -42,16 +36,15 @@ def library(double: bool = False) -> ctypes.CDLL:
 
     It is kept in the user's cache folder under a name that holds source, flags and processor, so
     that a home folder shared by different machines serves each its own. To build it a folder must
-    be writable, to load it none.
+    be writable, to load it none. Without a compiler it is the package's own library for common
+    processors, if the package was built with one (`engine` tells).
 
     Raises:
         CompilerError: no compiler, or the compiler's own message.
     """
-    flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
-    name, folders = f"native-{_key(flags)}.so", _folders()
-    # Compiled before, maybe where this machine cannot write.
-    built = (folder / name for folder in folders if (folder / name).is_file())
-    path = next(built, None) or _writable(folders) / name
+    flags = _flags(double)
+    path = _built(flags) or (None if double else _baseline())
+    path = path or _writable(_folders()) / _name(flags)
     try:
         if not path.is_file():
             # Jobs that start together wait for the first one's build.
@@ -64,6 +57,69 @@ def library(double: bool = False) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise CompilerError(f"{path}: {error}") from error
+
+
+def engine() -> str:
+    """Return what histories call the engine: `native`, or `native-baseline`.
+
+    They differ by rounding, because their vectors may be of other widths.
+    """
+    return "native-baseline" if library(False)._name == str(BASELINE) else "native"
+
+
+def require() -> None:
+    """Refuse where the engine neither lies ready nor can be built; nothing is built for that.
+
+    Raises:
+        CompilerError: there is no compiler, or it does not start.
+    """
+    if _built(_flags()) is None and not _fits():
+        _require_compiler()
+
+
+def _baseline() -> Path | None:
+    """Return the package's own library where it has one and there is no compiler, and say so."""
+    if not _fits():
+        return None
+    try:
+        _require_compiler()
+    except CompilerError as error:
+        print(f"The package's own library is used, which may be slower: {error}", file=sys.stderr)
+        return BASELINE
+    return None
+
+
+def _fits() -> bool:
+    """Return whether the package has a library of its own that this processor can run."""
+    found = {word for line in _processor() for word in line.split()}
+    return BASELINE.is_file() and found >= NEEDED
+
+
+def _require_compiler() -> None:
+    compiler = _compiler()
+    try:
+        done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise CompilerError(f"{compiler}: {error}; {REMEDY}.") from error
+    if done.returncode:
+        raise CompilerError(
+            f"{compiler} --version failed: {done.stderr.strip()[-500:] or 'without a word'}; "
+            f"{REMEDY}."
+        )
+
+
+def _flags(double: bool = False) -> tuple[str, ...]:
+    return (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+
+
+def _name(flags: tuple[str, ...]) -> str:
+    return f"native-{_key(flags)}.so"
+
+
+def _built(flags: tuple[str, ...]) -> Path | None:
+    """Return the library that was compiled before, maybe where this machine cannot write."""
+    paths = (folder / _name(flags) for folder in _folders())
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _folders() -> list[Path]:
@@ -86,26 +142,36 @@ def _writable(folders: list[Path]) -> Path:
     raise CompilerError(f"none of {', '.join(map(str, folders))} can be written to.")
 
 
-def _build(path: Path, flags: tuple[str, ...]) -> None:
+def _compiler() -> str:
+    """Return the compiler that CXX names, or one that is installed."""
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None:
-        raise CompilerError("no C++ compiler is installed (c++ or g++, or name one by CXX).")
+        raise CompilerError(f"no C++ compiler is installed; {REMEDY}.")
+    return compiler
+
+
+def _build(path: Path, flags: tuple[str, ...]) -> None:
+    compiler = _compiler()
     # In a folder of its own, since another job may be building too where locks do not work.
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         whole = Path(folder) / path.name
         with atomic_path(whole) as temporary:
-            sources = [str(path) for path in sorted(SOURCES.glob("*.cpp"))]
-            command = [compiler, *flags, *sources, "-o", str(temporary)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            words = command(compiler, flags, str(temporary))
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise CompilerError(f"{' '.join(command)} failed:\n{done.stderr.strip()[-2000:]}")
+                raise CompilerError(f"{' '.join(words)} failed:\n{done.stderr.strip()[-2000:]}")
         os.replace(whole, path)
 
 
-def _key(flags: tuple[str, ...]) -> str:
+def _processor() -> list[str]:
+    """Return the lines of /proc/cpuinfo that tell kind and abilities of the processor."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
-    known = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+
+
+def _key(flags: tuple[str, ...]) -> str:
+    known = _processor()
     files = sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h"))
     sources = [path.read_text(encoding="utf-8") for path in files]
     parts = (platform.machine(), *known, *flags, *sources)

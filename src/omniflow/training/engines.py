@@ -13,7 +13,7 @@ from omniflow.config.schema import Config
 from omniflow.events.batches import Source
 from omniflow.events.features import Features
 from omniflow.models.architecture import Architecture
-from omniflow.training import native, runtime
+from omniflow.training import compiler, native, runtime
 from omniflow.training.compiler import CompilerError
 from omniflow.training.native import Native
 from omniflow.training.steps import Steps
@@ -84,6 +84,30 @@ def shared() -> Iterator[None]:
         yield
     finally:
         _shared = before
+
+
+def require(config: Config) -> None:
+    """Refuse a study whose networks nothing can train here, before its jobs do.
+
+    Nothing is built or loaded: compilers and TensorFlow that are there are taken to work.
+
+    Raises:
+        CompilerError: `native` is asked for and cannot be had.
+        EngineError: it takes TensorFlow, which is not installed.
+    """
+    asked = config.execution.engine
+    if runtime.installed() and asked != "native":
+        return
+    why = _takes_tensorflow(config)
+    if why is None:
+        try:
+            compiler.require()
+            return
+        except CompilerError as error:
+            if asked == "native":
+                raise
+            why = f"the native engine cannot be had: {error}"
+    raise runtime.missing(why)
 
 
 def engine(

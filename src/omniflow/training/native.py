@@ -127,7 +127,7 @@ NETWORKS = {"pet": PET, "deepsets": Sets.of, "mlp": Sets.of}
 class Native:
     """Runs networks of one architecture on the CPU. See `engines.Engine`."""
 
-    name, device = "native", "CPU"
+    device = "CPU"
     # One after the other: together they would share the processor's cache.
     stack = 1
 
@@ -152,6 +152,7 @@ class Native:
         self.network: PET | Sets = NETWORKS[settings.kind](
             layout, settings, sizes, threads, loss=loss
         )
+        self.name = compiler.engine()
 
     @property
     def ahead(self) -> int:

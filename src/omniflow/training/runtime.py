@@ -7,9 +7,11 @@ import functools
 import os
 import tempfile
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 from omniflow.errors import OmniflowError
+from omniflow.training.compiler import REMEDY
 
 # By these a machine shows that it has GPUs (Nvidia's, AMD's, those of Windows below its Linux).
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
@@ -41,12 +43,7 @@ def configure(threads: int, local_rank: int = 0, why: str = "it is asked for") -
     try:
         import tensorflow as tf
     except ImportError as error:
-        raise EngineError(
-            f"TensorFlow is needed here and cannot be loaded ({error}); {why}. Install it with "
-            "`pip install 'omniflow[cpu]'`, or 'omniflow[gpu]', on Python 3.11 or 3.12. On CPUs "
-            "the native engine does without it, which takes a C++ compiler (g++, or the one that "
-            "CXX names)."
-        ) from error
+        raise missing(why, str(error)) from error
 
     tf.config.experimental.enable_op_determinism()
     try:
@@ -62,6 +59,28 @@ def configure(threads: int, local_rank: int = 0, why: str = "it is asked for") -
             "may differ by rounding from those of another process. Call omniflow first to avoid it",
             stacklevel=2,
         )
+
+
+def installed() -> bool:
+    """Return whether TensorFlow is installed; it is not loaded."""
+    try:
+        return find_spec("tensorflow") is not None
+    except ImportError:
+        return False
+
+
+def missing(why: str, said: str = "it is not installed") -> EngineError:
+    """Return the error of TensorFlow that is needed and missing.
+
+    Args:
+        why: what takes it.
+        said: what is wrong with it.
+    """
+    return EngineError(
+        f"TensorFlow is needed here and cannot be loaded ({said}); {why.rstrip('.')}. Install it "
+        "with `pip install 'omniflow[cpu]'`, or 'omniflow[gpu]', on Python 3.11 or 3.12. On CPUs "
+        f"the native engine does without it; it takes a C++ compiler: {REMEDY}."
+    )
 
 
 @functools.cache

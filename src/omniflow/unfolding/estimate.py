@@ -16,9 +16,6 @@ from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECON
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import SECOND_SIMULATION
 
-# Particles per event, and the share of events that pass, where a source knows no better; only used
-# for estimates, and only until event stores exist.
-PARTICLES, PASSING = 20.0, 1.0
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
 # with the native engine; replaced by measured rates as soon as the study has some.
 THREAD_RATE = 3e10
@@ -196,13 +193,6 @@ def second_seconds(seconds: dict[int, float]) -> float:
     return sum(seconds[step] for step in SECOND.values())
 
 
-def typical(plan: Plan, level: str) -> tuple[float, float]:
-    """Return particles per event of the simulation at a level, and the share that passes."""
-    simulation = plan.samples["simulation"]
-    particles, passing = simulation.typical() or (PARTICLES, PASSING)
-    return (particles if simulation.columns(level)[1] else 0.0), passing
-
-
 def missing_files(sample: Sample) -> list[str]:
     """Return those files of a sample that are not there."""
     return [path for path in sample.inputs() if not Path(path).is_file()]
@@ -251,16 +241,20 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
     Second classifiers, without folds, count at particle level too, though real data have none.
     """
     share = 1 - 1 / len(plan.folds) if plan.folds[0] else 1.0
-    passing = typical(plan, "detector")[1]
-    judged = events["data"] + min(events["simulation"], SECOND_SIMULATION * events["data"])
+    measured = {role: plan.occupancy(role).passing["detector"] * n for role, n in events.items()}
+    inside = 1.0
+    if plan.config.unfolding.particle_level == "pass_gen":
+        inside = plan.occupancy("simulation").passing["particle"]
+    simulated = min(events["simulation"], SECOND_SIMULATION * events["data"])
+    passing = plan.occupancy("simulation").passing["detector"]
     return {
-        0: passing * sum(events[role] for role, _ in plan.pretraining_classes),
-        1: share * passing * sum(events[role] for role in plan.roles),
-        2: share * float(events["simulation"]),
-        MISSES: share * passing * events["simulation"],
-        FAKES: share * passing * events["simulation"],
-        SECOND["detector"]: passing * judged,
-        SECOND["particle"]: float(judged),
+        0: sum(measured[role] for role, _ in plan.pretraining_classes),
+        1: share * sum(measured[role] for role in plan.roles),
+        2: share * inside * events["simulation"],
+        MISSES: share * measured["simulation"],
+        FAKES: share * measured["simulation"],
+        SECOND["detector"]: measured["data"] + passing * simulated,
+        SECOND["particle"]: inside * (events["data"] + simulated),
     }
 
 
@@ -282,7 +276,7 @@ def rule_of_thumb(plan: Plan) -> dict[int, float]:
     for step, level in zip((1, 2), LEVELS, strict=True):
         per_particle, per_event = parameters(plan, level)
         # Six operations per parameter: two forward, four backward.
-        work = 6 * (per_particle * typical(plan, level)[0] + per_event)
+        work = 6 * (per_particle * plan.occupancy("simulation").particles[level] + per_event)
         found[step] = execution.ranks * rate / work
     return found
 
@@ -328,7 +322,7 @@ def _as_configured(execution: Execution, job: dict) -> bool:
     gpu = job["device"] != "CPU"
     return (
         gpu == (execution.gpus > 0)
-        and execution.engine in ("auto", job["engine"])
+        and (execution.engine == "auto" or job["engine"].startswith(execution.engine))
         and int(job["ranks"]) == execution.ranks
         # Threads hardly matter beside a GPU; earlier versions did not note them.
         and (gpu or not job.get("threads") or float(job["threads"]) == execution.threads)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from omniflow.observables import find
 from omniflow.unfolding.coordinates import LEVELS
-from omniflow.unfolding.estimate import parameters, typical
+from omniflow.unfolding.estimate import parameters
 from omniflow.unfolding.jobs import Job
 from omniflow.unfolding.plan import Plan
 
@@ -68,15 +68,21 @@ def footprint(plan: Plan, jobs: Sequence[Job]) -> list[Kind]:
 
 
 def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
-    total = sum(events.values())
-    # Per level 4 columns of particles, 5 of the event, offsets; particle level is always there.
-    multiplicity = {level: typical(plan, level)[0] for level in LEVELS}
-    passing = typical(plan, "detector")[1]
-    share = {"detector": passing, "particle": 1.0}
-    particles = sum(multiplicity[level] * share[level] for level in LEVELS)
-    yield Kind("event stores", len(events), total * (16 * particles + 74))
+    # Particles per record, of those that fail none at detector level. Particle level is counted as
+    # if it were always there.
+    each = {role: plan.occupancy(role) for role in events}
+    passing = {role: each[role].passing["detector"] for role in events}
+    share = {role: {"detector": passing[role], "particle": 1.0} for role in events}
+    held = {
+        role: {level: each[role].particles[level] * share[role][level] for level in LEVELS}
+        for role in events
+    }
+    particles = {role: sum(held[role].values()) for role in events}
+    # Per level 4 columns of particles, 5 of the event, offsets.
+    size = sum(events[role] * (16 * particles[role] + 74) for role in events)
+    yield Kind("event stores", len(events), size)
     size = sum(
-        events[role] * (share[level] * multiplicity[level] * inputs + 4 * width + 8)
+        events[role] * (held[role][level] * inputs + 4 * width + 8)
         for role, level in plan.classifier_inputs
         for inputs, width in [_inputs_of(plan, level)]
     )
@@ -85,9 +91,16 @@ def _inputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     names = plan.config.observables.names
     defined = find.definitions(plan.config.observables).values()
     shared = sum(definition.kind == "particle" for definition in defined)
-    values = 4 * (shared * particles + (len(names) - shared) * (1 + passing))
-    files, held = 2 * len(plan.evaluated), sum(events[role] for role in plan.evaluated)
-    size = held * (values + 8 * len(names)) + files * len(names) * CHUNK
+    files = 2 * len(plan.evaluated)
+    size = sum(
+        events[role]
+        * (
+            4 * (shared * particles[role] + (len(names) - shared) * (1 + passing[role]))
+            + 8 * len(names)
+        )
+        for role in plan.evaluated
+    )
+    size += files * len(names) * CHUNK
     yield Kind("observables", files, size)
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from omniflow.config.samples import Background, Sample
 from omniflow.config.schema import Config
 from omniflow.config.training import Classifier
-from omniflow.unfolding import observed, seen
+from omniflow.unfolding import observed, occupancy, seen
 from omniflow.unfolding.coordinates import LEVELS, NOMINAL, parted
 from omniflow.unfolding.observed import Observed
+from omniflow.unfolding.occupancy import Occupancy
 from omniflow.unfolding.paths import Paths
 from omniflow.unfolding.seen import Seen
 from omniflow.unfolding.variants import Variants
@@ -28,6 +29,7 @@ class Roles(Paths):
         """
         self.config = config
         self.variants = Variants(config)
+        self._occupancies: dict[str, Occupancy] = {}
         super().__init__(root or Path(config.study.output) / config.study.name)
 
     # -- what is seen and compared ---------------------------------------------------------
@@ -77,6 +79,17 @@ class Roles(Paths):
         if pair is not None and self.needs_pretraining:
             found |= {f"pretraining-{key}": sample for key, sample in pair.samples.items()}
         return found | self.variants.samples
+
+    def occupancy(self, role: str) -> Occupancy:
+        """Return what an average record of a sample holds; its files are read once for that.
+
+        Samples of variations and toys count as those that they stand for.
+        """
+        nominal = parted(role)[1]
+        role = nominal if nominal in self.samples else role
+        if role not in self._occupancies:
+            self._occupancies[role] = occupancy.of(self.samples[role])
+        return self._occupancies[role]
 
     @cached_property
     def backgrounds(self) -> dict[str, Background]:
