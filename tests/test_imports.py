@@ -83,7 +83,16 @@ def test_names_of_observables_are_looked_up_without_event_files():
 LAYERS = (
     "files errors units linked checksums process lock registry outside",
     *("expressions", "config", "events", "physics", "sources", "features", "observables"),
-    *("models native", "training", "unfolding", "evaluation", "forecast", "report", "stages"),
+    *(
+        "models native",
+        "drafts",
+        "training",
+        "unfolding",
+        "evaluation",
+        "forecast",
+        "report",
+        "stages",
+    ),
     *("api", "cli"),
 )
 ENTRIES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from omniflow.drafts.content import Table
 from omniflow.drafts.draft import TODO, Column, Level
 from omniflow.drafts.names import Marked
 from omniflow.expressions import Values
-from omniflow.sources.readers.arrays import Array, Layout
+from omniflow.sources.readers.arrays import Layout
 
 _WIDE = 40  # columns of an array (N, C) that are written down
 _SHOWN = 20  # names in a sentence
@@ -25,14 +24,12 @@ class Found:
 
     Attributes:
         levels: by name; of a table of one level that alone.
-        layout: what is to be said of arrays.
         left: names that no place was found for.
         weights: names, the most likely nominal one first.
         ids: names of what tells events apart.
     """
 
     levels: dict[str, Level] = field(default_factory=dict)
-    layout: Layout = field(default_factory=Layout)
     left: list[str] = field(default_factory=list)
     weights: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -45,8 +42,8 @@ def sort(table: Table, only: str = "") -> Found:
         table: the table.
         only: the level of all columns, where it holds one alone.
     """
-    layout = _with_counts(table, _layout(table.arrays))
-    found = Found(layout=layout)
+    layout = table.layout
+    found = Found()
     wanted = _usable(table, layout, found)
     known = table.values(wanted, layout)
     singles = {n: v for n, v in known.items() if v.offsets is None}
@@ -70,50 +67,6 @@ def sort(table: Table, only: str = "") -> Found:
         elif texts:
             found.left += [n for n, at in flags.items() if at == level]
     return found
-
-
-def _layout(arrays: Mapping[str, Array]) -> Layout:
-    """Return which arrays of files are padded, and which are flat with counts."""
-    shapes: Counter[tuple[int, ...]] = Counter(
-        array.shape
-        for name, array in arrays.items()
-        if len(array.shape) == 2 and names.quantity(name) and array.labels is None
-    )
-    padded = {
-        name
-        for name, array in arrays.items()
-        if array.labels is None
-        and not array.dtype.names
-        and len(array.shape) == 2
-        and array.shape[1] > 2
-        and names.quantity(name)
-        and shapes[array.shape] > 1
-    }
-    return Layout(padded=frozenset(padded))
-
-
-def _with_counts(table: Table, layout: Layout) -> Layout:
-    """Return the layout with flat arrays of particles, found by counts that add up to their rows."""
-    arrays = {n: a for n, a in table.arrays.items() if a.shape and a.labels is None}
-    lengths = Counter(array.shape[0] for array in arrays.values())
-    whole = {n: a for n, a in arrays.items() if len(a.shape) == 1 and a.dtype.kind in "iu"}
-    counts: dict[str, str] = {}
-    for name, array in arrays.items():
-        for counter, numbers in whole.items():
-            events = numbers.shape[0]
-            if name == counter or array.shape[0] in (events, events - 1):
-                continue
-            if lengths[events] < 1 or name in counts:
-                continue
-            read = table.values([counter], Layout()).get(counter)
-            if read is None or len(read.array) != events:
-                continue
-            held = read.array.astype(np.int64)
-            if (held >= 0).all() and held.sum() == array.shape[0]:
-                counts[name] = counter
-            elif held[0] == 0 and held[-1] == array.shape[0] and (np.diff(held) >= 0).all():
-                counts[name] = counter
-    return Layout(padded=layout.padded - set(counts), counts=counts)
 
 
 def _usable(table: Table, layout: Layout, found: Found) -> list[str]:
@@ -143,7 +96,7 @@ def _counters(singles: Mapping[str, Values], lists: Mapping[str, Values]) -> set
     sizes = [np.diff(each.offsets) for each in lists.values() if each.offsets is not None]
     found = set()
     for name, each in singles.items():
-        called = name.startswith(("n", "N")) or name.endswith(("_size", "_n"))
+        called = name.startswith(("n", "N", "cnt", "count")) or name.endswith(("_size", "_n"))
         if called and any(len(s) == len(each.array) and (s == each.array).all() for s in sizes):
             found.add(name)
     return found
@@ -271,5 +224,7 @@ def sentence(left: list[str]) -> str:
     """Return which columns were left out, as a sentence; nothing where there are none."""
     if not left:
         return ""
-    shown = ", ".join(left[:_SHOWN]) + (f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else "")
+    shown = ", ".join(left[:_SHOWN]) + (
+        f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    )
     return f"Not used: {shown}."

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from omniflow.drafts import names, values
-from omniflow.drafts.content import RECORDS, Content
+from omniflow.drafts.content import Content
 from omniflow.drafts.draft import TODO, Level, Sample
 from omniflow.expressions import Values, parse
 from omniflow.sources import mapping
@@ -46,14 +46,7 @@ def _rows(sample: Sample, name: str) -> Iterator[Rows]:
     if not isinstance(model, Mapped):
         return
     level = model.detector if name == "detector" else model.particle or model.detector
-    texts = [text for each in model.levels for text in each.texts()]
-    if model.apart:
-        texts = list(level.texts())
-    wanted = frozenset(n for text in texts for n in parse(text, indices=True).names)
-    files, table = model.table_of(level)
-    with model.reader(files[0], table) as reader:
-        count = min(reader.count(), RECORDS)
-    yield from mapping.records(model.model_copy(update={"events": count}), files, table, wanted)
+    yield from mapping.first_records(model, level)
 
 
 def _columns(sample: Sample) -> Iterator[Values]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from omniflow.drafts.arrays import layout as of_arrays
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.expressions import Values
@@ -33,6 +34,7 @@ class Table:
         entries: number of records.
         names: of the columns.
         arrays: of HDF5 and npz files, by name.
+        layout: what is to be said of them.
     """
 
     path: str
@@ -41,6 +43,7 @@ class Table:
     entries: int
     names: tuple[str, ...]
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    layout: Layout = field(default_factory=Layout)
 
     def has(self, *names: str) -> bool:
         """Return whether there are columns of these names."""
@@ -59,7 +62,7 @@ class Table:
         """
         found = {}
         with opened(self.path, self.source, self.name, layout) as reader:
-            last = min(reader.count() if layout is None else self.entries, RECORDS)
+            last = min(self.entries, RECORDS)
             for name in names:
                 try:
                     found[name] = next(reader.chunks([name], 0, last), (0, {}))[1][name]
@@ -140,14 +143,16 @@ def look(path: str) -> Content:
 
 def _table(path: str, source: str, name: str | None) -> Table:
     with opened(path, source, name) as reader:
-        arrays = reader.arrays if isinstance(reader, ArrayReader) else {}
-        if isinstance(reader, ArrayReader) and not arrays and reader.hint:
+        if isinstance(reader, ArrayReader) and not reader.arrays and reader.hint:
             raise InputError(f"{path}: {reader.hint}")
         found = reader.names()
         known = set(found)
         short = {n: {n.rpartition("/")[2], n.replace("/", ".")} - {n} for n in found if "/" in n}
         once = tuple(n for n in found if not short.get(n, set()) & known)
-        return Table(path, source, name, reader.count(), once, arrays)
+        if isinstance(reader, ArrayReader):
+            layout, events = of_arrays(reader)
+            return Table(path, source, name, events, once, reader.arrays, layout)
+        return Table(path, source, name, reader.count(), once)
 
 
 def _of_hdf5(path: str) -> list[Table]:
@@ -155,9 +160,7 @@ def _of_hdf5(path: str) -> list[Table]:
     with h5py.File(path) as file:
         groups = [key for key in file if isinstance(file.get(key), h5py.Group)]
         compound = [
-            key
-            for key in file
-            if isinstance(file.get(key), h5py.Dataset) and file[key].dtype.names
+            key for key in file if isinstance(file.get(key), h5py.Dataset) and file[key].dtype.names
         ]
         apart = groups + compound
         # Groups of one event store or one set of arrays share their lengths.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from omniflow import registry
+from omniflow.expressions import parse
 
 if TYPE_CHECKING:
     from omniflow.sources.source import Source
@@ -113,14 +115,26 @@ class Sample:
         one = len(self.files) == 1 and self.detector is not None
         files = self.files[0] if one else list(self.files)
         found: dict[str, Any] = {"source": self.source, "files": files}
+        used = self._used()
+        arrays = {
+            "padded": [name for name in self.padded if name in used],
+            "counts": {n: counter for n, counter in self.counts.items() if _dotted(n) in used},
+        }
         for key in ("table", "skip", "events", "padded", "counts", "preselection"):
-            if value := getattr(self, key):
+            if value := arrays.get(key, getattr(self, key)):
                 found[key] = value
         found |= {name: level.config() for name, level in self.levels.items()}
         for key in ("missing", "weight", "weights", "replicas", "id"):
             if value := getattr(self, key):
                 found[key] = value[0] if key == "id" and len(value) == 1 else value
         return found
+
+    def _used(self) -> set[str]:
+        """Return the arrays that expressions of levels name, without indices."""
+        texts = [c.expression for level in self.levels.values() for _, _, c in level.columns()]
+        texts += [level.keep for level in self.levels.values() if level.keep]
+        found = {name for text in texts for name in parse(text, indices=True).names}
+        return found | {re.sub(r"(\[\d+\])+$|_\d+$", "", name) for name in found}
 
     def comments(self, *path: str) -> Notes:
         """Return the sentences by path, below the path of the sample."""
@@ -132,3 +146,7 @@ class Sample:
     def model(self) -> Source:
         """Return the source that it describes."""
         return registry.find("source", self.source).model_validate(self.config())
+
+
+def _dotted(name: str) -> str:
+    return name.strip("/").replace("/", ".")

@@ -1,13 +1,24 @@
-"""Init: the configuration that `omniflow init` writes, as text."""
+"""Init: the configuration that `omniflow init` writes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import omniflow
+from omniflow import config
 from omniflow.drafts import roles, study, text
+from omniflow.errors import InputError, OmniflowError, OutputError
+from omniflow.files import write_text
+from omniflow.sources.inspect import of_samples
+from omniflow.sources.judgement import DOUBTFUL, REFUSED
+
+if TYPE_CHECKING:
+    from omniflow.sources.source import Source
+
+_TRIED = 2_000  # records of each sample that are read to see whether they can be
 
 
 def init(
@@ -41,3 +52,48 @@ def init(
         f"Next: omniflow inspect {output}; omniflow check {output}; omniflow plan {output}",
     ]
     return text.written(drafted, head)
+
+
+def write(
+    files: Sequence[str],
+    data: Sequence[str],
+    simulation: Sequence[str],
+    output: Path,
+    name: str = "",
+    *,
+    over: bool = False,
+) -> Iterator[str]:
+    """Write a configuration of files, and yield what is to be said of it, line by line.
+
+    Args:
+        files, data, simulation, name: as of `init`.
+        output: the new file.
+        over: whether one that is there may be written over.
+
+    Raises:
+        InputError: as `init`, or no file is given.
+        OutputError: there is a file already, or it cannot be written.
+    """
+    if not (files or data or simulation):
+        raise InputError("no files are given; name files of data and of simulation")
+    if output.exists() and not over:
+        raise OutputError(f"{output}: is there already; give another --output, or --force")
+    made = init(files, data, simulation, name, str(output))
+    write_text(made, output)
+    yield f"{output} written; {text.todos(made)} place(s) marked TODO:"
+    yield from (f"  {line.strip()}" for line in made.splitlines() if text.todos(line))
+    samples = config.load(output).samples
+    for role in ("data", "simulation"):
+        yield from _tried(role, getattr(samples, role))
+    yield f"Next: edit it, then omniflow inspect {output}; omniflow check {output}"
+
+
+def _tried(role: str, sample: Source) -> Iterator[str]:
+    """Yield what the first records of a sample tell that is not as it should be."""
+    try:
+        for found in of_samples({role: sample}, _TRIED):
+            for remark in found.remarks:
+                if remark.grade in (REFUSED, DOUBTFUL):
+                    yield f"{role}, first {found.events:,} records: {remark.text}"
+    except OmniflowError as error:
+        yield f"{role} would be refused: {error}"

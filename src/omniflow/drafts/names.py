@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 DETECTOR_WORDS = (
     *("reco", "rec", "reconstructed", "det", "detector", "detlevel", "meas", "measured"),
-    *("smeared", "obs", "observed", "sim"),
+    *("smeared", "obs", "observed"),
 )
 PARTICLE_WORDS = (
     *("truth", "true", "tru", "gen", "generated", "generator", "part", "particle", "ptcl"),
@@ -17,7 +17,14 @@ PARTICLE_WORDS = (
 )
 # Letters that stand for levels behind names, where every name with one has a partner.
 _LETTERS = (("_r", "_t"), ("_r", "_g"), ("_d", "_p"), ("_d", "_t"), ("_d", "_g"), ("_m", "_t"))
-_EDGE = r"_./:\s-"
+_EDGE = "_./: -()[]"
+_WORD = re.compile(r"[A-Z]{2,}(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
+_JOINED = ("reco", "rec", "truth", "true", "gen", "det")
+_OBJECTS = {
+    *("jet", "jets", "part", "parts", "particle", "particles", "track", "tracks", "met", "mu"),
+    *("muon", "muons", "el", "ele", "electron", "electrons", "tau", "cand", "cands", "pt", "eta"),
+    *("phi", "mass", "weight"),
+}
 
 # What columns of particles are called in files, by the name that features know them by.
 QUANTITIES = {
@@ -69,21 +76,40 @@ class Marked:
     level: str
 
 
-def marked(name: str) -> Marked:
-    """Return the level that a word in a name says, and the rest of the name."""
-    for level, words in (("detector", DETECTOR_WORDS), ("particle", PARTICLE_WORDS)):
-        for word in sorted(words, key=len, reverse=True):
-            capital = word.capitalize()
-            pattern = (
-                rf"(?:(?<![^{_EDGE}])(?:{word}|{capital}|{word.upper()})(?=$|[{_EDGE}A-Z0-9])"
-                rf"|(?<=[a-z0-9]){capital}(?=$|[{_EDGE}A-Z0-9]))"
-            )
-            if found := re.search(pattern, name):
-                rest = [part.strip("_./: -") for part in (name[: found.start()], name[found.end() :])]
-                joint = "_" if all(rest) and found.start() and name[found.start() - 1] in "_" else ""
-                inner = joint or ("." if all(rest) and "." in name else "_" if all(rest) else "")
-                return Marked(name, inner.join(filter(None, rest)), level)
+def marked(name: str, simulated: str = "detector") -> Marked:
+    """Return the level that a word in a name says, and the rest of the name.
+
+    Args:
+        name: of a column, array or table.
+        simulated: the level of what is called `sim`, which is in use for either.
+    """
+    words = list(_words(name))
+    for level, known in (("detector", DETECTOR_WORDS), ("particle", PARTICLE_WORDS)):
+        here = {*known, "sim"} if simulated == level else set(known)
+        at = [(start, stop) for start, stop, word in words if word in here]
+        if at:
+            start, stop = max(at, key=lambda span: span[1] - span[0])
+            return Marked(name, _without(name, start, stop), level)
     return Marked(name, name, "")
+
+
+def _words(name: str) -> Iterator[tuple[int, int, str]]:
+    """Yield start, stop and lower case of the words of a name, however it separates them."""
+    for found in _WORD.finditer(name):
+        word = found[0].lower()
+        # Words that are written as one: `recojet`, `genjets`.
+        joined = next((w for w in _JOINED if word.startswith(w) and word[len(w) :] in _OBJECTS), "")
+        stop = found.start() + len(joined) if joined else found.end()
+        yield found.start(), stop, joined or word
+
+
+def _without(name: str, start: int, stop: int) -> str:
+    """Return a name without a word, and one separator where it stood between two."""
+    before, after = name[:start].rstrip(_EDGE), name[stop:].lstrip(_EDGE)
+    if not before or not after:
+        return (before or after).strip(_EDGE)
+    joint = name[len(before) : start] or name[stop : len(name) - len(after)]
+    return f"{before}{joint[:1]}{after}"
 
 
 def levels(names: Iterable[str]) -> list[Marked]:
@@ -92,7 +118,13 @@ def levels(names: Iterable[str]) -> list[Marked]:
     Letters behind names stand for levels where no words do, and a name without a word is of
     detector level where another one is the same at particle level.
     """
+    names = list(names)
     found = [marked(name) for name in names]
+    if not any(each.level == "particle" for each in found):
+        found = [marked(name, "particle") for name in names]
+        # What is called `sim` is generated only beside something else that is measured.
+        if not any(each.level == "detector" for each in found):
+            found = [marked(name) for name in names]
     if not any(each.level == "particle" for each in found):
         found = _by_letters(found)
     true = {each.base.lower() for each in found if each.level == "particle"}
@@ -116,6 +148,13 @@ def _by_letters(found: list[Marked]) -> list[Marked]:
     return found
 
 
+def beginning(texts: Sequence[str]) -> str:
+    """Return the letters that all texts begin with."""
+    first, last = min(texts), max(texts)
+    at = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    return first if at is None else first[:at]
+
+
 def plain(name: str) -> str:
     """Return a name in lower case without what separates its words."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
@@ -123,7 +162,7 @@ def plain(name: str) -> str:
 
 def quantity(name: str) -> str:
     """Return what the last word of a name is of a particle, such as `pt`; nothing if it is none."""
-    last = re.split(r"[_./:]", name)[-1]
+    last = re.split(r"[_./: ]", name)[-1]
     return _QUANTITY.get(plain(last), "")
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.drafts import completion
+from omniflow.drafts import completion, names
 from omniflow.drafts.content import Content, look
 from omniflow.drafts.draft import TODO, Sample
 from omniflow.drafts.layouts import recognised
@@ -44,10 +43,10 @@ class Group:
 
     def written(self) -> list[str]:
         """Return the files, or a pattern that finds them and nothing else."""
-        if len(self.files) < 3 or self.layout.title.startswith("padded HDF5 of the H1"):
+        if len(self.files) < 3 or not self.layout.patterns:
             return list(self.files)
-        start = os.path.commonprefix(self.files)
-        end = os.path.commonprefix([name[len(start) :][::-1] for name in self.files])[::-1]
+        start = names.beginning(self.files)
+        end = names.beginning([name[len(start) :][::-1] for name in self.files])[::-1]
         pattern = f"{glob.escape(start)}*{glob.escape(end)}"
         return [pattern] if sorted(glob.glob(pattern)) == sorted(self.files) else list(self.files)
 

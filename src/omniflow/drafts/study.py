@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 from omniflow.drafts import completion
 from omniflow.drafts.content import Content, look
-from omniflow.drafts.draft import TODO, Level, Notes, Sample
+from omniflow.drafts.draft import TODO, Column, Level, Notes, Sample
 from omniflow.drafts.roles import Roles
 from omniflow.errors import InputError
 from omniflow.expressions import parse
@@ -55,8 +56,8 @@ def draft(roles: Roles, name: str) -> Study:
         ("samples", "data"): [roles.why[:1].upper() + roles.why[1:] + ".", *data.remarks],
         ("samples", "simulation"): list(simulation.remarks),
     }
-    if roles.data.remarks == roles.simulation.remarks:
-        above["samples", "data"] = above["samples", "data"][:1]
+    if data.remarks == simulation.remarks:
+        del above["samples", "simulation"]
     return Study(config, notes, above)
 
 
@@ -79,17 +80,19 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
     content = look(_first(roles.data))
     theirs, ours = data.detector, simulation.detector
     kept, lost = Level(notes=dict(ours.notes), table=theirs.table), []
+    numbered = _numbered(theirs, ours)
     for part, key, column in list(ours.columns()):
         mine = getattr(theirs, part).get(key)
         if _has(content, column.expression):
             getattr(kept, part)[key] = column if mine is None else _unit(column, mine)
         elif mine is not None:
             getattr(kept, part)[key] = mine
+        elif (other := numbered.get((part, key))) is not None:
+            getattr(kept, part)[key] = other
+            kept.notes[part] = f"{TODO}other arrays than in the simulation: taken in their order"
         else:
             lost.append(key)
             del getattr(ours, part)[key]
-            if simulation.particle is not None and not roles.pseudo:
-                continue
     if not kept.event and not kept.particles:
         raise InputError(
             f"{data.files[0]}: has none of the columns of detector level of {simulation.files[0]}, "
@@ -119,10 +122,20 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
         data.notes["weight"] = f"{TODO}do data have a weight? A column is called like one"
 
 
-def _first(sample: Sample) -> str:
-    import glob
+def _numbered(theirs: Level, ours: Level) -> dict[tuple[str, str], Column]:
+    """Return columns of arrays of other names that have as many, by part and the name of ours."""
+    found: dict[tuple[str, str], Column] = {}
+    for part in ("event", "particles"):
+        one, other = getattr(ours, part), getattr(theirs, part)
+        ends = [[key.rpartition("_")[2] for key in columns] for columns in (one, other)]
+        if ends[0] == ends[1] and all(end.isdigit() for end in ends[0]):
+            found |= {(part, key): each for key, each in zip(one, other.values(), strict=True)}
+    return found
 
-    return sorted(glob.glob(sample.files[0]))[0] if "*" in sample.files[0] else sample.files[0]
+
+def _first(sample: Sample) -> str:
+    """Return its first file, also of a pattern."""
+    return min(glob.glob(sample.files[0]), default=sample.files[0])
 
 
 def _unit(column: Any, mine: Any) -> Any:

@@ -14,7 +14,7 @@ from omniflow.drafts.study import Study
 _WIDTH = 110
 # Texts that YAML reads as they are, in brackets too.
 _PLAIN = re.compile(r"[A-Za-z_][\w.() /<>=+*-]*")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf"}
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off"}
 _ROLES = ("data", "simulation")
 _ANCHORS = {"detector": "measured", "particle": "true"}
 

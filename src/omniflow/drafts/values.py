@@ -45,9 +45,9 @@ def absent(columns: Iterable[Values]) -> tuple[float, ...]:
         for number in ABSENT:
             same = np.abs(numbers - number) <= 2e-7 * abs(number)
             others = numbers[~same]
-            if same.any() and len(others) and others.min() > number / 2:
-                found.add(number)
-            elif same.any() and number in MISSING:
+            if (same.any() and len(others) and others.min() > number / 2) or (
+                same.any() and number in MISSING
+            ):
                 found.add(number)
     return tuple(sorted(found, reverse=True))
 

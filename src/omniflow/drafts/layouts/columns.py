@@ -27,7 +27,7 @@ class Columns(Layout):
         """Return every column at the level that its name says."""
         table = content.tables[0]
         found = columns.sort(table)
-        sample = made(content, found)
+        sample = made(content, table, found)
         if len(content.tables) > 1:
             sample.table = table.name or ""
             others = ", ".join(str(each.name) for each in content.tables[1:])
@@ -62,7 +62,7 @@ class Tables(Layout):
         one.left = list(dict.fromkeys([*one.left, *other.left]))
         one.weights = [name for name in one.weights if name in other.weights]
         one.ids = ids
-        sample = made(content, one)
+        sample = made(content, measured, one)
         for name, table, found in (("detector", measured, one), ("particle", true, other)):
             level = found.levels[name]
             level.table = table.name or ""
@@ -82,7 +82,9 @@ class Tables(Layout):
         """Return the tables of detector and particle level, and the ids that join them."""
         if len(content.tables) < 2:
             return None
-        level = {t.name: names.marked((t.name or "").rpartition("/")[2]).level for t in content.tables}
+        level = {
+            t.name: names.marked((t.name or "").rpartition("/")[2]).level for t in content.tables
+        }
         true = [t for t in content.tables if level[t.name] == "particle"]
         measured = [t for t in content.tables if level[t.name] == "detector"]
         measured = measured or [t for t in content.tables if t not in true]
@@ -93,15 +95,17 @@ class Tables(Layout):
         return (measured[0], true[0], ids) if ids else None
 
 
-_LEVELS = f"{TODO}is this what the detector measures? Levels were told by the names of columns"
+_LEVELS = (
+    f"{TODO}is this what is measured, in these units? Told by names, and by the size of numbers"
+)
 
 
-def made(content: Content, found: Found) -> Sample:
+def made(content: Content, table: Table, found: Found) -> Sample:
     """Return a sample with ids, weights and what is said of arrays."""
     source = "hdf5" if content.source == "store" else content.source
     sample = Sample(source, id=list(map(names.expression, found.ids)))
-    sample.padded = sorted(found.layout.padded)
-    sample.counts = dict(found.layout.counts)
+    sample.padded = sorted(table.layout.padded)
+    sample.counts = dict(table.layout.counts)
     if found.weights:
         sample.weight = names.expression(found.weights[0])
         sample.notes["weight"] = f"{TODO}is it the weight of the event? That is told by its name"

@@ -12,6 +12,7 @@ class H1(Layout):
 
     title = "padded HDF5 of the H1 code"
     rank = 0
+    patterns = False
 
     def recognises(self, content: Content) -> bool:
         """Return whether it has the event and particle features of detector level."""

@@ -17,10 +17,12 @@ class Layout(ABC):
     Attributes:
         title: what comments call it.
         rank: those of a lower one are asked first, because they are more special.
+        patterns: whether its source takes patterns of files (`*`).
     """
 
     title: ClassVar[str]
     rank: ClassVar[int] = 1
+    patterns: ClassVar[bool] = True
 
     @abstractmethod
     def recognises(self, content: Content) -> bool:

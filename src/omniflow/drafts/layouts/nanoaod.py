@@ -46,7 +46,9 @@ class NanoAOD(Layout):
             sample.particle = self._level(table, self.true, both, "GenMET_pt" if met else "")
             if table.has("genWeight"):
                 sample.weight = "genWeight"
-                sample.notes["weight"] = "of the generator; unfolding.scale normalises the sample to the data"
+                sample.notes["weight"] = (
+                    "of the generator; unfolding.scale normalises the sample to the data"
+                )
             if table.has("LHEScaleWeight"):
                 sample.weights = {"scale_up": "genWeight * nth(LHEScaleWeight, 8)"}
                 sample.notes["weights"] = (
@@ -112,6 +114,4 @@ class PFNano(NanoAOD):
 
 def _events(content: Content) -> Table | None:
     """Return the table of events: `Events`, or the only one of a Parquet file."""
-    return content.table("Events") or (
-        content.tables[0] if content.source == "parquet" else None
-    )
+    return content.table("Events") or (content.tables[0] if content.source == "parquet" else None)
