@@ -220,12 +220,8 @@ def test_tables_joined_by_an_id(tmp_path, rng):
     """As T2K's example: levels in trees of their own, in another order, with absent values."""
     for name in ("data", "simulation"):
         number = np.arange(EVENTS) + 10
-        truth = {
-            "evt_id": number,
-            "p": rng.uniform(0, 2, EVENTS),
-            "angle": rng.uniform(0, 3, EVENTS),
-        }
-        truth["w"] = np.ones(EVENTS)
+        truth = {"evt_id": number, "p": rng.uniform(0, 2, EVENTS), "w": np.ones(EVENTS)}
+        truth["angle"] = rng.uniform(0, 3, EVENTS)
         seen = rng.permutation(EVENTS)[: EVENTS - 9]
         reco = {key: values[seen].copy() for key, values in truth.items()}
         reco["p"] = np.where(rng.random(len(seen)) < 0.2, -1e6, reco["p"] * 1.1)

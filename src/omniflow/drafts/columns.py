@@ -224,7 +224,5 @@ def sentence(left: list[str]) -> str:
     """Return which columns were left out, as a sentence; nothing where there are none."""
     if not left:
         return ""
-    shown = ", ".join(left[:_SHOWN]) + (
-        f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
-    )
-    return f"Not used: {shown}."
+    more = f" and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+    return f"Not used: {', '.join(left[:_SHOWN])}{more}."

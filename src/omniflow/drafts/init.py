@@ -47,7 +47,7 @@ def init(
     head = [
         f"Written by omniflow {omniflow.__version__} init from files of the layout: "
         f"{found.layout.title}.",
-        f"{count} place(s) are marked TODO: what files do not tell. All other keys have defaults "
+        f"What files do not tell is marked TODO, {count} time(s). All other keys have defaults "
         "(docs/configuration.md).",
         f"Next: omniflow inspect {output}; omniflow check {output}; omniflow plan {output}",
     ]

@@ -95,10 +95,11 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
             del getattr(ours, part)[key]
     if not kept.event and not kept.particles:
         raise InputError(
-            f"{data.files[0]}: has none of the columns of detector level of {simulation.files[0]}, "
+            f"{data.files[0]}: has none of the columns of detector level of "
+            f"{simulation.files[0]}, "
             f"which are {', '.join(lost[:15])}; it has "
-            f"{', '.join(content.tables[0].names[:15])}. Give data and simulation of one layout, or "
-            "the same names"
+            f"{', '.join(content.tables[0].names[:15])}. Give data and simulation of one layout, "
+            "or the same names"
         )
     for key in ("keep", "selection"):
         text = getattr(ours, key)
@@ -145,7 +146,7 @@ def _unit(column: Any, mine: Any) -> Any:
 
 def _has(content: Content, text: str) -> bool:
     """Return whether a file has all columns of an expression, whatever their indices."""
-    wanted = {name for name in parse(text, indices=True).names}
+    wanted = parse(text, indices=True).names
     for table in content.tables:
         known = {*table.names, *table.arrays, *(n.replace(".", "/") for n in table.names)}
         if all(name in known or name.partition("[")[0] in known for name in wanted):

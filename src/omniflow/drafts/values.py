@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -45,9 +45,8 @@ def absent(columns: Iterable[Values]) -> tuple[float, ...]:
         for number in ABSENT:
             same = np.abs(numbers - number) <= 2e-7 * abs(number)
             others = numbers[~same]
-            if (same.any() and len(others) and others.min() > number / 2) or (
-                same.any() and number in MISSING
-            ):
+            far = len(others) > 0 and others.min() > number / 2
+            if same.any() and (far or number in MISSING):
                 found.add(number)
     return tuple(sorted(found, reverse=True))
 
@@ -107,20 +106,3 @@ def unique_ids(table: Table, columns: list[str]) -> tuple[list[str], str]:
             "told apart by their number. Is an event there twice, or is there a better id?"
         )
     return columns, ""
-
-
-def needs_keep(columns: Mapping[str, Values], missing: tuple[float, ...]) -> str:
-    """Return a condition that leaves out particles that cannot be, such as those without momentum.
-
-    Args:
-        columns: of particles, by their expression; `pt` among them by its quantity.
-        missing: numbers that stand for missing ones.
-    """
-    parts = []
-    for text, values in columns.items():
-        array = cleared(values, missing)
-        if names.quantity(text) == "pt" and (array <= 0).any():
-            parts.append(f"{text} > 0")
-        elif not np.isfinite(array).all():
-            parts.append(f"isfinite({text})")
-    return " and ".join(parts)

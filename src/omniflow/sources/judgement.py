@@ -15,7 +15,7 @@ from omniflow.events.sample import Events
 if TYPE_CHECKING:
     from omniflow.sources.description import Multiplicity
 
-# From the worst on: a study would not start; its result would be poor; to be known; as it should be.
+# From the worst on: no study would start; its result would be poor; to be known; as it should be.
 REFUSED, DOUBTFUL, NOTE, GOOD = "refused", "doubtful", "note", "good"
 GRADES = (REFUSED, DOUBTFUL, NOTE, GOOD)
 
@@ -74,7 +74,7 @@ def _ids(events: Events) -> Iterator[Remark]:
     if again:
         yield Remark(
             REFUSED,
-            f"{again:,} events have an id that another one has: give what tells events apart (`id`).",
+            f"{again:,} events have an id that another one has: give what tells events apart, `id`.",
         )
 
 

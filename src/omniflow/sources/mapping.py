@@ -72,9 +72,8 @@ def first_records(source: Mapped, level: LevelMap) -> Iterator[Rows]:
 
     Those of friends are not among them; nothing is yielded where one is needed.
     """
-    texts = [
-        text for each in ((level,) if source.apart else source.levels) for text in each.texts()
-    ]
+    levels = (level,) if source.apart else source.levels
+    texts = [text for each in levels for text in each.texts()]
     names = {name for text in texts for name in parse(text, indices=True).names}
     if source.preselection is not None:
         names |= parse(source.preselection, indices=True).names

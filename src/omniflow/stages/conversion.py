@@ -6,6 +6,7 @@ Snakemake takes such a store for made, but does not know of which settings. So t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -83,7 +84,7 @@ def _make(plan: Plan, role: str) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
     columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as bar:
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task(role, total=plan.samples[role].records())
         recorded = {_MARK: plan.fingerprints.store(role)}
         samples.make_store(plan, role, recorded, lambda done: bar.update(task, completed=done))

@@ -82,9 +82,8 @@ class Tables(Layout):
         """Return the tables of detector and particle level, and the ids that join them."""
         if len(content.tables) < 2:
             return None
-        level = {
-            t.name: names.marked((t.name or "").rpartition("/")[2]).level for t in content.tables
-        }
+        called = {t.name: (t.name or "").rpartition("/")[2] for t in content.tables}
+        level = {name: names.marked(last).level for name, last in called.items()}
         true = [t for t in content.tables if level[t.name] == "particle"]
         measured = [t for t in content.tables if level[t.name] == "detector"]
         measured = measured or [t for t in content.tables if t not in true]

@@ -46,9 +46,7 @@ class NanoAOD(Layout):
             sample.particle = self._level(table, self.true, both, "GenMET_pt" if met else "")
             if table.has("genWeight"):
                 sample.weight = "genWeight"
-                sample.notes["weight"] = (
-                    "of the generator; unfolding.scale normalises the sample to the data"
-                )
+                sample.notes["weight"] = "of the generator; unfolding.scale normalises the sample"
             if table.has("LHEScaleWeight"):
                 sample.weights = {"scale_up": "genWeight * nth(LHEScaleWeight, 8)"}
                 sample.notes["weights"] = (
