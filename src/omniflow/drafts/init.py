@@ -18,6 +18,7 @@ from omniflow.sources.judgement import DOUBTFUL, REFUSED
 if TYPE_CHECKING:
     from omniflow.sources.source import Source
 
+_ENOUGH = 100  # of them, for what shares tell
 _TRIED = 2_000  # records of each sample that are read to see whether they can be
 
 
@@ -93,7 +94,9 @@ def _tried(role: str, sample: Source) -> Iterator[str]:
     try:
         for found in of_samples({role: sample}, _TRIED):
             for remark in found.remarks:
-                if remark.grade in (REFUSED, DOUBTFUL):
+                if remark.grade == REFUSED or (
+                    remark.grade == DOUBTFUL and found.events >= _ENOUGH
+                ):
                     yield f"{role}, first {found.events:,} records: {remark.text}"
     except OmniflowError as error:
         yield f"{role} would be refused: {error}"

@@ -74,7 +74,7 @@ def _ids(events: Events) -> Iterator[Remark]:
     if again:
         yield Remark(
             REFUSED,
-            f"{again:,} events have an id that another one has: give what tells events apart, `id`.",
+            f"{again:,} events have the id of another one: give what tells events apart, `id`.",
         )
 
 

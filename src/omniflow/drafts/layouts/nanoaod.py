@@ -56,7 +56,7 @@ class NanoAOD(Layout):
         triggers = [name for name in table.names if name.startswith("HLT_")]
         if triggers:
             shown = ", ".join(triggers[:3]) + (" and more" if len(triggers) > 3 else "")
-            sample.detector.notes["selection"] += f" Triggers in the file: {shown}"
+            sample.detector.notes["selection"] += f". Triggers in the file: {shown}"
         sample.id = [name for name in _IDS if table.has(name)]
         self._remark(sample)
         return sample
@@ -71,7 +71,7 @@ class NanoAOD(Layout):
         where = "generated" if prefix == self.true else "measured"
         level.notes = {
             "keep": f"{TODO}which {where} jets count; the same cuts at both levels, as a start",
-            "selection": f"{TODO}which events pass (the fiducial region).",
+            "selection": f"{TODO}which events pass (the fiducial region)",
         }
         return level
 
