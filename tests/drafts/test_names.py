@@ -33,9 +33,10 @@ def test_words_inside_of_words_say_nothing():
 
 
 def test_weights_ids_and_flags():
-    given = ["weight_pileup_up", "genWeight", "pt", "LHEWeight_up", "w", "weighted_pt"]
+    given = ["weight_pileup_up", "genWeight", "pt", "LHEWeight_up", "weighted_pt"]
     assert names.weights(given)[0] == "genWeight"
     assert set(names.weights(given)) == set(given) - {"pt", "weighted_pt"}
+    assert names.weights(["weight_mc", "w_up", "w"])[0] == "w"
     assert names.ids(["event", "pt", "run", "luminosityBlock"]) == [
         *("run", "luminosityBlock", "event")
     ]

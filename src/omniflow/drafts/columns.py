@@ -74,7 +74,8 @@ def _usable(table: Table, layout: Layout, found: Found) -> list[str]:
     if not table.arrays:
         return list(table.names)
     wanted = []
-    for array in table.arrays.values():
+    counters = set(layout.counts.values())
+    for array in (each for each in table.arrays.values() if each.name not in counters):
         if not array.shape:
             found.left.append(array.name)
         elif array.dtype.names:
@@ -150,8 +151,7 @@ def _fill_particles(found: Found, marks: list[Marked], lists: Mapping[str, Value
         if columns:
             target = found.levels.setdefault(level, Level())
             target.particles = columns
-            texts = {column.expression: name for name, column in columns.items()}
-            if any(name.startswith("p") and name[1:].isdigit() for name in texts.values()):
+            if all(last.isdigit() for last in groups[level, base]):  # of an array (N, P, F)
                 target.notes["particles"] = (
                     f"{TODO}what is which? Call momenta pt, eta, phi, and networks know them"
                 )

@@ -94,9 +94,8 @@ def _tried(role: str, sample: Source) -> Iterator[str]:
     try:
         for found in of_samples({role: sample}, _TRIED):
             for remark in found.remarks:
-                if remark.grade == REFUSED or (
-                    remark.grade == DOUBTFUL and found.events >= _ENOUGH
-                ):
+                enough = remark.grade == DOUBTFUL and found.events >= _ENOUGH
+                if enough or remark.grade == REFUSED:
                     yield f"{role}, first {found.events:,} records: {remark.text}"
     except OmniflowError as error:
         yield f"{role} would be refused: {error}"

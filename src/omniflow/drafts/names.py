@@ -43,7 +43,7 @@ QUANTITIES = {
 _QUANTITY = {word: name for name, words in QUANTITIES.items() for word in words}
 
 _WEIGHT = re.compile(
-    r"(?:^|[_.:/])(?:w|wt|wgt|evtwt|weights?)(?=$|[_.:/\d\[])|weight(?!ed)|Weight|WEIGHT|^scale1fb$",
+    r"(?:^|[_.:/])(?:w|wt|wgt|evtwt|weights?)(?=$|[_.:/\d\[])|weight(?!ed)|^scale1fb$",
     re.IGNORECASE,
 )
 _NOMINAL = ("nominal", "genweight", "mceventweight", "weightmc", "mcweight", "eventweight")
