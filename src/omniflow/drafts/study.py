@@ -44,8 +44,9 @@ def draft(roles: Roles, name: str) -> Study:
     config: dict[str, Any] = {"study": {"name": name, "passes": 1}}
     config["samples"] = {"data": data.config(), "simulation": simulation.config()}
     config |= _settings(simulation)
-    restart = {"split": "fixed", "rate_factor": 0.5, "margin": 2}
-    unfolding: dict[str, Any] = {"iterations": 4, "restart": restart}
+    unfolding: dict[str, Any] = {"iterations": 4}
+    if simulation.has_particles:  # not for few columns per event (docs/iterations.md)
+        unfolding["restart"] = {"split": "fixed", "rate_factor": 0.5, "margin": 2}
     if completion.lacks_truth(simulation):
         unfolding["particle_level"] = "pass_gen"
     config |= {"unfolding": unfolding, "methods": {"none": {}, "parallel": {"lanes": 5}}}
