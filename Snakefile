@@ -14,7 +14,7 @@ from omniflow.checksums import notes, update
 from omniflow.errors import OmniflowError
 from omniflow.files import write_text
 from omniflow.lock import Lock
-from omniflow.stages import preflight
+from omniflow.stages import conversion, preflight
 from omniflow.unfolding.estimate import refuse_impossible_toys
 from omniflow.unfolding.limits import Limits
 from omniflow.unfolding.plan import Plan
@@ -37,6 +37,7 @@ try:
     if workflow.is_main_process:
         refuse_impossible_toys(PLAN)
         preflight.refuse(PLAN, ", ".join(map(str, FILES)))
+        conversion.refuse_outdated(PLAN)
         update(NOTES, logger.warning)
     else:  # Snakemake inside a job of a cluster: it removes and checks outputs, too
         JOB = ExitStack()

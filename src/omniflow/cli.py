@@ -76,11 +76,12 @@ def check(config: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     columns are compared with what samples hold, as far as files are there; missing ones are named.
     """
     from omniflow.config import dump, load
-    from omniflow.stages import preflight
+    from omniflow.stages import conversion, preflight
     from omniflow.unfolding.plan import Plan
 
     plan = Plan(load(*config, settings=settings))
     preflight.refuse(plan, ", ".join(map(str, config)))
+    conversion.refuse_outdated(plan)
     click.echo(dump(plan.config), nl=False)
     for line in [*preflight.missing(plan), *preflight.untrainable(plan)]:
         click.echo(f"Note: {line}", err=True)
@@ -166,30 +167,91 @@ def plan(
 
 
 @main.command()
+@click.argument("files", type=PATH, nargs=-1)
+@click.option("--data", type=PATH, multiple=True, help="A file of data; may be given again.")
+@click.option(
+    "--simulation", type=PATH, multiple=True, help="A file of simulation; may be given again."
+)
+@click.option("--output", type=PATH, default="my.yaml", show_default=True, help="The new file.")
+@click.option("--name", help="Name of the study, instead of that of the new file.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@_clear_errors
+def init(
+    files: tuple[Path, ...],
+    data: tuple[Path, ...],
+    simulation: tuple[Path, ...],
+    output: Path,
+    name: str | None,
+    force: bool,
+) -> None:
+    """Write a configuration for FILES (ROOT, Parquet, HDF5, npz), with comments.
+
+    Roles are told by what files hold: those without particle level are data. What files do not tell
+    is marked TODO.
+    """
+    from omniflow.drafts.init import write
+
+    for line in write(
+        [str(each) for each in files],
+        [str(each) for each in data],
+        [str(each) for each in simulation],
+        output,
+        name or "",
+        over=force,
+    ):
+        click.echo(line)
+
+
+@main.command()
+@CONFIG
+@SETTINGS
+@click.option("--samples", multiple=True, help="Role of a sample, such as data; all without it.")
+@_clear_errors
+def convert(config: tuple[Path, ...], settings: tuple[str, ...], samples: tuple[str, ...]) -> None:
+    """Write the event stores of CONFIG and nothing else.
+
+    A study goes on from them. Stores of the same settings and files stay.
+    """
+    from omniflow.config import load
+    from omniflow.stages import conversion, preflight
+    from omniflow.unfolding.plan import Plan
+
+    plan = Plan(load(*config, settings=settings))
+    preflight.refuse(plan, ", ".join(map(str, config)))
+    conversion.convert(plan, samples, lambda text: click.echo(text, err=True))
+
+
+@main.command()
 @click.argument("file", type=PATH)
 @click.option(
     "--events",
     type=click.IntRange(min=1),
-    help="Look at the first so many records of each sample of a configuration.",
+    help="Look at the first so many records of a file, or of each sample of a configuration.",
 )
 @_clear_errors
 def inspect(file: Path, events: int | None) -> None:
-    """Print what is in FILE: events, or the samples of a configuration as they would be read.
+    """Print what is in FILE, and what is to be said of it, the worst first.
 
-    FILE is an event store, a file that a source reads (ROOT, Parquet, HDF5, npz), or YAML.
+    FILE is an event store, a file that a source reads (ROOT, Parquet, HDF5, npz), or a
+    configuration (YAML), whose samples are read as a study would. Files are read as `omniflow init`
+    maps them.
     """
     from rich.console import Console
 
     from omniflow.config import load
+    from omniflow.drafts.reading import as_drafted
     from omniflow.sources.inspect import describe, of_samples, render
     from omniflow.unfolding.plan import Plan
 
     console = Console()
     if file.suffix in (".yaml", ".yml"):
-        for found in of_samples(Plan(load(file)).samples, events):
+        plan = Plan(load(file))
+        for found in of_samples(plan.samples, events, plan.config.diagnostics.weights):
             console.print(render(found))
-    else:
-        console.print(render(describe(file)))
+        return
+    console.print(render(describe(file)))
+    if (found := as_drafted(str(file), events)) is not None:
+        console.print(render(found))
 
 
 @main.command()

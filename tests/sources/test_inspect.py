@@ -16,6 +16,7 @@ from omniflow.physics.dis.h1 import H1
 from omniflow.physics.dis.pythia import Pythia
 from omniflow.sources.description import Description
 from omniflow.sources.inspect import describe, of_samples, render
+from omniflow.sources.judgement import GRADES
 from omniflow.sources.root import Root
 
 SOURCE = Path(__file__).parents[1] / "data" / "h1_nature.h5"
@@ -238,8 +239,10 @@ def test_samples_are_described_as_they_would_be_read(raw):
     found = columns["detector/event", "met"]
     assert (found.minimum, found.maximum) == (min(met), max(met))
     assert found.mean == pytest.approx(np.mean(met))
-    assert data.weights
-    assert data.warnings == ()
+    assert [r.grade for r in data.remarks] == sorted(
+        (r.grade for r in data.remarks), key=GRADES.index
+    )
+    assert any("are negative" in r.text for r in data.remarks)
     assert simulation.events == 1000
     assert simulation.bytes == SOURCE.stat().st_size
     assert background.kind == "pythia sample (seed 1), generated when the study runs (--events)"
@@ -270,11 +273,11 @@ def test_doubtful_and_refused_samples():
     columns = {"event": {"phi": "MET_phi * 60", "met": "MET_pt"}}
     doubtful = sample.model_validate(sample.model_dump() | {"detector": columns})
     (found,) = of_samples({"data": doubtful})
-    (warning,) = found.warnings
+    warning = next(r.text for r in found.remarks if r.text.startswith("phi"))
     assert warning.startswith("phi at detector level is ")
     assert "nano_dy.root:Events: entry " in warning
-    assert "Warnings" in _text(found)
-    assert warning[:30] in _text(found)
+    assert "Verdict" in _text(found)
+    assert f"doubtful: {warning[:30]}" in _text(found)
     twice = doubtful.model_validate(sample.model_dump() | {"id": "run"})
     with pytest.raises(
         InputError, match=r"root:Events: entry 0 .*: event_id, event 1: 1 is already"

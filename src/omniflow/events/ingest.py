@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omniflow.errors import InputError
 from omniflow.events import duplicates, store
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
     from omniflow.config.samples import Sample
 
 
-def ingest(sample: Sample, path: str | Path, seed: int) -> None:
+def ingest(
+    sample: Sample,
+    path: str | Path,
+    seed: int,
+    recorded: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> None:
     """Read or generate a sample, check it and write it to the event store `path`.
 
     Args:
         sample: section of the configuration, which knows how its events are read.
         path: the event store; it appears complete or not at all.
         seed: of the order of events in the store.
+        recorded: what the store is to say of itself beside where its events come from.
+        progress: is called with the number of events read so far.
 
     Raises:
         InputError: the source is refused (see its `read`, and `checks.check`), holds events
@@ -32,6 +41,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
         "source": sample.source,
         "sample": sample.model_dump(mode="json"),
         **sample.provenance(),
+        **(recorded or {}),
     }
     plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     with Spool(path) as spool:
@@ -40,6 +50,7 @@ def ingest(sample: Sample, path: str | Path, seed: int) -> None:
             sample.check(part, spool.events)
             plausibility.add(part)
             spool.append(part, sample.title())
+            progress(spool.events)
         if not spool.events:
             raise InputError(f"{sample.title()}: there are no events; give a sample with events")
         events = spool.whole()

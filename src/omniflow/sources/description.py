@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from omniflow.config.diagnostics import WeightLimits
-from omniflow.events import quality
 from omniflow.events.sample import Events, Level
+from omniflow.sources import judgement
+from omniflow.sources.judgement import Remark
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ class Description:
         kind: what it is, in words.
         bytes: size of the file; None where it has none.
         events: number of events; None for files whose events are not known.
-        warnings: what is doubtful of them.
         provenance: where they come from, or attributes of the file, as JSON.
-        weights: sentences on the weights.
+        remarks: what is to be said of them, the worst first (`judgement`).
     """
 
     name: str
@@ -76,8 +76,7 @@ class Description:
     multiplicities: tuple[Multiplicity, ...] = ()
     columns: tuple[Column, ...] = ()
     tables: tuple[Table, ...] = ()
-    weights: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
@@ -117,23 +116,41 @@ class Summary:
         """The events without their columns: ids, weights and flags."""
         return Events.joined(self._parts)
 
-    def described(self, name: str, kind: str, **more: Any) -> Description:
-        """Return the description of all events, with further attributes of it.
+    def described(
+        self,
+        name: str,
+        kind: str,
+        warnings: Sequence[str] = (),
+        absent: Mapping[tuple[str, str], float] | None = None,
+        limits: WeightLimits | None = None,
+        **more: Any,
+    ) -> Description:
+        """Return the description of all events.
 
-        Without a particle level `kind` says so.
+        Args:
+            name, kind: as of it; without a particle level `kind` says so.
+            warnings: what is doubtful of values.
+            absent: shares of records that lack a number, by level and column.
+            limits: of weights; None: the defaults.
+            more: further attributes of the description.
         """
+        remarks = [Remark(judgement.DOUBTFUL, text) for text in warnings]
         if not self._parts:
-            return Description(name, kind, events=0, **more)
+            return Description(name, kind, events=0, remarks=tuple(remarks), **more)
         events = self.bare
+        multiplicities = self._multiplicities()
+        remarks += judgement.of_events(events, limits or WeightLimits())
+        remarks += judgement.of_particles(multiplicities)
+        remarks += judgement.of_absent(dict(absent or {}))
         truth = "" if events.pass_particle is not None else ", without particle level (real data)"
         return Description(
             name,
             kind + truth,
             events=len(events),
             selections=_selections(events),
-            multiplicities=self._multiplicities(),
+            multiplicities=multiplicities,
             columns=tuple(self._column(*key, seen) for key, seen in self._ranges.items()),
-            weights=_weights(events),
+            remarks=judgement.ordered(remarks),
             **more,
         )
 
@@ -192,11 +209,3 @@ def _selections(events: Events) -> tuple[Selection, ...]:
         Selection(name, int(mask.sum()), float(mask.mean()), float(events.weight[mask].sum()))
         for name, mask in masks.items()
     )
-
-
-def _weights(events: Events) -> tuple[str, ...]:
-    """Return sentences on the weights; limits are the defaults of `diagnostics.weights`."""
-    if not len(events):
-        return ()
-    found = quality.words(quality.measure(events.weight))
-    return (f"{found}.", *quality.of_sample(events, "Note", WeightLimits()))

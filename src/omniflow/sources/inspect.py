@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from omniflow import registry
+from omniflow.config.diagnostics import WeightLimits
+from omniflow.config.section import LEVELS
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.events.checks import check_part, check_whole
 from omniflow.events.plausibility import Plausibility
+from omniflow.sources import mapping
 from omniflow.sources.description import Description, Summary
+from omniflow.sources.judgement import DOUBTFUL, GOOD, NOTE, REFUSED
+from omniflow.sources.mapped import Mapped
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -51,11 +59,15 @@ def _of_store(path: str | Path) -> Description:
         "event store",
         bytes=Path(path).stat().st_size,
         provenance=store.provenance(path),
-        warnings=tuple(store.warnings(path)),
+        warnings=store.warnings(path),
     )
 
 
-def of_samples(samples: Mapping[str, Source], events: int | None = None) -> Iterator[Description]:
+def of_samples(
+    samples: Mapping[str, Source],
+    events: int | None = None,
+    limits: WeightLimits | None = None,
+) -> Iterator[Description]:
     """Yield what samples hold, as a study would read them.
 
     Nothing is written. Samples that are generated are not, unless a number of events is given.
@@ -64,6 +76,7 @@ def of_samples(samples: Mapping[str, Source], events: int | None = None) -> Iter
     Args:
         samples: by role.
         events: number of records to look at, the first so many of each sample.
+        limits: of weights (`diagnostics.weights`); None: the defaults.
 
     Raises:
         InputError: a sample would be refused.
@@ -77,10 +90,10 @@ def of_samples(samples: Mapping[str, Source], events: int | None = None) -> Iter
         if events is None and sample.generated:
             yield Description(role, f"{sample.title()}, generated when the study runs (--events)")
         else:
-            yield _of_sample(role, chosen)
+            yield _of_sample(role, chosen, limits)
 
 
-def _of_sample(role: str, sample: Source) -> Description:
+def _of_sample(role: str, sample: Source, limits: WeightLimits | None) -> Description:
     summary = Summary(sample.units())
     plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     number = 0
@@ -96,8 +109,26 @@ def _of_sample(role: str, sample: Source) -> Description:
         role,
         sample.title(),
         bytes=sum(Path(name).stat().st_size for name in sample.inputs()) or None,
-        warnings=tuple(plausibility.warnings(sample.place)),
+        warnings=plausibility.warnings(sample.place),
+        absent=_absent(sample),
+        limits=limits,
     )
+
+
+def _absent(sample: Source) -> dict[tuple[str, str], float]:
+    """Return the shares of the first records that lack a number, by level and column."""
+    if not isinstance(sample, Mapped):
+        return {}
+    found = {}
+    for name, level in zip(LEVELS, sample.levels, strict=False):
+        for rows in itertools.islice(mapping.first_records(sample, level), 1):
+            for key, column in level.event.items():
+                values = rows.per_event(column.expression, key)
+                found[name, key] = float(np.mean(np.isnan(values.astype(np.float64))))
+    return found
+
+
+_STYLES = {REFUSED: "bold red", DOUBTFUL: "yellow", NOTE: "cyan", GOOD: "green"}
 
 
 def render(description: Description) -> Group:
@@ -120,6 +151,10 @@ def render(description: Description) -> Group:
     if description.bytes is not None:
         sizes.append(f"{description.bytes / 1e6:,.2f} MB")
     parts.append(Text(", ".join(sizes)))
+    if description.remarks:
+        parts.append(Text("Verdict", style="bold"))
+        for remark in description.remarks:
+            parts.append(Text.assemble((f"{remark.grade}: ", _STYLES[remark.grade]), remark.text))
     if description.selections:
         shown = table("Selections", "events that", "events", "share", "sum of weights")
         for row in description.selections:
@@ -127,10 +162,6 @@ def render(description: Description) -> Group:
                 row.name, f"{row.events:,}", f"{row.fraction:.1%}", f"{row.sum_of_weights:,.6g}"
             )
         parts.append(shown)
-    for title, lines in (("Weights", description.weights), ("Warnings", description.warnings)):
-        if lines:
-            parts.append(Text(title, style="bold"))
-            parts += [Text(line) for line in lines]
     if description.multiplicities:
         shown = table("Particles per event", "level", "mean", "99%", "maximum")
         for row in description.multiplicities:

@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.hashing import mixed
 from omniflow.events.sample import Level
-from omniflow.expressions import Values
+from omniflow.expressions import Values, parse
 from omniflow.sources.readers.reader import refuse_unknown
 from omniflow.sources.rows import Rows, cleared
 
@@ -65,6 +65,27 @@ def records(
             f"{files[0]}{more}: none of {seen} records passes preselection "
             f"({source.preselection}); correct it"
         )
+
+
+def first_records(source: Mapped, level: LevelMap) -> Iterator[Rows]:
+    """Yield records of the first file of a level's table, with the columns of its expressions.
+
+    Those of friends are not among them; nothing is yielded where one is needed.
+    """
+    levels = (level,) if source.apart else source.levels
+    texts = [text for each in levels for text in each.texts()]
+    names = {name for text in texts for name in parse(text, indices=True).names}
+    if source.preselection is not None:
+        names |= parse(source.preselection, indices=True).names
+    files, table = source.table_of(level)
+    with source.reader(files[0], table) as reader:
+        if reader.lacking(names):
+            return
+        last = source.skip + source.events if source.events is not None else reader.count()
+        count = max(min(last, reader.count()) - source.skip, 0)
+    if count:
+        first = source.model_copy(update={"events": count})
+        yield from records(first, files[:1], table, frozenset(names))
 
 
 def weight(rows: Rows, text: str, what: str) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +21,15 @@ from omniflow.unfolding import seeds
 from omniflow.unfolding.plan import Plan
 
 
-def make_store(plan: Plan, role: str) -> None:
-    """Write the event store of a sample."""
+def make_store(
+    plan: Plan,
+    role: str,
+    recorded: Mapping[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> None:
+    """Write the event store of a sample; further arguments as of `ingest`."""
     seed = seeds.integer(seeds.sequence(plan.config.study.seed, f"store {role}"))
-    ingest(plan.samples[role], plan.store(role), seed)
+    ingest(plan.samples[role], plan.store(role), seed, recorded, progress)
     events = store.open_store(plan.store(role))
     if role in plan.simulations and plan.config.unfolding.particle_level == "all":
         try:

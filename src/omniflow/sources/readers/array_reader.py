@@ -62,6 +62,11 @@ class ArrayReader(Reader):
         """Return about `rows`, as many as are read at a time from arrays."""
         return rows
 
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """The arrays of the table by name."""
+        return self._arrays
+
     def names(self) -> list[str]:
         """Return the names of the columns; a path `a/b` is `a.b`."""
         return list(self._columns)

@@ -40,7 +40,7 @@ def describe(path: str) -> Description | None:
         return None
     found = []
     with opened(path) as file:
-        for name in _trees(file):
+        for name in trees(file):
             with RootReader(path, name) as reader:
                 found.append(Table(name, reader.count(), tuple(reader.types().items())))
     return Description(path, "ROOT", Path(path).stat().st_size, tables=tuple(found))
@@ -189,29 +189,30 @@ def _field(part: ak.Array, key: str) -> ak.Array:
     raise KeyError(f"no field {key!r} in {part.fields}")
 
 
-def _trees(file: uproot.ReadOnlyDirectory) -> list[str]:
+def trees(file: uproot.ReadOnlyDirectory) -> list[str]:
+    """Return the names of the trees of a file."""
     kinds = file.classnames(recursive=True, cycle=False)
     return [name for name, kind in kinds.items() if kind in _TABLES]
 
 
 def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str:
     """Return the name of the tree that is asked for, or of the only one there is."""
-    trees = _trees(file)
+    there = trees(file)
     if table is not None:
-        if table in trees:
+        if table in there:
             return table
-        near = difflib.get_close_matches(table, trees, n=1)
+        near = difflib.get_close_matches(table, there, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(
-            f"{path}: has no tree {table!r}; {hint}it has {', '.join(trees) or 'none at all'}"
+            f"{path}: has no tree {table!r}; {hint}it has {', '.join(there) or 'none at all'}"
         )
-    if len(trees) != 1:
+    if len(there) != 1:
         raise InputError(
-            f"{path}: has {', '.join(trees) or 'no tree'}; name one by `table`"
-            if trees
+            f"{path}: has {', '.join(there) or 'no tree'}; name one by `table`"
+            if there
             else f"{path}: has no tree, so there are no events in it"
         )
-    return trees[0]
+    return there[0]
 
 
 def _brief(error: Exception) -> str:

@@ -1,0 +1,1 @@
+"""Drafts: configurations that `omniflow init` writes from what files hold."""
