@@ -62,6 +62,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 # Pages and schema that are made from the configuration's models.
 docs: $(VENV)/ready

@@ -27,7 +27,12 @@ def match(particle: Objects, detector: Objects, both: np.ndarray, radius: float)
 
     Returns:
         Partner (k,) of every particle-level jet among those at detector level, or NOWHERE.
+
+    Raises:
+        ValueError: objects without directions.
     """
+    if particle.eta is None or particle.phi is None or detector.eta is None or detector.phi is None:
+        raise ValueError("only what has directions is matched")
     partner = np.full(len(particle), NOWHERE)
     for true, seen in _pairs(particle.event, detector.event, both):
         deta = particle.eta[true].astype(float) - detector.eta[seen]

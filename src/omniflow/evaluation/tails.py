@@ -47,6 +47,12 @@ def distribution(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Edges are multiples of WIDTH, from the smallest ratio to the largest, so that histograms of
     several passes have the same bins.
+
+    Args:
+        ratio: (n,) above 0.
+
+    Returns:
+        Edges and numbers of events, (k,) each.
     """
     place = np.floor(np.log10(ratio) / WIDTH).astype(int)
     counts = np.bincount(place - place.min())

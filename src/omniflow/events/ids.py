@@ -11,6 +11,9 @@ def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
     Args:
         known: (n,) unique ids, in any order.
         wanted: (m,) ids.
+
+    Returns:
+        (m,) int64, or None.
     """
     known, wanted = np.asarray(known), np.asarray(wanted)
     order = np.argsort(known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ class _Evaluation:
                 return self._marked(node, select, self.values(inner), self.values(mask))
         raise TypeError(f"unknown node {node!r}")
 
-    def _marked(self, node: Node, function: Callable[..., Values], *arguments) -> Values:
+    def _marked(self, node: Node, function: Callable[..., Values], *arguments: Any) -> Values:
         try:
             return function(*arguments)
         except ExpressionError as error:

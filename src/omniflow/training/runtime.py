@@ -8,13 +8,14 @@ import os
 import tempfile
 import warnings
 from pathlib import Path
+from typing import TextIO
 
 from omniflow.errors import OmniflowError
 
 # By these a machine shows that it has GPUs (Nvidia's, AMD's, those of Windows below its Linux).
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
 
-_held = []  # locks of this process, until it ends
+_held: list[TextIO] = []  # locks of this process, until it ends
 
 
 class EngineError(OmniflowError):

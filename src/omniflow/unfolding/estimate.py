@@ -12,6 +12,7 @@ from pathlib import Path
 from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
+from omniflow.sources.source import FileSource
 from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import SECOND_SIMULATION
@@ -220,14 +221,14 @@ def refuse_impossible_toys(plan: Plan) -> None:
     toys = plan.config.uncertainties.toys
     for role in plan.config.uncertainties.drawn_in_toys if toys else ():
         sample = getattr(plan.config.samples, role)
-        if sample.inputs() and not missing_files(sample):
+        if isinstance(sample, FileSource) and sample.inputs() and not missing_files(sample):
             _refuse_impossible_toys(sample, role, toys)
 
 
-def _refuse_impossible_toys(sample: Sample, role: str, toys: int) -> None:
+def _refuse_impossible_toys(sample: FileSource, role: str, toys: int) -> None:
     every = sample.model_copy(update={"events": None, "skip": 0})
     truth, records = sample.has_truth(), every.records()
-    if truth is None or records is None:
+    if truth is None or records is None or sample.events is None:
         return  # the job that reads the sample says what is wrong with it
     if not truth:
         raise ConfigError(

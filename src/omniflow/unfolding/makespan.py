@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ def run(tasks: Sequence[Task], workers: Mapping[str, int]) -> Run:
                 waits[follower] -= 1
                 if not waits[follower]:
                     ready[tasks[follower].pool].append(follower)
-    busy: Counter[str] = Counter()
+    busy: defaultdict[str, float] = defaultdict(float)
     for task in tasks:
         busy[task.pool] += task.seconds
     return Run(now, dict(busy))

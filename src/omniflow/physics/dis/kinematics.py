@@ -47,9 +47,12 @@ def electron_momentum(q2: np.ndarray, y: np.ndarray, phi: np.ndarray) -> np.ndar
     """Return the scattered lepton's momentum, (..., 3) in GeV: `electron_kinematics` inverted.
 
     Args:
-        q2: Q2 in GeV^2.
-        y: inelasticity, below 1.
-        phi: azimuth in rad.
+        q2: (...) Q2 in GeV^2.
+        y: (...) inelasticity, below 1.
+        phi: (...) azimuth in rad.
+
+    Returns:
+        (..., 3) px, py and pz in GeV.
     """
     q2, y, phi = (np.asarray(value, dtype=np.float64) for value in (q2, y, phi))
     plus = q2 / (2 * LEPTON_ENERGY)  # E' + pz

@@ -16,7 +16,8 @@ def split(name: str, known: Collection[str]) -> tuple[str, tuple[int, ...]]:
 
     Columns that are known by the name as it is come first.
     """
-    column, indices = name, ()
+    column = name
+    indices: tuple[int, ...] = ()
     while column not in known and (found := _LAST.fullmatch(column)):
         column, indices = found[1], (int(found[2]), *indices)
     return column, indices
