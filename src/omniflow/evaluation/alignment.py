@@ -26,6 +26,14 @@ def cosine(one: np.ndarray, other: np.ndarray, covariance: np.ndarray) -> float:
 
     Returns:
         Between -1 and 1, or NaN.
+
+    Examples:
+        >>> import numpy as np
+        >>> one, other = np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])
+        >>> round(cosine(one, other, np.eye(3)), 3)
+        0.707
+        >>> round(cosine(one, other, np.diag([0.01, 1.0, 1.0])), 3)  # where errors are small
+        0.995
     """
     variance = np.diagonal(covariance)
     keep = variance > 0

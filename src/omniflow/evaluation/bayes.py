@@ -81,6 +81,12 @@ def cells(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
     Returns:
         (k,) from 0 to B + 2.
+
+    Examples:
+        >>> import numpy as np
+        >>> edges = np.array([0.0, 1.0, 2.0])
+        >>> cells(np.array([-1.0, 0.0, 1.5, 2.0, np.nan]), edges).tolist()
+        [0, 1, 2, 3, 4]
     """
     cell = np.searchsorted(edges, value.astype(np.float64), side="right")
     return np.where(np.isnan(value), len(edges) + 1, cell)

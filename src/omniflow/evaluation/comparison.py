@@ -78,6 +78,11 @@ def distances(contents: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Returns:
         (N, B); not finite where truth is 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> distances(np.array([[11.0, 18.0]]), np.array([10.0, 20.0])).round(2).tolist()
+        [[0.1, -0.1]]
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return contents / truth - 1
@@ -125,6 +130,10 @@ def adjusted(p_values: Sequence[float]) -> np.ndarray:
 
     Returns:
         (k,) in the same order, at most 1.
+
+    Examples:
+        >>> adjusted([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
     """
     given = np.asarray(p_values, dtype=float)
     order = np.argsort(given)

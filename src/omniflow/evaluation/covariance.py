@@ -83,6 +83,11 @@ def scatter(values: np.ndarray) -> Block:
 
     Raises:
         ValueError: fewer than two rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> scatter(np.array([[1.0, 5.0], [3.0, 5.0]])).measured.tolist()
+        [[2.0, 0.0], [0.0, 0.0]]
     """
     rows = len(values)
     if rows < 2:
@@ -136,6 +141,12 @@ def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()
 
     Returns:
         The block (B, B); with several passes, what training adds to it.
+
+    Examples:
+        >>> import numpy as np
+        >>> up, down = np.array([[1.0, -2.0]]), np.array([[-1.0, 2.0]])
+        >>> of_shifts([up, down]).matrix.tolist()
+        [[1.0, -2.0], [-2.0, 4.0]]
     """
     means = [side.mean(axis=0) for side in sides]
     measured = np.mean([np.outer(mean, mean) for mean in means], axis=0)
@@ -197,6 +208,11 @@ def of_unit(content: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
     Returns:
         (B, B), of which every row adds up to 0; all 0 without content.
+
+    Examples:
+        >>> import numpy as np
+        >>> of_unit(np.array([3.0, 1.0]), np.diag([3.0, 1.0])).round(4).tolist()
+        [[0.0469, -0.0469], [-0.0469, 0.0469]]
     """
     total = content.sum()
     if total == 0:
@@ -360,6 +376,11 @@ def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
     Returns:
         (k, B).
+
+    Examples:
+        >>> import numpy as np
+        >>> pulls(np.array([[1.0, -1.0]]), np.diag([4.0, 0.25])).tolist()
+        [[0.5, -2.0]]
     """
     variance = np.diagonal(covariance)
     error = np.sqrt(np.where(variance > 0, variance, np.nan))

@@ -89,6 +89,11 @@ def outside(value: np.ndarray, error: np.ndarray) -> np.ndarray:
 
     Returns:
         (B,) bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> outside(np.array([0.5, 1.2, np.nan]), np.array([0.1, 0.1, np.inf])).tolist()
+        [False, True, True]
     """
     return (value < -_ROUNDING) | (value > 1 + _ROUNDING) | np.isinf(error)
 

@@ -208,6 +208,19 @@ def normalise(histogram: Histogram) -> Histogram:
     entry per event it is the multinomial p_b (1 - p_b) / S. Leaving the covariance between bins
     out would overestimate the variance up to twofold where one event has many entries.
     A histogram without content stays 0. What lies outside of the bins is not counted any more.
+
+    Args:
+        histogram: of contents (..., B).
+
+    Returns:
+        Of sum 1, (..., B).
+
+    Examples:
+        >>> import numpy as np
+        >>> counts = np.array([30.0, 10.0])  # of events of weight 1, one entry each
+        >>> found = normalise(Histogram(counts, counts, counts))
+        >>> found.content.tolist(), found.variance.round(5).tolist()  # p and p (1 - p) / 40
+        ([0.75, 0.25], [0.00469, 0.00469])
     """
     total = histogram.content.sum(axis=-1, keepdims=True)
     empty = total == 0

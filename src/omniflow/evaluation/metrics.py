@@ -167,6 +167,14 @@ def triangular_discriminator(p: np.ndarray, q: np.ndarray) -> float:
 
     Returns:
         From 0 (equal) to 1000 (disjoint).
+
+    Examples:
+        >>> import numpy as np
+        >>> half = np.array([0.5, 0.5])
+        >>> triangular_discriminator(half, half), triangular_discriminator(*np.eye(2))
+        (0.0, 1000.0)
+        >>> round(triangular_discriminator(half, np.array([0.6, 0.4])), 1)
+        10.1
     """
     total = np.abs(p) + np.abs(q)
     keep = total > 0
@@ -187,6 +195,13 @@ def td_floor(p: np.ndarray, var_p: np.ndarray, q: np.ndarray, var_q: np.ndarray)
 
     Returns:
         In the units of `triangular_discriminator`.
+
+    Examples:
+        >>> import numpy as np
+        >>> p, events = np.array([0.5, 0.5]), 1000
+        >>> variance = p * (1 - p) / events
+        >>> round(td_floor(p, variance, p, variance), 3)
+        0.5
     """
     total = np.abs(p) + np.abs(q)
     keep = total > 0

@@ -53,6 +53,12 @@ def distribution(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Edges and numbers of events, (k,) each.
+
+    Examples:
+        >>> import numpy as np
+        >>> edges, events = distribution(np.array([1.0, 1.0, 10.0]))
+        >>> float(edges[0]), int(events[0]), int(events[-1])
+        (0.0, 2, 1)
     """
     place = np.floor(np.log10(ratio) / WIDTH).astype(int)
     counts = np.bincount(place - place.min())

@@ -217,6 +217,12 @@ def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
 
     Returns:
         (n,) bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> event_id = np.arange(10_000, dtype=np.uint64)
+        >>> float(held_out(event_id, seed=1, fraction=0.2).mean().round(1))
+        0.2
     """
     return uniform(event_id, seed) < fraction
 

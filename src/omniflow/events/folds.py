@@ -22,6 +22,12 @@ def fold_of(event_id: np.ndarray, folds: int) -> np.ndarray:
 
     Returns:
         (n,) int64, from 1 to `folds`.
+
+    Examples:
+        >>> import numpy as np
+        >>> event_id = np.arange(6, dtype=np.uint64)
+        >>> fold_of(event_id, 3).tolist() == fold_of(event_id[::-1], 3)[::-1].tolist()
+        True
     """
     return 1 + np.floor(folds * uniform(event_id, _SEED)).astype(np.int64)
 
@@ -65,6 +71,13 @@ def merge(logits: np.ndarray, event_id: np.ndarray) -> np.ndarray:
 
     Returns:
         (n,).
+
+    Examples:
+        >>> import numpy as np
+        >>> event_id = np.arange(4, dtype=np.uint64)
+        >>> logits = np.array([[0.1] * 4, [0.2] * 4])  # of the networks of folds 1 and 2
+        >>> merge(logits, event_id).tolist() == (0.1 * fold_of(event_id, 2)).tolist()
+        True
     """
     if len(logits) == 1:
         return logits[0]

@@ -51,6 +51,12 @@ def poisson(event_id: np.ndarray, seed: int) -> np.ndarray:
 
     Returns:
         (n,) uint8.
+
+    Examples:
+        >>> import numpy as np
+        >>> drawn = poisson(np.arange(100_000, dtype=np.uint64), seed=1)
+        >>> float(drawn.mean().round(2)), float(drawn.var().round(2))
+        (1.0, 1.0)
     """
     return np.searchsorted(_cumulative(), uniform(event_id, seed), side="right").astype(np.uint8)
 

@@ -24,6 +24,12 @@ def effective_size(total: np.ndarray, square: np.ndarray) -> np.ndarray:
 
     Returns:
         Of the same shape as the sums, float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> weight = np.array([1.0, 1.0, 2.0])
+        >>> float(effective_size(weight.sum(), np.square(weight).sum()).round(2))
+        2.67
     """
     root = np.sqrt(np.asarray(square, np.float64))
     return np.square(np.divide(total, root, out=np.zeros_like(root), where=root > 0))

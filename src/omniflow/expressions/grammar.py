@@ -79,9 +79,19 @@ def parse(text: str, *, indices: bool = False) -> Expression:
         indices: whether names may have indices, `Tau[0]`, which then are part of the names: columns
             of files may hold arrays, those of samples do not.
 
+    Returns:
+        The expression, which is evaluated on columns.
+
     Raises:
         ExpressionError: it is no expression of the language, or longer than LENGTH characters,
             deeper than DEPTH or of more than NODES parts. The place is marked.
+
+    Examples:
+        >>> sorted(parse("sum(Jet.pt * cosh(Jet.eta)) / 2").names)
+        ['Jet.eta', 'Jet.pt']
+        >>> parse("__import__('os')")
+        Traceback (most recent call last):
+        omniflow.expressions.errors.ExpressionError: unknown function '__import__': ...
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is a text, not {type(text).__name__}")

@@ -58,6 +58,19 @@ def nth(values: Values, place: Values) -> Values:
     """Return one particle per event, (n,) float64; NaN where there are too few.
 
     `place` is one integer for all events: 0 is the first particle, -1 the last.
+
+    Args:
+        values: (M,) per particle.
+        place: one whole number k.
+
+    Returns:
+        (n,) per event.
+
+    Examples:
+        >>> import numpy as np
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> nth(pt, Values(np.asarray(1))).array.tolist()
+        [nan, 3.0]
     """
     k = int(place.array)
     counts = np.diff(values.bounds)
@@ -78,8 +91,21 @@ def sort(values: Values, key: Values | None = None) -> Values:
 
     Equal keys keep their order, and NaN comes last. The collection stays the same.
 
+    Args:
+        values: (M,) per particle.
+        key: (M,) per particle of the same collection.
+
+    Returns:
+        (M,) per particle, of the same collection.
+
     Raises:
         ExpressionError: the key is of another collection, or per event.
+
+    Examples:
+        >>> import numpy as np
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> sort(pt).array.tolist()
+        [1.0, 3.0, 2.0]
     """
     key = values if key is None else key
     if key.offsets is None:

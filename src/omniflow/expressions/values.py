@@ -97,6 +97,13 @@ def combine(function: Callable[..., np.ndarray], *values: Values) -> Values:
 
     Raises:
         ExpressionError: particles of different collections.
+
+    Examples:
+        >>> import numpy as np
+        >>> weight = Values(np.array([2.0, 10.0]))  # of two events
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> combine(np.multiply, weight, pt).array.tolist()
+        [2.0, 20.0, 30.0]
     """
     jagged = [one for one in values if one.offsets is not None]
     if not jagged:

@@ -149,6 +149,12 @@ class Layout:
 
         Returns:
             One array of the shape of each parameter, in their order.
+
+        Examples:
+            >>> import numpy as np
+            >>> head = Layout((Parameter("head/kernel", (2, 1)), Parameter("head/bias", (1,))))
+            >>> [part.shape for part in head.split(np.zeros(head.size))]
+            [(2, 1), (1,)]
         """
         pieces = np.split(vector, list(self.starts.values())[1:])
         return [

@@ -150,6 +150,11 @@ def quantiles(
 
     Raises:
         InputError: no values.
+
+    Examples:
+        >>> import numpy as np
+        >>> quantiles("jets", np.array([1.0, 1, 1, 2, 3, 4]), np.ones(6), bins=3)
+        (1.0, 3.0, 5.0)
     """
     value, weight = value[weight > 0], weight[weight > 0]
     if not len(value):

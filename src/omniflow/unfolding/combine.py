@@ -31,6 +31,17 @@ def combine(ratios: Ratios, how: str | np.ndarray, weights: np.ndarray) -> np.nd
 
     Raises:
         WeightError: a truncated mean of fewer than 3 rows, or a combination without positive yield.
+
+    Examples:
+        >>> import numpy as np
+        >>> ratios = np.array([[1.0, 2.0], [3.0, 2.0]])
+        >>> combine(ratios, "mean", np.ones(2)).tolist()
+        [2.0, 2.0]
+        >>> combine(ratios, "log_mean", np.ones(2)).round(3).tolist()  # of the same yield
+        [1.856, 2.144]
+        >>> combine(ratios, "truncated_mean", np.ones(2))
+        Traceback (most recent call last):
+        omniflow.errors.WeightError: a truncated mean needs at least 3 ratios per event, got 2
     """
     return with_factor(ratios, how, weights)[0]
 

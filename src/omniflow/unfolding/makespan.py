@@ -81,7 +81,19 @@ def run(tasks: Sequence[Task], workers: Mapping[str, int]) -> Run:
 
 
 def critical_path(tasks: Sequence[Task]) -> float:
-    """Return the seconds of the longest chain of tasks, which no number of workers shortens."""
+    """Return the seconds of the longest chain of tasks, which no number of workers shortens.
+
+    Args:
+        tasks: in an order in which none stands before one that it waits for.
+
+    Returns:
+        Seconds; 0 without tasks.
+
+    Examples:
+        >>> reading, training = Task(5.0), Task(60.0, after=(0,))
+        >>> critical_path([reading, training, training])
+        65.0
+    """
     ends: list[float] = []
     for task in tasks:
         ends.append(task.seconds + max((ends[before] for before in task.after), default=0.0))

@@ -29,6 +29,12 @@ def ratio(
 
     Raises:
         WeightError: a logit is NaN; the message gives its position.
+
+    Examples:
+        >>> import numpy as np
+        >>> ratios, clipped = ratio(np.array([0.0, np.log(3), 50.0]), clip=10)
+        >>> ratios.round(1).tolist(), clipped
+        ([1.0, 3.0, 22026.5], 1)
     """
     bad = np.flatnonzero(np.isnan(logits))
     if len(bad):

@@ -53,6 +53,12 @@ def electron_momentum(q2: np.ndarray, y: np.ndarray, phi: np.ndarray) -> np.ndar
 
     Returns:
         (..., 3) px, py and pz in GeV.
+
+    Examples:
+        >>> import numpy as np
+        >>> momentum = electron_momentum(np.array(200.0), np.array(0.4), np.array(1.0))
+        >>> [float(np.round(value, 6)) for value in electron_kinematics(momentum)]
+        [200.0, 0.4]
     """
     q2, y, phi = (np.asarray(value, dtype=np.float64) for value in (q2, y, phi))
     plus = q2 / (2 * LEPTON_ENERGY)  # E' + pz
