@@ -108,12 +108,12 @@ class Filling:
             )
         try:
             # Axes of `hist` have edges.
-            found = np.asarray(getattr(edges, "edges", edges), float)
+            found = np.asarray(getattr(given, "edges", given), float)
         except (TypeError, ValueError):
             found = np.empty(0)
         if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
             raise InputError(
-                f"histogram: edges are {edges!r}; give two increasing numbers or more, such as "
+                f"histogram: edges are {given!r}; give two increasing numbers or more, such as "
                 "np.linspace(0, 1, 11), or an axis of hist"
             )
         return found

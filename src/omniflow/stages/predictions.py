@@ -90,7 +90,7 @@ def _filled(plan: Plan, name: str, role: str, variants: list[str]) -> dict[str, 
     alone = name not in _SHARED
     contents: dict[str, np.ndarray] = {}
     sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    detector = inputs.events(plan, role).pass_detector
+    detector = inputs.events(plan, role).pass_detector if alone else np.empty(0, bool)
     for rows, matrices in evaluation.counts(plan, role, "particle"):
         for place, weight in enumerate(weights):
             each = weight(rows)

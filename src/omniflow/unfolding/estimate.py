@@ -221,14 +221,14 @@ def refuse_impossible_toys(plan: Plan) -> None:
     toys = plan.config.uncertainties.toys
     for role in plan.config.uncertainties.drawn_in_toys if toys else ():
         sample = getattr(plan.config.samples, role)
-        if isinstance(sample, FileSource) and sample.inputs() and not missing_files(sample):
+        if sample.inputs() and not missing_files(sample):
             _refuse_impossible_toys(sample, role, toys)
 
 
-def _refuse_impossible_toys(sample: FileSource, role: str, toys: int) -> None:
+def _refuse_impossible_toys(sample: Sample, role: str, toys: int) -> None:
     every = sample.model_copy(update={"events": None, "skip": 0})
     truth, records = sample.has_truth(), every.records()
-    if truth is None or records is None or sample.events is None:
+    if truth is None or records is None:
         return  # the job that reads the sample says what is wrong with it
     if not truth:
         raise ConfigError(
@@ -236,6 +236,8 @@ def _refuse_impossible_toys(sample: FileSource, role: str, toys: int) -> None:
             "that toys could be compared with. Leave toys out, and measure pulls and coverage in a "
             "study whose data are pseudo-data"
         )
+    if not isinstance(sample, FileSource) or sample.events is None:
+        return  # others have no records that follow
     last = sample.skip + (toys + 1) * sample.events
     if last > records:
         enough = max(0, (records - sample.skip) // sample.events - 1)
