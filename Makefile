@@ -62,6 +62,7 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 # Pages and schema that are made from the configuration's models, then all pages as a site.
 docs: export NO_MKDOCS_2_WARNING := 1

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omniflow.api import Study, read, unfold
+    from omniflow.api.read import read
+    from omniflow.api.study import Study
+    from omniflow.api.unfold import unfold
     from omniflow.errors import (
         ConfigError,
         InputError,

@@ -36,8 +36,8 @@ def update(notes: Mapping[Path, Path], say: Callable[[str], None]) -> None:
         InputError: a file is missing or cannot be read, and no note tells what it was.
         OutputError: a note cannot be written.
     """
-    signs = {file: _signs(file) for file in notes}
-    new = [file for file, found in signs.items() if found and found != _seen(notes[file])]
+    signs = {file: found for file in notes if (found := _signs(file))}
+    new = [file for file, found in signs.items() if found != _seen(notes[file])]
     size = sum(signs[file][0] for file in new)
     if size > _LARGE:
         say(f"Reading {len(new)} new file(s) ({size / 1e9:.0f} GB) for their checksums, once.")

@@ -294,6 +294,16 @@ def read_dataset(
 ) -> np.ndarray:
     """Return `rows` of dataset `name` as an array; arguments and errors as in `find_dataset`.
 
+    Args:
+        h5file: an open file.
+        name: path of the dataset.
+        shape: that it must have; None in it: any length.
+        dtype_kind: kinds of type that it may have, such as `f` or `iu`.
+        rows: which of them.
+
+    Returns:
+        (k, ...) in memory.
+
     Raises:
         InputError: also when the content cannot be read (damaged chunk, unknown filter).
     """
@@ -302,6 +312,13 @@ def read_dataset(
 
 def read_rows(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
     """Return `rows` of a dataset that `find_dataset` has found.
+
+    Args:
+        dataset: with any shape.
+        rows: which of them; all of a number without dimension.
+
+    Returns:
+        (k, ...) in memory.
 
     Raises:
         InputError: the content cannot be read (damaged chunk, unknown filter).
@@ -325,6 +342,15 @@ def memory_map(
     """Return dataset `name` as a read-only memory map; it stays valid after the file is closed.
 
     Empty datasets, which own no bytes of the file, give an empty array.
+
+    Args:
+        source: an open file, or a path.
+        name: path of the dataset.
+        shape: that it must have; None in it: any length.
+        dtype_kind: kinds of type that it may have, such as `f` or `iu`.
+
+    Returns:
+        An array of the shape of the dataset, such as (n,); it cannot be written to.
 
     Raises:
         InputError: as `find_dataset`, or the dataset is chunked or compressed.

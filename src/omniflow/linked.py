@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -57,7 +58,7 @@ def with_sources(files: Iterable[str | Path]) -> list[str]:
     return list(dict.fromkeys(str(p) for file in files for p in (file, *of_file(file))))
 
 
-def _of_item(item: object, h5file: h5py.File, where: str) -> Iterator[Path]:
+def _of_item(item: Any, h5file: h5py.File, where: str) -> Iterator[Path]:
     """Yield the sources of an item that was found in `h5file`, at any depth."""
     if item is not None and item.file.filename != h5file.filename:
         yield Path(item.file.filename).absolute()

@@ -121,14 +121,14 @@ class Lock:
         Raises:
             LockError: a Snakemake runs, or whether a process runs cannot be told.
         """
-        running = []
+        running: list[Process] = []
         for kind in ("run", "job"):  # in this order: see above
             for path, process in self._records(kind):
                 runs = process.runs() if process else None
                 if runs is False:
                     _remove(path)
                 elif path.exists():
-                    if kind == "run" or runs is None:
+                    if kind == "run" or process is None or runs is None:
                         raise LockError(_held(path, process, runs))
                     running.append(process)
         return running

@@ -56,7 +56,7 @@ def hold(item: Any) -> str:
     inside a function, is known to this process alone, and is another one each time.
     """
     module, name = getattr(item, "__module__", None), getattr(item, "__qualname__", "")
-    found: Any = sys.modules.get(module) if module != "__main__" else None
+    found: Any = sys.modules.get(module) if module and module != "__main__" else None
     if getattr(found, "__file__", None) and "<" not in name:
         for part in name.split("."):
             found = getattr(found, part, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 from functools import cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,6 @@ def _entries(room: str) -> dict[str, str]:
 
 
 @cache
-def _installed(path: tuple[str, ...]) -> EntryPoints:
+def _installed(path: tuple[str, ...]) -> Any:
     """Return what all packages on Python's path offer; finding that takes hundreds of files."""
     return entry_points()

@@ -1,7 +1,5 @@
 """The public face: names, and examples that run."""
 
-import doctest
-import importlib
 import re
 import subprocess
 import sys
@@ -58,16 +56,3 @@ def test_the_page_runs(tmp_path, monkeypatch):
         exec(compile(block, "docs/python.md", "exec"), names)
     assert (tmp_path / "report.html").is_file()
     assert names["own"].weights.shape == (6000,)
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("omniflow.events.sample", "omniflow.observables.observable"),
-        *("omniflow.api.unfold", "omniflow.api.study", "omniflow.api.read"),
-    ],
-)
-def test_examples_run(module):
-    found = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
-    assert found.attempted >= 4
-    assert found.failed == 0

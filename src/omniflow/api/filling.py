@@ -56,7 +56,7 @@ class Filling:
 
     def fill(
         self,
-        edges: Sequence[float] | None,
+        edges: Sequence[float] | hist.axis.AxesMixin | None,
         result: str,
         how: str,
         passes: Sequence[int],
@@ -64,7 +64,22 @@ class Filling:
         *,
         with_covariance: bool,
     ) -> hist.Hist | tuple[hist.Hist, dict[str, np.ndarray]]:
-        """Return the histogram of a result, as `Study.histogram`."""
+        """Return the histogram of a result, as `Study.histogram`.
+
+        Args:
+            edges: (B + 1,) increasing, or an axis; None: those of the observable.
+            result: method, or a method in a variant.
+            how: combination.
+            passes: that are averaged.
+            iteration: after which.
+            with_covariance: whether the blocks are wanted, too.
+
+        Returns:
+            Histogram of B bins; with it, if wanted, the covariance (B, B) by block.
+
+        Raises:
+            InputError: there are no edges, or no covariance.
+        """
         found = self._edges(edges)
         # One more bin on either side for what lies outside.
         wide = np.concatenate([[-np.inf], found, [np.inf]])
@@ -83,21 +98,22 @@ class Filling:
         )
         return filled, {name: block[1:-1, 1:-1] for name, block in blocks.items()}
 
-    def _edges(self, edges: Sequence[float] | None) -> np.ndarray:
-        if edges is None and values.is_observable(self.plan, self.what):
-            edges = values.edges(self.plan, self.what)
-        if edges is None:
+    def _edges(self, edges: Sequence[float] | hist.axis.AxesMixin | None) -> np.ndarray:
+        given: Any = edges
+        if given is None and values.is_observable(self.plan, self.what):
+            given = values.edges(self.plan, self.what)
+        if given is None:
             raise InputError(
                 "histogram: give the edges of the bins; only observables of the study have some"
             )
         try:
             # Axes of `hist` have edges.
-            found = np.asarray(getattr(edges, "edges", edges), float)
+            found = np.asarray(getattr(given, "edges", given), float)
         except (TypeError, ValueError):
             found = np.empty(0)
         if found.ndim != 1 or len(found) < 2 or not (np.diff(found) > 0).all():
             raise InputError(
-                f"histogram: edges are {edges!r}; give two increasing numbers or more, such as "
+                f"histogram: edges are {given!r}; give two increasing numbers or more, such as "
                 "np.linspace(0, 1, 11), or an axis of hist"
             )
         return found

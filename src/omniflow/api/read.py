@@ -25,6 +25,9 @@ def read(folder: str | Path, classifier: Callable[..., Any] | None = None) -> St
         classifier: the function that builds its networks, where that was a function of a program
             (`unfold(classifier=...)`) that no module file holds.
 
+    Returns:
+        The study; files are read when they are asked for.
+
     Raises:
         InputError: it is not the folder of a study, or no weights are there yet.
         ConfigError: its configuration is not of this version.

@@ -17,12 +17,40 @@ from omniflow.unfolding.plan import Plan
 
 
 def ratio(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
-    """Return nu (n,) of the simulation, 1 for events without learned weights."""
+    """Return nu (n,) of the simulation, 1 for events without learned weights.
+
+    Args:
+        plan: of a finished study.
+        result: method, or a method in a variant.
+        how: combination.
+        pass_: from 1.
+        iteration: from 1.
+
+    Returns:
+        (n,) float64 in the order of the store.
+
+    Raises:
+        InputError: the weights are those of another sample.
+    """
     return final.Ratios(plan, result).after(how, pass_, iteration).astype(float)
 
 
 def weight(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.ndarray:
-    """Return final weights (n,) of the simulation, 0 for events that are not unfolded."""
+    """Return final weights (n,) of the simulation, 0 for events that are not unfolded.
+
+    Args:
+        plan: of a finished study.
+        result: method, or a method in a variant.
+        how: combination.
+        pass_: from 1.
+        iteration: from 1; of the last one they are, to the bit, those of the file.
+
+    Returns:
+        (n,) float64 in the order of the store.
+
+    Raises:
+        InputError: the weights are those of another sample.
+    """
     variant = parted(result)[0]
     event_id = np.asarray(inputs.events(plan, "simulation", variant).event_id)
     path = plan.unfolded(result, how, pass_)
@@ -46,7 +74,17 @@ def weight(plan: Plan, result: str, how: str, pass_: int, iteration: int) -> np.
 
 
 def lanes(plan: Plan, result: str, pass_: int, iteration: int) -> np.ndarray:
-    """Return the weights (lanes, n) of every lane, 0 for events that are not unfolded."""
+    """Return the weights (lanes, n) of every lane, 0 for events that are not unfolded.
+
+    Args:
+        plan: of a finished study.
+        result: method, or a method in a variant.
+        pass_: from 1.
+        iteration: from 1.
+
+    Returns:
+        (lanes, n) float64 in the order of the store.
+    """
     common = setup(plan, parted(result)[0])
     groups = plan.lane_groups(result, pass_)
     parts = [memory_map(plan.final_weights(group, iteration), "ratio") for group in groups]
@@ -57,7 +95,21 @@ def lanes(plan: Plan, result: str, pass_: int, iteration: int) -> np.ndarray:
 def every_weight(
     plan: Plan, result: str, how: str, passes: Iterable[int], iteration: int
 ) -> np.ndarray:
-    """Return the weights (n, passes) that histograms are filled with: also of fakes and misses."""
+    """Return the weights (n, passes) that histograms are filled with: also of fakes and misses.
+
+    Args:
+        plan: of a finished study.
+        result: method, or a method in a variant.
+        how: combination.
+        passes: from 1.
+        iteration: from 1.
+
+    Returns:
+        (n, passes) float64 in the order of the store.
+
+    Raises:
+        InputError: the weights are those of another sample.
+    """
     common = setup(plan, parted(result)[0])
     nu = np.stack([ratio(plan, result, how, pass_, iteration) for pass_ in passes], axis=1)
     return (common.scale * common.weight)[:, None] * nu
@@ -80,6 +132,9 @@ def covariance(
         iteration: after which.
         passes: how many.
         counted: returns the entries of a sample by its role.
+
+    Returns:
+        (B, B) by block, and their sum as `total`.
 
     Raises:
         InputError: the study has variants, but none of this method; or it has neither variants nor

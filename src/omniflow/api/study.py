@@ -132,6 +132,9 @@ class Study:
         Args:
             role: `data`, `simulation`, `background-<name>` and so on.
 
+        Returns:
+            The sample, of n events.
+
         Raises:
             InputError: the study has no such sample.
         """
@@ -155,7 +158,13 @@ class Study:
         """Return where the events (n,) stand in the store."""
         known = np.asarray(store.open_store(self.plan.store(role)).event_id)
         wanted = self._held[role].event_id if role in self._held else np.sort(known)
-        return results.places(known, wanted)
+        found = results.places(known, wanted)
+        if found is None:
+            raise InputError(
+                f"{self.plan.store(role)}: holds other events than when the study was opened; read "
+                "the study again"
+            )
+        return found
 
     def _simulation_of(self, method: str) -> str:
         """Return the role of the sample that a result reweights."""
@@ -193,6 +202,9 @@ class Study:
             pass_: from 1; None: the mean over passes.
             iteration: from 1.
 
+        Returns:
+            (n,) float64, in the order of `simulation`.
+
         Raises:
             InputError: there is no such method, combination, pass or iteration.
         """
@@ -205,15 +217,27 @@ class Study:
         pass_: int | None = None,
         iteration: int | None = None,
     ) -> np.ndarray:
-        """Return nu (n,) float64, what the weights of the simulation were multiplied with.
+        """Return nu, what the weights of the simulation were multiplied with.
 
         1 for events without learned weights. Arguments and errors as of `weights_of`.
+
+        Args:
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            pass_: as of `weights_of`.
+            iteration: as of `weights_of`.
+
+        Returns:
+            (n,) float64, 1 for events without learned weights.
+
+        Raises:
+            InputError: as `weights_of`.
         """
         return self._mean(results.ratio, method, combine, pass_, iteration)
 
-    def _mean(self, found: Callable[..., np.ndarray], *named: Any) -> np.ndarray:
+    def _mean(self, of_pass: Callable[..., np.ndarray], *named: Any) -> np.ndarray:
         method, how, passes, iteration = self._place(*named)
-        rows = [found(self.plan, method, how, pass_, iteration) for pass_ in passes]
+        rows = [of_pass(self.plan, method, how, pass_, iteration) for pass_ in passes]
         found = rows[0] if len(rows) == 1 else np.mean(rows, axis=0)
         return found[self._rows(self._simulation_of(method))]
 
@@ -223,7 +247,19 @@ class Study:
         combine: str | None = None,
         iteration: int | None = None,
     ) -> np.ndarray:
-        """Return weights (passes, n) float64 of every pass; arguments as of `weights_of`."""
+        """Return the weights of every pass, which `weights_of` averages.
+
+        Args:
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            iteration: as of `weights_of`.
+
+        Returns:
+            (passes, n) float64.
+
+        Raises:
+            InputError: as `weights_of`.
+        """
         method, how, passes, iteration = self._place(method, combine, None, iteration)
         rows = [results.weight(self.plan, method, how, p, iteration) for p in passes]
         return np.stack(rows)[:, self._rows(self._simulation_of(method))]
@@ -231,7 +267,19 @@ class Study:
     def lanes_of(
         self, method: str | None = None, pass_: int = 1, iteration: int | None = None
     ) -> np.ndarray:
-        """Return weights (lanes, n) float64 of every lane of one pass, before they are combined."""
+        """Return the weights of every lane of one pass, before they are combined.
+
+        Args:
+            method: as of `weights_of`.
+            pass_: from 1.
+            iteration: as of `weights_of`.
+
+        Returns:
+            (lanes, n) float64.
+
+        Raises:
+            InputError: as `weights_of`.
+        """
         method, _, (pass_,), iteration = self._place(method, None, pass_, iteration)
         found = results.lanes(self.plan, method, pass_, iteration)
         return found[:, self._rows(self._simulation_of(method))]
@@ -244,7 +292,8 @@ class Study:
         method = one_of("method", method or self.methods[0], plan.variants.results)
         combinations = plan.combinations(method)
         how = one_of(f"combination of {method}", combine or combinations[0], combinations)
-        passes, last = plan.passes_of(method), plan.iterations[-1]
+        passes: Sequence[int] = plan.passes_of(method)
+        last = plan.iterations[-1]
         if pass_ is not None:
             passes = [one_of(f"pass of {method}", pass_, passes)]
         return (
@@ -285,14 +334,18 @@ class Study:
             region: events that are counted. By default what the study's own histograms count:
                 at particle level the fiducial region (`observables.region`), at detector level
                 events that pass. `all`, or flags (n,), say otherwise.
-            method, combine, pass_, iteration: as of `weights_of`.
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            pass_: as of `weights_of`.
+            iteration: as of `weights_of`.
             with_covariance: also return the covariance of the bins, (B, B) by block (`data`,
                 `simulation`, `training`, each variation, and `total`, their sum), from the variants
                 that the study has (`uncertainties`), and from passes (`training`). What the study
                 does not vary has no block.
 
         Returns:
-            A `hist.Hist` with Weight storage, in pairs with the covariance where it is wanted.
+            A `hist.Hist` of B bins with Weight storage; in a pair with the covariance, (B, B) by
+            block, where it is wanted.
 
         Raises:
             InputError: there is no such method and so on; edges are missing; an array is of
@@ -314,7 +367,13 @@ class Study:
         return self.tables["summary"]
 
     def report(self, path: str | Path) -> Path:
-        """Write the study's report, one HTML file, and return its path.
+        """Write the study's report, one HTML file.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            The path.
 
         Raises:
             InputError: the study has no tables, or the folder of `path` is not there.
@@ -341,9 +400,14 @@ class Study:
 
         Args:
             method: as of `weights_of`.
-            pass_, lane, member: only these; passes count from 1, lanes and members from 0.
+            pass_: only these; passes count from 1, lanes and members from 0.
+            lane: only these; passes count from 1, lanes and members from 0.
+            member: only these; passes count from 1, lanes and members from 0.
             iteration: as of `weights_of`.
             step: `1`, `1b`, `2` or `2b`; the weights of the result are those of step 2.
+
+        Returns:
+            Networks in the order of their lanes, members and folds.
 
         Raises:
             InputError: there is no such method, pass, lane, member, iteration or step.
@@ -384,7 +448,13 @@ class Study:
         Args:
             events: with a particle level that has the columns that the networks see: found by
                 name, in the units that the simulation has.
-            method, combine, pass_, iteration: as of `weights_of`.
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            pass_: as of `weights_of`.
+            iteration: as of `weights_of`.
+
+        Returns:
+            (n,) float64, in the order of `events`.
 
         Raises:
             InputError: as `weights_of`; or there is no particle level, or a column is missing.

@@ -50,6 +50,9 @@ class TrainedNetwork:
             events: with the level that it reads, and the columns that it sees there: found by
                 name, in the units that the study's samples have.
 
+        Returns:
+            (n,) float32, in the order of `events`.
+
         Raises:
             InputError: the level is missing, or a column.
         """

@@ -60,14 +60,21 @@ def unfold(
         simulation: events with both levels.
         methods: strategies by name, such as `{"parallel": {"lanes": 5}}`; by default `none`, one
             network per step.
-        iterations, passes, seed: `unfolding.iterations`, `study.passes` and `study.seed`.
+        iterations: `unfolding.iterations`.
+        passes: `study.passes`.
+        seed: `study.seed`.
         classifier: section, kind, or a function (settings, particle_features, event_features) of
             yours that builds a Keras model (docs/python.md). Without a kind it is `pet` for events
             with particles, and `mlp` for those without.
-        training, unfolding, combine, uncertainties, diagnostics, execution: sections.
-        observables: section; what the report and the tables show.
+        training: section.
+        unfolding: section.
+        combine: section.
         backgrounds: what is subtracted, events or sections with a `sample`, by name.
         pretraining: section `samples.pretraining`.
+        observables: section; what the report and the tables show.
+        uncertainties: section.
+        diagnostics: section.
+        execution: section.
         config: YAML file, or mapping, with further sections; the arguments stand on top of it, data
             and simulation in place of its `samples.data` and `samples.simulation`.
         output: folder of the study, which stays; its name is that of the study. Trainings that it
@@ -266,7 +273,7 @@ def _classifier(given: Any) -> dict[str, Any] | None:
     return section
 
 
-def _backgrounds(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _backgrounds(given: Any) -> dict[str, Any] | None:
     if given is None:
         return None
     entries = given if isinstance(given, Mapping) else {"": given}

@@ -21,7 +21,15 @@ def is_observable(plan: Plan, what: Any) -> bool:
 
 
 def edges(plan: Plan, name: str) -> np.ndarray | None:
-    """Return the bin edges of an observable of the study; None where it has no axes."""
+    """Return the bin edges of an observable of the study; None where it has no axes.
+
+    Args:
+        plan: of a finished study.
+        name: of an observable.
+
+    Returns:
+        (B + 1,) increasing, in the unit of the observable; None where it has no axis.
+    """
     if not plan.axes.is_file():
         return None
     axis = evaluation.read_axes(plan).get(name)
@@ -84,7 +92,15 @@ def of_array(given: Any, n: int) -> Entries:
 
 
 def reordered(found: Entries, order: np.ndarray) -> Entries:
-    """Return entries of events in another order, of which event i was `order[i]` before."""
+    """Return entries of events in another order, of which event i was `order[i]` before.
+
+    Args:
+        found: entries of n events.
+        order: (m,) positions of the events that are wanted.
+
+    Returns:
+        Entries of m events; those of an event keep their order.
+    """
     counts = np.bincount(found.event_index, minlength=len(order))
     starts = np.cumsum(counts) - counts
     taken = counts[order]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from omniflow.config.kinds import ROOT, STAND_IN, Refused
 from omniflow.config.schema import Config
@@ -80,7 +81,7 @@ def _problems(error: ValidationError, model: type[BaseModel], at: list[str]) -> 
 
 
 def _describe(
-    item: dict[str, Any], model: type[BaseModel], location: list[str], at: list[str]
+    item: ErrorDetails, model: type[BaseModel], location: list[str], at: list[str]
 ) -> str:
     key = ".".join([*at, *location]) or "(top level)"
     if item["type"] == "extra_forbidden":

@@ -68,11 +68,10 @@ class Bins(Section):
 
     @model_validator(mode="after")
     def _is_of_one_kind(self) -> Bins:
-        equal = self.count is not None and self.range is not None
         if self.quantiles is not None:
             if self.count is not None or self.range is not None or self.log:
                 raise ValueError("quantiles stand alone; leave out count, range and log")
-        elif not equal:
+        elif self.count is None or self.range is None:
             raise ValueError("give quantiles, or count and range")
         elif self.range[1] <= self.range[0]:
             raise ValueError("range: the last edge must be above the first")

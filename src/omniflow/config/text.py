@@ -16,7 +16,7 @@ from omniflow.errors import ConfigError
 class _Loader(yaml.SafeLoader):
     """Safe YAML loader that refuses a key given twice (YAML would keep the last, silently)."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # When mappings are constructed, merges may have put their keys beside the mapping's own.
         node = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}

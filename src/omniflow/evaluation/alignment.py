@@ -18,6 +18,22 @@ def cosine(one: np.ndarray, other: np.ndarray, covariance: np.ndarray) -> float:
 
     Directions without variance are left out, such as that of the sum of distributions of unit sum.
     NaN if fewer than `DIRECTIONS` are left, or if a vector vanishes in them.
+
+    Args:
+        one: (B,) a and b.
+        other: (B,) a and b.
+        covariance: (B, B) V.
+
+    Returns:
+        Between -1 and 1, or NaN.
+
+    Examples:
+        >>> import numpy as np
+        >>> one, other = np.array([1.0, 0.0, 0.0]), np.array([1.0, 1.0, 0.0])
+        >>> round(cosine(one, other, np.eye(3)), 3)
+        0.707
+        >>> round(cosine(one, other, np.diag([0.01, 1.0, 1.0])), 3)  # where errors are small
+        0.995
     """
     variance = np.diagonal(covariance)
     keep = variance > 0
@@ -47,9 +63,12 @@ def aligned(
     blocks. Such a block accounts for the difference whatever its size.
 
     Args:
-        difference: what is tested.
-        blocks: all blocks (B, B) of its covariance.
-        shifts: those of the systematic blocks among them, (B,) each.
+        difference: (B,) what is tested.
+        blocks: (B, B), all blocks of its covariance by name.
+        shifts: (B,) each, those of the systematic blocks among them.
+
+    Returns:
+        Names of such blocks.
     """
     found = []
     for name, sides in shifts.items():

@@ -53,11 +53,14 @@ class Response:
         """Return the sums over these events and others, if there are any."""
         if other is None:
             return self
+        covariance = None
+        if self.covariance is not None and other.covariance is not None:
+            covariance = self.covariance + other.covariance
         return Response(
             self.matched + other.matched,
             self.misses + other.misses,
             self.fakes + other.fakes,
-            self.covariance + other.covariance,
+            covariance,
         )
 
     @property
@@ -71,6 +74,19 @@ def cells(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
     Cell 0 is the underflow, 1 to B are the bins [low, high), B + 1 is the overflow and B + 2 holds
     NaN, what has no value.
+
+    Args:
+        value: (k,) values, NaN where there is none.
+        edges: (B + 1,) increasing.
+
+    Returns:
+        (k,) from 0 to B + 2.
+
+    Examples:
+        >>> import numpy as np
+        >>> edges = np.array([0.0, 1.0, 2.0])
+        >>> cells(np.array([-1.0, 0.0, 1.5, 2.0, np.nan]), edges).tolist()
+        [0, 1, 2, 3, 4]
     """
     cell = np.searchsorted(edges, value.astype(np.float64), side="right")
     return np.where(np.isnan(value), len(edges) + 1, cell)
@@ -89,6 +105,9 @@ def histogram(
         event: (k,) event of each event or jet.
         cell: (k,) cells, NOWHERE for what does not count.
         size: number D of cells.
+
+    Returns:
+        Content (D,) and covariance (D, D), sparse.
     """
     chosen = cell != NOWHERE
     shape = (len(weight), size)
@@ -111,6 +130,9 @@ def response(
         particle: (k,) particle-level cells, NOWHERE for what is not unfolded.
         detector: (k,) detector-level cells, NOWHERE for what is not seen.
         shape: numbers (T, D) of cells.
+
+    Returns:
+        Sums over matched (T, D), misses (T,) and fakes (D,), with their covariance.
     """
     t, d = shape
     unfolded, seen = particle != NOWHERE, detector != NOWHERE

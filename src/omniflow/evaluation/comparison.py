@@ -58,13 +58,32 @@ def spreads(contents: np.ndarray) -> np.ndarray:
 
     N - 1 orthonormal contrasts: the sum of their squares is that of the deviations, and they are
     independent.
+
+    Args:
+        contents: (N, B) of N passes, not 0 on average.
+
+    Returns:
+        (N - 1, B); not finite in bins without content.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return helmert(len(contents)) @ (contents / contents.mean(axis=0))
 
 
 def distances(contents: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return relative deviations from truth (B,), (N, B) of contents (N, B)."""
+    """Return relative deviations from truth (B,), (N, B) of contents (N, B).
+
+    Args:
+        contents: (N, B) of N passes.
+        truth: (B,) what they should be.
+
+    Returns:
+        (N, B); not finite where truth is 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> distances(np.array([[11.0, 18.0]]), np.array([10.0, 20.0])).round(2).tolist()
+        [[0.1, -0.1]]
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return contents / truth - 1
 
@@ -75,8 +94,12 @@ def compare(first: np.ndarray, second: np.ndarray, observable: np.ndarray) -> Co
     Bins without a deviation in either, or in which it is not finite, take no part.
 
     Args:
-        first, second: (n, B) deviations of the same passes: `spreads` or `distances`.
+        first: (n, B) deviations of the same passes: `spreads` or `distances`.
+        second: (n, B) deviations of the same passes: `spreads` or `distances`.
         observable: (B,) number of each bin's observable, 0 to O - 1.
+
+    Returns:
+        Ratio, its error and p-value for all observables together and for each, (1 + O,) each.
     """
     squares = np.stack([np.square(rows).mean(axis=0) for rows in (first, second)])
     used = np.isfinite(squares).all(axis=0) & (squares > _ROUNDING**2).all(axis=0)
@@ -101,12 +124,22 @@ def adjusted(p_values: Sequence[float]) -> np.ndarray:
 
     At most 5% of families of comparisons have any false one among those below 0.05, however many
     of them are true and whatever their correlation.
+
+    Args:
+        p_values: (k,) from 0 to 1.
+
+    Returns:
+        (k,) in the same order, at most 1.
+
+    Examples:
+        >>> adjusted([0.01, 0.04, 0.03]).round(2).tolist()
+        [0.03, 0.06, 0.06]
     """
-    p_values = np.asarray(p_values, dtype=float)
-    order = np.argsort(p_values)
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(given)
     factors = np.arange(len(order), 0, -1)
     found = np.empty(len(order))
-    found[order] = np.minimum(np.maximum.accumulate(factors * p_values[order]), 1.0)
+    found[order] = np.minimum(np.maximum.accumulate(factors * given[order]), 1.0)
     return found
 
 
@@ -131,9 +164,9 @@ def comparison_table(
     sizes = [next(iter(spectra.values()))[name].bins for name in names]
     observable = np.repeat(np.arange(len(names)), sizes)
     frames = [
-        _pair(metric, pair, [deviations[m][metric] for m in pair], observable, [ALL, *names])
-        for pair in combinations(spectra, 2)
-        for metric in deviations[pair[0]]
+        _pair(metric, (a, b), (found, deviations[b][metric]), observable, [ALL, *names])
+        for a, b in combinations(spectra, 2)
+        for metric, found in deviations[a].items()
     ]
     if not frames:
         return pd.DataFrame(columns=COMPARISON_COLUMNS)
@@ -160,7 +193,7 @@ def _deviations(
 def _pair(
     metric: str,
     pair: tuple[str, str],
-    deviations: Sequence[np.ndarray],
+    deviations: tuple[np.ndarray, np.ndarray],
     observable: np.ndarray,
     names: Sequence[str],
 ) -> pd.DataFrame:
@@ -203,8 +236,10 @@ def _rotations(rows: int) -> np.ndarray:
 
 
 def _log_ratios(a: np.ndarray, b: np.ndarray, rotations: np.ndarray) -> np.ndarray:
-    """Return ln(|a'| / |b'|) per rotation and bin, (R, B), with a' + b' = a + b and
-    a' - b' = Q (a - b)."""
+    """Return ln(|a'| / |b'|) per rotation Q and bin, (R, B).
+
+    a' + b' = a + b, and a' - b' = Q (a - b).
+    """
     total, difference = a + b, a - b
     products = (total[:, None] * difference).reshape(len(a) ** 2, -1)
     cross = rotations.reshape(len(rotations), -1) @ products

@@ -87,7 +87,8 @@ def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
     """Return the standard deviation of the change of TD between two spectra, x 1000.
 
     Args:
-        now, following: bins of data and simulation with their errors, of one observable.
+        now: bins of data and simulation with their errors, of one observable.
+        following: bins of data and simulation with their errors, of one observable.
     """
     both = (
         now[_SPECTRUM]

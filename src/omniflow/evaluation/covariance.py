@@ -75,8 +75,19 @@ class Chi2:
 def scatter(values: np.ndarray) -> Block:
     """Return the sample covariance of rows (R, B), of one row.
 
+    Args:
+        values: (R, B), R independent results.
+
+    Returns:
+        The covariance (B, B), with R - 1 degrees of freedom.
+
     Raises:
         ValueError: fewer than two rows.
+
+    Examples:
+        >>> import numpy as np
+        >>> scatter(np.array([[1.0, 5.0], [3.0, 5.0]])).measured.tolist()
+        [[2.0, 0.0], [0.0, 0.0]]
     """
     rows = len(values)
     if rows < 2:
@@ -91,6 +102,15 @@ def of_replicas(values: np.ndarray) -> Block:
     Several passes measure the scatter of training that is left in the means over passes: what
     remains of values after the mean of each replica and the mean of each pass are taken away
     (two-way analysis of variance).
+
+    Args:
+        values: (R, P, B) contents; of at least two replicas.
+
+    Returns:
+        The covariance (B, B) of the mean over P passes; with several, what training adds to it.
+
+    Raises:
+        ValueError: fewer than two replicas.
     """
     replicas, passes, bins = values.shape
     block = replace(scatter(values.mean(axis=1)), passes=passes)
@@ -114,6 +134,19 @@ def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()
 
     Two sides of a variation are averaged as matrices, so that shifts in the same direction do not
     cancel; symmetric sides give the matrix of either.
+
+    Args:
+        sides: (P, B) for each side, one or two.
+        origins: what the variation was made from.
+
+    Returns:
+        The block (B, B); with several passes, what training adds to it.
+
+    Examples:
+        >>> import numpy as np
+        >>> up, down = np.array([[1.0, -2.0]]), np.array([[-1.0, 2.0]])
+        >>> of_shifts([up, down]).matrix.tolist()
+        [[1.0, -2.0], [-2.0, 4.0]]
     """
     means = [side.mean(axis=0) for side in sides]
     measured = np.mean([np.outer(mean, mean) for mean in means], axis=0)
@@ -125,7 +158,14 @@ def of_shifts(sides: Sequence[np.ndarray], origins: frozenset[str] = frozenset()
 
 
 def training_error(shifts: np.ndarray) -> np.ndarray:
-    """Return the error (B,) by training of the mean of shifts (P, B); NaN for one pass."""
+    """Return the error (B,) by training of the mean of shifts (P, B); NaN for one pass.
+
+    Args:
+        shifts: (P, B) by pass.
+
+    Returns:
+        (B,) standard deviation of the mean over passes.
+    """
     passes, bins = shifts.shape
     if passes == 1:
         return np.full(bins, np.nan)
@@ -133,19 +173,47 @@ def training_error(shifts: np.ndarray) -> np.ndarray:
 
 
 def statistical(counts: sparse.csr_matrix, weights: np.ndarray) -> np.ndarray:
-    """Return the covariance (B, B) of a histogram with entries (n, B) of events of weights (n,)."""
+    """Return the covariance (B, B) of a histogram with entries (n, B) of events of weights (n,).
+
+    Args:
+        counts: (n, B), entries of each event per bin.
+        weights: (n,) of the events.
+
+    Returns:
+        (B, B); events are independent.
+    """
     weighted = counts.multiply(np.square(weights)[:, None]).tocsr()
     return np.asarray((counts.T @ weighted).todense())
 
 
 def unit(content: np.ndarray) -> np.ndarray:
-    """Return contents (..., B) scaled to unit sum; those without content stay 0."""
+    """Return contents (..., B) scaled to unit sum; those without content stay 0.
+
+    Args:
+        content: (..., B).
+
+    Returns:
+        (..., B) of sum 1 over the last axis, or 0.
+    """
     total = content.sum(axis=-1, keepdims=True)
     return content / np.where(total == 0, 1.0, total)
 
 
 def of_unit(content: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return the covariance (B, B) of `unit(content)` to first order, for that of content (B,)."""
+    """Return the covariance (B, B) of `unit(content)` to first order, for that of content (B,).
+
+    Args:
+        content: (B,).
+        covariance: (B, B) of it.
+
+    Returns:
+        (B, B), of which every row adds up to 0; all 0 without content.
+
+    Examples:
+        >>> import numpy as np
+        >>> of_unit(np.array([3.0, 1.0]), np.diag([3.0, 1.0])).round(4).tolist()
+        [[0.0469, -0.0469], [-0.0469, 0.0469]]
+    """
     total = content.sum()
     if total == 0:
         return np.zeros_like(covariance)
@@ -158,6 +226,12 @@ def total(blocks: Iterable[Block]) -> np.ndarray:
 
     Where the scatter of training that was subtracted leaves negative eigenvalues in the sum,
     relative to the errors as measured, these are set to 0.
+
+    Args:
+        blocks: one at least, (B, B) each.
+
+    Returns:
+        (B, B).
     """
     blocks = list(blocks)
     found = np.sum([block.matrix for block in blocks], axis=0)
@@ -194,12 +268,16 @@ def chi2_test(
     is one depends on these numbers and that of bins alone (`lacking`).
 
     Args:
-        difference: what is tested; sums to 0 where `normalised`.
+        difference: (B,) what is tested; sums to 0 where `normalised`.
         blocks: its covariance by name.
         origins: what the prediction in the difference was made by.
         normalised: contents have unit sum, so that V has one vanishing eigenvalue, whose direction
             is left out.
         sources: blocks without which there is no p-value.
+
+    Returns:
+        Chi-square, number of bins, freedom, p-value (NaN where there is none) and why there is
+        none.
 
     Raises:
         ValueError: no block, or a block contains the difference that is tested.
@@ -284,12 +362,26 @@ def _p_value(along: np.ndarray, parts: Sequence[Estimate]) -> float:
     few = [part for part in parts if part.freedom < enough]
     if not few:
         return significance.p_value(along, known, full)
-    passes = Estimate(sum(part.matrix for part in few), min(part.freedom for part in few))
+    matrix = sum((part.matrix for part in few), np.zeros_like(known))
+    passes = Estimate(matrix, min(part.freedom for part in few))
     return significance.p_value(along, known, full, passes)
 
 
 def pulls(differences: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Return differences (k, B) over the error of each bin; NaN in bins without variance."""
+    """Return differences (k, B) over the error of each bin; NaN in bins without variance.
+
+    Args:
+        differences: (k, B) between results and truth.
+        covariance: (B, B) of a result.
+
+    Returns:
+        (k, B).
+
+    Examples:
+        >>> import numpy as np
+        >>> pulls(np.array([[1.0, -1.0]]), np.diag([4.0, 0.25])).tolist()
+        [[0.5, -2.0]]
+    """
     variance = np.diagonal(covariance)
     error = np.sqrt(np.where(variance > 0, variance, np.nan))
     return differences / error
@@ -300,6 +392,12 @@ def coverage(pulls: np.ndarray) -> dict[str, float]:
 
     The error comes from the scatter between rows: bins of one row are correlated. Bins that are
     NaN do not count.
+
+    Args:
+        pulls: (k, B), NaN for bins without variance.
+
+    Returns:
+        `coverage` and its error, `pull_mean` and `pull_width`; NaN without bins.
     """
     found = pulls[:, ~np.isnan(pulls).any(axis=0)]
     if not found.size:

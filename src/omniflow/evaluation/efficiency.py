@@ -82,6 +82,18 @@ def outside(value: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Return whether fractions with their errors (B,) are no probabilities, (B,) bool.
 
     They are below 0 or above 1, or do not exist although the bin has entries.
+
+    Args:
+        value: (B,) fractions.
+        error: (B,) their errors; infinite relative to weights that add up to 0.
+
+    Returns:
+        (B,) bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> outside(np.array([0.5, 1.2, np.nan]), np.array([0.1, 0.1, np.inf])).tolist()
+        [False, True, True]
     """
     return (value < -_ROUNDING) | (value > 1 + _ROUNDING) | np.isinf(error)
 
@@ -97,6 +109,9 @@ def sums(
         part: (k,) bool; what is not in `whole` does not count.
         whole: (k,) bool.
         edges: (B + 1,) increasing; bins are [low, high), under- and overflow are left out.
+
+    Returns:
+        Sums (B,) of the weights of both, and of their squares.
     """
     bins = len(edges) - 1
     index = np.searchsorted(edges, objects.value.astype(np.float64), side="right") - 1
@@ -122,6 +137,14 @@ def acceptance_table(
     Bins that are empty at both levels are absent. `outside` is 1 where one of both is no
     probability: below 0, above 1, or relative to weights that add up to 0. Without observables it
     has no rows.
+
+    Args:
+        efficiency: by observable, share of what is unfolded that is seen, (B,).
+        fakes: by observable, share of what is seen that is not unfolded, (B,).
+        edges: by observable, (B + 1,).
+
+    Returns:
+        One row per bin.
     """
     frames = [pd.DataFrame(columns=list(ACCEPTANCE_COLUMNS))] if not edges else []
     for name, edge in edges.items():

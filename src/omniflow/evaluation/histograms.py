@@ -53,12 +53,11 @@ class Histogram:
         """Return the histogram of these events and of others, if there are any."""
         if other is None:
             return self
-        counted = self.flow is not None and other.flow is not None
         return Histogram(
             self.content + other.content,
             self.variance + other.variance,
             self.sum_covariance + other.sum_covariance,
-            self.flow + other.flow if counted else None,
+            None if self.flow is None or other.flow is None else self.flow + other.flow,
         )
 
     def row(self, index: int) -> Histogram:
@@ -135,6 +134,12 @@ class CountMatrix:
     def fill(self, weights: np.ndarray) -> Histogram:
         """Return the histogram for event weights (n,), or k of them, (k, B), for (n, k).
 
+        Args:
+            weights: (n,), or (n, k) for k histograms.
+
+        Returns:
+            Of contents (B,), or (k, B).
+
         Raises:
             WeightError: weights that are not finite.
             ValueError: the wrong number of weights.
@@ -159,12 +164,12 @@ class CountMatrix:
 def stack(histograms: Iterable[Histogram]) -> Histogram:
     """Stack histograms of one binning, (B,) each, to (k, B)."""
     histograms = list(histograms)
-    counted = all(h.flow is not None for h in histograms)
+    flows = [h.flow for h in histograms if h.flow is not None]
     return Histogram(
         np.stack([h.content for h in histograms]),
         np.stack([h.variance for h in histograms]),
         np.stack([h.sum_covariance for h in histograms]),
-        np.stack([h.flow for h in histograms]) if counted else None,
+        np.stack(flows) if len(flows) == len(histograms) else None,
     )
 
 
@@ -178,14 +183,16 @@ def subtract(
     the sum of all bins.
     """
     shift = uncertainty * factor * background.content
-    counted = histogram.flow is not None and background.flow is not None
+    flow = None
+    if histogram.flow is not None and background.flow is not None:
+        flow = histogram.flow - factor * background.flow
     return Histogram(
         histogram.content - factor * background.content,
         histogram.variance + factor**2 * background.variance + shift**2,
         histogram.sum_covariance
         + factor**2 * background.sum_covariance
         + shift * shift.sum(axis=-1, keepdims=True),
-        histogram.flow - factor * background.flow if counted else None,
+        flow,
     )
 
 
@@ -201,6 +208,19 @@ def normalise(histogram: Histogram) -> Histogram:
     entry per event it is the multinomial p_b (1 - p_b) / S. Leaving the covariance between bins
     out would overestimate the variance up to twofold where one event has many entries.
     A histogram without content stays 0. What lies outside of the bins is not counted any more.
+
+    Args:
+        histogram: of contents (..., B).
+
+    Returns:
+        Of sum 1, (..., B).
+
+    Examples:
+        >>> import numpy as np
+        >>> counts = np.array([30.0, 10.0])  # of events of weight 1, one entry each
+        >>> found = normalise(Histogram(counts, counts, counts))
+        >>> found.content.tolist(), found.variance.round(5).tolist()  # p and p (1 - p) / 40
+        ([0.75, 0.25], [0.00469, 0.00469])
     """
     total = histogram.content.sum(axis=-1, keepdims=True)
     empty = total == 0
@@ -214,7 +234,7 @@ def normalise(histogram: Histogram) -> Histogram:
     return Histogram(p, variance, np.zeros_like(p))
 
 
-def to_hist(histogram: Histogram, axis: hist.axis.AxesMixin) -> hist.Hist:
+def to_hist(histogram: Histogram, axis: hist.axis.Variable) -> hist.Hist:
     """Return one histogram, (B,), as `hist.Hist` with Weight storage (value and variance)."""
     result = hist.Hist(axis, storage=hist.storage.Weight())
     view = result.view(flow=False)

@@ -27,7 +27,20 @@ def match(particle: Objects, detector: Objects, both: np.ndarray, radius: float)
 
     Returns:
         Partner (k,) of every particle-level jet among those at detector level, or NOWHERE.
+
+    Raises:
+        ValueError: objects without directions.
+
+    Examples:
+        >>> import numpy as np
+        >>> event, pt = np.array([0, 0]), np.array([20.0, 10.0])
+        >>> truth = Objects(event, pt, eta=np.array([0.0, 2.0]), phi=np.zeros(2))
+        >>> seen = Objects(event, pt, eta=np.array([1.9, 5.0]), phi=np.zeros(2))
+        >>> match(truth, seen, np.array([True]), radius=0.4).tolist()
+        [-1, 0]
     """
+    if particle.eta is None or particle.phi is None or detector.eta is None or detector.phi is None:
+        raise ValueError("only what has directions is matched")
     partner = np.full(len(particle), NOWHERE)
     for true, seen in _pairs(particle.event, detector.event, both):
         deta = particle.eta[true].astype(float) - detector.eta[seen]

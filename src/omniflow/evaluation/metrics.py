@@ -99,6 +99,15 @@ def spread(
     so that methods can be compared in pairs. Like any bootstrap they are too small for few passes:
     by sqrt((N - 1) / N) for the mean, 18% at N = 3. What is relative to 0 is NaN.
 
+    Args:
+        unfolded: (N, B) contents of N passes.
+        truth: (B,), or None.
+        replicas: number of bootstrap draws R.
+        seed: of the draws.
+
+    Returns:
+        Statistics (B,) by name, their errors (B,) and replicas (R, B).
+
     Raises:
         ValueError: shapes that do not fit.
     """
@@ -127,6 +136,11 @@ def bin_average(
 
     Bins in which the statistic is not defined (relative to 0) do not count.
 
+    Args:
+        result: statistics (B,) with replicas (R, B).
+        name: of the statistic.
+        weights: (B,), of either sign; None: all bins count the same.
+
     Returns:
         The average and its bootstrap error over passes; NaN without bins.
     """
@@ -146,6 +160,21 @@ def triangular_discriminator(p: np.ndarray, q: np.ndarray) -> float:
     """1/2 sum_b (p_b - q_b)^2 / (|p_b| + |q_b|), x 1000, of unit-normalised histograms (B,).
 
     Bins that are empty in both contribute nothing; those below 0 count by their magnitude.
+
+    Args:
+        p: (B,) of sum 1.
+        q: (B,) of sum 1.
+
+    Returns:
+        From 0 (equal) to 1000 (disjoint).
+
+    Examples:
+        >>> import numpy as np
+        >>> half = np.array([0.5, 0.5])
+        >>> triangular_discriminator(half, half), triangular_discriminator(*np.eye(2))
+        (0.0, 1000.0)
+        >>> round(triangular_discriminator(half, np.array([0.6, 0.4])), 1)
+        10.1
     """
     total = np.abs(p) + np.abs(q)
     keep = total > 0
@@ -157,6 +186,22 @@ def td_floor(p: np.ndarray, var_p: np.ndarray, q: np.ndarray, var_q: np.ndarray)
 
     1/2 sum_b (var p_b + var q_b) / (|p_b| + |q_b|), with variances of the unit-normalised
     histograms in which the entries of one event count together.
+
+    Args:
+        p: (B,) of sum 1.
+        var_p: (B,) its variances.
+        q: (B,) of sum 1.
+        var_q: (B,) its variances.
+
+    Returns:
+        In the units of `triangular_discriminator`.
+
+    Examples:
+        >>> import numpy as np
+        >>> p, events = np.array([0.5, 0.5]), 1000
+        >>> variance = p * (1 - p) / events
+        >>> round(td_floor(p, variance, p, variance), 3)
+        0.5
     """
     total = np.abs(p) + np.abs(q)
     keep = total > 0

@@ -81,6 +81,9 @@ def curve(contents: np.ndarray, sizes: np.ndarray) -> Curve:
     Args:
         contents: (subset, pass, B) contents, not 0 on average, of two passes or more.
         sizes: (subset,) lanes or members of each, increasing from 1.
+
+    Returns:
+        Sizes (K,), and by size spread, expectation and ratio with their errors, (2, K) each.
     """
     found = spread(contents.swapaxes(0, 1).reshape(contents.shape[1], -1), None)
     several, which = np.unique(sizes, return_inverse=True)

@@ -38,7 +38,8 @@ def compare(trained: Histogram, held_out: Histogram) -> dict[str, float]:
     counted together; so a bin with one held-out event has an error too.
 
     Args:
-        trained, held_out: (3, B), as `fill` returns them.
+        trained: (3, B), as `fill` returns them.
+        held_out: (3, B), as `fill` returns them.
 
     Returns:
         `chi2` over `bins` bins that both sets have, the probability `p_value` of a larger one

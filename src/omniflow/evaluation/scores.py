@@ -24,7 +24,14 @@ SUMS = ("a", "b", "aa", "ab", "bb", "ap", "bp")
 
 @functools.cache
 def edges(clip: float) -> np.ndarray:
-    """Return the edges (BINS + 1,) of logits from -clip to clip."""
+    """Return the edges (BINS + 1,) of logits from -clip to clip.
+
+    Args:
+        clip: largest magnitude of a logit.
+
+    Returns:
+        (BINS + 1,) increasing, finer about 0.
+    """
     reach = np.arcsinh(clip / NEAR)
     return NEAR * np.sinh(np.linspace(-reach, reach, BINS + 1))
 
@@ -49,7 +56,16 @@ class Scores:
         return cls(clip, np.zeros((len(SUMS), BINS)))
 
     def plus(self, logits: np.ndarray, a: np.ndarray, b: np.ndarray) -> Self:
-        """Return the histogram with events (n,) of weights a in class A and b in class B added."""
+        """Return the histogram with events (n,) of weights a in class A and b in class B added.
+
+        Args:
+            logits: (n,); those beyond the clip count at it.
+            a: (n,) weights in class A.
+            b: (n,) weights in class B.
+
+        Returns:
+            A new histogram.
+        """
         z = np.clip(logits.astype(np.float64), -self.clip, self.clip)
         place = np.clip(np.searchsorted(edges(self.clip), z, side="right") - 1, 0, BINS - 1)
         p = 1 / (1 + np.exp(-z))
@@ -81,7 +97,14 @@ def pooled(several: Sequence[Scores]) -> Scores:
 
 
 def roc(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fractions of class B and of class A above each edge, (BINS + 1,) from 0 to 1."""
+    """Return the fractions of class B and of class A above each edge, (BINS + 1,) from 0 to 1.
+
+    Args:
+        scores: of one network, or pooled.
+
+    Returns:
+        False and true positive rates, (BINS + 1,) each.
+    """
     b, a = (np.concatenate([[0.0], np.cumsum(scores.balanced[row][::-1])]) for row in (1, 0))
     return b, a
 
@@ -107,6 +130,13 @@ def coarse(scores: Scores, bins: int = 12) -> np.ndarray:
     """Return the first fine bin of each of at most `bins` groups with about equal weight.
 
     One group without both classes.
+
+    Args:
+        scores: of one network, or pooled.
+        bins: most groups.
+
+    Returns:
+        (k,) increasing, from 0.
     """
     balanced = scores.balanced
     if np.isnan(balanced).any():
@@ -126,7 +156,10 @@ def reliability(scores: Scores, starts: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Args:
         scores: of one network, or pooled.
-        starts: first bin of each group (k,), from `coarse`.
+        starts: (k,) first bin of each group, from `coarse`.
+
+    Returns:
+        Predicted probabilities, observed fractions and errors of these, (k,) each.
     """
     a, b, aa, ab, bb, ap, bp = np.add.reduceat(scores.balanced, starts, axis=1)
     total = np.where(a + b > 0, a + b, np.nan)
@@ -138,7 +171,15 @@ def reliability(scores: Scores, starts: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def chi2(scores: Scores, starts: np.ndarray) -> tuple[float, int]:
-    """Return chi2 between predicted and observed fractions, and the number of groups in it."""
+    """Return chi2 between predicted and observed fractions, and the number of groups in it.
+
+    Args:
+        scores: of one network, or pooled.
+        starts: (k,) first bin of each group, from `coarse`.
+
+    Returns:
+        Chi-square and its number of groups, which have an error above 0.
+    """
     predicted, observed, error = reliability(scores, starts)
     used = error > 0
     return float((((observed - predicted)[used] / error[used]) ** 2).sum()), int(used.sum())

@@ -33,7 +33,14 @@ class Estimate:
     freedom: float
 
     def within(self, axes: np.ndarray) -> Estimate:
-        """Return it along axes (B, k), the columns."""
+        """Return it along axes (B, k), the columns.
+
+        Args:
+            axes: (B, k), one direction in each column.
+
+        Returns:
+            The covariance (k, k), of the same freedom.
+        """
         return Estimate(axes.T @ self.matrix @ axes, self.freedom)
 
 
@@ -62,7 +69,14 @@ class Law:
         return cls(bins, estimated, effective_freedom(parts, estimated))
 
     def above(self, values: np.ndarray) -> np.ndarray:
-        """Return the probabilities (k,) of a larger T^2 than values (k,)."""
+        """Return the probabilities (k,) of a larger T^2 than values (k,).
+
+        Args:
+            values: (k,) of T^2; those below 0 count as 0.
+
+        Returns:
+            (k,) from 0 to 1.
+        """
         if np.isinf(self.freedom):
             return special.chdtrc(self.bins, np.maximum(values, 0))
         known = max(self.bins - self.estimated, 1e-9)
@@ -97,10 +111,13 @@ def p_value(
     contributes the chi-square of equal probability.
 
     Args:
-        difference: what is tested.
+        difference: (B,) what is tested.
         known: (B, B), known parts of the covariance.
         replicas: parts that are estimated in all directions: more degrees of freedom than bins.
         passes: the part that scatter between passes estimates.
+
+    Returns:
+        From 0 to 1.
     """
     rest = known + sum(part.matrix for part in replicas)
     units = np.linalg.inv(np.linalg.cholesky(rest)).T
@@ -150,7 +167,7 @@ def _shown(
     (the Behrens-Fisher distribution).
     """
     law = Law.of([_cut(part, shown) for part in parts], len(along) - shown)
-    replicated = sum(part.matrix for part in parts)
+    replicated = sum((part.matrix for part in parts), np.zeros((len(along), len(along))))
     total = law.freedom if np.isfinite(law.freedom) else Law.of(parts, len(along)).freedom
     used, length = law.estimated, along[shown:] @ replicated[shown:, shown:] @ along[shown:]
     found = 0.0

@@ -22,7 +22,8 @@ def notes(
     """Return what bins below 0 mean, and a note on every histogram that has some; or nothing.
 
     Args:
-        metrics, bayes: the tables of these names.
+        metrics: the table of this name.
+        bayes: the table of this name.
         iteration: of the results.
         first: method -> combination that is reported.
     """
@@ -48,7 +49,8 @@ def unmatched(truth: Mapping[str, Histogram] | None, prior: Mapping[str, Histogr
     These have no row in tables of relative numbers.
 
     Args:
-        truth, prior: observable -> truth (None without), and simulation before unfolding, (B,).
+        truth: observable -> truth (B,); None for real data.
+        prior: observable -> simulation before unfolding, (B,).
     """
     found = []
     for name, histogram in (truth or {}).items():
@@ -78,7 +80,8 @@ def without_ratio(
     The binned reference has no ratio of data to simulation there.
 
     Args:
-        data, simulation: observable -> histogram at detector level, (B,).
+        data: observable -> histogram at detector level, (B,).
+        simulation: observable -> histogram at detector level, (B,).
         binned: observables that are unfolded in bins.
     """
     found = []

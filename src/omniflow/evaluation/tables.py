@@ -103,14 +103,17 @@ def unfolding_tables(
         truth: observable -> truth, (B,); None for real data: columns that need it are NaN.
         normalization: of contents in the tables.
 
+    Returns:
+        `metrics`, a row per bin, and `summary`, a row per observable.
+
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
     metrics, summary = _Rows(METRICS_COLUMNS), _Rows(SUMMARY_COLUMNS)
-    prior, truth = _References(prior, normalization), _References(truth, normalization)
+    priors, truths = _References(prior, normalization), _References(truth, normalization)
     for result, observable, histogram in _each(results, edges):
-        reference = truth.scaled(observable)
-        before = prior.scaled(observable)
+        reference = truths.scaled(observable)
+        before = priors.of(observable)
         _check(observable, edges[observable], histogram, before, reference)
         content = _scaled(histogram, normalization)
         keep = histogram.filled.any(axis=0)
@@ -141,9 +144,9 @@ def unfolding_tables(
             for name in AVERAGED:
                 column = name + suffix
                 row[column], row[f"{column}_error"] = bin_average(statistics, name, weights)
-        shape = truth.shape(observable)
+        shape = truths.shape(observable)
         row["td"], row["td_floor"] = _distance(shape, _mean(normalise(histogram)))
-        row["td_prior"], row["td_prior_floor"] = _distance(shape, prior.shape(observable))
+        row["td_prior"], row["td_prior_floor"] = _distance(shape, priors.shape(observable))
         summary.add(1, **keys, **row)
     return metrics.frame(), summary.frame()
 
@@ -167,13 +170,16 @@ def detector_tables(
         data: observable -> data, (B,).
         normalization: as in `unfolding_tables`.
 
+    Returns:
+        `detector`, a row per bin, and `detector_summary`, a row per observable.
+
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
     detector, summary = _Rows(DETECTOR_COLUMNS), _Rows(DETECTOR_SUMMARY_COLUMNS)
-    data = _References(data, normalization)
+    measurements = _References(data, normalization)
     for result, observable, histogram in _each(results, edges):
-        measured = data.scaled(observable)
+        measured = measurements.of(observable)
         _check(observable, edges[observable], histogram, measured)
         content = _scaled(histogram, normalization)
         mean = content.content.mean(axis=0)
@@ -191,7 +197,7 @@ def detector_tables(
             sigma_rel=statistics.values["sigma_rel"][keep],
             passes=statistics.passes,
         )
-        td, floor = _distance(data.shape(observable), _mean(normalise(histogram)))
+        td, floor = _distance(measurements.shape(observable), _mean(normalise(histogram)))
         summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
     return detector.frame(), summary.frame()
 
@@ -209,18 +215,24 @@ def bayes_tables(
 
     Args:
         unfolded: observable -> content after each iteration, (iterations, B).
-        edges, prior, truth, normalization: as in `unfolding_tables`.
+        edges: observable -> (B + 1,), as in `unfolding_tables`.
+        prior: as in `unfolding_tables`.
+        truth: as in `unfolding_tables`.
+        normalization: as in `unfolding_tables`.
+
+    Returns:
+        `bayes`, a row per bin, and `bayes_summary`, a row per observable and iteration.
 
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
     bayes, summary = _Rows(BAYES_COLUMNS), _Rows(BAYES_SUMMARY_COLUMNS)
-    prior, truth = _References(prior, normalization), _References(truth, normalization)
+    priors, truths = _References(prior, normalization), _References(truth, normalization)
     for observable, histogram in unfolded.items():
-        before, reference = prior.scaled(observable), truth.scaled(observable)
+        before, reference = priors.of(observable), truths.scaled(observable)
         _check(observable, edges[observable], histogram, before, reference)
         scaled, shapes = _scaled(histogram, normalization), normalise(histogram)
-        td_prior, td_prior_floor = _distance(truth.shape(observable), prior.shape(observable))
+        td_prior, td_prior_floor = _distance(truths.shape(observable), priors.shape(observable))
         for row, content in enumerate(scaled.content):
             target = np.full(len(content), np.nan) if reference is None else reference.content
             keep = histogram.filled[row] & (True if reference is None else reference.filled)
@@ -239,7 +251,7 @@ def bayes_tables(
                 error=scaled.error[row, keep],
                 bias_rel=bias,
             )
-            td, floor = _distance(truth.shape(observable), shapes.row(row))
+            td, floor = _distance(truths.shape(observable), shapes.row(row))
             summary.add(
                 1,
                 **keys,
@@ -275,6 +287,9 @@ class _References:
         histograms = histograms or {}
         self._scaled = {name: _scaled(h, normalization) for name, h in histograms.items()}
         self._shape = {name: normalise(h) for name, h in histograms.items()}
+
+    def of(self, observable: str) -> Histogram:
+        return self._scaled[observable]
 
     def scaled(self, observable: str) -> Histogram | None:
         return self._scaled.get(observable)

@@ -47,6 +47,18 @@ def distribution(ratio: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Edges are multiples of WIDTH, from the smallest ratio to the largest, so that histograms of
     several passes have the same bins.
+
+    Args:
+        ratio: (n,) above 0.
+
+    Returns:
+        Edges and numbers of events, (k,) each.
+
+    Examples:
+        >>> import numpy as np
+        >>> edges, events = distribution(np.array([1.0, 1.0, 10.0]))
+        >>> float(edges[0]), int(events[0]), int(events[-1])
+        (0.0, 2, 1)
     """
     place = np.floor(np.log10(ratio) / WIDTH).astype(int)
     counts = np.bincount(place - place.min())

@@ -45,14 +45,37 @@ def level(given: Any, name: str) -> Level:
 
 
 def flags(given: Any, name: str, n: int) -> np.ndarray:
-    """Return flags (n,) as bool; all events pass where none are given."""
+    """Return flags (n,) as bool; all events pass where none are given.
+
+    Args:
+        given: (n,) of true and false, or 0 and 1; None: all events pass.
+        name: of the argument, for messages.
+        n: number of events.
+
+    Returns:
+        (n,) bool.
+
+    Raises:
+        InputError: another form or length, or other numbers.
+    """
     if given is None:
         return np.ones(n, bool)
     return check_flag(_numbers(given, name, n), WHERE, name, name)
 
 
 def ids(given: Any, n: int) -> np.ndarray:
-    """Return ids (n,) uint64; 0 to n - 1 where none are given."""
+    """Return ids (n,) uint64; 0 to n - 1 where none are given.
+
+    Args:
+        given: (n,) whole numbers, none below 0; None: 0 to n - 1.
+        n: number of events.
+
+    Returns:
+        (n,) uint64.
+
+    Raises:
+        InputError: another form, length or type, or an id below 0.
+    """
     if given is None:
         return np.arange(n, dtype=np.uint64)
     values = _numbers(given, "event_id", n)
@@ -65,12 +88,35 @@ def ids(given: Any, n: int) -> np.ndarray:
 
 
 def weights(given: Any, n: int, name: str = "weight") -> np.ndarray:
-    """Return weights (n,) float64; 1 where none are given."""
+    """Return weights (n,) float64; 1 where none are given.
+
+    Args:
+        given: (n,) numbers; None: 1 each.
+        n: number of events.
+        name: of the argument, for messages.
+
+    Returns:
+        (n,) float64.
+
+    Raises:
+        InputError: another form or length.
+    """
     return np.ones(n) if given is None else _numbers(given, name, n).astype(np.float64)
 
 
 def named_weights(given: Any, n: int) -> dict[str, np.ndarray]:
-    """Return further weights (n,) float64 by name."""
+    """Return further weights (n,) float64 by name.
+
+    Args:
+        given: mapping or DataFrame of (n,) numbers; None: none.
+        n: number of events.
+
+    Returns:
+        (n,) float64 by name.
+
+    Raises:
+        InputError: no mapping, or weights of another form or length.
+    """
     if given is None:
         return {}
     if not isinstance(given, Mapping) and not _is_of("pandas", given):
@@ -84,6 +130,13 @@ def with_truth(level: Level, kept: np.ndarray) -> Level:
     """Return a particle level with zeros for NaN of events that are not `kept` (n,).
 
     Fakes may lack their truth.
+
+    Args:
+        level: of n events.
+        kept: (n,) bool.
+
+    Returns:
+        The level, of which other events are unchanged.
     """
     lacking = ~kept & np.isnan(level.event).any(axis=1)
     if not lacking.any():
@@ -117,7 +170,15 @@ def require_one_order(**given: Any) -> None:
 
 
 def blanked(level: Level, kept: np.ndarray) -> Level:
-    """Return a level with zeros, and without particles, for events that are not `kept` (n,)."""
+    """Return a level with zeros, and without particles, for events that are not `kept` (n,).
+
+    Args:
+        level: of n events.
+        kept: (n,) bool.
+
+    Returns:
+        A level of n events.
+    """
     if kept.all():
         return level
     rows = np.repeat(kept, level.counts)

@@ -40,7 +40,14 @@ class Batch:
     index: np.ndarray
 
     def take(self, rows: np.ndarray) -> Batch:
-        """Return the events `rows` (k,) of this batch."""
+        """Return the events `rows` (k,) of this batch.
+
+        Args:
+            rows: (k,) positions in the batch.
+
+        Returns:
+            A batch of k events.
+        """
         return Batch(*(array[rows] for array in _fields(self)))
 
     def padded(self, events: int, length: int) -> Batch:
@@ -136,7 +143,14 @@ class Source:
     denominator: tuple[np.ndarray, ...]
 
     def weights(self, index: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
-        """Return the weights (k,) float64 in class A and in class B of events `index`."""
+        """Return the weights (k,) float64 in class A and in class B of events `index`.
+
+        Args:
+            index: (k,) positions, or a slice.
+
+        Returns:
+            Weights in class A and in class B, (k,) float64 each; 0 in a class without factors.
+        """
         return self._product(self.numerator, index), self._product(self.denominator, index)
 
     def _product(self, factors: tuple[np.ndarray, ...], index: np.ndarray | slice) -> np.ndarray:
@@ -147,7 +161,16 @@ class Source:
         return result
 
     def batch(self, index: np.ndarray, length: int = 1) -> Batch:
-        """Return the events `index` (B,) padded to `length` or their largest multiplicity."""
+        """Return the events `index` (B,) padded to `length` or their largest multiplicity.
+
+        Args:
+            index: (B,) positions.
+            length: least number of particles N to pad to.
+
+        Returns:
+            Particles (B, N, F), mask (B, N), neighbours (B, N, K), event features (B, E), weights
+            (B,).
+        """
         features = self.features
         start = features.offsets[index]
         counts = features.offsets[index + 1] - start
@@ -186,6 +209,20 @@ def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
 
     A function of id and seed alone, so that both roles of an event in step 2 fall on the same side
     and the split is the same for any order or rank.
+
+    Args:
+        event_id: (n,) uint64.
+        seed: of the split.
+        fraction: of the events that are held out.
+
+    Returns:
+        (n,) bool.
+
+    Examples:
+        >>> import numpy as np
+        >>> event_id = np.arange(10_000, dtype=np.uint64)
+        >>> float(held_out(event_id, seed=1, fraction=0.2).mean().round(1))
+        0.2
     """
     return uniform(event_id, seed) < fraction
 
@@ -243,7 +280,15 @@ class Part:
             )
 
     def shuffled(self, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
-        """Yield positions (size,) for ever: random order, every event once per round."""
+        """Yield positions (size,) for ever: random order, every event once per round.
+
+        Args:
+            rng: random numbers.
+            size: number of positions.
+
+        Yields:
+            Positions (size,) int64.
+        """
         slices = list(self.source.slices())
         pending = np.empty(0, np.int64)
         while True:
@@ -256,7 +301,16 @@ class Part:
                     pending = pending[size:]
 
     def ordered(self, size: int, shard: int = 0, shards: int = 1) -> Iterator[np.ndarray]:
-        """Yield all positions of a shard once, in order, at most `size` at a time."""
+        """Yield all positions of a shard once, in order, at most `size` at a time.
+
+        Args:
+            size: most positions at a time.
+            shard: number of the shard, from 0.
+            shards: how many there are.
+
+        Yields:
+            Positions (k,) int64, k at most `size`.
+        """
         pending = np.empty(0, np.int64)
         for group in self._groups(shard, shards):
             pending = np.concatenate([pending, self.chosen(*group)])
@@ -272,10 +326,16 @@ def flat(
     indices: Sequence[np.ndarray],
     reads: Sequence[str] = ("particles", "neighbours"),
 ) -> Flat:
-    """Return the events `indices` (k,) of each source, one source after the other.
+    """Return the events of several sources, one source after the other.
 
-    `reads`: what a network reads beside features of events: particles, neighbours. What it does not
-    read has no rows, and without particles all counts are 0.
+    Args:
+        sources: where the events are; their features have the same columns.
+        indices: for each source, positions (k,).
+        reads: what a network reads beside features of events: particles, neighbours. What it does
+            not read has no rows, and without particles all counts are 0.
+
+    Returns:
+        Particles (M, F), neighbours (M, K), event features (B, E), weights (B,).
     """
     return flats(sources, [indices], reads)[0]
 
@@ -288,6 +348,14 @@ def flats(
     """Return `flat` of the same sources for several updates, read together, which is quicker.
 
     All updates have the same number of events of each source.
+
+    Args:
+        sources: as of `flat`.
+        updates: U times what `flat` takes as `indices`, (k,) each, with the same numbers of events.
+        reads: as of `flat`.
+
+    Returns:
+        U batches of B events.
     """
     sizes = [len(index) for index in updates[0]]
     shape = (len(updates), sum(sizes))
@@ -353,7 +421,16 @@ def _ranges(first: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def by_length(source: Source, index: np.ndarray, parts: int) -> list[Batch]:
-    """Return the events `index` of one source as `micro_batches`."""
+    """Return the events `index` of one source as `micro_batches`.
+
+    Args:
+        source: where the events are.
+        index: (k,) positions.
+        parts: most batches.
+
+    Returns:
+        Batches, each padded to its own maximum.
+    """
     return micro_batches([source], [index], parts)
 
 
@@ -369,6 +446,9 @@ def micro_batches(
         sources: where the events are; their features have the same columns.
         indices: per source, the events (k,) wanted.
         parts: number of batches.
+
+    Returns:
+        Batches, each padded to its own maximum; none is empty.
     """
     counts = [
         source.features.offsets[index + 1] - source.features.offsets[index]

@@ -100,7 +100,7 @@ def check_finite(
     """Refuse NaN and infinity in `values` (n, ..., C), whose first axis is the event.
 
     Args:
-        values: the numbers.
+        values: (n, ..., C) the numbers.
         columns: C names.
         where: the file.
         dataset: the dataset in it.
@@ -131,6 +131,20 @@ def check_flag(
     """Return flags `values` (n,) as bool; refuse numbers other than 0 and 1.
 
     Further arguments as in `check_finite`.
+
+    Args:
+        values: (n,) numbers or bool.
+        where: file or argument, for messages.
+        dataset: name of the dataset, for messages.
+        name: what the flag is, for messages.
+        first: position of the first event, for messages.
+        ids: (n,) of the events, for messages.
+
+    Returns:
+        (n,) bool.
+
+    Raises:
+        InputError: another number; the message names the event.
     """
     bad = ~((values == 0) | (values == 1))
     if bad.any():

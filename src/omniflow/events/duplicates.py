@@ -51,6 +51,12 @@ def hashes(levels: Sequence[Level]) -> np.ndarray:
     """Return a hash (n,) uint64 of what each event holds at all levels, 0 where that is too little.
 
     Of 20 million different events two have the same hash with a probability of 1e-5.
+
+    Args:
+        levels: of the same n events.
+
+    Returns:
+        (n,) uint64.
     """
     found = np.zeros(len(levels[0]), np.uint64)
     for start in range(0, len(found), _BLOCK):
@@ -65,7 +71,15 @@ def hashes(levels: Sequence[Level]) -> np.ndarray:
 
 
 def common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return which hashes (n,) of one sample are among those of another (m,), none of them 0."""
+    """Return which hashes (n,) of one sample are among those of another (m,), none of them 0.
+
+    Args:
+        one: (n,) hashes.
+        other: (m,) hashes.
+
+    Returns:
+        (n,) bool.
+    """
     other = np.sort(other)
     at = np.minimum(np.searchsorted(other, one), len(other) - 1)
     return (one != 0) & (other[at] == one) if len(other) else np.zeros(len(one), bool)

@@ -11,6 +11,16 @@ def places(known: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
     Args:
         known: (n,) unique ids, in any order.
         wanted: (m,) ids.
+
+    Returns:
+        (m,) int64, or None.
+
+    Examples:
+        >>> import numpy as np
+        >>> places(np.array([7, 3, 5]), np.array([3, 7])).tolist()
+        [1, 0]
+        >>> places(np.array([7, 3, 5]), np.array([4])) is None
+        True
     """
     known, wanted = np.asarray(known), np.asarray(wanted)
     order = np.argsort(known)

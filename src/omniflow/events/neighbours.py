@@ -16,6 +16,12 @@ def nearest(coordinates: np.ndarray, offsets: np.ndarray, k: int) -> np.ndarray:
     Returns:
         (M, k) int16 index within the event, nearest first (ties: lower index first);
         -1 where the event has fewer than k + 1 particles.
+
+    Examples:
+        >>> import numpy as np
+        >>> eta_phi = np.array([[0.0, 3.1], [0.0, -3.1], [0.0, 2.0]])
+        >>> nearest(eta_phi, np.array([0, 3]), k=1).ravel().tolist()  # phi is periodic
+        [1, 0, 0]
     """
     result = np.full((len(coordinates), k), -1, np.int16)
     counts = np.diff(offsets)

@@ -51,6 +51,12 @@ def stands_for_missing(values: np.ndarray) -> np.ndarray:
     """Return which of values (k,) are numbers in use for missing ones, (k,) bool.
 
     They may have been converted to float32 and back, which moves them by a few parts in 1e7.
+
+    Args:
+        values: (k,) numbers.
+
+    Returns:
+        (k,) bool.
     """
     found = np.zeros(len(values), bool)
     for number in MISSING:
@@ -137,11 +143,11 @@ class _Column:
                 missing |= doubtful
             number = int(np.count_nonzero(doubtful))
             if number and rule in self.doubts:
-                before, *seen = self.doubts[rule]
-                self.doubts[rule] = (before + number, *seen)
+                before, value, event = self.doubts[rule]
+                self.doubts[rule] = (before + number, value, event)
             elif number:
                 at = int(np.argmax(doubtful))
-                event = at if offsets is None else np.searchsorted(offsets, at, "right") - 1
+                event = at if offsets is None else int(np.searchsorted(offsets, at, "right")) - 1
                 value = float(np.float32(given[at] if rule.given else values[at]))
                 self.doubts[rule] = number, value, int(ids[event])
 

@@ -20,7 +20,16 @@ def effective_size(total: np.ndarray, square: np.ndarray) -> np.ndarray:
 
     Args:
         total: sums of weights, of any shape.
-        square: sums of their squares.
+        square: sums of their squares, of the same shape.
+
+    Returns:
+        Of the same shape as the sums, float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> weight = np.array([1.0, 1.0, 2.0])
+        >>> float(effective_size(weight.sum(), np.square(weight).sum()).round(2))
+        2.67
     """
     root = np.sqrt(np.asarray(square, np.float64))
     return np.square(np.divide(total, root, out=np.zeros_like(root), where=root > 0))
@@ -48,7 +57,15 @@ class Quality:
 
 
 def measure(weight: np.ndarray, event_id: np.ndarray | None = None) -> Quality:
-    """Return the quality of weights (n,), n > 0, of events with ids (n,)."""
+    """Return the quality of weights (n,), n > 0, of events with ids (n,).
+
+    Args:
+        weight: (n,), n > 0, of either sign.
+        event_id: (n,) uint64; None: the heaviest event has no name.
+
+    Returns:
+        Sum, effective size, share of the largest weight and of negative ones.
+    """
     weight = np.asarray(weight, np.float64)
     size = np.abs(weight)
     at = int(size.argmax())

@@ -18,9 +18,10 @@ def resampled(sources: Sequence[Source], seed: int) -> tuple[Source, ...]:
     found = []
     for place, source in enumerate(reversed(sources)):
         times = poisson(source.event_id, seed + place)
-        weights = {
-            name: (*factors, times) if (factors := getattr(source, name)) else ()
-            for name in ("numerator", "denominator")
-        }
-        found.append(replace(source, select=source.select & (times > 0), **weights))
+        above, below = (
+            (*factors, times) if factors else ()
+            for factors in (source.numerator, source.denominator)
+        )
+        select = source.select & (times > 0)
+        found.append(replace(source, select=select, numerator=above, denominator=below))
     return tuple(reversed(found))

@@ -47,7 +47,14 @@ class Level:
         return np.diff(self.offsets)
 
     def take(self, index: np.ndarray) -> Level:
-        """Return the events `index` ((k,) integers or (n,) bool) as a new level, copied."""
+        """Return the events `index` ((k,) integers or (n,) bool) as a new level, copied.
+
+        Args:
+            index: (k,) integers, or (n,) bool.
+
+        Returns:
+            A level of k events, in the order of `index`.
+        """
         index = np.asarray(index)
         if index.dtype == bool:
             index = np.flatnonzero(index)
@@ -66,7 +73,14 @@ class Level:
 
     @classmethod
     def joined(cls, parts: Sequence[Level]) -> Level:
-        """Return levels of the same columns, of which there is one at least, as one level."""
+        """Return levels of the same columns, of which there is one at least, as one level.
+
+        Args:
+            parts: levels of n1, n2, ... events.
+
+        Returns:
+            A level of n1 + n2 + ... events.
+        """
         counts = np.concatenate([part.counts for part in parts])
         return cls(
             np.concatenate([part.event for part in parts]),
@@ -141,6 +155,9 @@ class Events:
             event_id: (n,) whole numbers, unique in the sample; by default 0 to n - 1. Random
                 numbers of events, such as which of them are held out, follow from their ids.
 
+        Returns:
+            A sample of n events.
+
         Raises:
             InputError: something is not of such a form, or the events cannot be unfolded
                 (`checks.check`); the message names argument, event and remedy.
@@ -213,7 +230,14 @@ class Events:
         return f"Events({'; '.join([f'{len(self)} events', f'{passing} pass', *columns])})"
 
     def take(self, index: np.ndarray) -> Events:
-        """Return the events `index` ((k,) integers or (n,) bool) as a new sample, copied."""
+        """Return the events `index` ((k,) integers or (n,) bool) as a new sample, copied.
+
+        Args:
+            index: (k,) integers, or (n,) bool.
+
+        Returns:
+            A sample of k events, in the order of `index`.
+        """
         index = np.asarray(index)
         return Events(
             np.asarray(self.event_id[index]),
@@ -227,14 +251,21 @@ class Events:
 
     @classmethod
     def joined(cls, parts: Sequence[Events]) -> Events:
-        """Return samples of the same columns, of which there is one at least, as one sample."""
-        truth = parts[0].particle is not None
+        """Return samples of the same columns, of which there is one at least, as one sample.
+
+        Args:
+            parts: samples of n1, n2, ... events.
+
+        Returns:
+            A sample of n1 + n2 + ... events.
+        """
+        particles = [part.particle for part in parts if part.particle is not None]
         return cls(
             np.concatenate([part.event_id for part in parts]),
             np.concatenate([part.weight for part in parts]),
             np.concatenate([part.pass_detector for part in parts]),
-            np.concatenate([part.pass_particle for part in parts]) if truth else None,
+            np.concatenate([part.pass_particle for part in parts]) if particles else None,
             Level.joined([part.detector for part in parts]),
-            Level.joined([part.particle for part in parts]) if truth else None,
+            Level.joined(particles) if particles else None,
             {n: np.concatenate([part.weights[n] for part in parts]) for n in parts[0].weights},
         )

@@ -91,11 +91,12 @@ class Spool:
         first = self._first
         if first is None:
             raise ValueError("nothing was appended")
+        inside = None if first.particle is None else first.pass_particle
         return Events(
             self._read("event_id", first.event_id),
             self._read("weight", first.weight),
             self._read("pass_detector", first.pass_detector),
-            None if first.particle is None else self._read("pass_particle", first.pass_particle),
+            None if inside is None else self._read("pass_particle", inside),
             self._level("detector", first.detector),
             None if first.particle is None else self._level("particle", first.particle),
             {n: self._read(f"weights-{n}", values) for n, values in first.weights.items()},

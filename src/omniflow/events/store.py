@@ -150,15 +150,14 @@ def open_store(path: str | Path) -> Events:
     """
     with _open(path) as h5file:
         n = find_dataset(h5file, "event_id", (None,), "u").shape[0]
-        flags = {"pass_detector": _flag(h5file, "pass_detector", n), "pass_particle": None}
-        if "particle" in h5file:
-            flags["pass_particle"] = _flag(h5file, "pass_particle", n)
+        truth = "particle" in h5file
         return Events(
             event_id=memory_map(h5file, "event_id", (n,), "u"),
             weight=memory_map(h5file, "weight", (n,), "f"),
-            **flags,
+            pass_detector=_flag(h5file, "pass_detector", n),
+            pass_particle=_flag(h5file, "pass_particle", n) if truth else None,
             detector=_level(h5file, "detector", n),
-            particle=_level(h5file, "particle", n) if "particle" in h5file else None,
+            particle=_level(h5file, "particle", n) if truth else None,
             weights={
                 name.partition("/")[2]: memory_map(h5file, name, (n,), "f")
                 for name in _weights(h5file)

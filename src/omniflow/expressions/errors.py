@@ -39,6 +39,10 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return up to `count` names of `known` that `name` may stand for, best first.
 
     Upper and lower case count as the same letter: names that differ by it alone are all there is.
+
+    Examples:
+        >>> nearest("jet_pT", ["Jet_pt", "Jet_eta", "MET"], 1)
+        ['Jet_pt']
     """
     spellings: dict[str, list[str]] = {}
     for other in known:
@@ -56,7 +60,12 @@ def listing(names: Iterable[str]) -> str:
 
 
 def written(name: str) -> str:
-    """Return how an expression has to write a column."""
+    """Return how an expression has to write a column.
+
+    Examples:
+        >>> written("Jet.pt"), written("b-tag")
+        ('Jet.pt', "column('b-tag')")
+    """
     plain = all(
         part.isidentifier() and not part.startswith("_") and not keyword.iskeyword(part)
         for part in name.split(".")

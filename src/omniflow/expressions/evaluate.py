@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,15 @@ class Expression:
         Raises:
             ExpressionError: a column is missing or does not fit `events`, numbers are of the wrong
                 kind, or particles of different collections meet. The place is marked.
+
+        Examples:
+            >>> import numpy as np
+            >>> from omniflow.expressions import Values, parse
+            >>> pt = Values(np.array([40.0, 10.0, 25.0]), offsets=np.array([0, 2, 3]))
+            >>> parse("sum(pt[pt > 20])").evaluate({"pt": pt}, events=2).array.tolist()
+            [40.0, 25.0]
+            >>> parse("count(pt) >= 2").evaluate({"pt": pt}, events=2).array.tolist()
+            [True, False]
         """
         # What is not defined is NaN or infinite: the caller counts those.
         with np.errstate(all="ignore"):
@@ -88,7 +98,7 @@ class _Evaluation:
                 return self._marked(node, select, self.values(inner), self.values(mask))
         raise TypeError(f"unknown node {node!r}")
 
-    def _marked(self, node: Node, function: Callable[..., Values], *arguments) -> Values:
+    def _marked(self, node: Node, function: Callable[..., Values], *arguments: Any) -> Values:
         try:
             return function(*arguments)
         except ExpressionError as error:

@@ -76,7 +76,8 @@ def _wrap(angle: np.ndarray) -> np.ndarray:
 
 def _where(condition: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     boolean(condition, "where")
-    return np.where(condition, *(integers(a, b) or (real(a), real(b))))
+    one, other = integers(a, b) or (real(a), real(b))
+    return np.where(condition, one, other)
 
 
 _TABLE = (

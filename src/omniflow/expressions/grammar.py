@@ -7,6 +7,7 @@ import keyword
 import re
 import warnings
 from collections.abc import Callable
+from typing import Any, TypeGuard
 
 from omniflow.expressions.errors import CONSTANTS, PAGE, ExpressionError, marked, nearest
 from omniflow.expressions.evaluate import Expression
@@ -78,9 +79,19 @@ def parse(text: str, *, indices: bool = False) -> Expression:
         indices: whether names may have indices, `Tau[0]`, which then are part of the names: columns
             of files may hold arrays, those of samples do not.
 
+    Returns:
+        The expression, which is evaluated on columns.
+
     Raises:
         ExpressionError: it is no expression of the language, or longer than LENGTH characters,
             deeper than DEPTH or of more than NODES parts. The place is marked.
+
+    Examples:
+        >>> sorted(parse("sum(Jet.pt * cosh(Jet.eta)) / 2").names)
+        ['Jet.eta', 'Jet.pt']
+        >>> parse("__import__('os')")
+        Traceback (most recent call last):
+        omniflow.expressions.errors.ExpressionError: unknown function '__import__': ...
     """
     if not isinstance(text, str):
         raise ExpressionError(f"an expression is a text, not {type(text).__name__}")
@@ -126,7 +137,8 @@ def _syntax(text: str, error: SyntaxError) -> ExpressionError:
         return ExpressionError(f"not an expression: {error.msg}: {text!r}")
     # Python gives 0 for what is missing at the end.
     start = error.offset - 1 if error.offset and error.lineno == 1 else len(text)
-    word = re.match(r"\w*", text[start:]).group()
+    found = re.match(r"\w*", text[start:])
+    word = found.group() if found else ""
     if keyword.iskeyword(word) and word not in _NO_COLUMN_NAMES:
         message = (
             f"{word} is not part of the language; see {PAGE}. A column of that name is written "
@@ -153,7 +165,7 @@ class _Reader:
         self.names: set[str] = set()
         self._bytes = text.encode()
         self._nodes = 0
-        self._readers: dict[type, Callable[[ast.expr, int], Node]] = {
+        self._readers: dict[type, Callable[[Any, int], Node]] = {
             ast.Constant: self._constant,
             ast.Name: self._name,
             ast.Attribute: self._name,
@@ -214,7 +226,8 @@ class _Reader:
 
     def _words(self, part: ast.Name | ast.Attribute) -> str:
         """Return a name, dots included."""
-        words, rest = [], part
+        words: list[str] = []
+        rest: ast.expr = part
         while isinstance(rest, ast.Attribute):
             words.append(rest.attr)
             rest = rest.value
@@ -277,13 +290,15 @@ class _Reader:
 
     def _indexed(self, part: ast.Subscript) -> str:
         """Return a name with its indices, or nothing where they are none of a name."""
-        rest, indices = part, ""
+        rest: ast.expr = part
+        indices = ""
         while isinstance(rest, ast.Subscript):
-            sign = isinstance(rest.slice, ast.UnaryOp) and isinstance(rest.slice.op, ast.USub)
-            number = rest.slice.operand if sign else rest.slice
+            number, sign = rest.slice, ""
+            if isinstance(number, ast.UnaryOp) and isinstance(number.op, ast.USub):
+                number, sign = number.operand, "-"
             if not (isinstance(number, ast.Constant) and _whole(number.value)):
                 return ""
-            rest, indices = rest.value, f"[{'-' * sign}{number.value}]{indices}"
+            rest, indices = rest.value, f"[{sign}{number.value!r}]{indices}"
         if isinstance(rest, ast.Call) and isinstance(rest.func, ast.Name):
             return self._quotation(rest) + indices if rest.func.id == "column" else ""
         if not isinstance(rest, ast.Name | ast.Attribute):
@@ -325,11 +340,11 @@ class _Reader:
         for one in part.args:
             if isinstance(one, ast.Starred):
                 raise self._foreign(one)
-        for one in part.keywords:
-            if one.arg not in function.options:
-                what = f"{one.arg}=" if one.arg else "`**`, which unpacks,"
+        for option in part.keywords:
+            if option.arg not in function.options:
+                what = f"{option.arg}=" if option.arg else "`**`, which unpacks,"
                 raise self._error(
-                    one.value, f"{what} is no argument of {function.name}: {function.signature}"
+                    option.value, f"{what} is no argument of {function.name}: {function.signature}"
                 )
         # Python itself sees this only when it compiles.
         if len({one.arg for one in part.keywords}) < len(part.keywords):
@@ -347,5 +362,5 @@ class _Reader:
         return tuple(self.node(one, depth) for one in parts)
 
 
-def _whole(value: bool | int | float) -> bool:
+def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -8,12 +8,26 @@ from omniflow.expressions.errors import ExpressionError
 
 
 def real(array: np.ndarray) -> np.ndarray:
-    """Return the array as float64; true is 1."""
+    """Return the array as float64; true is 1.
+
+    Args:
+        array: (k,) of any type of number.
+
+    Returns:
+        (k,) float64; the same array where it is that already.
+    """
     return np.asarray(array, np.float64)
 
 
 def boolean(array: np.ndarray, user: str) -> np.ndarray:
     """Return the array, which `user` (for the message) needs to be true or false.
+
+    Args:
+        array: (k,).
+        user: what needs them, for the message.
+
+    Returns:
+        (k,) bool, the same array.
 
     Raises:
         ExpressionError: it holds numbers.

@@ -13,13 +13,13 @@ from omniflow.expressions.values import Values, combine
 
 def total(values: Values) -> Values:
     """Return the sum per event, (n,) float64, added up one particle after the other."""
-    events = len(values.offsets) - 1
+    events = len(values.bounds) - 1
     return Values(np.bincount(values.event_index, real(values.array), events))
 
 
 def mean(values: Values) -> Values:
     """Return the mean per event, (n,) float64; NaN without particles."""
-    return Values(np.divide(total(values).array, np.diff(values.offsets)))
+    return Values(np.divide(total(values).array, np.diff(values.bounds)))
 
 
 def extreme(ufunc: np.ufunc) -> Callable[[Values], Values]:
@@ -29,11 +29,11 @@ def extreme(ufunc: np.ufunc) -> Callable[[Values], Values]:
     """
 
     def function(values: Values) -> Values:
-        filled = np.diff(values.offsets) > 0
+        filled = np.diff(values.bounds) > 0
         result = np.full(len(filled), np.nan)
         if filled.any():
             # Events without particles take no rows, so that those that follow are adjacent.
-            result[filled] = ufunc.reduceat(real(values.array), values.offsets[:-1][filled])
+            result[filled] = ufunc.reduceat(real(values.array), values.bounds[:-1][filled])
         return Values(result)
 
     return function
@@ -46,23 +46,36 @@ def anywhere(values: Values) -> Values:
 
 def everywhere(values: Values) -> Values:
     """Return whether all particles of the event are true, (n,) bool; true without particles."""
-    return Values(_true(values, "all") == np.diff(values.offsets))
+    return Values(_true(values, "all") == np.diff(values.bounds))
 
 
 def count(values: Values) -> Values:
     """Return the number of particles per event, (n,) int64."""
-    return Values(np.diff(values.offsets))
+    return Values(np.diff(values.bounds))
 
 
 def nth(values: Values, place: Values) -> Values:
     """Return one particle per event, (n,) float64; NaN where there are too few.
 
     `place` is one integer for all events: 0 is the first particle, -1 the last.
+
+    Args:
+        values: (M,) per particle.
+        place: one whole number k.
+
+    Returns:
+        (n,) per event.
+
+    Examples:
+        >>> import numpy as np
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> nth(pt, Values(np.asarray(1))).array.tolist()
+        [nan, 3.0]
     """
     k = int(place.array)
-    counts = np.diff(values.offsets)
+    counts = np.diff(values.bounds)
     enough = counts > k if k >= 0 else counts >= -k
-    rows = (values.offsets[:-1] if k >= 0 else values.offsets[1:])[enough] + k
+    rows = (values.bounds[:-1] if k >= 0 else values.bounds[1:])[enough] + k
     result = np.full(len(counts), np.nan)
     result[enough] = values.array[rows]
     return Values(result)
@@ -78,8 +91,21 @@ def sort(values: Values, key: Values | None = None) -> Values:
 
     Equal keys keep their order, and NaN comes last. The collection stays the same.
 
+    Args:
+        values: (M,) per particle.
+        key: (M,) per particle of the same collection.
+
+    Returns:
+        (M,) per particle, of the same collection.
+
     Raises:
         ExpressionError: the key is of another collection, or per event.
+
+    Examples:
+        >>> import numpy as np
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> sort(pt).array.tolist()
+        [1.0, 3.0, 2.0]
     """
     key = values if key is None else key
     if key.offsets is None:
@@ -96,4 +122,4 @@ def sort(values: Values, key: Values | None = None) -> Values:
 def _true(values: Values, user: str) -> np.ndarray:
     """Return the number of true particles per event, (n,) int64."""
     seen = np.concatenate([[0], np.cumsum(boolean(values.array, user))])
-    return np.diff(seen[values.offsets])
+    return np.diff(seen[values.bounds])

@@ -29,6 +29,13 @@ class Values:
     source: str = ""
 
     @property
+    def bounds(self) -> np.ndarray:
+        """`offsets` of values of particles, (n + 1,) int64; those of events have none."""
+        if self.offsets is None:
+            raise TypeError("numbers per event have no offsets")
+        return self.offsets
+
+    @property
     def event_index(self) -> np.ndarray:
         """Event of each number, (len(array),) int64."""
         if self.offsets is None:
@@ -38,6 +45,14 @@ class Values:
 
 def load(name: str, values: Values, events: int) -> Values:
     """Return a column as expressions use it, checked: floats as float64, integers and bools as is.
+
+    Args:
+        name: of the column.
+        values: (n,) per event, or (M,) per particle with offsets.
+        events: number n.
+
+    Returns:
+        The column with its name, offsets as int64.
 
     Raises:
         ExpressionError: the column holds no numbers, or does not fit `events` events.
@@ -73,8 +88,22 @@ def load(name: str, values: Values, events: int) -> Values:
 def combine(function: Callable[..., np.ndarray], *values: Values) -> Values:
     """Return function(*arrays), number by number; numbers per event are repeated for particles.
 
+    Args:
+        function: takes as many arrays (k,) as there are values, and returns one of the same length.
+        values: (n,) per event, or (M,) per particle of one collection.
+
+    Returns:
+        (M,) per particle if any of the values is, else (n,) per event.
+
     Raises:
         ExpressionError: particles of different collections.
+
+    Examples:
+        >>> import numpy as np
+        >>> weight = Values(np.array([2.0, 10.0]))  # of two events
+        >>> pt = Values(np.array([1.0, 2.0, 3.0]), offsets=np.array([0, 1, 3]))
+        >>> combine(np.multiply, weight, pt).array.tolist()
+        [2.0, 20.0, 30.0]
     """
     jagged = [one for one in values if one.offsets is not None]
     if not jagged:
@@ -82,7 +111,7 @@ def combine(function: Callable[..., np.ndarray], *values: Values) -> Values:
     first = jagged[0]
     for other in jagged[1:]:
         _same_collection(first, other)
-    counts = np.diff(first.offsets)
+    counts = np.diff(first.bounds)
     arrays = [
         # Constants have no dimension: NumPy repeats them.
         np.repeat(one.array, counts) if one.offsets is None and one.array.ndim else one.array
@@ -93,6 +122,13 @@ def combine(function: Callable[..., np.ndarray], *values: Values) -> Values:
 
 def select(values: Values, mask: Values) -> Values:
     """Return the particles of `values` for which `mask` is true: a collection of its own.
+
+    Args:
+        values: (M,) per particle.
+        mask: (M,) bool of the same collection, or (n,) bool per event.
+
+    Returns:
+        (m,) per particle of a new collection.
 
     Raises:
         ExpressionError: `values` are per event, `mask` is of another collection or not boolean.
@@ -114,11 +150,11 @@ def select(values: Values, mask: Values) -> Values:
 
 
 def _same_collection(first: Values, other: Values) -> None:
-    if first.offsets is other.offsets or np.array_equal(first.offsets, other.offsets):
+    if first.bounds is other.bounds or np.array_equal(first.bounds, other.bounds):
         return
     raise ExpressionError(
         f"{first.source} and {other.source} are particles of different collections "
-        f"({len(first.array)} and {len(other.array)} in {len(first.offsets) - 1} events). Make one "
+        f"({len(first.array)} and {len(other.array)} in {len(first.bounds) - 1} events). Make one "
         f"number per event of one of them, such as max({other.source.removesuffix('[...]')}), or "
         "give both the same mask"
     )

@@ -113,7 +113,17 @@ class _Table:
 
 
 def fit_scaling(level: Level, select: np.ndarray, wanted: FeatureSet) -> Scaling:
-    """Return mean and standard deviation of the features of events `select` ((n,) bool)."""
+    """Return mean and standard deviation of the features of events `select` ((n,) bool).
+
+    Args:
+        level: of n events.
+        select: (n,) bool.
+        wanted: the features.
+
+    Returns:
+        Means and deviations of F particle features, (F,), and of E event features, (E,); a
+        deviation is 1 where a feature is constant.
+    """
     sums: list[np.ndarray | float] = [0.0] * 6
     for start, part in _chunks(level):
         chosen = part.take(select[start : start + len(part)])

@@ -47,10 +47,21 @@ class Architecture(Protocol):
     def layout(self) -> Layout: ...  # noqa: D102
 
     def save(self, parameters: np.ndarray, path: Path) -> None:
-        """Write parameters (d,) to a file."""
+        """Write parameters (d,) to a file.
+
+        Args:
+            parameters: (d,).
+            path: of the file.
+        """
 
     def load(self, path: Path) -> np.ndarray:
         """Return the parameters (d,) that `save` wrote.
+
+        Args:
+            path: of the file.
+
+        Returns:
+            (d,).
 
         Raises:
             InputError: the file is missing, or of another architecture.

@@ -23,7 +23,7 @@ class KerasModel:
     def layout(self) -> Layout:
         """Its parameters, in the order of `model.weights`."""
         model = self._model
-        found = []
+        found: list[Parameter] = []
         for number, (variable, constant) in enumerate(
             zip(model.weights, model.constants, strict=True)
         ):

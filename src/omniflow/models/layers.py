@@ -82,7 +82,7 @@ def standardised(x: tf.Tensor) -> tuple[tf.Tensor, object]:
 class LayerNorm(keras.layers.Layer):
     """Normalisation of each row of (R, D) to mean 0 and variance 1, then scale and shift."""
 
-    def build(self, shape: tuple[int, ...]) -> None:
+    def build(self, shape: tuple[None, int]) -> None:
         """Create scale and shift (D,)."""
         self.gamma = self.add_weight(name="gamma", shape=(shape[-1],), initializer="ones")
         self.beta = self.add_weight(name="beta", shape=(shape[-1],), initializer="zeros")
@@ -108,7 +108,7 @@ class LayerScale(keras.layers.Layer):
         super().__init__(**kwargs)
         self.initial = initial
 
-    def build(self, shape: tuple[int, ...]) -> None:
+    def build(self, shape: tuple[None, int]) -> None:
         """Create the scale (D,)."""
         self.scale = self.add_weight(
             name="scale",
@@ -139,7 +139,7 @@ class LocalEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.width = width
 
-    def build(self, shape: tuple[int, ...]) -> None:
+    def build(self, shape: tuple[None, int]) -> None:
         """Create both dense layers' parameters."""
         inputs, hidden = shape[-1], 2 * self.width
         self.kernel = self.add_weight(name="edge_kernel", shape=(2 * inputs, hidden))
@@ -330,7 +330,7 @@ class Hidden(keras.layers.Layer):
         self.activation = activation
         self.hidden = hidden
 
-    def build(self, shape: tuple[int, ...]) -> None:
+    def build(self, shape: tuple[None, int]) -> None:
         """Create both layers' parameters."""
         self.first.build(shape)
         self.second.build((None, self.hidden))

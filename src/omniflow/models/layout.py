@@ -98,6 +98,12 @@ class Layout:
 
         Kernels are Glorot-uniform (Glorot and Bengio 2010), drawn by NumPy; all others (biases,
         norms, LayerScale) are their constants.
+
+        Args:
+            seed: of the random numbers.
+
+        Returns:
+            (d,) of the layout's type.
         """
         rng = np.random.default_rng(seed)
         vector = np.empty(self.size, self.dtype)
@@ -113,6 +119,12 @@ class Layout:
         """Return values (d,) with a head that gives every event the ratio 1.
 
         Its kernel is 0 and its bias the one that networks start from, the output of a ratio of 1.
+
+        Args:
+            vector: (d,), which stays as it is.
+
+        Returns:
+            (d,).
         """
         result = np.array(vector)
         kernel, bias = self.split(result)[-2:]
@@ -132,11 +144,27 @@ class Layout:
     def units(self) -> Units:
         """Return the units that dropout acts on: those that the matrices `dropped` read."""
         shapes = {each.name: each.shape for each in self.parameters}
-        kernels = ((self.starts[name], *shapes[name]) for name in self.dropped)
+        kernels = []
+        for name in self.dropped:
+            rows, columns = shapes[name]
+            kernels.append((self.starts[name], rows, columns))
         return Units(self.size, tuple(kernels))
 
     def split(self, vector: np.ndarray) -> list[np.ndarray]:
-        """Return the parameters in a vector (d,), as views of it."""
+        """Return the parameters in a vector (d,), as views of it.
+
+        Args:
+            vector: (d,).
+
+        Returns:
+            One array of the shape of each parameter, in their order.
+
+        Examples:
+            >>> import numpy as np
+            >>> head = Layout((Parameter("head/kernel", (2, 1)), Parameter("head/bias", (1,))))
+            >>> [part.shape for part in head.split(np.zeros(head.size))]
+            [(2, 1), (1,)]
+        """
         pieces = np.split(vector, list(self.starts.values())[1:])
         return [
             piece.reshape(each.shape) for piece, each in zip(pieces, self.parameters, strict=True)
@@ -144,6 +172,12 @@ class Layout:
 
     def places(self, names: Sequence[str]) -> np.ndarray:
         """Return where parameters start in the flat vector, (n,) int64, in the order of `names`.
+
+        Args:
+            names: of all n parameters.
+
+        Returns:
+            (n,) int64.
 
         Raises:
             ValueError: `names` are not all parameters, each once.

@@ -120,7 +120,10 @@ class PET(keras.Model):
     @property
     def dropped(self) -> list[keras.Variable]:
         """Kernels that read hidden units: of the feed-forward and edge layers, and of the head."""
-        inside = [block.hidden for block in (*self.transformer, *self.class_blocks)]
+        inside = [
+            *(block.hidden for block in self.transformer),
+            *(block.hidden for block in self.class_blocks),
+        ]
         hidden = [layer.second.kernel for layer in (self.embedding, *inside)]
         return [self.local_1.dense.kernel, self.local_2.dense.kernel, *hidden, self.head.kernel]
 

@@ -16,7 +16,13 @@ from omniflow.models.layout import Layout
 
 
 def write(layout: Layout, vector: np.ndarray, path: Path) -> None:
-    """Write the parameters (d,) of a built-in classifier."""
+    """Write the parameters (d,) of a built-in classifier.
+
+    Args:
+        layout: of the classifier.
+        vector: (d,).
+        path: of the file, which is replaced.
+    """
     with h5py.File(path, "w") as file:
         for each, values in zip(layout.parameters, layout.split(vector), strict=True):
             file.create_dataset(each.place, data=values)
@@ -24,6 +30,13 @@ def write(layout: Layout, vector: np.ndarray, path: Path) -> None:
 
 def read(layout: Layout, path: Path) -> np.ndarray:
     """Return the parameters (d,) in a file.
+
+    Args:
+        layout: of the classifier.
+        path: of the file.
+
+    Returns:
+        (d,) of the layout's type.
 
     Raises:
         InputError: missing or damaged, or of another architecture.

@@ -79,6 +79,9 @@ def make(
         counted: by level, events of the simulation that pass, or are unfolded, (n,) bool.
         weight: (n,) their weights.
 
+    Returns:
+        One axis with edges (B + 1,) for each observable, in their order.
+
     Raises:
         InputError: an observable is of other kinds at the two levels, or has too few values for
             quantiles.
@@ -98,9 +101,16 @@ def make(
             edges = quantiles(name, *values, edges.bins, level)
         found.append(
             Axis(
-                *(name, observable.label, observable.latex, observable.unit, kind, edges),
-                *(observable.jets if kind == "jet" else None,),
-                *(observable.log_x, observable.log_y, there),
+                name,
+                observable.label,
+                observable.latex,
+                observable.unit,
+                kind,
+                edges,
+                observable.jets if kind == "jet" else None,
+                observable.log_x,
+                observable.log_y,
+                there,
             )
         )
     return found
@@ -135,8 +145,16 @@ def quantiles(
         bins: how many.
         level: of the values, for messages.
 
+    Returns:
+        (B + 1,) increasing, B at most `bins`.
+
     Raises:
         InputError: no values.
+
+    Examples:
+        >>> import numpy as np
+        >>> quantiles("jets", np.array([1.0, 1, 1, 2, 3, 4]), np.ones(6), bins=3)
+        (1.0, 3.0, 5.0)
     """
     value, weight = value[weight > 0], weight[weight > 0]
     if not len(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -57,7 +57,8 @@ def write(path: str | Path, level: Level, observables: Iterable[Observable]) -> 
                         f"{group.attrs['kind']!r} in some events and {kind!r} in others"
                     )
                 group.attrs["kind"] = kind
-                group.attrs["jets"] = _slug(observable.jets) if kind == "jet" else ""
+                definition = observable.jets if kind == "jet" else None
+                group.attrs["jets"] = _slug(definition) if definition is not None else ""
                 stays = entries if kind == "jet" else entries.finite
                 counts = np.bincount(stays.event_index, minlength=part.stop - part.start)
                 group["count"][part.start : part.stop] = counts
@@ -207,7 +208,7 @@ class _Stored:
 
 def _kind(path: str | Path, file: h5py.File, name: str) -> Kind:
     group = file.get(f"{_VALUES}/{name}")
-    kind = None if group is None else group.attrs.get("kind")
+    kind: Any = None if group is None else group.attrs.get("kind")
     if kind not in get_args(Kind):
         raise InputError(f"{path}: {name}: no such observable, or none with a kind: write it again")
     return kind

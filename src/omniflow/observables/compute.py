@@ -51,7 +51,7 @@ def parts(level: Level, observables: Sequence[Observable]) -> Iterator[Part]:
         entries: dict[str, Entries] = {}
         for observable in observables:
             kinds[observable.name], entries[observable.name] = _evaluate(observable, chunk)
-        definitions = {o.jets for o in observables if kinds[o.name] == "jet"}
+        definitions = {o.jets for o in observables if o.jets and kinds[o.name] == "jet"}
         found = {definition: chunk.jets(definition) for definition in definitions}
         axes = {d: (jets.eta, jets.phi) for d, jets in found.items()}
         yield Part(start, stop, kinds, entries, axes)
@@ -101,7 +101,8 @@ def _read(
     if isinstance(found, tuple):
         if len(found) != 2:
             raise InputError(f"gives {len(found)} arrays; {_GIVE}")
-        return observable.kind or "entry", *map(_numbers, found)
+        index, values = map(_numbers, found)
+        return observable.kind or "entry", index, values
     if isinstance(found, Values) and found.offsets is not None:
         # Whether those of jets are all jets cannot be known: a mask may have dropped some.
         kind = observable.kind or ("particle" if observable.jets is None else "entry")
@@ -140,7 +141,8 @@ def _check(observable: Observable, chunk: Chunk, kind: Kind, entries: Entries) -
     counts = np.bincount(index, minlength=chunk.events)
     if kind == "event" and counts.max(initial=0) > 1:
         raise InputError(f"{where}: has several values in one event, but is of the kind 'event'")
-    if kind == "jet" and not np.array_equal(counts, chunk.jets(observable.jets).counts):
+    jets = chunk.jets(observable.jets) if kind == "jet" and observable.jets else None
+    if jets is not None and not np.array_equal(counts, jets.counts):
         raise InputError(
             f"{where}: is of the kind 'jet', but has not one value per jet: give NaN for those "
             "without, or declare the kind 'entry'"

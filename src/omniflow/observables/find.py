@@ -56,7 +56,8 @@ def expanded(names: Iterable[str], defined: Iterable[str]) -> tuple[str, ...]:
     Raises:
         ValueError: an unknown name, with the nearest known one.
     """
-    defined, sets, found = set(defined), registry.names(ROOM), []
+    defined, sets = set(defined), registry.names(ROOM)
+    found: list[str] = []
     for name in names:
         if name in sets and name not in defined:
             found += set_of(name).names
@@ -131,9 +132,10 @@ def levels(
     for name, definition in definitions(section).items():
         found[name] = needed(definition, columns)
         problems = [
-            _problem(level, lacking, columns[level])
+            _problem(level, lacking, there)
             for level in found[name]
-            if (lacking := lacks(definition, level, columns[level]))
+            if (there := columns[level]) is not None
+            and (lacking := lacks(definition, level, there))
         ]
         if problems:
             raise ConfigError(
@@ -227,7 +229,7 @@ def build(name: str, definition: ObservableDefinition, level: str | None = None)
         options["edges"] = edges
     if definition.object is not None:
         return _from_object(name, definition.object, options)
-    if definition.radius is not None:
+    if definition.radius is not None and definition.pt_min is not None:
         algorithm = definition.algorithm or "antikt"
         options["jets"] = JetDefinition(algorithm, definition.radius, definition.pt_min)
     given = {k: v for k in ("z_cut", "beta") if (v := getattr(definition, k)) is not None}
@@ -239,6 +241,8 @@ def build(name: str, definition: ObservableDefinition, level: str | None = None)
         )
     either = definition.formula("detector") or definition.formula("particle")
     text = either if level is None else definition.formula(level)
+    if text is None:
+        raise ConfigError(f"observable {name}: nothing says how it is computed at {level} level")
     return from_expression(name, text, soft_drop=soft_drop, **options)
 
 
@@ -259,5 +263,8 @@ def _from_object(name: str, reference: str, options: dict[str, Any]) -> Observab
 def _edges(bins: Bins) -> tuple[float, ...] | Quantiles:
     if bins.quantiles is not None:
         return Quantiles(bins.quantiles)
+    # They are given where there are no quantiles.
+    assert bins.range is not None
+    assert bins.count is not None
     spaced = np.geomspace if bins.log else np.linspace
     return tuple(spaced(*bins.range, bins.count + 1).tolist())

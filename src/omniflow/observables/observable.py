@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -119,6 +119,9 @@ def from_expression(
         soft_drop: of `jets.groomed_mass` and `jets.zg`.
         options: further attributes of `Observable`.
 
+    Returns:
+        The observable, with one value per event, or per particle.
+
     Raises:
         ConfigError: as `parse` and `Observable`.
     """
@@ -126,9 +129,11 @@ def from_expression(
     definition: JetDefinition | None = options.get("jets")
 
     def compute(chunk: Chunk) -> Values:
-        columns = chunk.columns
+        columns: Mapping[str, Values] = chunk.columns
         if definition is not None:
-            columns = ChainMap(of_jets.columns(chunk, definition, soft_drop), columns)
+            of_jet = of_jets.columns(chunk, definition, soft_drop)
+            # Nothing is written to it, so that mappings need not be mutable.
+            columns = ChainMap[str, Values](of_jet, columns)  # type: ignore[arg-type]
         return expression.evaluate(columns, chunk.events)
 
     return Observable(name, compute, **options)
@@ -153,6 +158,9 @@ def from_jets(
         soft_drop: of groomed_mass and zg.
         options: further attributes of `Observable`.
 
+    Returns:
+        The observable, with one value per event, or per jet.
+
     Raises:
         ConfigError: an unknown property, or as `Observable`.
     """
@@ -176,6 +184,9 @@ def from_function(name: str, function: Callable[[Level], Found], **options: Any)
         name: its name.
         function: takes a `Level` of n events and returns what `Observable.compute` returns.
         options: further attributes of `Observable`.
+
+    Returns:
+        The observable.
     """
     return Observable(name, lambda chunk: function(chunk.level), **options)
 

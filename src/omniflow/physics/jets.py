@@ -143,6 +143,12 @@ class Jets:
         Thaler and Van Tilburg, JHEP 03 (2011) 015, with beta = 1, the normalised measure whose R0
         is the radius of the jets, and the exclusive kT axes without minimisation: other axes give
         other values (means of tau_2 / tau_1 over soft jets 0.62 for kT, 0.56 for one-pass axes).
+
+        Args:
+            n: number of axes N, from 1.
+
+        Returns:
+            (J,) float32.
         """
         return _single(np.where(self.multiplicity > n, self._taus(n)[0], 0.0))
 
@@ -150,6 +156,12 @@ class Jets:
         """Return tau_n / tau_(n - 1), (J,) float32; NaN for jets of fewer than n particles.
 
         Also where tau_(n - 1) is 0.
+
+        Args:
+            n: number of axes, from 2.
+
+        Returns:
+            (J,) float32.
         """
         above, below = self._taus(n, n - 1)
         result = np.full(len(above), np.nan)
@@ -257,6 +269,13 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
 
 def momenta(level: Level) -> tuple[np.ndarray, ...]:
     """Return px, py, pz, E of all particles, (M,) each.
+
+    Args:
+        level: with M particles: pT in the sample's unit, eta, phi in rad and, if there is one,
+            mass.
+
+    Returns:
+        px, py, pz and E in that unit, (M,) float64 each.
 
     Raises:
         InputError: the level lacks one of their columns pt, eta and phi.

@@ -31,9 +31,13 @@ def unbiased(
     variable is √(2 / π) of its width.
 
     Args:
-        spread: of single passes, relative.
-        passes: N.
-        statistics: relative statistical error of the difference between result and truth.
+        spread: of single passes, relative; a number or (k,).
+        passes: N; a number or (k,).
+        statistics: relative statistical error of the difference between result and truth; a number
+            or (k,).
+
+    Returns:
+        A number or (k,).
     """
     return np.sqrt(2 / np.pi * (np.square(statistics) + np.square(spread) / passes))
 

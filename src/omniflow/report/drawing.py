@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import mplhep
@@ -50,7 +51,7 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., str]:
     """Draw and save within mplhep's style, whatever the caller's settings are."""
 
     @functools.wraps(draw)
-    def wrapped(*args, title: str, **kwargs) -> str:
+    def wrapped(*args: Any, title: str, **kwargs: Any) -> str:
         style = {k: v for k, v in mplhep.style.ROOT.items() if k not in _SIZES}
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
@@ -82,9 +83,20 @@ def axis_label(observable: ObservableRecord) -> str:
 
 
 def panels(
-    rows: int = 1, columns: int = 1, *, height: float, width: float = WIDTH, **kwargs
+    rows: int = 1, columns: int = 1, *, height: float, width: float = WIDTH, **kwargs: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes with fixed margins in inches, so that neighbours line up."""
+    """A figure and its axes with fixed margins in inches, so that neighbours line up.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        height: in inches.
+        width: in inches.
+        kwargs: further ones of `Figure.subplots`.
+
+    Returns:
+        Figure, and axes (rows * columns,).
+    """
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(
         left=0.72 / width, right=1 - 0.2 / width, bottom=0.52 / height, top=1 - 0.24 / height,
@@ -96,14 +108,24 @@ def panels(
     return figure, axes
 
 
-def ylabel(axes: Axes, text: str, centre: bool = False, **kwargs) -> None:
+def ylabel(axes: Axes, text: str, centre: bool = False, **kwargs: Any) -> None:
     """Label the y axis at a fixed distance, at its top or its centre."""
     axes.set_ylabel(text, loc="center" if centre else "top", **kwargs)
     axes.yaxis.set_label_coords(axes.yaxis.label.get_position()[0], 0.5 if centre else 1)
 
 
 def places(edges: np.ndarray, i: int, n: int, log: bool) -> np.ndarray:
-    """Where method i of n puts its points inside each bin, so that error bars do not overlap."""
+    """Where method i of n puts its points inside each bin, so that error bars do not overlap.
+
+    Args:
+        edges: (B + 1,) increasing.
+        i: number of the method, from 0.
+        n: how many there are.
+        log: whether the axis is logarithmic.
+
+    Returns:
+        (B,).
+    """
     share = 0.5 + (0 if n < 2 else 0.62 * (i / (n - 1) - 0.5))
     if log:
         return edges[:-1] * (edges[1:] / edges[:-1]) ** share
@@ -117,16 +139,35 @@ def line(look: Look) -> str | tuple:
     return (0, (4, 2)) if look.dashed else "-"
 
 
-def step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs) -> None:
-    """Draw contents (B,) as a histogram's outline."""
+def step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs: Any) -> None:
+    """Draw contents (B,) as a histogram's outline.
+
+    Args:
+        axes: to draw in.
+        values: (B,) contents.
+        edges: (B + 1,).
+        look: colour and style.
+        kwargs: further ones of `mplhep.histplot`.
+    """
     mplhep.histplot(
         values, edges, ax=axes, histtype="step", edges=False, yerr=False, flow="none",
         color=look.colour, linestyle=line(look), **kwargs,
     )  # fmt: skip
 
 
-def points(axes: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, look: Look, **kw) -> None:
-    """Draw points (B,) with their errors."""
+def points(
+    axes: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, look: Look, **kw: Any
+) -> None:
+    """Draw points (B,) with their errors.
+
+    Args:
+        axes: to draw in.
+        x: (B,).
+        y: (B,).
+        error: (B,), or (2, B) below and above; NaN: none.
+        look: colour and style.
+        kw: further ones of `Axes.errorbar`.
+    """
     axes.errorbar(
         x, y, yerr=np.nan_to_num(error), fmt=look.marker, color=look.colour, markersize=3,
         elinewidth=0.9, capsize=0, **({"linestyle": "none"} | kw),
@@ -134,7 +175,14 @@ def points(axes: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, look: Lo
 
 
 def finish(axes: Axes, edges: np.ndarray, observable: ObservableRecord, label: bool) -> None:
-    """Scale the x axis to the edges, and name the observable below the lowest panel."""
+    """Scale the x axis to the edges, and name the observable below the lowest panel.
+
+    Args:
+        axes: to scale.
+        edges: (B + 1,).
+        observable: whose axis it is.
+        label: whether this panel is the lowest.
+    """
     if observable.log_x and edges[0] > 0:
         axes.set_xscale("log")
         if edges[-1] < 100 * edges[0] and edges[-1] < 1e5:
@@ -152,6 +200,11 @@ def scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) -> 
     """Range from the values, not from error bars; logarithmic where they span a factor 20.
 
     Values below 0 have no place on a logarithmic axis: with any of them it is linear.
+
+    Args:
+        axes: to scale.
+        values: (B,) each, or of any shape.
+        log: whether the axis is logarithmic; None: as the values say.
     """
     flat = np.concatenate([np.ravel(v) for v in values])
     flat = flat[np.isfinite(flat)]
@@ -173,7 +226,13 @@ def scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) -> 
 
 
 def around_one(axes: Axes, values: Sequence[np.ndarray], label: str) -> None:
-    """A ratio panel: a line at 1, and a symmetric range that leaves outliers at its edge."""
+    """A ratio panel: a line at 1, and a symmetric range that leaves outliers at its edge.
+
+    Args:
+        axes: to scale.
+        values: (B,) each, or of any shape.
+        label: of the axis; empty: none.
+    """
     flat = np.concatenate([np.ravel(v) for v in values])
     flat = flat[np.isfinite(flat)]
     most = 3.0 if (flat < 0).any() else 1.0  # those of negative contents are no outliers
@@ -187,7 +246,14 @@ def around_one(axes: Axes, values: Sequence[np.ndarray], label: str) -> None:
 
 
 def band(axes: Axes, edges: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    """Shade the range from low to high (B,) in every bin."""
+    """Shade the range from low to high (B,) in every bin.
+
+    Args:
+        axes: to draw in.
+        edges: (B + 1,).
+        low: (B,).
+        high: (B,).
+    """
     axes.stairs(high, edges, baseline=low, fill=True, color=GUIDE, alpha=0.6, linewidth=0)
 
 

@@ -105,7 +105,8 @@ def _too_short(tables: ReportTables) -> list[Fault]:
 
 def _later_is_worse(tables: ReportTables) -> list[Fault]:
     """Observables whose distance in the last iteration is above that in an earlier one."""
-    last, parts, supported = tables.study.iterations, [], {}
+    last, parts = tables.study.iterations, []
+    supported: dict[str, float] = {}
     stopping = tables.trust["stopping"].set_index("method")["iteration"]
     for level, target in (("detector", "data at detector level"), ("particle", "truth")):
         rows = _at(tables, level)

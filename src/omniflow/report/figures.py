@@ -111,10 +111,21 @@ def by_iteration(
     axis: str = "Iteration",
     apart: float = 0.28,
 ) -> Figure:
-    """A number per iteration (values, errors or ranges of shape (n,) or (2, n)) per method.
+    """A number per iteration and method.
 
-    `floor` is drawn as a grey band from 0: values in it cannot be told from agreement. `axis` names
-    another axis of whole numbers; `apart` is how far first and last series are moved along it.
+    Args:
+        series: by method iterations (n,), values (n,) and errors (n,), or ranges (2, n).
+        looks: colour and style by method.
+        label: of the axis of values.
+        floor: upper end of a grey band from 0: values in it cannot be told from agreement; NaN:
+            none.
+        height: in inches.
+        log: as of `drawing.scale`.
+        axis: name of another axis of whole numbers.
+        apart: how far first and last series are moved along it.
+
+    Returns:
+        The figure.
     """
     figure, (axes,) = drawing.panels(height=height)
     for i, (name, (iterations, values, errors)) in enumerate(series.items()):
@@ -152,7 +163,14 @@ def uncertainty(
 
 @drawing.styled
 def correlation(matrix: np.ndarray) -> Figure:
-    """Correlation of bins, (B, B): blue below 0, red above; NaN where a bin has no variance."""
+    """Correlation of bins, (B, B): blue below 0, red above; NaN where a bin has no variance.
+
+    Args:
+        matrix: (B, B) from -1 to 1, or NaN.
+
+    Returns:
+        The figure.
+    """
     figure, (axes,) = drawing.panels(height=3.4, width=3.8)
     edges = np.arange(len(matrix) + 1) - 0.5
     mesh = axes.pcolormesh(edges, edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)

@@ -56,7 +56,7 @@ def tint(log2_ratio: float, faint: bool = False) -> str:
     return "#" + "".join(f"{round(255 + (c - 255) * strength):02x}" for c in base)
 
 
-def number(value: float, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
     """`value` with so many significant digits, an en dash where there is none."""
     if value is None or not math.isfinite(value):
         return "–"

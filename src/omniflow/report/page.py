@@ -256,7 +256,7 @@ def _combinations(
     tables: ReportTables, observable: ObservableRecord, looks: dict
 ) -> list[tuple[str, dict[str, formats.Look], Markup]]:
     """Spread per bin for each combination of each method that has several, with its legend."""
-    study, drawn = tables.study, []
+    study, drawn = tables.study, list[tuple[str, dict[str, formats.Look], Markup]]()
     if "sigma_rel" not in tables.measurable():
         return drawn
     rows = tables.metrics[

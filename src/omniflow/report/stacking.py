@@ -7,9 +7,11 @@ import math
 from omniflow.report.formats import count, listing, number
 from omniflow.report.tables import ReportTables
 
-HEADER = ("method", "iteration", "step", "effective members", "largest weight", "held-out events")
-HEADER += ("loss, best member", "equal weights", "stacked", "gain / 10⁻⁴")
-HEADER += ("gain on deciding events / 10⁻⁴",)
+HEADER = (
+    *("method", "iteration", "step", "effective members", "largest weight", "held-out events"),
+    *("loss, best member", "equal weights", "stacked", "gain / 10⁻⁴"),
+    "gain on deciding events / 10⁻⁴",
+)
 
 
 def held_out(tables: ReportTables) -> str:

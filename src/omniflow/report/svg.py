@@ -27,9 +27,9 @@ def inline(text: str, title: str) -> str:
     text = re.sub(r' id="([^"]+)"', lambda m: f' id="{names[m[1]]}"' if m[1] in names else "", text)
     text = re.sub(r'(href="#|url\(#)([^")]+)', lambda m: m[1] + names[m[2]], text)
     safe = title.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    ((width, height), *_) = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
     head = (
-        f'<svg role="img" aria-label="{safe}" viewBox="0 0 {size[1]} {size[2]}" '
-        f'style="max-width: {float(size[1]) * 1.8:.0f}px">'
+        f'<svg role="img" aria-label="{safe}" viewBox="0 0 {width} {height}" '
+        f'style="max-width: {float(width) * 1.8:.0f}px">'
     )
     return re.sub(r"<svg\b.*?>", lambda _: head, text, count=1, flags=re.S).strip()

@@ -165,7 +165,10 @@ class ReportTables:
         frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
         trust = {name: _read_table(folder / f"{name}.csv", name) for name in TRUST}
         empty = _empty(folder, study, frames["summary"])
-        study, frames, trust = _without(empty, study, frames, trust)
+        study = study.model_copy(
+            update={"observables": tuple(o for o in study.observables if o.name not in empty)}
+        )
+        frames, trust = _without(empty, frames), _without(empty, trust)
         _check_results(folder, study, frames)
         problems = _problems(study, frames)
         if empty:
@@ -205,13 +208,29 @@ class ReportTables:
 
 
 def edges_of(frames: Sequence[pd.DataFrame]) -> np.ndarray:
-    """Edges of all bins that any of the frames has; absent bins between them become gaps."""
+    """Edges of all bins that any of the frames has; absent bins between them become gaps.
+
+    Args:
+        frames: with columns low and high.
+
+    Returns:
+        (B + 1,) increasing.
+    """
     bins = pd.concat([f[["low", "high"]] for f in frames])
     return np.unique(bins.to_numpy())
 
 
 def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:
-    """Values of `column` per interval between edges, NaN where the frame has no such bin."""
+    """Values of `column` per interval between edges, NaN where the frame has no such bin.
+
+    Args:
+        frame: with columns low and the one that is wanted.
+        column: its name.
+        edges: (B + 1,), of `edges_of`.
+
+    Returns:
+        (B,) float64.
+    """
     values = np.full(len(edges) - 1, np.nan)
     values[np.searchsorted(edges, frame["low"].to_numpy())] = frame[column].to_numpy()
     return values
@@ -266,23 +285,16 @@ def _empty(folder: Path, study: Study, summary: pd.DataFrame) -> list[str]:
     return [o.name for o in study.observables if o.name in names]
 
 
-def _without(
-    names: list[str], study: Study, *several: dict[str, pd.DataFrame]
-) -> tuple[Study, dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
-    """Return study and tables without some observables."""
+def _without(names: list[str], frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return tables without some observables."""
     if not names:
-        return study, *several
-    observables = tuple(o for o in study.observables if o.name not in names)
-    found = (
-        {
-            name: frame[~frame["observable"].isin(names)].reset_index(drop=True)
-            if name != "stopping" and "observable" in frame
-            else frame
-            for name, frame in frames.items()
-        }
-        for frames in several
-    )
-    return study.model_copy(update={"observables": observables}), *found
+        return frames
+    return {
+        name: frame[~frame["observable"].isin(names)].reset_index(drop=True)
+        if name != "stopping" and "observable" in frame
+        else frame
+        for name, frame in frames.items()
+    }
 
 
 def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) -> None:
@@ -318,8 +330,8 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
         _refuse(folder / f"{name}.csv", columns, [e for e in expected if e not in there])
     columns = ["observable", "iteration"]
     there = set(frames["bayes_summary"][columns].itertuples(index=False, name=None))
-    expected = itertools.product(dict.fromkeys(o for o, _ in there), iterations)
-    _refuse(folder / "bayes_summary.csv", columns, [e for e in expected if e not in there])
+    pairs = itertools.product(dict.fromkeys(o for o, _ in there), iterations)
+    _refuse(folder / "bayes_summary.csv", columns, [pair for pair in pairs if pair not in there])
     for name, column, values in (
         ("cost", "method", [m.name for m in study.methods]),
         ("steps", "chain", sorted({m.chain for m in study.methods})),

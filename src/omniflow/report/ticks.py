@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP, Line2D
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
 from matplotlib.ticker import NullLocator
 
 # Where the ticks of each side are, and the markers that point inwards.
-_TICKS = {
+_TICKS: dict[str, dict[str, tuple[float, Any]]] = {
     "x": {"bottom": (0.0, TICKUP), "top": (1.0, TICKDOWN)},
     "y": {"left": (0.0, TICKRIGHT), "right": (1.0, TICKLEFT)},
 }
@@ -25,8 +29,9 @@ def draw_minor(figure: Figure) -> None:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             places = axis.get_minorticklocs()
-            if not any(axis.get_minor_formatter().format_ticks(places)):
+            if not any(axis.get_minor_formatter().format_ticks(places.tolist())):
                 unlabelled.append((axis, places))
+    settings = cast(Mapping[str, Any], matplotlib.rcParams)
     for axis, places in unlabelled:
         axis.set_minor_locator(NullLocator())
         name, axes = axis.axis_name, axis.axes
@@ -34,7 +39,7 @@ def draw_minor(figure: Figure) -> None:
         room = 1e-10 * (high - low)  # ticks at the ends, whatever their rounding
         places = places[(low - room <= places) & (places <= high + room)]
         shown = axis.get_tick_params(which="minor")
-        size, width = (matplotlib.rcParams[f"{name}tick.minor.{key}"] for key in ("size", "width"))
+        size, width = (settings[f"{name}tick.minor.{key}"] for key in ("size", "width"))
         for side, (end, marker) in _TICKS[name].items():
             if not shown[side] or not len(places):
                 continue
@@ -42,7 +47,7 @@ def draw_minor(figure: Figure) -> None:
             line = Line2D(
                 *((places, ends) if name == "x" else (ends, places)),
                 transform=getattr(axes, f"get_{name}axis_transform")(),
-                linestyle="none", marker=marker, color=matplotlib.rcParams[f"{name}tick.color"],
+                linestyle="none", marker=marker, color=settings[f"{name}tick.color"],
                 markersize=shown.get("length", size), markeredgewidth=width,
                 zorder=axis.get_zorder(), clip_on=False,
             )  # fmt: skip

@@ -162,7 +162,7 @@ def draw(
     edge = np.linspace(0, right, 100)
     scatter = bias.unbiased(edge, passes)
     both = bias.unbiased(edge, passes, 100 * statistics)
-    top = max(top, 1.5 * both.max())
+    top = max(top, 1.5 * np.max(both))
     x, y = np.meshgrid(np.linspace(0, right, 100), np.linspace(0, top, 100))
     circles = axes.contour(x, y, np.hypot(x, y), 6, colors=drawing.GUIDE, linewidths=0.7, zorder=0)
     axes.clabel(circles, fmt="%g", fontsize=7)

@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from omniflow.report import drawing, figures, formats
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study import ObservableRecord, Study
 from omniflow.report.tables import ReportTables
 
 TOTAL = "total"
@@ -44,31 +44,36 @@ class Panel:
 
 def panel(tables: ReportTables) -> Panel | None:
     """Return the panel, or None for a study without covariances and tests."""
-    if tables.covariance is None or (tables.covariance.empty and tables.chi2.empty):
+    covariance, shifts, chi2 = tables.covariance, tables.shifts, tables.chi2
+    if covariance is None or shifts is None or chi2 is None or tables.coverage is None:
         return None
-    blocks = [name for name in tables.covariance["block"].unique() if name != TOTAL]
+    if covariance.empty and chi2.empty:
+        return None
+    blocks = [name for name in covariance["block"].unique() if name != TOTAL]
     looks = {TOTAL: formats.Look(drawing.TRUTH, False, "")} | formats.looks(blocks)
     return Panel(
         looks,
-        [(o, _figures(tables, o, looks)) for o in tables.study.unfolded],
-        _shifts(tables),
-        _tests(tables),
-        _no_p_value(tables),
-        _coverage(tables),
-        bool((tables.chi2["left_out"] != "").any()),
-        bool((tables.chi2["parallel"] != "").any()),
+        [(o, _figures(tables, covariance, o, looks)) for o in tables.study.unfolded],
+        _shifts(tables, shifts),
+        _tests(tables.study, chi2),
+        _no_p_value(tables.study, chi2),
+        _coverage(tables.study, tables.coverage),
+        bool((chi2["left_out"] != "").any()),
+        bool((chi2["parallel"] != "").any()),
     )
 
 
 def _figures(
-    tables: ReportTables, observable: ObservableRecord, looks: dict[str, formats.Look]
+    tables: ReportTables,
+    covariance: pd.DataFrame,
+    observable: ObservableRecord,
+    looks: dict[str, formats.Look],
 ) -> list[tuple[str, list[Markup]]]:
     study, drawn = tables.study, []
     last = tables.headline("metrics", study.iterations)
     for method in study.uncertain:
-        rows = tables.covariance[
-            (tables.covariance["method"] == method)
-            & (tables.covariance["observable"] == observable.name)
+        rows = covariance[
+            (covariance["method"] == method) & (covariance["observable"] == observable.name)
         ]
         frame = last[(last["method"] == method) & (last["observable"] == observable.name)]
         if rows.empty or frame.empty:
@@ -96,13 +101,13 @@ def _matrix(rows: pd.DataFrame) -> np.ndarray:
     return matrix
 
 
-def _shifts(tables: ReportTables) -> Table:
+def _shifts(tables: ReportTables, shifts: pd.DataFrame) -> Table:
     """Root mean square over bins of shifts and of their errors, relative to content."""
     header = ["observable", "method", "variation", "shift"]
     header += ["of it scatter of training", "of it statistics of samples"]
     labels = {o.name: o.label for o in tables.study.observables}
     last = tables.headline("metrics", tables.study.iterations)
-    rows = tables.shifts.merge(last[[*RESULT, "bin", "mean"]], on=[*RESULT, "bin"])
+    rows = shifts.merge(last[[*RESULT, "bin", "mean"]], on=[*RESULT, "bin"])
     columns = ("shift", "training_error", "statistical_error")
     squares = {c: np.square(rows[c] / rows["mean"]) for c in columns}
     found = rows.assign(**squares).groupby([*RESULT, "variation"], sort=False)[list(squares)]
@@ -113,10 +118,10 @@ def _shifts(tables: ReportTables) -> Table:
     return header, body
 
 
-def _tests(tables: ReportTables) -> Table:
+def _tests(study: Study, chi2: pd.DataFrame) -> Table:
     header = ["observable", "method", "compared with", "χ² / bins", "p-value"]
     header += ["left out", "parallel"]
-    labels = {o.name: o.label for o in tables.study.observables}
+    labels = {o.name: o.label for o in study.observables}
     body = [
         [
             labels[row.observable],
@@ -127,23 +132,23 @@ def _tests(tables: ReportTables) -> Table:
             row.left_out or "–",
             row.parallel or "–",
         ]
-        for row in tables.chi2.itertuples()
+        for row in chi2.itertuples()
     ]
     return header, body
 
 
-def _no_p_value(tables: ReportTables) -> list[str]:
-    labels = {o.name: o.label for o in tables.study.observables}
-    rows = tables.chi2[tables.chi2["no_p_value"] != ""]
+def _no_p_value(study: Study, chi2: pd.DataFrame) -> list[str]:
+    labels = {o.name: o.label for o in study.observables}
+    rows = chi2[chi2["no_p_value"] != ""]
     return [
         f"{reason} ({', '.join(labels[name] for name in found['observable'].unique())})"
         for reason, found in rows.groupby("no_p_value", sort=False)
     ]
 
 
-def _coverage(tables: ReportTables) -> Table:
+def _coverage(study: Study, coverage: pd.DataFrame) -> Table:
     header = ["observable", "method", "over", "coverage", "mean pull", "width of pulls"]
-    labels = {o.name: o.label for o in tables.study.observables}
+    labels = {o.name: o.label for o in study.observables}
     over = {
         "toy": "toys, errors of data and training",
         "toy_samples": "toys, errors of data, simulation and training",
@@ -158,6 +163,6 @@ def _coverage(tables: ReportTables) -> Table:
             formats.number(row.pull_mean, 2),
             formats.number(row.pull_width, 2),
         ]
-        for row in tables.coverage.itertuples()
+        for row in coverage.itertuples()
     ]
     return header, body

@@ -164,19 +164,20 @@ def render(description: Description) -> Group:
         parts.append(shown)
     if description.multiplicities:
         shown = table("Particles per event", "level", "mean", "99%", "maximum")
-        for row in description.multiplicities:
-            shown.add_row(row.level, f"{row.mean:.2f}", f"{row.quantile_99:.0f}", f"{row.maximum}")
+        for each in description.multiplicities:
+            numbers = (f"{each.mean:.2f}", f"{each.quantile_99:.0f}", f"{each.maximum}")
+            shown.add_row(each.level, *numbers)
         parts.append(shown)
     if description.columns:
         shown = table("Columns", "column", "unit", "minimum", "mean", "maximum")
-        for row in description.columns:
-            values = (f"{value:.5g}" for value in (row.minimum, row.mean, row.maximum))
-            shown.add_row(Text(f"{row.dataset} {row.name}".strip()), row.unit, *values)
+        for column in description.columns:
+            values = (f"{value:.5g}" for value in (column.minimum, column.mean, column.maximum))
+            shown.add_row(Text(f"{column.dataset} {column.name}".strip()), column.unit, *values)
         parts.append(shown)
-    for each in description.tables:
-        title = f"{each.name}: " if each.name else ""
-        shown = table(f"{title}{each.entries:,} entries", "column", "type")
-        for name, kind in each.columns:
+    for one in description.tables:
+        title = f"{one.name}: " if one.name else ""
+        shown = table(f"{title}{one.entries:,} entries", "column", "type")
+        for name, kind in one.columns:
             shown.add_row(Text(name), Text(kind))
         parts.append(shown)
     if description.provenance:

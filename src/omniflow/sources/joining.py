@@ -178,5 +178,5 @@ def _whole(parts: list[Values]) -> Values:
     array = np.concatenate([part.array for part in parts])
     if parts[0].offsets is None:
         return Values(array, None, parts[0].source)
-    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    counts = np.concatenate([np.diff(part.bounds) for part in parts])
     return Values(array, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), parts[0].source)

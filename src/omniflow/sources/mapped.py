@@ -259,7 +259,8 @@ class Mapped(FileSource):
 
     def inputs(self) -> tuple[str, ...]:
         """Return the files, those of single levels and of friends included."""
-        parts = (self.files, *(part.files for part in (*self.levels, *self.friends)))
+        levels, friends = (level.files for level in self.levels), (f.files for f in self.friends)
+        parts = (self.files, *levels, *friends)
         return tuple(dict.fromkeys(name for part in parts for name in part))
 
     def columns(self, level: str) -> ColumnNames:

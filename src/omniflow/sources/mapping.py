@@ -91,6 +91,14 @@ def first_records(source: Mapped, level: LevelMap) -> Iterator[Rows]:
 def weight(rows: Rows, text: str, what: str) -> np.ndarray:
     """Return weights (k,) float64.
 
+    Args:
+        rows: k records.
+        text: expression of the weight.
+        what: its key, for messages.
+
+    Returns:
+        (k,) float64, finite.
+
     Raises:
         InputError: one is not a number.
     """
@@ -106,7 +114,18 @@ def weight(rows: Rows, text: str, what: str) -> np.ndarray:
 
 
 def named_weights(source: Mapped, rows: Rows) -> dict[str, np.ndarray]:
-    """Return the further weights (k,) of records by name, `replica-<n>` those of replicas."""
+    """Return the further weights (k,) of records by name, `replica-<n>` those of replicas.
+
+    Args:
+        source: with the expressions of weights.
+        rows: k records.
+
+    Returns:
+        (k,) float64 by name.
+
+    Raises:
+        InputError: a weight is not a number.
+    """
     found = {n: weight(rows, text, f"weights.{n}") for n, text in source.weights.items()}
     for number, text in enumerate(source.replicas, 1):
         found[f"replica-{number}"] = weight(rows, text, f"replicas.{number}")
@@ -115,6 +134,13 @@ def named_weights(source: Mapped, rows: Rows) -> dict[str, np.ndarray]:
 
 def ids(source: Mapped, rows: Rows) -> np.ndarray:
     """Return event ids (k,) uint64: record numbers, one column, or a hash of several.
+
+    Args:
+        source: with the expressions of ids.
+        rows: k records.
+
+    Returns:
+        (k,) uint64.
 
     Raises:
         InputError: an id is negative or no whole number.
@@ -163,6 +189,12 @@ def level(
         rows: the records.
         name: of the level, for messages.
         fail_is_empty: whether events that fail have rows of zeros and no particles.
+
+    Returns:
+        A level of k events, and (k,) bool.
+
+    Raises:
+        InputError: a value is missing, is no number, or is of another kind than is needed.
     """
     event = np.empty((len(rows), len(settings.event)), np.float32)
     for at, (key, column) in enumerate(settings.event.items()):
@@ -230,7 +262,7 @@ def _particles(
     for key, values in others:
         _refuse_other_collection(rows, name, (reference, first), (key, values))
     keep = _kept(settings, rows, name, first)
-    counts = np.diff(first.offsets)
+    counts = np.diff(first.bounds)
     if passes is not None and not passes.all():
         keep = np.repeat(passes, counts) if keep is None else keep & np.repeat(passes, counts)
     if keep is not None:
@@ -261,10 +293,10 @@ def _kept(settings: LevelMap, rows: Rows, name: str, like: Values) -> np.ndarray
 def _refuse_other_collection(
     rows: Rows, name: str, one: tuple[str, Values], other: tuple[str, Values]
 ) -> None:
-    differs = np.flatnonzero(np.diff(one[1].offsets) != np.diff(other[1].offsets))
+    differs = np.flatnonzero(np.diff(one[1].bounds) != np.diff(other[1].bounds))
     if len(differs):
         at = int(differs[0])
-        counts = [int(np.diff(values.offsets)[at]) for _, values in (one, other)]
+        counts = [int(np.diff(values.bounds)[at]) for _, values in (one, other)]
         raise InputError(
             f"{rows.place(at)}: {name}.particles: {one[0]} has {counts[0]} values and {other[0]} "
             f"has {counts[1]}; all columns of particles must be of one collection"

@@ -27,7 +27,7 @@ class Memory(Source):
     source: Literal["memory"] = "memory"
     # Of the events: what is made of them depends on it.
     checksum: str
-    _held: Events | None = PrivateAttr(None)
+    _held: Events = PrivateAttr()
 
     @model_validator(mode="before")
     @classmethod
@@ -35,7 +35,7 @@ class Memory(Source):
         raise ValueError(_ELSEWHERE)
 
     @classmethod
-    def of(cls, events: Events) -> Self:
+    def of(cls, events: Events) -> Memory:
         """Return events as a source."""
         found = cls.model_construct(source="memory", events=len(events), checksum=_checksum(events))
         found._held = events

@@ -48,7 +48,18 @@ class Rows:
             raise InputError(f"{self.where}: {error}") from error
 
     def per_event(self, text: str, what: str) -> np.ndarray:
-        """Return the values (k,) of an expression of events."""
+        """Return the values (k,) of an expression of events.
+
+        Args:
+            text: an expression.
+            what: its key, for messages.
+
+        Returns:
+            (k,) of any type of number.
+
+        Raises:
+            InputError: it has one value per particle.
+        """
         values = self.evaluate(text)
         if values.offsets is not None:
             raise InputError(
@@ -59,7 +70,18 @@ class Rows:
         return values.array
 
     def condition(self, text: str, what: str) -> np.ndarray:
-        """Return the truth (k,) of a condition on events."""
+        """Return the truth (k,) of a condition on events.
+
+        Args:
+            text: an expression.
+            what: its key, for messages.
+
+        Returns:
+            (k,) bool.
+
+        Raises:
+            InputError: it has one value per particle, or one that is neither true nor false.
+        """
         found = self.per_event(text, what)
         if found.dtype.kind != "b" and not np.isin(found, (0, 1)).all():
             at = int(np.flatnonzero(~np.isin(found, (0, 1)))[0])
@@ -74,14 +96,29 @@ class Rows:
         return f"{self.where}: entry {int(self.record[at])}"
 
     def take(self, keep: np.ndarray) -> Rows:
-        """Return the records `keep` (k,) bool or positions."""
+        """Return the records `keep` (k,) bool or positions.
+
+        Args:
+            keep: (k,) bool, or (m,) positions.
+
+        Returns:
+            m records.
+        """
         index = np.flatnonzero(keep) if keep.dtype == bool else keep
         columns = {name: taken(values, index) for name, values in self.columns.items()}
         return Rows(self.where, self.first, self.record[index], columns)
 
 
 def taken(values: Values, index: np.ndarray) -> Values:
-    """Return the events `index` (k,) of a column."""
+    """Return the events `index` (k,) of a column.
+
+    Args:
+        values: of k events: (k,), or (M,) with offsets.
+        index: (m,) positions.
+
+    Returns:
+        Values of m events.
+    """
     if values.offsets is None:
         return Values(values.array[index], None, values.source)
     start = values.offsets[index]

@@ -47,6 +47,9 @@ class Source(Section):
     def describe(cls, path: str) -> Description | None:
         """Return what is in a file of the kind that it reads, for `omniflow inspect`.
 
+        Args:
+            path: of the file.
+
         Returns:
             None for files of other kinds, which are told by their first bytes.
 
@@ -64,15 +67,36 @@ class Source(Section):
         """Return which of its source's events it takes, for messages."""
 
     def shares(self, other: Source) -> bool:
-        """Return whether two samples share events as far as their configuration tells."""
+        """Return whether two samples share events as far as their configuration tells.
+
+        Args:
+            other: another sample.
+
+        Returns:
+            True where they do, or may.
+        """
         return self == other
 
     @abstractmethod
     def next(self, number: int) -> Self:
-        """Return a sample of the same kind without the events of this one, `number` from 1."""
+        """Return a sample of the same kind without the events of this one.
+
+        Args:
+            number: how many samples farther on, from 1.
+
+        Returns:
+            The sample.
+        """
 
     def following(self, count: int) -> list[Self]:
-        """Return samples that hold the events of `next(1)` to `next(count)`."""
+        """Return samples that hold the events of `next(1)` to `next(count)`.
+
+        Args:
+            count: how many.
+
+        Returns:
+            One sample or several.
+        """
         return [self.next(number) for number in range(1, count + 1)]
 
     def origins(self) -> frozenset[str]:
@@ -85,12 +109,21 @@ class Source(Section):
 
         Args:
             level: `detector` or `particle`. Real data say of the latter what they like.
+
+        Returns:
+            Names of the columns of events, and of those of particles.
         """
 
     def declared(self, level: str) -> ColumnNames | None:
         """Return `columns` of a level; None where the source declares none at all.
 
         Names are taken as they are then, and compared when events are there.
+
+        Args:
+            level: `detector` or `particle`.
+
+        Returns:
+            Names of the columns of events, and of those of particles; or None.
         """
         return self.columns(level) if any(any(self.columns(each)) for each in LEVELS) else None
 
@@ -106,7 +139,14 @@ class Source(Section):
         return {}
 
     def features(self, level: str) -> str:
-        """Return the preset of features that suits its events at `detector` or `particle` level."""
+        """Return the preset of features that suits its events.
+
+        Args:
+            level: `detector` or `particle`.
+
+        Returns:
+            Name of the preset.
+        """
         known = {"pt", "eta", "phi"} <= set(self.columns(level)[1])
         return "particles" if known else "columns"
 
@@ -117,6 +157,9 @@ class Source(Section):
 
         Args:
             others: those samples, by level.
+
+        Returns:
+            Section `observables`, with definitions and names.
         """
         columns = {
             level: [each.columns(level) for each in (self, *others[level])] for level in LEVELS
@@ -166,7 +209,14 @@ class Source(Section):
         return f"{self.source} sample ({self.extent()})"
 
     def place(self, event_id: int) -> str:
-        """Return where the event with an id stands, for messages."""
+        """Return where an event stands, for messages.
+
+        Args:
+            event_id: its id.
+
+        Returns:
+            What a message can say, such as file and record.
+        """
         return f"event {event_id}"
 
     def provenance(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Simulation:
         for name, axis in self.axes.items():
             if axis.kind == "event":
                 found[name] = np.where(both, np.arange(len(both)), NOWHERE)
-            elif axis.kind == "jet":
+            elif axis.kind == "jet" and axis.jets is not None:
                 key = (rows.start, axis.jets)
                 if key not in self._matched:
                     pair = (particle[name], detector[name])
@@ -227,5 +227,7 @@ def acceptance_table(simulation: Simulation) -> pd.DataFrame:
             found[name] = sums.plus(found.get(name))
             sums = efficiency.sums(chunk.weight, detector, fake, passes, edge)
             fakes[name] = sums.plus(fakes.get(name))
-    parts = ({name: each.fraction for name, each in sums.items()} for sums in (found, fakes))
-    return efficiency.acceptance_table(*parts, edges)
+    seen_of, fakes_of = (
+        {name: each.fraction for name, each in sums.items()} for sums in (found, fakes)
+    )
+    return efficiency.acceptance_table(seen_of, fakes_of, edges)

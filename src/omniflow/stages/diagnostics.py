@@ -85,8 +85,9 @@ def judged(plan: Plan) -> dict[str, object]:
         and not (plan.networks_folder(block) / scores.NAME).is_file()
     ]
     found = {"events": events, "fraction": fraction, "split": split, "unscored": sum(unscored)}
-    if plan.needs_pretraining:
-        found["pretraining"] = plan.config.samples.pretraining.known
+    pretraining = plan.config.samples.pretraining
+    if plan.needs_pretraining and pretraining is not None:
+        found["pretraining"] = pretraining.known
     return found
 
 
@@ -215,7 +216,7 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
     common = setup(plan)
     event_id = store.open_store(plan.store("simulation")).event_id
     judged = list(_judged(plan))
-    found: dict[tuple[int, str], list[Histogram]] = {}
+    found: dict[tuple[int, str], tuple[Histogram, Histogram]] = {}
     for rows, matrices in counts(plan, "simulation", "particle"):
         base = common.scale * np.where(common.particle[rows], common.weight[rows], 0.0)
         for at, (network, ratios) in enumerate(judged):
@@ -224,7 +225,7 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
             for name, matrix in matrices.items():
                 pair = overtraining.fill(matrix, used, ratio, out)
                 before = found.get((at, name), (None, None))
-                found[at, name] = [h.plus(b) for h, b in zip(pair, before, strict=True)]
+                found[at, name] = (pair[0].plus(before[0]), pair[1].plus(before[1]))
     table = []
     for (at, name), pair in found.items():
         network, _ = judged[at]

@@ -175,6 +175,12 @@ def read_ensembles(plan: Plan, names: Sequence[str]) -> Iterator[Ensembles]:
                     name: read_dataset(file, f"{group}/{name}", shape, "f") for name in names
                 }
             yield Ensembles(
-                *(method, plan.combinations(method)[0], varied),
-                *(settings.lanes, settings.members, trained, subsets, contents),
+                method,
+                plan.combinations(method)[0],
+                varied,
+                settings.lanes,
+                settings.members,
+                trained,
+                subsets,
+                contents,
             )

@@ -28,13 +28,30 @@ def read_axes(plan: Plan) -> dict[str, Axis]:
 
 
 def edges(plan: Plan, level: str) -> dict[str, np.ndarray]:
-    """Return the bin edges of the configured observables that exist at a level."""
+    """Return the bin edges of the configured observables that exist at a level.
+
+    Args:
+        plan: of the study.
+        level: detector or particle.
+
+    Returns:
+        (B + 1,) by observable.
+    """
     found = read_axes(plan).items()
     return {name: np.asarray(axis.edges) for name, axis in found if level in axis.levels}
 
 
 def region(plan: Plan, events: Events, level: str) -> np.ndarray:
-    """Return which events (n,) a histogram at this level counts."""
+    """Return which events (n,) a histogram at this level counts.
+
+    Args:
+        plan: of the study.
+        events: n events.
+        level: detector or particle.
+
+    Returns:
+        (n,) bool.
+    """
     if level == "detector":
         return np.asarray(events.pass_detector)
     unfolded_only = plan.config.unfolding.particle_level == "pass_gen"
@@ -58,7 +75,20 @@ def counts(plan: Plan, role: str, level: str) -> Iterator[tuple[slice, dict[str,
 
 
 def fill(plan: Plan, role: str, level: str, weight: np.ndarray) -> dict[str, Histogram]:
-    """Return the histograms of all observables of a sample at a level, for event weights (n,)."""
+    """Return the histograms of all observables of a sample at a level, for event weights (n,).
+
+    Args:
+        plan: of the study.
+        role: of the sample.
+        level: detector or particle.
+        weight: (n,) of the events, in the order of the store.
+
+    Returns:
+        By observable, with contents (B,).
+
+    Raises:
+        WeightError: a weight is not finite.
+    """
     totals: dict[str, Histogram] = {}
     for rows, matrices in counts(plan, role, level):
         for name, matrix in matrices.items():

@@ -29,6 +29,14 @@ class Ratios:
     def after(self, how: str, pass_: int, iteration: int) -> np.ndarray:
         """Return nu (n,) float32 of a combination, 1 for events without learned weights.
 
+        Args:
+            how: combination.
+            pass_: from 1.
+            iteration: from 1.
+
+        Returns:
+            (n,) float32 in the order of the store.
+
         Raises:
             InputError: the weights are those of another sample.
         """
@@ -57,6 +65,13 @@ def spooled(plan: Plan, method: str) -> Iterator[dict[tuple[str, int], np.ndarra
 
     Files of weights are ordered by event id, so that slices of the store would jump through all of
     them at a time. A temporary file in the order of the store is read from beginning to end.
+
+    Args:
+        plan: of the study.
+        method: or other result.
+
+    Yields:
+        (iterations, n) float32 by combination and pass.
 
     Raises:
         InputError: as `Ratios.after`.

@@ -28,14 +28,26 @@ def events(plan: Plan, role: str, variant: str = NOMINAL) -> Events:
 
 
 def weights(plan: Plan, role: str, variant: str = NOMINAL) -> Callable[[slice], np.ndarray]:
-    """Return what gives the weights of a slice of `events`, and holds those of no others."""
+    """Return what gives the weights of a slice of `events`, and holds those of no others.
+
+    Args:
+        plan: of the study.
+        role: data, simulation or another.
+        variant: nominal, replica, variation or toy.
+
+    Returns:
+        A function of a slice of k events that returns (k,).
+
+    Raises:
+        InputError: a weight file does not fit the events.
+    """
     found = store.open_store(plan.store(plan.variants.role(role, variant)))
     return lambda rows: _weight(plan, role, variant, found, rows)
 
 
 def _weight(plan: Plan, role: str, variant: str, found: Events, rows: slice) -> np.ndarray:
     named = _named(plan, role, variant)
-    if named in found.weights:
+    if named is not None and named in found.weights:
         return np.asarray(found.weights[named][rows])
     factor = _factor(plan, role, variant, np.asarray(found.event_id[rows]))
     weight = found.weight[rows]
@@ -43,8 +55,21 @@ def _weight(plan: Plan, role: str, variant: str, found: Events, rows: slice) -> 
 
 
 def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
-    """Return which events (n,) of a simulation the result is of, bool."""
+    """Return which events (n,) of a simulation the result is of, bool.
+
+    Args:
+        plan: of the study.
+        simulation: n events.
+
+    Returns:
+        (n,) bool.
+
+    Raises:
+        InputError: events in the fiducial region are wanted, and there is no particle level.
+    """
     if plan.config.unfolding.particle_level == "pass_gen":
+        if simulation.pass_particle is None:
+            raise InputError("the simulation has no particle level; give a sample with truth.")
         return simulation.pass_particle
     return np.broadcast_to(np.True_, len(simulation))
 

@@ -124,9 +124,9 @@ class Networks(ABC):
         Raises:
             TrainingError: a network failed more often than `training.restarts` allows.
         """
-        found = {network: self.finished(network) for network in networks}
+        found = {n: done for n in networks if (done := self.finished(n)) is not None}
         failures: dict[Network, list[str]] = {network: [] for network in networks}
-        while waiting := [network for network in networks if found[network] is None]:
+        while waiting := [network for network in networks if network not in found]:
             attempts = {network: len(failures[network]) for network in waiting}
             starts = {network: self.start(network, n) for network, n in attempts.items()}
             outcomes = self.trainer.fit([self.task(n, starts[n], attempts[n]) for n in waiting])
@@ -175,15 +175,26 @@ class Networks(ABC):
     def members(
         self, networks: Sequence[Network], parameters: list[np.ndarray]
     ) -> list[np.ndarray]:
-        """Return the parameters of all members: those of every network, or its thinned copies."""
+        """Return the parameters of all members: those of every network, or its thinned copies.
+
+        Args:
+            networks: that were trained.
+            parameters: (d,) of each of them.
+
+        Returns:
+            (d,) of each member.
+        """
         chain = self.plan.chains[networks[0].chain]
         if chain.diversity != "dropout":
             return parameters
-        return [
-            trained * self.dropout("thinned", network).mask(draw)
-            for network, trained in zip(networks, parameters, strict=True)
-            for draw in range(chain.members)
-        ]
+        thinned = []
+        for network, trained in zip(networks, parameters, strict=True):
+            dropout = self.dropout("thinned", network)
+            thinned += [
+                trained if dropout is None else trained * dropout.mask(draw)
+                for draw in range(chain.members)
+            ]
+        return thinned
 
     def logits(
         self,
@@ -195,6 +206,15 @@ class Networks(ABC):
         """Yield logits (rows, events) of members, their rows, and the events of `source`.
 
         Those that are not selected get NaN. With folds a network predicts its own events alone.
+
+        Args:
+            networks: that were trained.
+            members: (d,) of each member.
+            source: n events.
+            recorder: of scores, if they are wanted.
+
+        Yields:
+            Rows of members, a slice of the events, and logits (rows, k) float32.
         """
         count = len(self.plan.folds)
         by_fold: dict[int, list[int]] = {}
@@ -248,7 +268,15 @@ class Networks(ABC):
         write_json({"networks": records, "job": job}, path)
 
     def fingerprint(self, network: Network, initial: np.ndarray) -> str:
-        """Return a hash of all that determines a training: settings, events, weights, start."""
+        """Return a hash of all that determines a training: settings, events, weights, start.
+
+        Args:
+            network: that is trained.
+            initial: (d,) parameters that it starts from.
+
+        Returns:
+            Sixteen hexadecimal digits.
+        """
         roles = self.plan.roles
         if network.step == 0:
             roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
@@ -264,11 +292,23 @@ class Networks(ABC):
         return digest([np.frombuffer(" ".join(parts).encode(), np.uint8)])
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
-        """Return the weights of earlier steps that the training starts from."""
+        """Return the weights of earlier steps that the training starts from.
+
+        Args:
+            network: that is trained.
+
+        Returns:
+            (n,) each; none by default.
+        """
         return []
 
     def save(self, parameters: np.ndarray, path: Path) -> None:
-        """Write a network with its signature."""
+        """Write a network with its signature.
+
+        Args:
+            parameters: (d,).
+            path: of the file.
+        """
         self.architecture.save(parameters, path)
         self.signature.write(path)
 
@@ -282,7 +322,14 @@ class Networks(ABC):
 
 
 def digest(arrays: list[np.ndarray]) -> str:
-    """Return a hash of arrays, to compare networks in histories."""
+    """Return a hash of arrays, to compare networks in histories.
+
+    Args:
+        arrays: of any shapes, () or (n, ...).
+
+    Returns:
+        Sixteen hexadecimal digits.
+    """
     result = hashlib.sha256()
     for array in map(np.atleast_1d, arrays):
         for start in range(0, len(array), _CHUNK):  # event weights stay in their files

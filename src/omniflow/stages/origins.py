@@ -40,12 +40,14 @@ def overlaps(plan: Plan) -> list[str]:
         *independent(nominal, pretraining, varied, predictions, *toys),
     ]
     samples = {role: _by_content(plan, role) for role in plan.samples}
-    seen, found, content = set(), [], _Contents(plan)
+    seen: set[frozenset[str]] = set()
+    found, content = [], _Contents(plan)
     for one, two in pairs:
-        if {one, two} in seen or samples[one] is None or samples[two] is None:
+        first, second = samples[one], samples[two]
+        if {one, two} in seen or first is None or second is None:
             continue
         seen.add(frozenset((one, two)))
-        if samples[one].shares(samples[two]):
+        if first.shares(second):
             found.append(
                 f"{one} and {two} hold the same events: files of one are copies of files of the "
                 "other. What compares or combines them takes them as independent."

@@ -19,13 +19,30 @@ def reserved(plan: Plan, event_id: np.ndarray) -> np.ndarray:
 
     A function of the study's seed and the id alone: the same in every step, iteration and variant,
     for both roles of an event and for any order or rank.
+
+    Args:
+        plan: of the study.
+        event_id: (n,) uint64.
+
+    Returns:
+        (n,) bool.
     """
     seed = seeds.integer(seeds.sequence(plan.config.study.seed, "reserve"))
     return held_out(event_id, seed, plan.config.training.reserved)
 
 
 def seen(plan: Plan, network: Network, select: np.ndarray, event_id: np.ndarray) -> np.ndarray:
-    """Return which of the events `select` (n,) bool a network may be trained on or stopped by."""
+    """Return which of the events `select` (n,) bool a network may be trained on or stopped by.
+
+    Args:
+        plan: of the study.
+        network: that is trained.
+        select: (n,) bool.
+        event_id: (n,) uint64.
+
+    Returns:
+        (n,) bool.
+    """
     select = folds.without(select, event_id, network.fold, len(plan.folds))
     return select & ~reserved(plan, event_id) if plan.config.training.reserved else select
 
@@ -35,6 +52,14 @@ def judged(plan: Plan, network: Network, event_id: np.ndarray) -> tuple[np.ndarr
 
     Held out are the network's fold, the reserved events, or else those of its split, which choose
     its epoch; what is in neither part chose the epoch alone.
+
+    Args:
+        plan: of the study.
+        network: that was trained.
+        event_id: (n,) uint64.
+
+    Returns:
+        Held out and trained on, (n,) bool each.
     """
     split = seeds.integer(plan.seed("split", network))
     stopped = held_out(event_id, split, plan.config.training.validation)

@@ -60,7 +60,7 @@ def make(plan: Plan) -> dict[str, dict[str, Prediction]]:
             moved = {v: (1.0 if name == TRUTH else scales[v]) * content for v in scales}
             moved |= dict(zip(drawn, others, strict=True))
             blocks = {}
-            if name not in _SHARED:
+            if filled.statistical is not None:
                 blocks["prediction"] = Block(filled.statistical)
             found[observable][name] = Prediction(
                 units(plan, content),
@@ -90,7 +90,7 @@ def _filled(plan: Plan, name: str, role: str, variants: list[str]) -> dict[str, 
     alone = name not in _SHARED
     contents: dict[str, np.ndarray] = {}
     sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    detector = inputs.events(plan, role).pass_detector if alone else None
+    detector = inputs.events(plan, role).pass_detector if alone else np.empty(0, bool)
     for rows, matrices in evaluation.counts(plan, role, "particle"):
         for place, weight in enumerate(weights):
             each = weight(rows)
@@ -115,7 +115,15 @@ def _filled(plan: Plan, name: str, role: str, variants: list[str]) -> dict[str, 
 
 
 def units(plan: Plan, content: np.ndarray) -> np.ndarray:
-    """Return contents (..., B) as they are compared: yields, or of unit sum."""
+    """Return contents (..., B) as they are compared: yields, or of unit sum.
+
+    Args:
+        plan: of the study.
+        content: (..., B).
+
+    Returns:
+        (..., B).
+    """
     shape = plan.config.unfolding.normalization == "shape"
     return covariance.unit(content) if shape else content
 

@@ -7,9 +7,9 @@ files that are there. Sources that declare no columns are taken as they are.
 from __future__ import annotations
 
 import dataclasses
-from collections import ChainMap
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def _of_files(key: str, sample: Sample) -> Iterator[str]:
 def _of_features(wanted: FeatureSet, events: Level) -> Iterator[str]:
     """Yield what features of a level without events cannot be."""
     nothing = dataclasses.replace(wanted, particles={}, event={}, neighbours=None)
-    parts = [
+    parts: list[dict[str, Any]] = [
         *({"particles": {name: text}} for name, text in wanted.particles.items()),
         *({"event": {name: text}} for name, text in wanted.event.items()),
         *([{"neighbours": wanted.neighbours}] if wanted.neighbours else []),
@@ -150,7 +150,7 @@ def _of_observables(config: Config, level: str, events: Level) -> Iterator[str]:
             columns = of_level(events)
             if definition.radius is not None:
                 momenta(events)
-                columns = ChainMap(columns, {PREFIX + each: none for each in PROPERTIES})
+                columns = {PREFIX + each: none for each in PROPERTIES} | columns
             if (text := definition.formula(level)) is not None:
                 parse(text).evaluate(columns, 0)
         except OmniflowError as error:

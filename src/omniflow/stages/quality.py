@@ -20,7 +20,8 @@ def notes(plan: Plan, steps: pd.DataFrame, weights: pd.DataFrame) -> list[str]:
 
     Args:
         plan: of the study.
-        steps, weights: the tables of these names.
+        steps: the table of this name.
+        weights: the table of this name.
     """
     last = weights[weights["iteration"] == plan.iterations[-1]]
     return [*_samples(plan), *_steps(plan, steps), *_results(plan, last)]
@@ -92,6 +93,13 @@ def _worst(
 
 
 def say(name: str, weight: np.ndarray, plan: Plan, before: float | None = None) -> None:
-    """Print in a job's log what is wrong with weights that it has made."""
+    """Print in a job's log what is wrong with weights that it has made.
+
+    Args:
+        name: of the weights, for the message.
+        weight: (n,).
+        plan: of the study, whose limits count.
+        before: their sum before the step; None: it is not compared.
+    """
     if fault := judge(measure(weight), plan.config.diagnostics.weights, before):
         print(f"Note: {name}: {fault}")

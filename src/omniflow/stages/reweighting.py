@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,9 @@ def ratios(
         passes: of the result.
         iteration: after which.
 
+    Returns:
+        (passes, n) float64 in the order of `events`.
+
     Raises:
         InputError: there is no particle level, or a column is missing.
     """
@@ -60,6 +64,15 @@ def ratios(
 
 def logits(plan: Plan, events: Events, block: Block, network: Network) -> np.ndarray:
     """Return the logits (n,) of one network; NaN for events that do not pass at its level.
+
+    Args:
+        plan: of a finished study.
+        events: n events, in any order.
+        block: that the network is in.
+        network: its coordinates.
+
+    Returns:
+        (n,) float32 in the order of `events`.
 
     Raises:
         InputError: events lack the level that the network reads, or a column of it.
@@ -185,7 +198,8 @@ def _aligned(found: Level, known: Level, seen: FeatureSet, where: str) -> Level:
     """
     texts = [*seen.particles.values(), *seen.event.values(), *seen.define.values()]
     names = frozenset().union(*(parse(text).names for text in (*texts, *(seen.neighbours or ()))))
-    kept, missing = {}, []
+    kept: dict[str, Any] = {}
+    missing: list[str] = []
     for kind, part in (("event_columns", "event"), ("particle_columns", "particles")):
         ours, theirs = getattr(known, kind), getattr(found, kind)
         kept[kind] = tuple(name for name in ours if name in theirs)

@@ -37,7 +37,15 @@ class Recorder:
     def follow(
         self, logits: Iterator[tuple[slice, np.ndarray]], stratum: int
     ) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield the logits of a stratum's events, as `Trainer.predict` does, and record them."""
+        """Yield the logits of a stratum's events, as `Trainer.predict` does, and record them.
+
+        Args:
+            logits: slices of the stratum's events, and logits (networks, k).
+            stratum: number of it; -1 is the simulation.
+
+        Yields:
+            What `logits` yields: slices, and logits (networks, k).
+        """
         for where, found in logits:
             for network, (strata, judged) in enumerate(
                 zip(self._strata, self._judged, strict=True)

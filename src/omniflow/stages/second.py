@@ -150,7 +150,9 @@ def _inputs(plan: Plan, level: str, folder: Path) -> Path:
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
-    samples.write_features(plan, store.open_store(plan.store("data")).particle, level, path)
+    truth = store.open_store(plan.store("data")).particle
+    assert truth is not None  # see `_comparable`
+    samples.write_features(plan, truth, level, path)
     return path
 
 

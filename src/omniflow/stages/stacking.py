@@ -37,10 +37,13 @@ def held_out(
 
     Args:
         trainer: evaluates the network.
-        parameters: of the network (d,).
+        parameters: (d,) of the network.
         sources: strata of its training.
         split: seed that decides which events are held out.
         fraction: of them.
+
+    Returns:
+        Logits, weights in class A and in class B, and halves (bool), (k,) each.
     """
     found = []
     for source in sources:
@@ -55,13 +58,28 @@ def held_out(
 
 
 def write(file: h5py.File, network: Network, arrays: tuple[np.ndarray, ...]) -> None:
-    """Write what `held_out` returned beside the logits of a block."""
+    """Write what `held_out` returned beside the logits of a block.
+
+    Args:
+        file: of the logits.
+        network: that they are of.
+        arrays: (k,) each.
+    """
     for name, array in zip(_NAMES, arrays, strict=True):
         file[f"{_group(network)}/{name}"] = array
 
 
 def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[np.ndarray, dict[str, object]]:
-    """Return the weights of the members of a lane in one step, and what is kept beside them."""
+    """Return the weights of the members of a lane in one step, and what is kept beside them.
+
+    Args:
+        plan: of the study.
+        blocks: of the step.
+        lane: number of the lane.
+
+    Returns:
+        Weights (members,) of sum 1, and losses and numbers for the attributes of the file.
+    """
     logits = []
     for block in blocks:
         with open_h5(plan.logits(block)) as file:

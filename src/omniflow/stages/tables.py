@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from importlib import metadata
+from typing import Any
 
 import h5py
 import numpy as np
@@ -123,7 +124,12 @@ def detector_level(
     """Return simulation and data, `detector` and `detector_summary` of the methods."""
     folded = evaluation.fill(plan, "simulation", "detector", common.scale * common.weight)
     before = {
-        name: Histogram(h.content[None], h.variance[None], h.sum_covariance[None], h.flow[None])
+        name: Histogram(
+            h.content[None],
+            h.variance[None],
+            h.sum_covariance[None],
+            None if h.flow is None else h.flow[None],
+        )
         for name, h in folded.items()
     }
     priors = [
@@ -361,7 +367,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
                 "checksum": store.checksum(plan.store(role)),
             }
         )
-    methods = [
+    methods: list[dict[str, Any]] = [
         {
             "name": name,
             "lanes": method.lanes,

@@ -117,7 +117,7 @@ class BlockJob(Networks):
         row = self.block.group.lanes.index(network.lane)
         base, ids = (self.simulation.weight,), self.simulation.event_id
         simulation = (self.features, ids, self.trained_on)
-        if self.block.step != 1:
+        if self.reached is not None:
             target = self.reached[row]
             if self.block.step == MISSES and self.push is not None:
                 target = target / self.push[row]  # omega
@@ -141,7 +141,14 @@ class BlockJob(Networks):
         return replace(self.sources(network)[-1], select=wanted)
 
     def held_out(self, parameters: list[np.ndarray]) -> dict[Network, tuple[np.ndarray, ...]]:
-        """Return what decides the weights of stacked members; nothing for other aggregations."""
+        """Return what decides the weights of stacked members; nothing for other aggregations.
+
+        Args:
+            parameters: (d,) of each network of the block.
+
+        Returns:
+            By network what `stacking.held_out` returns, (k,) each.
+        """
         if self.plan.chains[self.block.group.chain].aggregate != "stacking":
             return {}
         fraction = self.plan.config.training.validation
@@ -166,7 +173,14 @@ class BlockJob(Networks):
         return scores.Recorder(strata, judged, self.plan.config.training.logit_clip)
 
     def event_weights(self, network: Network) -> list[np.ndarray]:
-        """Return the lane's weights of earlier steps, and those of a variant's events."""
+        """Return the lane's weights of earlier steps, and those of a variant's events.
+
+        Args:
+            network: that is trained.
+
+        Returns:
+            (n,) each.
+        """
         row = self.block.group.lanes.index(network.lane)
         earlier = [ratio[row] for ratio in (self.push, self.reached) if ratio is not None]
         if network.variant == NOMINAL:  # stores' checksums tell
@@ -211,7 +225,7 @@ class BlockJob(Networks):
             return fresh, origin
         model = self.plan.pretrained_model(network)
         path, origin = self.plan.pretrained_weights(model), {"policy": policy, "model": str(model)}
-        if self.plan.config.samples.pretraining.weights:
+        if self.plan.given_models:
             self.signature.require(path, head=policy == "pretrained")
             origin["file"] = str(path)
         loaded = self.architecture.load(path)

@@ -71,12 +71,26 @@ class Result:
         """Return the shifts (P, B) of a variation from the nominal result of the same pass.
 
         Or those of the difference to a prediction, which moves if it is scaled to the data.
+
+        Args:
+            variation: its name.
+            prediction: of which the difference is taken.
+
+        Returns:
+            (P, B).
         """
         found = self.variants[variation]
         return found - self.passes[: len(found)] - self._moved(variation, prediction)
 
     def replicas(self, kind: str) -> np.ndarray:
-        """Return the contents (R, P, B) of the variants of a kind."""
+        """Return the contents (R, P, B) of the variants of a kind.
+
+        Args:
+            kind: data, simulation, or toys.
+
+        Returns:
+            (R, P, B).
+        """
         found = [self.variants[name] for name in self.plan.variants.of_kind(kind)]
         passes = self.plan.config.uncertainties.passes
         return np.array(found).reshape(len(found), passes, self.passes.shape[1])
@@ -160,6 +174,13 @@ def matrices(result: Result, passes: int | None = None) -> dict[str, np.ndarray]
     """Return the blocks (B, B) of the mean of so many passes and, where there are any, their total.
 
     By default of all passes.
+
+    Args:
+        result: with its variants.
+        passes: of which the mean is; None: all of them.
+
+    Returns:
+        (B, B) by block, and `total` if there is any.
     """
     blocks = result.blocks(passes or len(result.passes))
     found = {name: block.matrix for name, block in blocks.items()}
@@ -264,6 +285,15 @@ def make_pulls(
 
     Toys differ by their samples and by their training, so that these blocks are their error; it
     takes replicas. Passes are divided by the error of all blocks.
+
+    Args:
+        plan: of the study.
+        result: with its variants.
+        truth: of the study.
+        toys: (T, B) truth of each toy.
+
+    Returns:
+        (k, B) by kind; only those that errors are known for.
     """
     pulls = {}
     blocks = covariance.independent(result.blocks(1, truth), truth.origins)

@@ -73,9 +73,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
                 weights, record = stacking.stack(plan, blocks, lane)
                 stacks.append(record)
             members = [logit for logit, owner in zip(logits, lanes, strict=True) if owner == lane]
-            options = (members, weights if stacks else how, clip)
             where = f"{where} step {STEP_NAMES[step]}"
-            options = (*options, where)
+            options = (members, weights if stacks else how, clip, where)
             before = start(step, row)
             if step == MISSES:
                 omega = before / start(1, row)
@@ -90,8 +89,8 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
             if fault := judge(check.quality, limits, check.sum_before):
                 print(f"Note: {where}: {fault}")
         if plan.keeps_members(group, iteration, step):
-            shape = (len(group.lanes), chain.members, len(common.weight))
-            alone = file.create_dataset("members", shape, np.float32)
+            each = (len(group.lanes), chain.members, len(common.weight))
+            alone = file.create_dataset("members", each, np.float32)
             for row, (lane, logit) in enumerate(zip(lanes, logits, strict=True)):
                 before = start(step, group.lanes.index(lane))
                 where = f"a member of {group.chain} pass {group.pass_} lane {lane}"

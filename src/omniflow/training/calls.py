@@ -23,6 +23,14 @@ class Result:
 def pointer(array: np.ndarray, kind: np.dtype, shape: tuple[int | None, ...]) -> ctypes.c_void_p:
     """Return where the numbers of an array lie; sizes None are not compared.
 
+    Args:
+        array: of any shape, that C++ reads or writes.
+        kind: type that it must have.
+        shape: that it must have, such as (n, None).
+
+    Returns:
+        Address of the first number; the array must outlive it.
+
     Raises:
         TypeError: another type, shape or order: C++ cannot tell a wrong array from a right one.
     """

@@ -6,6 +6,7 @@ result does not depend on the number of ranks beyond rounding.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
@@ -45,11 +46,31 @@ class Ranks:
     rank, local, size = 0, 0, 1
 
     def sum(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Return each array summed over the ranks; all ranks get the same."""
+        """Return each array summed over the ranks; all ranks get the same.
+
+        Args:
+            arrays: of any shapes, (...) each, the same on all ranks.
+
+        Returns:
+            Arrays of the same shape as those given.
+
+        Raises:
+            RankError: another rank is lost.
+        """
         return list(arrays)
 
     def first(self, array: np.ndarray) -> np.ndarray:
-        """Return the array of rank 0."""
+        """Return the array of rank 0.
+
+        Args:
+            array: of any shape (...), the same on all ranks.
+
+        Returns:
+            An array of the same shape.
+
+        Raises:
+            RankError: another rank is lost.
+        """
         return array
 
     def agree(self, what: str, text: str, advice: str) -> None:
@@ -187,7 +208,7 @@ def _meet(path: Path | None) -> None:
         return
     scope = _SCOPE if path is None else _serve(path)
     for other in range(1, size):
-        _wait_until(lambda other=other: _ask("GET", scope, other), other)
+        _wait_until(functools.partial(_ask, "GET", scope, other), other)
     _wait_until(lambda: _ask("PUT", scope, 0), 0)
 
 

@@ -33,6 +33,12 @@ class Dropout:
         """Return factors (d,) float32 on the parameters: 0 and 1 / (1 - rate); 1 for all others.
 
         A function of seed and `draw` alone (SplitMix64 of the number of the unit).
+
+        Args:
+            draw: number of the mask.
+
+        Returns:
+            (d,) float32.
         """
         numbers = np.arange(self.units.count, dtype=np.uint64)
         kept = uniform(numbers, (self.seed + draw) % 2**64) >= self.rate

@@ -57,7 +57,8 @@ class ECD:
     number of the update alone. An optimiser as `optimizers.Optimizer` describes it.
     """
 
-    number, betas, decay = None, (0.0, 0.0), 0.0
+    number: int | None = None
+    betas, decay = (0.0, 0.0), 0.0
 
     def __init__(self, size: int, kind: str = "float32", nu_hat: float = 0.0) -> None:
         """Make room for `size` numbers of a float type.
@@ -71,8 +72,14 @@ class ECD:
         self._size, self._nu_hat = size, nu_hat
         self._work = np.empty(size, kind)
 
-    def start(self, constants: Constants) -> None:
-        """Forget earlier updates, and take the constants of a training."""
+    def start(self, constants: Constants | None = None) -> None:
+        """Forget earlier updates, and take the constants of a training.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if constants is None:
+            raise ValueError("ECD needs the constants of a training")
         for array in self.state.values():
             array[...] = 0
         self._constants = constants

@@ -40,35 +40,68 @@ class Engine(Protocol):
     name: str
     device: str
     stack: int
-    ahead: int
-    trains: bool
 
-    def prepare(self, updates: Sequence[Sequence[Batches]]) -> list[Any]:
-        """Read the events of updates, for each of the same networks. Runs in another thread."""
+    @property
+    def ahead(self) -> int:
+        """Events that are read at a time."""
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can do updates itself."""
+
+    def prepare(self, updates: Sequence[Sequence[Batches]]) -> Any:
+        """Return the events of updates as a sequence, for each of the same networks.
+
+        Runs in another thread.
+
+        Args:
+            updates: for each update and each network, its sources and the positions (k,) in them.
+
+        Returns:
+            As many as `updates`, for `gradient` and `train`.
+        """
 
     def gradient(
         self, parameters: Sequence[np.ndarray], prepared: Any
     ) -> tuple[list[float], list[np.ndarray]]:
-        """Return for each network the loss, summed over its events, and its gradient (d,)."""
+        """Return for each network the loss, summed over its events, and its gradient (d,).
+
+        Args:
+            parameters: (d,) of each network.
+            prepared: what `prepare` returned of one update.
+
+        Returns:
+            A loss and a gradient (d,) for each network.
+        """
 
     def train(
         self, steps: Steps, prepared: Any, rates: Sequence[float], momenta: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Update one network by all that was prepared in one call; for engines that can.
 
-        Return loss and norm of the gradient of each update (u,), up to one that is not finite.
-
         Args:
             steps: optimiser and state of the network, which change.
             prepared: what `prepare` returned.
             rates: learning rate of each update.
             momenta: of the average.
+
+        Returns:
+            Loss and norm of the gradient of each update, (u,) each, up to one that is not finite.
         """
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each."""
+        """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each.
+
+        Args:
+            parameters: (d,) of each network.
+            source: where the events are.
+            index: (k,) positions.
+
+        Yields:
+            Positions (m,) and outputs (networks, m).
+        """
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from omniflow.events.features import Features
 from omniflow.models.registry import INPUTS, inputs_of
 from omniflow.training import runtime
 from omniflow.training.losses import LOSSES
+from omniflow.training.steps import Steps
 
 # Events per forward pass outside training.
 _FORWARD = 512
@@ -70,8 +72,8 @@ class Graph:
         each = (
             [_stacked(spec) for spec in (*inputs, *weights)] if stack > 1 else [*inputs, *weights]
         )
-        self._backward = concrete(self._backward, [parameters, *each], xla)
-        self._forward = concrete(self._forward, [parameters, *inputs])
+        self._backward = concrete(self._trace_backward, [parameters, *each], xla)
+        self._forward = concrete(self._trace_forward, [parameters, *inputs])
 
     def prepare(
         self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
@@ -105,11 +107,17 @@ class Graph:
         for 250,000 parameters.
         """
         networks = len(parameters)
-        vectors = [*parameters, *parameters[:1] * (self._rows(networks) - networks)]
+        vectors = [*parameters, *[parameters[0]] * (self._rows(networks) - networks)]
         rows = tf.constant(np.stack(vectors))
         found = [self._backward(rows, *part) for part in prepared]
         losses, gradients = (tf.add_n(list(values)) for values in zip(*found, strict=True))
         return losses.numpy()[:networks].tolist(), list(gradients.numpy()[:networks])
+
+    def train(
+        self, steps: Steps, prepared: Any, rates: Sequence[float], momenta: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Refuse: updates are done by the learner."""
+        raise NotImplementedError("the TensorFlow engine does no updates itself")
 
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
@@ -135,7 +143,9 @@ class Graph:
 
     # -- traced functions ------------------------------------------------------------------
 
-    def _backward(self, parameters: tf.Tensor, *tensors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _trace_backward(
+        self, parameters: tf.Tensor, *tensors: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if self.stack > 1:
             return tf.vectorized_map(
                 lambda one: self._loss_and_gradient(*one), (parameters, *tensors)
@@ -153,7 +163,7 @@ class Graph:
             loss = self._loss.total(z, a, b)
         return loss, tape.gradient(loss, parameters)
 
-    def _forward(self, parameters: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
+    def _trace_forward(self, parameters: tf.Tensor, *inputs: tf.Tensor) -> tf.Tensor:
         if self.stack > 1:
             return tf.vectorized_map(lambda one: self._outputs(one, inputs), parameters)
         return tf.expand_dims(self._outputs(parameters[0], inputs), 0)

@@ -49,7 +49,12 @@ class Learner:
         return self._average
 
     def start(self, parameters: np.ndarray, ecd: Constants | None = None) -> None:
-        """Start a new network from `parameters` (d,): nothing of an earlier one stays."""
+        """Start a new network from `parameters` (d,): nothing of an earlier one stays.
+
+        Args:
+            parameters: (d,), which are copied.
+            ecd: constants of the optimiser ECD.
+        """
         for one in self._optimizers:
             one.start(ecd)
         self._parameters[...] = self._average[...] = parameters
@@ -68,11 +73,14 @@ class Learner:
         changes, and norm and clipping are those of the head's gradient.
 
         Args:
-            gradient: of the loss of one batch (d,).
+            gradient: (d,) of the loss of one batch.
             loss: its value, which ECD needs.
             rate: learning rate.
             momentum: of the average.
             backbone: factor on the backbone's learning rate, where it has one of its own.
+
+        Returns:
+            The norm.
         """
         rates = [backbone * rate, rate][-len(self._parts) :]
         first = 1 if len(self._parts) > 1 and backbone == 0 else 0
@@ -109,7 +117,11 @@ class Learner:
         return {"parameters": self._parameters, "average": self._average, **self._state()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go back to the state that `arrays` returned."""
+        """Go back to the state that `arrays` returned.
+
+        Args:
+            arrays: (d,) by name.
+        """
         self._parameters[...], self._average[...] = arrays["parameters"], arrays["average"]
         for name, array in self._state().items():
             array[...] = arrays[name]

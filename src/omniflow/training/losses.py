@@ -56,7 +56,14 @@ class Loss:
     likelihood: bool
 
     def values(self, z: np.ndarray) -> Costs:
-        """Return A(z) and B(z) of outputs (n,) of any float type."""
+        """Return A(z) and B(z) of outputs (n,) of any float type.
+
+        Args:
+            z: (n,) outputs of any float type.
+
+        Returns:
+            A(z) and B(z), (n,) float64 each.
+        """
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at what comes out
             return self.costs(np.asarray(z, np.float64))
 

@@ -8,7 +8,7 @@ padded, work stays in the processor's cache, and starting costs no tracing. `nat
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -121,7 +121,7 @@ class PET:
 
 
 # What runs natively, by the kind of classifier.
-NETWORKS = {"pet": PET, "deepsets": Sets.of, "mlp": Sets.of}
+NETWORKS: dict[str, Callable[..., PET | Sets]] = {"pet": PET, "deepsets": Sets.of, "mlp": Sets.of}
 
 
 class Native:
@@ -176,6 +176,8 @@ class Native:
         self, steps: Steps, prepared: Flats, rates: Sequence[float], momenta: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return losses and norms (u,) of updates."""
+        if not isinstance(self.network, Sets):
+            raise TypeError("only deep sets and MLPs do their updates themselves; see `trains`")
         return self.network.train(steps, prepared, rates, momenta)
 
     def gradient(
@@ -184,6 +186,7 @@ class Native:
         """Return loss and gradient (d,)."""
         vector = np.ascontiguousarray(parameters[0], np.float32)
         found = self.network(vector, prepared, gradient=True)
+        assert found.gradient is not None  # it is asked for
         return [found.loss], [found.gradient]
 
     def outputs(

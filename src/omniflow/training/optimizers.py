@@ -43,7 +43,7 @@ class Optimizer(Protocol):
         """Change `parameters` (d,) in place.
 
         Args:
-            parameters: of the network.
+            parameters: (d,) of the network.
             gradient: of the loss (d,); it may be overwritten.
             loss: its value.
             rate: learning rate.
@@ -52,6 +52,10 @@ class Optimizer(Protocol):
 
 class _Momenta:
     """State of an optimiser, and the memory that its updates work in."""
+
+    number: int | None
+    betas: tuple[float, float]
+    decay: float
 
     def __init__(self, size: int, kind: str, *names: str) -> None:
         self.state = {name: np.zeros(size, kind) for name in names}
@@ -66,7 +70,8 @@ class _Momenta:
 class SGD(_Momenta):
     """Plain gradient descent."""
 
-    number, betas, decay = 0, (0.0, 0.0), 0.0
+    number: int | None = 0
+    betas, decay = (0.0, 0.0), 0.0
 
     def __init__(self, size: int, kind: str = "float32") -> None:
         """Make room for `size` numbers of a float type."""
@@ -83,7 +88,7 @@ class SGD(_Momenta):
 class Lion(_Momenta):
     """Signs of an interpolated momentum (Chen et al., arXiv:2302.06675)."""
 
-    number = 1
+    number: int | None = 1
 
     def __init__(
         self, size: int, kind: str, beta_1: float, beta_2: float, weight_decay: float
@@ -113,7 +118,7 @@ class Lion(_Momenta):
 class Adam(_Momenta):
     """Adam (arXiv:1412.6980); with weight decay, AdamW (arXiv:1711.05101)."""
 
-    number = 2
+    number: int | None = 2
 
     def __init__(
         self, size: int, kind: str, beta_1: float, beta_2: float, weight_decay: float = 0.0

@@ -216,7 +216,12 @@ class Progress:
             self.numbers.epoch = 1
 
     def update(self, loss: float, gradient: np.ndarray) -> None:
-        """Learn from the gradient (d,) of one batch."""
+        """Learn from the gradient (d,) of one batch.
+
+        Args:
+            loss: of the batch.
+            gradient: (d,) of the loss.
+        """
         now = self.numbers
         if not self._finite(loss, f"training loss of epoch {now.epoch}"):
             return
@@ -239,7 +244,9 @@ class Progress:
         """Let the engine do the updates of several batches."""
         now = self.numbers
         rates = [self._rates(now.update + i) for i in range(len(batches))]
-        found = engine.train(self.learner.steps(), batches, *zip(*rates, strict=True))
+        steps = self.learner.steps()
+        assert steps is not None  # see `plain`
+        found = engine.train(steps, batches, *zip(*rates, strict=True))
         for loss, norm, (rate, _) in zip(*found, rates, strict=False):
             if not self._finite(float(loss), f"training loss of epoch {now.epoch}"):
                 return
@@ -389,15 +396,8 @@ def _normalised(source: Source, rounds: float, sums: tuple[float, float]) -> Sou
         sums: sums of weights in class A and class B over all training events.
     """
     factors = (np.broadcast_to(0.5 * rounds / total, len(source.event_id)) for total in sums)
-    return replace(
-        source,
-        **{
-            name: (*weights, factor) if weights else ()
-            for name, weights, factor in zip(
-                ("numerator", "denominator"),
-                (source.numerator, source.denominator),
-                factors,
-                strict=True,
-            )
-        },
+    above, below = (
+        (*weights, factor) if weights else ()
+        for weights, factor in zip((source.numerator, source.denominator), factors, strict=True)
     )
+    return replace(source, numerator=above, denominator=below)

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TextIO
 
 from omniflow.errors import OmniflowError
 from omniflow.training.compiler import REMEDY
@@ -16,7 +17,7 @@ from omniflow.training.compiler import REMEDY
 # By these a machine shows that it has GPUs (Nvidia's, AMD's, those of Windows below its Linux).
 _DEVICES = ("nvidia[0-9]*", "kfd", "dxg")
 
-_held = []  # locks of this process, until it ends
+_held: list[TextIO] = []  # locks of this process, until it ends
 
 
 class EngineError(OmniflowError):

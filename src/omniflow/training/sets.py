@@ -84,7 +84,7 @@ class Sets:
         self._loss = ctypes.c_int(loss_number(library, loss))
         self._widths = np.array([*(per_particle or ()), *per_event], np.int64)
         self._layers = Layers(
-            *(*features, 0, len(per_particle) if self.reads else -1, len(per_event)),
+            *(*features, 0, -1 if per_particle is None else len(per_particle), len(per_event)),
             *(ROWS, EVENTS, self._widths.ctypes.data),
         )
         self.size = _size(per_particle, per_event, features)
@@ -110,7 +110,9 @@ class Sets:
             layout: its parameters, of which the kernels tell the widths.
             settings: which of the two it is.
             features: (F, E, K): particle features, event features, neighbours.
-            threads, double, loss: as above.
+            threads: as of `__init__`.
+            double: as of `__init__`.
+            loss: as of `__init__`.
         """
         widths = {
             part: [
@@ -155,7 +157,20 @@ class Sets:
     def train(
         self, steps: Steps, batches: Flats, rates: Sequence[float], momenta: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Update a network by one batch after the other; as `engines.Engine.train`."""
+        """Update a network by one batch after the other; as `engines.Engine.train`.
+
+        Args:
+            steps: optimiser and state of the network, which change.
+            batches: U batches of B events.
+            rates: (U,) learning rates.
+            momenta: (U,) of the average.
+
+        Returns:
+            Losses and norms, (u,) float64 each, up to one that is not finite.
+
+        Raises:
+            TypeError: numbers of another type, or other features.
+        """
         times, n, features = batches.event.shape
         if features != self._layers.event_features or self.kind != np.float32:
             raise TypeError(f"expected {self._layers.event_features} features, got {features}")

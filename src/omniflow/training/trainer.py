@@ -169,11 +169,11 @@ class Trainer:
         vectors = [one.learner.parameters for one in running]
         vectors = [_thinned(v, mask) for v, mask in zip(vectors, masks, strict=True)]
         losses, gradients = self.engine.gradient(vectors, prepared)
-        *gradients, losses, stop = self.ranks.sum(
+        *gradients, summed, stop = self.ranks.sum(
             [*gradients, np.array(losses), np.array([float(self._interrupt.requested)])]
         )
         gradients = [_thinned(g, mask) for g, mask in zip(gradients, masks, strict=True)]
-        for one, loss, gradient in zip(running, losses, gradients, strict=True):
+        for one, loss, gradient in zip(running, summed, gradients, strict=True):
             # A failed network's share of the batches prepared ahead is ignored.
             if not one.ended:
                 one.update(float(loss), gradient)
@@ -231,8 +231,11 @@ class Trainer:
         selected get NaN; all ranks get the same.
 
         Args:
-            parameters: of each network (d,).
-            source: events.
+            parameters: (d,) of each network.
+            source: n events.
+
+        Yields:
+            Slices of the n events, and logits (networks, k) float32.
 
         Raises:
             Interrupted: the interrupt was requested.

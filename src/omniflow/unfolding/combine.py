@@ -26,8 +26,22 @@ def combine(ratios: Ratios, how: str | np.ndarray, weights: np.ndarray) -> np.nd
             weights, of sum 1, of a weighted mean, whose yield is the weighted mean of the K yields.
         weights: (n,) base weights that the yields are computed with.
 
+    Returns:
+        (n,) float64.
+
     Raises:
         WeightError: a truncated mean of fewer than 3 rows, or a combination without positive yield.
+
+    Examples:
+        >>> import numpy as np
+        >>> ratios = np.array([[1.0, 2.0], [3.0, 2.0]])
+        >>> combine(ratios, "mean", np.ones(2)).tolist()
+        [2.0, 2.0]
+        >>> combine(ratios, "log_mean", np.ones(2)).round(3).tolist()  # of the same yield
+        [1.856, 2.144]
+        >>> combine(ratios, "truncated_mean", np.ones(2))
+        Traceback (most recent call last):
+        omniflow.errors.WeightError: a truncated mean needs at least 3 ratios per event, got 2
     """
     return with_factor(ratios, how, weights)[0]
 
@@ -38,6 +52,17 @@ def with_factor(
     """Return what `combine` returns, and the factor that restores the yield.
 
     Ratios are combined in slices of events: beside the result memory does not grow with n.
+
+    Args:
+        ratios: (K, n) positive ratios, or what gives those of a slice.
+        how: as of `combine`.
+        weights: (n,) base weights that the yields are computed with.
+
+    Returns:
+        The ratios (n,) float64, and the factor; 1 for one row or a weighted mean.
+
+    Raises:
+        WeightError: as `combine`.
     """
     combined, yields, count = np.empty(len(weights)), 0.0, 1
     for rows in slices(len(weights)):
@@ -61,6 +86,14 @@ def apply(ratios: np.ndarray, how: str | np.ndarray, factor: float | None = None
     """Return the ratios (K, n) combined, times a factor: of other events that of the study's own.
 
     Arguments otherwise as of `combine`.
+
+    Args:
+        ratios: (K, n) positive ratios; one row is returned as it is.
+        how: as of `combine`.
+        factor: that `with_factor` returned; None: 1.
+
+    Returns:
+        (n,) float64.
     """
     if len(ratios) == 1:
         return np.array(ratios[0], np.float64)

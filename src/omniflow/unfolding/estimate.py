@@ -12,6 +12,7 @@ from pathlib import Path
 from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
+from omniflow.sources.source import FileSource
 from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import SECOND_SIMULATION
@@ -225,6 +226,8 @@ def _refuse_impossible_toys(sample: Sample, role: str, toys: int) -> None:
             "that toys could be compared with. Leave toys out, and measure pulls and coverage in a "
             "study whose data are pseudo-data"
         )
+    if not isinstance(sample, FileSource) or sample.events is None:
+        return  # others have no records that follow
     last = sample.skip + (toys + 1) * sample.events
     if last > records:
         enough = max(0, (records - sample.skip) // sample.events - 1)

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from functools import cached_property
+from typing import Any
 
 from omniflow import registry
 from omniflow.config.observables import PER_LEVEL
@@ -41,7 +42,7 @@ class Fingerprints:
     def store(self, role: str) -> str:
         """Return a hash of what determines an event store."""
         sample = self.plan.samples[role]
-        parts = [sample.model_dump(mode="json"), self.plan.config.study.seed]
+        parts: list[Any] = [sample.model_dump(mode="json"), self.plan.config.study.seed]
         own = registry.digest("source", sample.source)
         if own is not None:  # where its module lies is no part of it
             parts[0]["source"] = sample.source.rpartition(":")[2]

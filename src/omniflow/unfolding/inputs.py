@@ -56,7 +56,7 @@ class Inputs:
             files.append(self.plan.networks_folder(previous))
         elif self.plan.chains[block.group.chain].start != "scratch":
             models = sorted({self.plan.pretrained_model(network) for network in block.networks})
-            given = self.plan.config.samples.pretraining.weights
+            given = self.plan.given_models
             files += [
                 self.plan.pretrained_weights(m) if given else self.plan.pretrained(m)
                 for m in models

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -74,14 +74,26 @@ def run(tasks: Sequence[Task], workers: Mapping[str, int]) -> Run:
                 waits[follower] -= 1
                 if not waits[follower]:
                     ready[tasks[follower].pool].append(follower)
-    busy: Counter[str] = Counter()
+    busy: defaultdict[str, float] = defaultdict(float)
     for task in tasks:
         busy[task.pool] += task.seconds
     return Run(now, dict(busy))
 
 
 def critical_path(tasks: Sequence[Task]) -> float:
-    """Return the seconds of the longest chain of tasks, which no number of workers shortens."""
+    """Return the seconds of the longest chain of tasks, which no number of workers shortens.
+
+    Args:
+        tasks: in an order in which none stands before one that it waits for.
+
+    Returns:
+        Seconds; 0 without tasks.
+
+    Examples:
+        >>> reading, training = Task(5.0), Task(60.0, after=(0,))
+        >>> critical_path([reading, training, training])
+        65.0
+    """
     ends: list[float] = []
     for task in tasks:
         ends.append(task.seconds + max((ends[before] for before in task.after), default=0.0))

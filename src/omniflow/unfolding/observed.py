@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omniflow.config.observables import ObservableDefinition
 from omniflow.config.others import Other
 from omniflow.config.samples import Sample
 from omniflow.config.schema import Config
@@ -54,9 +55,7 @@ def columns(sample: Sample) -> dict[str, find.Columns | None]:
     return {level: sample.declared(level) for level in LEVELS}
 
 
-def _refuse_lacking(
-    other: Other, name: str, definition: find.ObservableDefinition, level: str
-) -> None:
+def _refuse_lacking(other: Other, name: str, definition: ObservableDefinition, level: str) -> None:
     lacking = find.lacks(definition, level, other.sample.declared(level))
     if lacking:
         raise ConfigError(

@@ -12,6 +12,20 @@ def sequence(study_seed: int, purpose: str, *coordinates: int) -> np.random.Seed
 
     Different purposes or coordinates give independent streams (NumPy's SeedSequence);
     neither a method's name nor the size of a job enters.
+
+    Args:
+        study_seed: `study.seed`.
+        purpose: what the random numbers are for.
+        coordinates: of the network.
+
+    Returns:
+        NumPy's sequence.
+
+    Examples:
+        >>> integer(sequence(1, "split", 0, 3)) == integer(sequence(1, "split", 0, 3))
+        True
+        >>> integer(sequence(1, "split", 0, 3)) == integer(sequence(1, "order", 0, 3))
+        False
     """
     return np.random.SeedSequence(
         study_seed, spawn_key=(zlib.crc32(purpose.encode()), *coordinates)

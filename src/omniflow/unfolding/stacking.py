@@ -61,6 +61,10 @@ def stack(
         numerator: (k,) weights of the events in class A, 0 for those that are not in it.
         denominator: (k,) weights in class B.
         likelihood: whether the loss is that of the maximum-likelihood classifier.
+
+    Returns:
+        Weights (M,) of sum 1, none below 0; their loss, that of equal weights, and those of members
+        (M,).
     """
     from scipy.optimize import minimize  # slow to load, and few studies stack
 
@@ -105,8 +109,15 @@ def cross(
     low. Here each half of the events is judged with what `stack` finds on the other.
 
     Args:
-        ratios, numerator, denominator, likelihood: as those of `stack`.
+        ratios: (M, k), as of `stack`.
+        numerator: (k,), as of `stack`.
+        denominator: (k,), as of `stack`.
+        likelihood: as of `stack`.
         half: (k,) bool, which half an event belongs to, by its id.
+
+    Returns:
+        Losses of stacked members, of their mean and of the best one; NaN where a half lacks a
+        class.
     """
     parts = [(ratios[:, part], numerator[part], denominator[part]) for part in (half, ~half)]
     if any(not a.sum() > 0 or not b.sum() > 0 for _, a, b in parts):

@@ -150,9 +150,15 @@ def pull(
         setup: selections and sums.
         push: (n,) ratios nu of the previous iteration.
         logits: (members, n) logits of data against simulation; read where events pass.
-        aggregate: how members are combined (`combine.combine`).
+        aggregate: how members are combined; a name, or (members,) weights (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
+
+    Returns:
+        Pull weights (n,), and their summary.
+
+    Raises:
+        WeightError: a logit is NaN, or weights are not finite or of a sum that is not positive.
     """
     base = setup.scale * setup.weight * push
     chosen = setup.detector
@@ -176,9 +182,15 @@ def push(
         setup: selections and sums.
         pull: (n,) pull weights of step 1.
         logits: (members, n) logits of pulled against original simulation.
-        aggregate: how members are combined (`combine.combine`).
+        aggregate: how members are combined; a name, or (members,) weights (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
+
+    Returns:
+        Push weights (n,), and their summary.
+
+    Raises:
+        WeightError: as `pull`.
     """
     base = setup.scale * setup.weight
     chosen = setup.particle
@@ -195,9 +207,15 @@ def applied(
 
     Args:
         logits: (members, n) of networks that `push` has been called with.
-        how: as `aggregate` of `push`.
+        how: a name, or (members,) weights: as `aggregate` of `push`.
         clip: largest magnitude of a logit.
         check: what `push` returned.
+
+    Returns:
+        (n,) float64.
+
+    Raises:
+        WeightError: a logit is NaN.
     """
     ratios = np.stack([weights.ratio(row, clip, check.yields)[0] for row in logits])
     return combination.apply(ratios, how, check.factor)
@@ -224,12 +242,16 @@ def conditional_mean(
         learned: (n,) the ratio r, read where events are matched.
         chosen: (n,) bool, the events to multiply.
         logits: (members, n) logits of class A against class B; read where `chosen`.
-        aggregate: how members are combined (`combine.combine`).
+        aggregate: how members are combined; a name, or (members,) weights (`combine.combine`).
         clip: largest magnitude of a logit.
         where: names the step in messages.
 
+    Returns:
+        Weights (n,) after the step, and their summary.
+
     Raises:
         InputError: no event is chosen.
+        WeightError: as `pull`.
     """
     if not np.any(chosen):
         raise InputError(
@@ -260,7 +282,8 @@ def _ratios(
     clip: float,
 ) -> tuple[np.ndarray, int, float]:
     """Return the combined ratio of chosen events, 1 for all others; clip count; factor."""
-    index, counts = np.flatnonzero(chosen), []
+    index = np.flatnonzero(chosen)
+    counts: list[int] = []
 
     def members(rows: slice) -> np.ndarray:
         """Return the ratios (members, m) of a slice of the chosen events."""

@@ -20,6 +20,15 @@ def subsets(size: int, how: str) -> list[tuple[int, ...]]:
     Args:
         size: number of lanes or members.
         how: their combination.
+
+    Returns:
+        Positions, at most `MOST` subsets of each size.
+
+    Examples:
+        >>> subsets(3, "mean")
+        [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+        >>> subsets(3, "truncated_mean")
+        [(0,), (1,), (2,), (0, 1, 2)]
     """
     rng = np.random.default_rng(SEED)
     found: list[tuple[int, ...]] = []

@@ -213,9 +213,15 @@ class Trainings(Roles):
         attempts = range(self.config.training.restarts + 1)
         return [self.checkpoint(network, n) for network in networks for n in attempts]
 
+    @property
+    def given_models(self) -> tuple[str, ...]:
+        """Files of pre-trained models that the configuration gives."""
+        pretraining = self.config.samples.pretraining
+        return () if pretraining is None else pretraining.weights
+
     def pretrained_weights(self, model: int) -> Path:
         """File of a pre-trained model."""
-        files = self.config.samples.pretraining.weights
+        files = self.given_models
         return Path(files[model]) if files else self.pretrained(model) / "network.weights.h5"
 
     def previous_weights(self, group: Group, iteration: int, step: int) -> Path | None:

@@ -153,6 +153,15 @@ def replica_weights(
     A function of study seed, sample, number of the replica, and event id (n,) alone: the same for
     any order of events, number of ranks, level or file. Samples other than the one that the
     replica is named after have numbers of their own by `role`: ids count the events of a sample.
+
+    Args:
+        study_seed: `study.seed`.
+        variant: the replica.
+        event_id: (n,) uint64.
+        role: of a sample that the replica is not named after.
+
+    Returns:
+        (n,) float64 whole numbers, 0 for events that are not drawn.
     """
     sequence = seeds.sequence(study_seed, f"replica {role or variant.kind}", variant.number)
     return poisson(event_id, seeds.integer(sequence)).astype(np.float64)

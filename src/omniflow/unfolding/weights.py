@@ -24,8 +24,17 @@ def ratio(
         yields: ratio W_A / W_B of the sums of weights in `absolute` mode, 1 in `shape` mode.
         first: position of the first of them, for messages.
 
+    Returns:
+        Ratios (n,) float64, and how many logits were clipped.
+
     Raises:
         WeightError: a logit is NaN; the message gives its position.
+
+    Examples:
+        >>> import numpy as np
+        >>> ratios, clipped = ratio(np.array([0.0, np.log(3), 50.0]), clip=10)
+        >>> ratios.round(1).tolist(), clipped
+        ([1.0, 3.0, 22026.5], 1)
     """
     bad = np.flatnonzero(np.isnan(logits))
     if len(bad):
@@ -80,10 +89,14 @@ def check(
     """Return the summary of a step, or refuse its weights.
 
     Args:
-        before, after: (n,) event weights before and after the step.
+        before: (n,) event weights before and after the step.
+        after: (n,) event weights before and after the step.
         ratios: (n,) what one was multiplied with.
         clipped: number of clipped logits.
         where: names the step in messages.
+
+    Returns:
+        What goes into logs, reports and the attributes of files of weights.
 
     Raises:
         WeightError: weights that are not finite, or whose sum is not positive.

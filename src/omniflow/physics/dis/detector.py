@@ -187,13 +187,13 @@ def _hadronic_final_state(
         np.concatenate([column[~neutral], pion])
         for column, pion in zip((index, pt, eta, phi, charge), pions, strict=True)
     )
-    tracks, trackless = _tracks(*charged, rng)
+    tracks, trackless = _tracks(charged, rng)
     hadron = neutral & ~photon & ~v0
     clusters = _merge(
         n,
-        _clusters(index[photon], pt[photon], eta[photon], phi[photon], True, rng),
+        _clusters(tuple(column[photon] for column in (index, pt, eta, phi)), True, rng),
         _clusters(
-            *(
+            tuple(
                 np.concatenate([column[hadron], lost])
                 for column, lost in zip((index, pt, eta, phi), trackless, strict=True)
             ),
@@ -226,17 +226,13 @@ def _decay_v0(
 
 
 def _tracks(
-    index: np.ndarray,
-    pt: np.ndarray,
-    eta: np.ndarray,
-    phi: np.ndarray,
-    charge: np.ndarray,
-    rng: np.random.Generator,
+    charged: tuple[np.ndarray, ...], rng: np.random.Generator
 ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """Return the measured tracks, and the charged particles that leave none."""
-    edge, width = _TRACK_ETA_EDGE
+    index, pt, eta, phi, charge = charged
+    edge, slope = _TRACK_ETA_EDGE
     efficiency = _TRACK_EFFICIENCY * _turn_on(pt, *_TRACK_PT_TURN_ON)
-    efficiency *= _turn_on(-np.abs(eta), -edge, width)
+    efficiency *= _turn_on(-np.abs(eta), -edge, slope)
     found = rng.random(len(pt)) < efficiency
     lost = tuple(column[~found] for column in (index, pt, eta, phi))
     index, pt, eta, phi, charge = (column[found] for column in (index, pt, eta, phi, charge))
@@ -249,14 +245,10 @@ def _tracks(
 
 
 def _clusters(
-    index: np.ndarray,
-    pt: np.ndarray,
-    eta: np.ndarray,
-    phi: np.ndarray,
-    electromagnetic: bool,
-    rng: np.random.Generator,
+    particles: tuple[np.ndarray, ...], electromagnetic: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
     """Return event number, energy, eta and phi of the clusters of photons or of hadrons."""
+    index, pt, eta, phi = particles
     energy = pt * np.cosh(eta)
     k = len(energy)
     if electromagnetic:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def generate(sample: Pythia, progress: Callable[[int], None] | None = None) -> L
     )
 
 
-def _initialise(sample: Pythia):
+def _initialise(sample: Pythia) -> Any:
     """Return an initialised Pythia."""
     try:
         import pythia8mc
@@ -145,7 +145,7 @@ def _initialise(sample: Pythia):
     return pythia
 
 
-def _took(pythia, line: str) -> bool:
+def _took(pythia: Any, line: str) -> bool:
     """Whether a number in `line` was stored as given: Pythia clips and ignores silently."""
     key, text = (part.strip() for part in line.split("=", 1))
     settings = pythia.settings
@@ -161,7 +161,9 @@ def _took(pythia, line: str) -> bool:
     return True
 
 
-def _records(batch, lepton_id: int, particle_data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _records(
+    batch: Any, lepton_id: int, particle_data: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return event rows, particle rows and particles per event of the records in a batch."""
     import awkward as ak
 

@@ -47,9 +47,18 @@ def electron_momentum(q2: np.ndarray, y: np.ndarray, phi: np.ndarray) -> np.ndar
     """Return the scattered lepton's momentum, (..., 3) in GeV: `electron_kinematics` inverted.
 
     Args:
-        q2: Q2 in GeV^2.
-        y: inelasticity, below 1.
-        phi: azimuth in rad.
+        q2: (...) Q2 in GeV^2.
+        y: (...) inelasticity, below 1.
+        phi: (...) azimuth in rad.
+
+    Returns:
+        (..., 3) px, py and pz in GeV.
+
+    Examples:
+        >>> import numpy as np
+        >>> momentum = electron_momentum(np.array(200.0), np.array(0.4), np.array(1.0))
+        >>> [float(np.round(value, 6)) for value in electron_kinematics(momentum)]
+        [200.0, 0.4]
     """
     q2, y, phi = (np.asarray(value, dtype=np.float64) for value in (q2, y, phi))
     plus = q2 / (2 * LEPTON_ENERGY)  # E' + pz

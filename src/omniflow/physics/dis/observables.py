@@ -5,6 +5,8 @@ The nine of arXiv:2503.20753 (sec. 3), which are the set `dis`, plus y and the m
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from omniflow.errors import InputError
@@ -25,7 +27,17 @@ _PHI_E = _seen("arctan2(e_py, e_px)")
 
 
 def multiplicity(level: Level) -> np.ndarray:
-    """Return the number of particles of every event, (n,), of any sample with particles."""
+    """Return the number of particles of every event, (n,), of any sample with particles.
+
+    Args:
+        level: of n events.
+
+    Returns:
+        (n,) whole numbers.
+
+    Raises:
+        InputError: the level has no particles.
+    """
     if not level.particle_columns:
         raise InputError(
             "counts particles, of which this level has none: choose other observables, or define "
@@ -34,7 +46,7 @@ def multiplicity(level: Level) -> np.ndarray:
     return level.counts
 
 
-DEFINITIONS = {
+DEFINITIONS: dict[str, dict[str, Any]] = {
     "eta_p_minus_eta_e": {
         "expression": f"eta - {_ETA_E}",
         "kind": "particle",

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 class DISEvents:
     """Columns, presets, checks and rules of DIS events; a base beside `Source` (`physics.dis`)."""
 
+    if TYPE_CHECKING:
+
+        def title(self) -> str:
+            """Return what the source is called; `Source` has it."""
+
     def columns(self, level: str) -> ColumnNames:
         """Return the columns of events and of particles, the same at both levels."""
         from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE

@@ -54,6 +54,14 @@ class ArrayReader(Reader):
     def rows(self, name: str, start: int, stop: int) -> np.ndarray:
         """Return rows start to stop of an array.
 
+        Args:
+            name: of the array.
+            start: first row.
+            stop: one behind the last row.
+
+        Returns:
+            (stop - start, ...) as the file has them.
+
         Raises:
             InputError: they cannot be read.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -74,10 +75,18 @@ class Column:
     refusal: str = ""
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Return the column's numbers of rows of its array."""
+        """Return the column's numbers of rows of its array.
+
+        Args:
+            values: (k, ...) rows of its array.
+
+        Returns:
+            (k,) of the event, (k, P) padded, or (M,) flat.
+        """
         if self.field is not None:
             values = values[self.field]
-        return values[(..., *self.index)] if self.index else values
+        place: tuple[Any, ...] = (..., *self.index)
+        return values[place] if self.index else values
 
     def at(self, name: str, given: tuple[int, ...]) -> Column:
         """Return the column that has indices; `name` is its name without them.
@@ -140,8 +149,10 @@ def _columns(array: Array, layout: Layout) -> Iterator[tuple[str, Column]]:
         yield array.name, Column(array.name, kind, refusal=array.refusal or "is a single number")
         return
     prefix = f"{array.name}." if array.prefix is None else array.prefix
-    fields = array.dtype.fields or {None: (array.dtype,)}
-    for key, (dtype, *_) in fields.items():
+    fields: list[tuple[str | None, np.dtype]] = [(None, array.dtype)]
+    if array.dtype.fields:
+        fields = [(key, dtype) for key, (dtype, *_) in array.dtype.fields.items()]
+    for key, dtype in fields:
         name = array.name if key is None else f"{prefix}{key}"
         rest = array.shape[first:] + dtype.shape
         column = Column(array.name, kind, key, axes=(*axes, *rest))
@@ -185,7 +196,15 @@ def _parts(
 
 
 def real(array: np.ndarray, padding: float | None) -> np.ndarray:
-    """Return where an array (k, P, ...) holds particles, (k, P) bool; elsewhere it is padding."""
+    """Return where an array (k, P, ...) holds particles, (k, P) bool; elsewhere it is padding.
+
+    Args:
+        array: (k, P, ...), also of a structured type.
+        padding: number that stands for no particle, beside NaN; None: there is none.
+
+    Returns:
+        (k, P) bool.
+    """
     if array.dtype.names:
         parts = [real(array[name], padding) for name in array.dtype.names if _numbers(array, name)]
         return np.logical_or.reduce(parts) if parts else np.zeros(array.shape[:2], bool)

@@ -15,8 +15,20 @@ def split(name: str, known: Collection[str]) -> tuple[str, tuple[int, ...]]:
     """Return the column that a name stands for, and the indices behind it.
 
     Columns that are known by the name as it is come first.
+
+    Args:
+        name: as an expression has it.
+        known: columns that there are.
+
+    Returns:
+        Name of the column, and its indices.
+
+    Examples:
+        >>> split("Jet.Tau[2]", known=["Jet.Tau"])
+        ('Jet.Tau', (2,))
     """
-    column, indices = name, ()
+    column = name
+    indices: tuple[int, ...] = ()
     while column not in known and (found := _LAST.fullmatch(column)):
         column, indices = found[1], (int(found[2]), *indices)
     return column, indices
