@@ -119,10 +119,7 @@ def line(look: Look) -> str | tuple:
 
 def step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs) -> None:
     """Draw contents (B,) as a histogram's outline."""
-    mplhep.histplot(
-        values, edges, ax=axes, histtype="step", edges=False, yerr=False, flow="none",
-        color=look.colour, linestyle=line(look), **kwargs,
-    )  # fmt: skip
+    axes.stairs(values, edges, baseline=None, color=look.colour, linestyle=line(look), **kwargs)
 
 
 def points(axes: Axes, x: np.ndarray, y: np.ndarray, error: np.ndarray, look: Look, **kw) -> None:
