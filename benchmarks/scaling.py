@@ -25,8 +25,8 @@ from studies import Job
 from omniflow.unfolding.plan import Plan
 
 NETWORKS = (1, 5)
-# Small networks in a job, events that they train on, and epochs of a short and a longer training.
-MEMBERS, SMALL, LENGTHS = (1, 5, 20, 100), 100_000, (3, 30)
+# Small networks in a job, events that they train on, epochs of a short and a longer training.
+MEMBERS, SMALL, LENGTHS, WIDTHS = (1, 5, 20, 100), 100_000, (3, 30), (32, 64)
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 REFERENCE = 100_000
@@ -79,7 +79,7 @@ def ensembles(folder: Path, rounds: int, threads: int) -> None:
     """
     print("\n| epochs | width | K | job, processor s | cost(K) / K cost(1) | by the wall |")
     print("|---|---|---|---|---|---|")
-    for epochs, width in itertools.product(LENGTHS, (32, 64)):
+    for epochs, width in itertools.product(LENGTHS, WIDTHS):
         plans = {
             count: _small(folder / f"{epochs}-{width}-{count}", count, width, epochs, threads)
             for count in MEMBERS

@@ -1,4 +1,4 @@
-"""Studies of files in layouts of their users, through Snakemake: a few columns, and jets."""
+"""Studies of files in layouts of their users: a few columns, through Snakemake, and jets."""
 
 import os
 import subprocess
@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 import uproot
 import yaml
+
+from omniflow.api.run import evaluate, run
+from omniflow.config import validate
+from omniflow.unfolding.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 TRAINING = {
@@ -140,7 +144,7 @@ def jets(tmp_path_factory):
         **{"detector": level("Jet"), "particle": level("GenJet"), "id": ["run", "event"]},
     }
     config = {
-        "study": {"name": "jets", "passes": 1},
+        "study": {"name": "jets", "passes": 1, "output": str(folder / "results")},
         "samples": {
             role: mapping | {"files": [str(folder / f"{role}.root")]}
             for role in ("data", "simulation")
@@ -161,7 +165,10 @@ def jets(tmp_path_factory):
             }
         },
     }
-    return _run(folder, config)
+    plan = Plan(validate(config))
+    run(plan)
+    evaluate(plan)
+    return plan.root
 
 
 def test_jets_are_unfolded_with_the_preset_of_particles(jets):

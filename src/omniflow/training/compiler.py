@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,12 +43,13 @@ def library(double: bool = False) -> ctypes.CDLL:
 
     It is kept in the user's cache folder under a name that holds source, flags and processor, so
     that a home folder shared by different machines serves each its own. To build it a folder must
-    be writable, to load it none.
+    be writable, to load it none. Flags in the environment's OMNIFLOW_CXXFLAGS come last.
 
     Raises:
         CompilerError: no compiler, or the compiler's own message.
     """
     flags = (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+    flags += tuple(shlex.split(os.environ.get("OMNIFLOW_CXXFLAGS", "")))
     name, folders = f"native-{_key(flags)}.so", _folders()
     # Compiled before, maybe where this machine cannot write.
     built = (folder / name for folder in folders if (folder / name).is_file())
