@@ -2,6 +2,7 @@
 
     python benchmarks/bench.py [--peers PYTHON [--h1-code DIR]] [--rounds N] [--seconds S]
                                [--epochs N]
+    python benchmarks/bench.py --vectors [--rounds N] [--seconds S]
 
 Contenders are processes that stay ready and work one at a time, round after round, so that what
 else the machine does hits all of them. Ratios are taken within a round; the tables give their
@@ -37,6 +38,8 @@ PARTICLES = 132  # what the H1 code pads to
 TRAINING = {"batch_size": 256, "micro_batches": 4, "epochs": 1}
 # The closure study's samples (docs/closure.md).
 RECORDS = {"data": 60_000, "simulation": 120_000}
+# Vectors of half the length, on a processor that has AVX-512.
+AVX2 = "-mno-avx512f -mprefer-vector-width=256"
 # What slow codes run through of an iteration-epoch.
 TENSORFLOW, PADDED, TREES = 0.1, 0.02, 0.1
 
@@ -44,7 +47,14 @@ TENSORFLOW, PADDED, TREES = 0.1, 0.02, 0.1
 class Contender:
     """A worker process that answers how much it did in so many seconds."""
 
-    def __init__(self, python: str, worker: str, *arguments: object, fraction: float = 1.0) -> None:
+    def __init__(
+        self,
+        python: str,
+        worker: str,
+        *arguments: object,
+        fraction: float = 1.0,
+        flags: str = "",
+    ) -> None:
         """Start the process and wait until it is ready.
 
         Args:
@@ -52,6 +62,7 @@ class Contender:
             worker: a module in workers/.
             arguments: of the worker.
             fraction: of the events that it runs through in an iteration-epoch.
+            flags: more of the compiler of the native engine.
         """
         self.fraction = fraction
         self.process = subprocess.Popen(
@@ -60,7 +71,9 @@ class Contender:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "STARTED": str(time.time())},
+            env=os.environ
+            | {"TF_CPP_MIN_LOG_LEVEL": "3", "STARTED": str(time.time())}
+            | {"OMNIFLOW_CXXFLAGS": flags},
         )
         while not (line := self.process.stdout.readline()).startswith("ready "):
             if not line:
@@ -92,12 +105,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--epochs", type=int, default=3, help="rounds of whole iteration-epochs")
+    parser.add_argument("--vectors", action="store_true", help="the native engine by AVX2 alone")
     options = parser.parse_args()
     if options.h1_code and not (options.peers and (options.h1_code / "scripts").is_dir()):
         parser.error("--h1-code takes a checkout with its folder scripts, and --peers to run it.")
     with tempfile.TemporaryDirectory() as folder:
         plan, counts = prepare(Path(folder))
         ours, padded = (folder, "native"), {"fraction": PADDED}
+        if options.vectors:
+            teams = {
+                name: [Contender(sys.executable, "ours.py", *ours, 1, flags=flags)]
+                for name, flags in (("native", ""), ("native, AVX2", AVX2))
+            }
+            table(
+                {
+                    task: measure(teams, task, options.rounds, options.seconds)
+                    for task in ("train", "infer")
+                }
+            )
+            return
         teams = {
             "native, 2 processes": [Contender(sys.executable, "ours.py", *ours, 1) for _ in "ab"],
             "native, 2 threads": [Contender(sys.executable, "ours.py", *ours, 2)],

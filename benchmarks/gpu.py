@@ -1,7 +1,7 @@
 """Checks and training speed of the TensorFlow engine on a GPU; `gpu.sh` runs it.
 
     python benchmarks/gpu.py [--networks 1 5 20] [--xla no yes] [--seconds S] [--particles N]
-                             [--width W] [--batch B]
+                             [--width W] [--blocks B] [--class-blocks C] [--batch N]
 
 First whether a GPU is seen, whether trainings on it repeat themselves, and how far its outputs and
 gradients are from those of the CPU. Then events per second for each number of networks, trained
@@ -115,9 +115,9 @@ class Bench:
         """Return what is compared, and what came out."""
         import tensorflow as tf
 
-        twice = []
+        twice, engine = [], self.graph()
         for _ in range(2):
-            update = self.updates(self.graph(), 1)
+            update = self.updates(engine, 1)
             twice.append([update() for _ in range(5)][-1][0])
         found = {"two trainings agree bit by bit": "yes" if np.equal(*twice).all() else "NO"}
         names = {"CPU": "/CPU:0", **{gpu.name: "/GPU:0" for gpu in _gpus()}}
@@ -153,13 +153,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="per row")
     parser.add_argument("--particles", type=int, default=20, help="per event")
     parser.add_argument("--width", type=int, default=64, help="of the PET")
+    parser.add_argument("--blocks", type=int, default=4, help="of the PET")
+    parser.add_argument("--class-blocks", type=int, default=2, help="of the PET")
     parser.add_argument("--batch", type=int, default=256, help="events per update of a network")
     options = parser.parse_args()
     runtime.configure(os.cpu_count() or 1, 0, "it is what is measured")
     with tempfile.TemporaryDirectory() as folder:
         plan = studies.make(
             Path(folder),
-            classifier={"kind": "pet", "width": options.width},
+            classifier={
+                "kind": "pet",
+                "width": options.width,
+                "blocks": options.blocks,
+                "class_blocks": options.class_blocks,
+            },
             training={"batch_size": options.batch, "micro_batches": 4},
         )
         events = studies.synthetic(20_000, options.particles, 1)

@@ -12,6 +12,7 @@ median, lowest and highest. See benchmarks/README.md.
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -24,7 +25,8 @@ from studies import Job
 from omniflow.unfolding.plan import Plan
 
 NETWORKS = (1, 5)
-MEMBERS, SMALL = (1, 5, 20), 100_000  # small networks in a job, and events of each sample
+# Small networks in a job, events that they train on, epochs of a short and a longer training.
+MEMBERS, SMALL, LENGTHS, WIDTHS = (1, 5, 20, 100), 100_000, (3, 30), (32, 64)
 RECORDS = 10_000  # per network of the table of networks
 EVENTS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 REFERENCE = 100_000
@@ -71,34 +73,36 @@ def networks(folder: Path, rounds: int, threads: int) -> None:
 
 
 def ensembles(folder: Path, rounds: int, threads: int) -> None:
-    """Print the cost of one job of K small networks, relative to K jobs of one."""
-    print("\n| MLP of width | K | job, s | cost(K) / cost(1) | in units of K | training alone |")
+    """Print the cost of one job of K small networks, relative to K jobs of one.
+
+    In seconds of the processor, and in those of the wall.
+    """
+    print("\n| epochs | width | K | job, processor s | cost(K) / K cost(1) | by the wall |")
     print("|---|---|---|---|---|---|")
-    for width in (32, 64):
+    for epochs, width in itertools.product(LENGTHS, WIDTHS):
         plans = {
-            count: _small(folder / f"{width}-{count}", count, width, threads) for count in MEMBERS
+            count: _small(folder / f"{epochs}-{width}-{count}", count, width, epochs, threads)
+            for count in MEMBERS
         }
         jobs = measure(plans, rounds)
         for count, found in jobs.items():
-            cost = [one.seconds / other.seconds for one, other in zip(found, jobs[1], strict=True)]
-            alone = [
-                _trained(one) / count / _trained(other)
-                for one, other in zip(found, jobs[1], strict=True)
-            ]
             print(
-                f"| {width} | {count} | {spread([job.seconds for job in found], '{:.1f}')} | "
-                f"{spread(cost, '{:.1f}')} | {spread([c / count for c in cost], '{:.2f}')} | "
-                f"{spread(alone, '{:.2f}')} |",
+                f"| {epochs} | {width} | {count} | "
+                f"{spread([job.processor for job in found], '{:.1f}')} | "
+                f"{ratios(found, jobs[1], lambda job: job.processor, 1 / count)} | "
+                f"{ratios(found, jobs[1], lambda job: job.seconds, 1 / count)} |",
                 flush=True,
             )
+        for plan in plans.values():
+            shutil.rmtree(plan.root)
 
 
-def _small(folder: Path, count: int, width: int, threads: int) -> Plan:
+def _small(folder: Path, count: int, width: int, epochs: int, threads: int) -> Plan:
     """Write SMALL events for a job of `count` MLPs."""
     plan = studies.make(
         folder,
         classifier={"kind": "mlp", "width": width, "blocks": 2, "features": "columns"},
-        training=_training(3),
+        training=_training(epochs),
         methods={"parallel": {"lanes": count}} if count > 1 else {"none": {}},
         execution={"networks_per_job": count, "threads": threads},
     )
@@ -106,11 +110,6 @@ def _small(folder: Path, count: int, width: int, threads: int) -> Plan:
     found = {role: studies.synthetic(SMALL // 2, 1, seed) for role, seed in halves.items()}
     studies.write(plan, found, ("detector",))
     return plan
-
-
-def _trained(job: Job) -> float:
-    """Seconds of the epochs of all networks."""
-    return sum(epoch["seconds"] for one in job.networks for epoch in one["epochs"][1:])
 
 
 def events(folder: Path, rounds: int, threads: int) -> None:

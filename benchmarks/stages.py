@@ -103,6 +103,7 @@ def make(folder: Path, events: int, particles: int, lanes: int, passes: int) -> 
                 "unfolding": {"iterations": 2},
                 "methods": {"none": {}, "parallel": {"lanes": lanes}},
                 "combine": ["mean", "median"],
+                "execution": {"engine": "native"},
                 "observables": {
                     "define": {
                         "x": {"expression": "x", "bins": {"quantiles": 20}},

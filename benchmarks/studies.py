@@ -24,6 +24,7 @@ from omniflow.unfolding.plan import Plan
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 HOROVODRUN = Path(sys.executable).parent / "horovodrun"
+_SPENT = "processor seconds: "
 FILES = {"data": DATA / "h1_nature.h5", "simulation": DATA / "h1_simulation.h5"}
 
 
@@ -92,10 +93,12 @@ class Job:
 
     Attributes:
         seconds: from the start of its process to its end.
+        processor: seconds of the processor, which other work on the machine changes less.
         networks: their records in history.json.
     """
 
     seconds: float
+    processor: float
     networks: list[dict]
 
     @property
@@ -134,7 +137,7 @@ def start(plan: Plan) -> subprocess.Popen:
     return subprocess.Popen(
         [*launcher, sys.executable, __file__, plan.config.study.output],
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -142,7 +145,7 @@ def start(plan: Plan) -> subprocess.Popen:
 
 def finished(plan: Plan, process: subprocess.Popen, begin: float) -> Job:
     """Wait for a process that `start` started at `begin`, return its job, remove what it wrote."""
-    _, said = process.communicate()
+    printed, said = process.communicate()
     seconds = time.perf_counter() - begin
     if process.returncode:
         sys.exit(f"a training job ended with {process.returncode}:\n{said[-2000:]}")
@@ -151,7 +154,13 @@ def finished(plan: Plan, process: subprocess.Popen, begin: float) -> Job:
     # Else the next job would take these networks over.
     shutil.rmtree(history.parent)
     shutil.rmtree(plan.root / "checkpoints")
-    return Job(seconds, networks)
+    return Job(seconds, _processor(printed), networks)
+
+
+def _processor(printed: str) -> float:
+    """Sum what the ranks of a job have printed last; horovodrun puts the rank in front."""
+    lines = [line for line in printed.splitlines() if _SPENT in line]
+    return sum(float(line.partition(_SPENT)[2]) for line in lines)
 
 
 def load(folder: Path) -> Plan:
@@ -167,3 +176,4 @@ def _block(plan: Plan):
 if __name__ == "__main__":
     found = load(Path(sys.argv[1]))
     training.train_block(found, _block(found))
+    print(f"{_SPENT}{time.process_time()}")

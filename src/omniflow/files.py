@@ -369,4 +369,6 @@ def memory_map(
             f"{source.filename}: {name}: is not stored as one contiguous uncompressed block "
             "and cannot be memory-mapped; write it without chunks and filters"
         )
-    return np.memmap(source.filename, dataset.dtype, "r", offset, dataset.shape)
+    mapped = np.memmap(source.filename, dataset.dtype, "r", offset, dataset.shape)
+    # A plain array on the same pages: taking parts of np.memmap costs more than small parts do.
+    return np.asarray(mapped)

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SMALL = {"networks": 2, "xla": "no", "seconds": 0.01, "particles": 2, "width": 4, "batch": 8}
+SMALL = {"networks": 2, "xla": "no", "seconds": 0.01, "particles": 2, "batch": 8}
+SMALL |= {"width": 4, "blocks": 1, "class-blocks": 1}
 
 
 def test_gpu_script(tmp_path):

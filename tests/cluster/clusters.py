@@ -19,9 +19,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
 SLURM = ROOT / "tests" / "cluster" / "slurm.sh"
+IMPATIENT = ROOT / "tests" / "cluster" / "impatient.py"
 # Without an accounting database; waiting shorter, because the file system is local.
 OPTIONS = ["--slurm-status-command", "squeue", "--slurm-no-account", "--latency-wait", "10"]
-OPTIONS += ["--slurm-init-seconds-before-status-checks", "3"]
 STEP_1 = "results/small/training/scratch-1/pass-1/lanes-0-1/iteration-1/step-1/weights.h5"
 
 
@@ -73,8 +73,15 @@ def with_source(content, name):
 
 def command(profile, *options):
     """The command line of a study, to be started in its folder."""
-    base = [sys.executable, "-m", "snakemake", "--profile", str(ROOT / "profiles" / profile)]
-    base += ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
+    base = [sys.executable, *(["-m", "snakemake"] if profile == "local" else [str(IMPATIENT)])]
+    base += [
+        "--profile",
+        str(ROOT / "profiles" / profile),
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--configfile",
+        "config.yaml",
+    ]
     return base + (OPTIONS if profile == "slurm" else []) + list(options)
 
 

@@ -19,8 +19,9 @@ def test_ten_thousand_jobs_are_planned_in_seconds(tmp_path):
     clusters.write_config(tmp_path, config)
     plan = Plan(validate(config))
     assert 2 * sum(1 for _ in plan.all_blocks()) >= JOBS  # each is trained, and aggregated
-    # Processor time, the lower of two: what a busy machine needs is not the plan's doing.
-    (seconds, memory), *_ = sorted(_dry_run(tmp_path) for _ in range(2))
+    seconds, memory = _dry_run(tmp_path)
+    if seconds >= SECONDS:  # processor time, but what a busy machine needs is not the plan's doing
+        seconds, memory = min((seconds, memory), _dry_run(tmp_path))
     print(f"{JOBS} jobs: {seconds:.1f} s, {memory:.0f} MB")
     assert seconds < SECONDS
     assert memory < MEMORY_MB

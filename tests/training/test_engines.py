@@ -201,6 +201,14 @@ def test_a_library_is_loaded_from_a_folder_that_cannot_be_written_to(caches, mon
     assert compiler.library() == str(found)
 
 
+def test_other_flags_make_another_library(caches, monkeypatch):
+    plain = compiler.library()
+    compiler.library.cache_clear()
+    monkeypatch.setenv("OMNIFLOW_CXXFLAGS", "-mno-avx512f -g")
+    assert Path(compiler.library()).parent == Path(plain).parent
+    assert compiler.library() != plain
+
+
 def test_file_systems_without_locks_will_do(caches, monkeypatch):
     def refused(*_):
         raise OSError(errno.ENOLCK, "No locks available")

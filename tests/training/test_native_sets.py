@@ -72,6 +72,15 @@ def test_updates_that_are_read_together_are_those_read_alone(step, trainers, vec
         assert one.tobytes() == two.tobytes()
 
 
+def test_networks_that_share_the_reading_predict_what_each_does_alone(trainers, vector):
+    vectors, source = [vector, -vector, 2 * vector], SOURCES["step 1"][0]
+    for trainer in trainers:
+        (together,) = (found for _, found in trainer.predict(vectors, source))
+        alone = [predict(trainer, each, source) for each in vectors]
+        assert together.tobytes() == np.stack(alone).tobytes()
+        assert np.ptp(together, axis=0).min() > 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_how_much_is_read_at_a_time_changes_no_bit(kind, monkeypatch):
     found = []

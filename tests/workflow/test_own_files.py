@@ -1,4 +1,4 @@
-"""Studies of files in layouts of their users, with an installed package: columns, and jets."""
+"""Studies of files in layouts of their users: columns with an installed package, and jets."""
 
 import os
 import subprocess
@@ -11,6 +11,10 @@ import pandas as pd
 import pytest
 import uproot
 import yaml
+
+from omniflow.api.run import evaluate, run
+from omniflow.config import validate
+from omniflow.unfolding.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 TRAINING = {
@@ -111,7 +115,7 @@ def test_the_report_names_them(columns):
 
 
 @pytest.fixture(scope="module")
-def jets(tmp_path_factory, site):
+def jets(tmp_path_factory):
     """Jagged branches of jets; observables by expressions and by clustering."""
     folder = tmp_path_factory.mktemp("jets")
     for name, n, scale, seed in (("data", 1500, 35.0, 3), ("simulation", 3000, 30.0, 4)):
@@ -150,7 +154,7 @@ def jets(tmp_path_factory, site):
         **{"detector": level("Jet"), "particle": level("GenJet"), "id": ["run", "event"]},
     }
     config = {
-        "study": {"name": "jets", "passes": 1},
+        "study": {"name": "jets", "passes": 1, "output": str(folder / "results")},
         "samples": {
             role: mapping | {"files": [str(folder / f"{role}.root")]}
             for role in ("data", "simulation")
@@ -171,7 +175,10 @@ def jets(tmp_path_factory, site):
             }
         },
     }
-    return _run(folder, config, site)
+    plan = Plan(validate(config))
+    run(plan)
+    evaluate(plan)
+    return plan.root
 
 
 def test_jets_are_unfolded_with_the_preset_of_particles(jets):

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from omniflow.api.run import evaluate, run
 from omniflow.config import validate
+from omniflow.report import page
 from omniflow.unfolding.estimate import rates
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import jobs
@@ -353,25 +355,21 @@ def test_another_definition_trains_nothing(study):
         assert "rule histograms:" in planned
         for rule in ("train", "aggregate", "event_store", "features", "combine"):
             assert f"rule {rule}:" not in planned
-    assert "Nothing to be done" in _snakemake(folder, config, "--dry-run").stdout
 
 
-def test_more_passes_train_only_new_ones(study):
+def test_more_passes_and_replicas_train_only_new_ones(study):
     folder, config = study
-    changed = config | {"study": config["study"] | {"passes": 3}}
+    changed = config | {
+        "study": config["study"] | {"passes": 3},
+        "uncertainties": config["uncertainties"] | {"data_replicas": 3},
+    }
     planned = _snakemake(folder, changed, "--dry-run").stdout
     wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
-    assert wildcards
-    assert all("pass_=3" in line for line in wildcards)
-
-
-def test_more_replicas_train_only_new_ones(study):
-    folder, config = study
-    changed = config | {"uncertainties": config["uncertainties"] | {"data_replicas": 3}}
-    planned = _snakemake(folder, changed, "--dry-run").stdout
-    wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
-    assert len(wildcards) == 2 * 2  # training and weights of two steps
-    assert all("group=data-3.lanes-0-0" in line for line in wildcards)
+    replicas = [line for line in wildcards if "group=data-3.lanes-0-0" in line]
+    assert len(replicas) == 2 * 2  # training and weights of two steps
+    passes = [line for line in wildcards if line not in replicas]
+    assert passes
+    assert all("pass_=3" in line for line in passes)
 
 
 def test_given_files_count_by_their_bytes(study):
@@ -429,9 +427,16 @@ def test_data_without_particle_level_conditional_means_and_folds(tmp_path):
         "misses": "conditional_mean",
         "fakes": "conditional_mean",
     }
-    result = _snakemake(tmp_path, config)
-    assert result.returncode == 0, result.stdout + result.stderr
-    root = tmp_path / "results" / "small"
+    planned = _snakemake(tmp_path, config, "--dry-run")
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    for step in ("1", "1b", "2", "2b"):
+        assert f"step={step}, block=0" in planned.stdout
+    # The jobs themselves in this process, which saves their starts.
+    plan = Plan(validate(config))
+    run(plan)
+    evaluate(plan)
+    page.write(plan.root, plan.table("report.html"))
+    root = plan.root
     metrics = pd.read_csv(root / "metrics.csv")
     assert metrics[["truth", "bias_rel", "rel_mse", "mse_rel_paper"]].isna().all().all()
     assert metrics[["mean", "prior"]].notna().all().all()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
 from omniflow.events.features import Features
 from omniflow.events.hashing import uniform
+from omniflow.events.slices import slices
 
 # Events are stored in random order, so slices of this many may be shuffled as units;
 # a buffer of BUFFER slices is permuted event by event.
@@ -157,7 +159,8 @@ class Source:
         size = len(self.event_id[index])
         result = np.ones(size) if factors else np.zeros(size)
         for factor in factors:
-            result = result * factor[index]
+            # One number for all events is not looked up for each.
+            result *= factor[0] if factor.strides == (0,) and size else factor[index]
         return result
 
     def batch(self, index: np.ndarray, length: int = 1) -> Batch:
@@ -236,19 +239,24 @@ class Part:
     fraction: float
     validation: bool
 
+    @cached_property
+    def _mask(self) -> np.ndarray:
+        """Which events (n,) bool belong to this part: hashed once, and looked up in every epoch."""
+        source = self.source
+        found = np.array(source.select)
+        for rows in slices(len(found)):
+            held = held_out(source.event_id[rows], self.seed, self.fraction)
+            found[rows] &= held == self.validation
+        return found
+
     def chosen(self, *slices: slice) -> np.ndarray:
         """Return the positions (k,) int64 of this part's events in slices, one after the other.
 
         Several slices at a time, because a call costs as much as some hundred events.
         """
-        source = self.source
-        size = len(source.event_id)
+        size = len(self.source.event_id)
         index = np.concatenate([np.arange(*where.indices(size)) for where in slices])
-        ids, select = (
-            np.concatenate([array[where] for where in slices])
-            for array in (source.event_id, source.select)
-        )
-        return index[select & (held_out(ids, self.seed, self.fraction) == self.validation)]
+        return index[self._mask[index]]
 
     def _groups(self, shard: int = 0, shards: int = 1) -> Iterator[list[slice]]:
         slices = self.source.slices(shard, shards)
@@ -367,7 +375,7 @@ def flats(
     columns = [slice(end - size, end) for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
     for source, index, where in zip(sources, indices, columns, strict=True):
         features, own = source.features, event[:, where].shape[:2]
-        event[:, where] = features.event[index].reshape(*own, event.shape[2])
+        event[:, where] = features.event.take(index, axis=0).reshape(*own, event.shape[2])
         for out, found in zip((numerator, denominator), source.weights(index), strict=True):
             out[:, where] = found.reshape(own)
         if "particles" in reads:

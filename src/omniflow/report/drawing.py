@@ -147,12 +147,9 @@ def step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs
         values: (B,) contents.
         edges: (B + 1,).
         look: colour and style.
-        kwargs: further ones of `mplhep.histplot`.
+        kwargs: further ones of `Axes.stairs`.
     """
-    mplhep.histplot(
-        values, edges, ax=axes, histtype="step", edges=False, yerr=False, flow="none",
-        color=look.colour, linestyle=line(look), **kwargs,
-    )  # fmt: skip
+    axes.stairs(values, edges, baseline=None, color=look.colour, linestyle=line(look), **kwargs)
 
 
 def points(

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,8 @@ def library(double: bool = False) -> ctypes.CDLL:
     It is kept in the user's cache folder under a name that holds source, flags and processor, so
     that a home folder shared by different machines serves each its own. To build it a folder must
     be writable, to load it none. Without a compiler it is the package's own library for common
-    processors, if the package was built with one (`engine` tells).
+    processors, if the package was built with one (`engine` tells). Flags in the environment's
+    OMNIFLOW_CXXFLAGS come last.
 
     Raises:
         CompilerError: no compiler, or the compiler's own message.
@@ -109,7 +111,8 @@ def _require_compiler() -> None:
 
 
 def _flags(double: bool = False) -> tuple[str, ...]:
-    return (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}")
+    own = shlex.split(os.environ.get("OMNIFLOW_CXXFLAGS", ""))
+    return (*FLAGS, *PROCESSOR, f"-DOMNIFLOW_FLOAT={'double' if double else 'float'}", *own)
 
 
 def _name(flags: tuple[str, ...]) -> str:

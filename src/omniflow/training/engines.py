@@ -31,7 +31,7 @@ class Engine(Protocol):
     Attributes:
         name: recorded with every network; engines differ by rounding.
         device: what networks run on, the GPU's name or `CPU`.
-        stack: networks that it evaluates at a time.
+        stack: networks that it trains at a time.
         ahead: events that are worth reading at a time; more than a batch has where reading costs as
             much as training.
         trains: whether it can do updates itself.
@@ -93,6 +93,8 @@ class Engine(Protocol):
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,) in parts of any order, with outputs (networks, k) each.
+
+        Of any number of networks, which share the reading.
 
         Args:
             parameters: (d,) of each network.

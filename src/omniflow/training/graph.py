@@ -124,9 +124,11 @@ class Graph:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield events of `index` (k,) and their outputs (networks, k), part by part."""
         rows = tf.constant(np.stack(parameters))
+        groups = [rows[i : i + self.stack] for i in range(0, len(parameters), self.stack)]
         for batch in by_length(source, index, -(-len(index) // _FORWARD)):
             inputs = _tensors(batch)[: len(INPUTS)]
-            yield batch.index, self._forward(rows, *inputs).numpy()
+            found = [self._forward(group, *inputs).numpy() for group in groups]
+            yield batch.index, np.concatenate(found)
 
     def _rows(self, networks: int) -> int:
         """Return the length of the leading axis for so many networks; rows beyond them are empty.

@@ -192,10 +192,10 @@ class Native:
     def outputs(
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the events `index` (k,) and their outputs (1, k)."""
-        vector = np.ascontiguousarray(parameters[0], np.float32)
-        found = self.network(vector, flat([source], [index], self.network.reads))
-        yield index, found.outputs[np.newaxis]
+        """Yield the events `index` (k,), read once for all networks, and outputs (networks, k)."""
+        events = flat([source], [index], self.network.reads)
+        vectors = (np.ascontiguousarray(each, np.float32) for each in parameters)
+        yield index, np.stack([self.network(vector, events).outputs for vector in vectors])
 
 
 def _order(settings: Classifier) -> list[str]:

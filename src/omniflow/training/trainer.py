@@ -200,10 +200,11 @@ class Trainer:
             most = max(1, self.engine.ahead // sum(active[0].sizes))
         while group := list(itertools.islice(updates, most)):
             rows = [row for row, indices in enumerate(group[0]) if indices is not None]
+            sources = [active[row].sources for row in rows]
             shares = [
                 [
-                    (active[row].sources, [self._share(index) for index in found[row]])
-                    for row in rows
+                    (own, [self._share(index) for index in found[row]])
+                    for own, row in zip(sources, rows, strict=True)
                 ]
                 for found in group
             ]
@@ -241,14 +242,13 @@ class Trainer:
             Interrupted: the interrupt was requested.
         """
         size = _CHUNK * self.ranks.size
+        bare = replace(source, numerator=(), denominator=())  # weights do not matter here
         for start in range(0, len(source.event_id), size):
             where = slice(start, min(start + size, len(source.event_id)))
             index = np.flatnonzero(source.select[where]) + start
             found = np.zeros((len(parameters), where.stop - start), np.float32)
-            for first in range(0, len(parameters), self.engine.stack):
-                rows = slice(first, first + self.engine.stack)
-                for events, outputs in self._outputs(parameters[rows], source, self._share(index)):
-                    found[rows, events - start] = self._loss.log_ratio(outputs.astype(float))
+            for events, outputs in self._outputs(parameters, bare, self._share(index)):
+                found[:, events - start] = self._loss.log_ratio(outputs.astype(float))
             (found,) = self.ranks.sum([found])
             out = np.full_like(found, np.nan)
             out[:, index - start] = found[:, index - start]
