@@ -250,8 +250,8 @@ def inspect(file: Path, events: int | None) -> None:
             console.print(render(found))
         return
     console.print(render(describe(file)))
-    if (found := as_drafted(str(file), events)) is not None:
-        console.print(render(found))
+    if (drafted := as_drafted(str(file), events)) is not None:
+        console.print(render(drafted))
 
 
 @main.command()

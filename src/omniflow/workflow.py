@@ -94,4 +94,4 @@ def start(command: Sequence[str]) -> NoReturn:
     """
     variables = environment()
     sys.stdout.flush()
-    os.execve(command[0], command, variables)
+    os.execve(command[0], list(command), variables)

@@ -178,14 +178,20 @@ def _chosen(
     return found
 
 
+def _offsets(values: Values) -> np.ndarray:
+    """Return where each event's part of a list begins, (n + 1,)."""
+    assert values.offsets is not None  # lists alone come here
+    return values.offsets
+
+
 def _columns(members: Mapping[str, Marked], lists: Mapping[str, Values]) -> dict[str, Column]:
     """Return the columns of a collection, momenta by the names that features know."""
     first = next(iter(members.values()))
-    offsets = lists[first.name].offsets
+    offsets = _offsets(lists[first.name])
     same = {
         last: each
         for last, each in members.items()
-        if np.array_equal(lists[each.name].offsets, offsets)
+        if np.array_equal(_offsets(lists[each.name]), offsets)
     }
     if all(last.isdigit() for last in same):
         return _numbered([same[last] for last in sorted(same, key=int)], lists)

@@ -33,7 +33,8 @@ def init(
 
     Args:
         files: whose role is told by what they hold.
-        data, simulation: files of a given role.
+        data: files of data.
+        simulation: files of simulation.
         name: of the study; none given: that of the output.
         output: where it will be written, for its first lines.
 
@@ -67,8 +68,11 @@ def write(
     """Write a configuration of files, and yield what is to be said of it, line by line.
 
     Args:
-        files, data, simulation, name: as of `init`.
+        files: whose role is told by what they hold.
+        data: files of data.
+        simulation: files of simulation.
         output: the new file.
+        name: of the study; none given: that of the output.
         over: whether one that is there may be written over.
 
     Raises:
@@ -94,7 +98,7 @@ def _tried(role: str, sample: Source) -> Iterator[str]:
     try:
         for found in of_samples({role: sample}, _TRIED):
             for remark in found.remarks:
-                enough = remark.grade == DOUBTFUL and found.events >= _ENOUGH
+                enough = remark.grade == DOUBTFUL and (found.events or 0) >= _ENOUGH
                 if enough or remark.grade == REFUSED:
                     yield f"{role}, first {found.events:,} records: {remark.text}"
     except OmniflowError as error:

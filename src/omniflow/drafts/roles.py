@@ -70,7 +70,8 @@ def decide(files: Sequence[str], data: Sequence[str], simulation: Sequence[str])
 
     Args:
         files: whose role is to be told.
-        data, simulation: whose role is given.
+        data: those of data.
+        simulation: those of simulation.
 
     Raises:
         InputError: a file cannot be read, there is no simulation, or roles cannot be told.

@@ -128,7 +128,8 @@ class Summary:
         """Return the description of all events.
 
         Args:
-            name, kind: as of it; without a particle level `kind` says so.
+            name: what it is the description of.
+            kind: what that is; without a particle level it says so.
             warnings: what is doubtful of values.
             absent: shares of records that lack a number, by level and column.
             limits: of weights; None: the defaults.

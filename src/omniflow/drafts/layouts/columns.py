@@ -67,7 +67,7 @@ class Tables(Layout):
             level = found.levels[name]
             level.table = table.name or ""
             setattr(sample, name, level)
-        sample.detector.notes["table"] = "joined to the table of particle level by id"
+        one.levels["detector"].notes["table"] = "joined to the table of particle level by id"
         lost = [n for n in other.weights if n not in one.weights]
         if lost:
             sample.notes["weight"] = (

@@ -16,7 +16,7 @@ class NanoAOD(Layout):
     title = "NanoAOD"
     rank = 1
     measured, true = "Jet", "GenJet"
-    more = ("mass",)
+    more: tuple[str, ...] = ("mass",)
 
     def recognises(self, content: Content) -> bool:
         """Return whether there are the jets and ids of NanoAOD."""
