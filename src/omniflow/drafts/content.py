@@ -71,7 +71,14 @@ class Table:
         return found
 
     def together(self, names: Collection[str]) -> dict[str, np.ndarray]:
-        """Return whole columns of events, for what must be true of all of them."""
+        """Return whole columns of events, for what must be true of all of them.
+
+        Args:
+            names: of the columns.
+
+        Returns:
+            (n,) values by name.
+        """
         with opened(self.path, self.source, self.name) as reader:
             parts = [columns for _, columns in reader.chunks(list(names), 0, self.entries)]
         return {name: np.concatenate([part[name].array for part in parts]) for name in names}

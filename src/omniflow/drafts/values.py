@@ -52,7 +52,15 @@ def absent(columns: Iterable[Values]) -> tuple[float, ...]:
 
 
 def cleared(values: Values, missing: tuple[float, ...]) -> np.ndarray:
-    """Return the numbers of a column (k,) float64, NaN where they are missing."""
+    """Return the numbers of a column, NaN where they are missing.
+
+    Args:
+        values: (k,) of the column.
+        missing: numbers that stand for none.
+
+    Returns:
+        (k,) float64.
+    """
     array = values.array.astype(np.float64)
     for number in missing:
         array[np.abs(array - number) <= 2e-7 * abs(number)] = np.nan

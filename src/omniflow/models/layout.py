@@ -133,7 +133,15 @@ class Layout:
         return result
 
     def shrunk(self, vector: np.ndarray, factor: float) -> np.ndarray:
-        """Return values (d,) with outputs `factor` times as far from that of a ratio of 1."""
+        """Return a network whose outputs are `factor` times as far from that of a ratio of 1.
+
+        Args:
+            vector: (d,) values.
+            factor: between 0 and 1.
+
+        Returns:
+            (d,) values.
+        """
         result = np.array(vector)
         kernel, bias = self.split(result)[-2:]
         start = self.parameters[-1].constant

@@ -35,7 +35,13 @@ class Shrinkage:
         self.losses = np.zeros(len(FACTORS))
 
     def add(self, outputs: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
-        """Add events with outputs (n,) and weights (n,) in class A and class B."""
+        """Add events.
+
+        Args:
+            outputs: (n,) of the network.
+            a: (n,) weights in class A.
+            b: (n,) weights in class B.
+        """
         away = np.asarray(outputs, np.float64) - self._loss.neutral
         for row, factor in enumerate(FACTORS):
             cost_a, cost_b = self._loss.values(self._loss.neutral + factor * away)
@@ -43,5 +49,12 @@ class Shrinkage:
 
 
 def best_factor(losses: np.ndarray) -> float:
-    """Return the factor with the lowest of the losses (41,); of equal ones the smallest."""
+    """Return the factor with the lowest loss; of equal ones the smallest.
+
+    Args:
+        losses: (41,), one for each of FACTORS.
+
+    Returns:
+        The factor, between 0 and 1.
+    """
     return float(FACTORS[np.argmin(losses)])
