@@ -46,7 +46,7 @@ def draft(roles: Roles, name: str) -> Study:
     config |= _settings(simulation)
     unfolding: dict[str, Any] = {"iterations": 4}
     if simulation.has_particles:  # not for few columns per event (docs/iterations.md)
-        unfolding["restart"] = {"split": "fixed", "rate_factor": 0.5, "margin": 2}
+        unfolding["restart"] = {"rate_factor": 0.5}
     if completion.lacks_truth(simulation):
         unfolding["particle_level"] = "pass_gen"
     config |= {"unfolding": unfolding, "methods": {"none": {}, "parallel": {"lanes": 5}}}
@@ -219,7 +219,7 @@ def _notes(config: dict[str, Any], data: Sample) -> Notes:
         ("classifier", "kind"): network,
         ("training", "epochs"): "chosen for so many events; patience may end trainings earlier",
         ("unfolding", "iterations"): "the report says where to stop",
-        ("unfolding", "restart"): "held-out events decide on later iterations (docs/iterations.md)",
+        ("unfolding", "restart"): "as measured on events with many particles (docs/iterations.md)",
         ("methods", "none"): "one network per step",
         ("methods", "parallel"): "five complete runs, whose mean is the result",
         ("observables",): "what is compared, in bins of equal contents; any expression will do",
