@@ -3,8 +3,8 @@
     python benchmarks/iterations/table.py DISTANCES.csv
 
 Of the last method and its mean: the median of prior / result over seven observables, the average of
-distance / floor over all (with the floor of iteration 1), and the observable that ends farthest
-above its best iteration.
+distance / floor over all (with the floor of iteration 1), and of the observables that end above
+their floor the one that ends farthest above its best iteration.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def row(rows: pd.DataFrame) -> list[str]:
     floor = rows[rows["iteration"] == 1].set_index("observable")["td_floor"]
     improvement = distance.rdiv(prior, axis=0).loc[list(SEVEN)].median()
     far = distance.div(floor, axis=0).mean()
-    rise = distance[distance.columns[-1]] / distance.min(axis=1)
+    last = rows[rows["iteration"] == distance.columns[-1]].set_index("observable")
+    rise = (last["td"] / distance.min(axis=1))[last["td"] > last["td_floor"]]
     worst = rise.idxmax()
     return [
         ", ".join(f"{value:.1f}" for value in improvement),
