@@ -48,8 +48,6 @@ except OmniflowError as error:
 
 
 LIMITS = Limits(PLAN)
-# Rules whose jobs train networks.
-TRAINED = ("pretrain", "train", "second_classifier")
 SCRIPTS = Path(workflow.basedir, "workflow", "scripts")
 ENVIRONMENT = (
     "../../envs/gpu.yaml" if PLAN.config.execution.gpus else "../../envs/cpu.yaml"
@@ -86,16 +84,6 @@ include: "workflow/rules/results.smk"
 if PLAN.uncertainty_tables:
 
     include: "workflow/rules/uncertainties.smk"
-
-
-def refuse_untrainable():
-    """Refuse trainings that nothing here can do; jobs elsewhere, or in environments, may."""
-    trained = {job.rule.name for job in workflow.dag.needrun_jobs()} & set(TRAINED)
-    if trained and not workflow.deployment_settings.deployment_method:
-        for line in preflight.untrainable(PLAN):
-            if not workflow.non_local_exec:
-                raise WorkflowError(line)
-            logger.warning(f"On this machine: {line}")
 
 
 # The configuration is what scripts read. It is no rule's output: a change of it must not rerun

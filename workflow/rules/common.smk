@@ -20,8 +20,22 @@ if EXECUTION.ranks > 1:
     }
 
 
-def script(name):
-    """Return the parameter that is a script's path.
+# Rules whose jobs train networks.
+TRAINED = ("pretrain", "train", "second_classifier")
+
+
+def refuse_untrainable():
+    """Refuse trainings that nothing here can do; jobs elsewhere, or in environments, may."""
+    trained = {job.rule.name for job in workflow.dag.needrun_jobs()} & set(TRAINED)
+    if trained and not workflow.deployment_settings.deployment_method:
+        for line in preflight.untrainable(PLAN):
+            if not workflow.non_local_exec:
+                raise WorkflowError(line)
+            logger.warning(f"On this machine: {line}")
+
+
+def path_of(name):
+    """Return the parameter that is the path of a script.
 
     Snakemake compares no parameter that takes resources: a study goes on with another installation.
     """

@@ -20,7 +20,7 @@ rule second_classifier:
         launcher=launcher,
     params:
         config=PLAN.path("config"),
-        script=script("second_classifier.py"),
+        script=path_of("second_classifier.py"),
         depends=[
             PLAN.fingerprints.training(),
             PLAN.fingerprints.sections("observables.region"),

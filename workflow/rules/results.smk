@@ -22,7 +22,7 @@ rule combine:
         ),
     params:
         config=PLAN.path("config"),
-        script=script("combine.py"),
+        script=path_of("combine.py"),
         depends=lambda wildcards: PLAN.fingerprints.combine(wildcards.method),
     shell:
         "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
@@ -50,7 +50,7 @@ rule histograms:
         ),
     params:
         config=PLAN.path("config"),
-        script=script("histograms.py"),
+        script=path_of("histograms.py"),
         depends=lambda wildcards: PLAN.fingerprints.histograms(wildcards.method),
     shell:
         "python {params.script:q} --config {params.config:q} --method {wildcards.method:q}"
@@ -76,7 +76,7 @@ rule tables:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=script("tables.py"),
+        script=path_of("tables.py"),
         # The report shows the configuration, so that any change of it makes new tables.
         depends=settings.dump(PLAN.config),
     shell:
@@ -105,6 +105,6 @@ rule report:
         runtime=60,
     params:
         config=PLAN.path("config"),
-        script=script("report.py"),
+        script=path_of("report.py"),
     shell:
         "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"

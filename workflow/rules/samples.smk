@@ -22,7 +22,7 @@ rule event_store:
         ),
     params:
         config=PLAN.path("config"),
-        script=script("event_store.py"),
+        script=path_of("event_store.py"),
         depends=lambda wildcards: PLAN.fingerprints.store(wildcards.role),
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
@@ -48,7 +48,7 @@ rule scaling:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=script("scaling.py"),
+        script=path_of("scaling.py"),
         depends=PLAN.fingerprints.features,
     shell:
         "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"
@@ -76,7 +76,7 @@ rule features:
         ),
     params:
         config=PLAN.path("config"),
-        script=script("features.py"),
+        script=path_of("features.py"),
         depends=PLAN.fingerprints.sections(
             "classifier.features", "classifier.neighbours"
         ),
@@ -106,7 +106,7 @@ rule observables:
         ),
     params:
         config=PLAN.path("config"),
-        script=script("observables.py"),
+        script=path_of("observables.py"),
         depends=PLAN.fingerprints.observables,
     shell:
         "python {params.script:q} --config {params.config:q} --role {wildcards.role:q}"
@@ -132,7 +132,7 @@ rule axes:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=script("axes.py"),
+        script=path_of("axes.py"),
         depends=PLAN.fingerprints.axes,
     shell:
         "python {params.script:q} --config {params.config:q} > {log:q} 2>&1"

@@ -22,7 +22,7 @@ rule pretrain:
         launcher=launcher,
     params:
         config=PLAN.path("config"),
-        script=script("pretrain.py"),
+        script=path_of("pretrain.py"),
         depends=PLAN.fingerprints.training(),
     shell:
         "exec {resources.launcher} {params.script:q} --config {params.config:q}"
@@ -52,7 +52,7 @@ rule train:
         launcher=launcher,
     params:
         config=PLAN.path("config"),
-        script=script("train.py"),
+        script=path_of("train.py"),
         depends=lambda wildcards: PLAN.fingerprints.training(block(wildcards).networks),
     shell:
         "exec {resources.launcher} {params.script:q} --config {params.config:q}"
@@ -80,7 +80,7 @@ rule aggregate:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=script("aggregate.py"),
+        script=path_of("aggregate.py"),
         depends=PLAN.fingerprints.training(),
     shell:
         "python {params.script:q} --config {params.config:q} --chain {wildcards.chain:q}"

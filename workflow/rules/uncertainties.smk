@@ -20,7 +20,7 @@ rule uncertainties:
         runtime=lambda wildcards, attempt: LIMITS.sample_minutes("simulation", attempt),
     params:
         config=PLAN.path("config"),
-        script=script("uncertainties.py"),
+        script=path_of("uncertainties.py"),
         depends=PLAN.fingerprints.sections(
             "uncertainties", "observables", "combine", "study", "samples"
         ),
