@@ -1,14 +1,15 @@
 """Time and memory of every stage of a study, from files to report.
 
-    python benchmarks/stages.py [--events N ...] [--particles P] [--lanes L] [--keep FOLDER]
+    python benchmarks/stages.py [--events N ...] [--particles P] [--lanes L]
+                                [--iterations I] [--passes S] [--keep FOLDER]
 
 N simulated and N / 5 data events with three numbers and P particles on average (pt, eta, phi) at
-either level are written to HDF5 files. The study has L lanes (none: 1 lane), two iterations, one
-epoch, an MLP on the numbers of the event, and five observables: of events, jets and particles. Its
-jobs are the workflow's scripts, one after the other, each in a process of its own. Times are those
-of the processor, which others on the machine disturb little; a job's start is part of it. Memory is
-the largest that belongs to the process alone (anonymous) and the largest with the pages of files
-that it has mapped, which the system takes back when it needs room.
+either level are written to HDF5 files. The study has L lanes (none: 1 lane), I iterations, one
+epoch, an MLP on the numbers of the event with the native engine, and five observables: of events,
+jets and particles. Its jobs are the workflow's scripts, one after the other, each in a process of
+its own. Times are those of the processor, which others on the machine disturb little; a job's start
+is part of it. Memory is the largest that belongs to the process alone (anonymous) and the largest
+with the pages of files that it has mapped, which the system takes back when it needs room.
 """
 
 from __future__ import annotations
@@ -51,18 +52,21 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000])
     parser.add_argument("--particles", type=int, default=4)
     parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--iterations", type=int, default=2)
     parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder that the study stays in")
     given = parser.parse_args()
     for events in given.events:
         with tempfile.TemporaryDirectory() as folder:
             where = given.keep / str(events) if given.keep else Path(folder)
-            plan = make(where, events, given.particles, given.lanes, given.passes)
+            plan = make(where, events, given.particles, given.lanes, given.passes, given.iterations)
             print(f"\n{events:,} events, {given.particles} particles, {given.lanes} lanes\n")
             print_table(run(plan))
 
 
-def make(folder: Path, events: int, particles: int, lanes: int, passes: int) -> Plan:
+def make(
+    folder: Path, events: int, particles: int, lanes: int, passes: int, iterations: int
+) -> Plan:
     """Write files and configuration, and return the plan."""
     folder.mkdir(parents=True, exist_ok=True)
     samples = {}
@@ -100,7 +104,7 @@ def make(folder: Path, events: int, particles: int, lanes: int, passes: int) -> 
                     "features": {"event": list("xyz")},
                 },
                 "training": {"epochs": 1, "min_updates": 1, "batch_size": 1000},
-                "unfolding": {"iterations": 2},
+                "unfolding": {"iterations": iterations},
                 "methods": {"none": {}, "parallel": {"lanes": lanes}},
                 "combine": ["mean", "median"],
                 "execution": {"engine": "native"},
