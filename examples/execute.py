@@ -1,7 +1,7 @@
 """Execute the notebooks of examples/, in place: `python examples/execute.py [NOTEBOOK ...]`.
 
-A cell whose metadata have an entry `small` has that text in its place in the tests, for fewer events.
-Outputs are kept with a hash of the code that gave them; figures are also written to docs/examples/.
+A cell whose metadata have an entry `small` has that text in its place in the tests, for few events.
+Outputs are kept with a hash of the code that gave them; figures also go to docs/examples/.
 """
 
 import base64

@@ -82,7 +82,7 @@ class Jets:
             momentum: (J, 4) px, py, pz, E of the jets, each event's sorted by falling pT.
             constituents: returns the particles px, py, pz, E of every jet, which take as long as
                 the clustering and are asked for where a property needs them; None without jets.
-            rows: returns which particles of the events these are, as rows from the first event's on.
+            rows: returns which particles of the events these are, from the first event's on.
         """
         self.definition = definition
         self._momentum = momentum
@@ -109,7 +109,8 @@ class Jets:
         """Particles of every jet, (J,) jagged: rows of the level's particles, from the first on."""
         import awkward as ak
 
-        return ak.Array([[]])[:0] if self._find_rows is None else self._find_rows()
+        none = np.zeros(0, np.int64)
+        return ak.unflatten(none, none) if self._find_rows is None else self._find_rows()
 
     def leading(self) -> Jets:
         """Return the jet of highest pT of every event; events without jets have none."""

@@ -25,7 +25,7 @@ from omniflow.physics.zjets.sample import make_sample
     help="A further setting of Pythia; may be given again.",
 )
 def main(output: Path, events: int, seed: int, tune: int, settings: tuple[str, ...]) -> None:
-    """Write the leading jets of Z + jets to OUTPUT, an npz file as those of OmniFold's public set."""
+    """Write leading jets of Z + jets to OUTPUT, an npz file as those of OmniFold's public set."""
     try:
         arrays = make_sample(events, seed, tune, settings)
     except OmniflowError as error:

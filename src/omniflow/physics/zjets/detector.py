@@ -2,8 +2,8 @@
 
 Written after the ideas of Delphes (JHEP 02 (2014) 057, section 2): each particle is a track or not,
 towers measure the energy of all particles that reach them, and a tower's excess over its tracks
-becomes a neutral object. Numbers are as coarse as in fast simulations of the LHC's detectors and are
-those of no experiment; there is no magnetic field and no pile-up. Energies in GeV.
+becomes a neutral object. Numbers are as coarse as in fast simulations of the LHC's detectors and
+are those of no experiment; there is no magnetic field and no pile-up. Energies in GeV.
 """
 
 from __future__ import annotations
@@ -100,9 +100,7 @@ def _excess(
     columns = int(2 * np.pi / cell)
     eta = np.floor(rows[:, 1] / cell).astype(np.int64)
     phi = np.floor((rows[:, 2] + np.pi) / (2 * np.pi) * columns).astype(np.int64) % columns
-    towers, tower = np.unique(
-        np.stack([event, eta, phi], axis=1), axis=0, return_inverse=True
-    )
+    towers, tower = np.unique(np.stack([event, eta, phi], axis=1), axis=0, return_inverse=True)
     tower = tower.ravel()
     k = len(towers)
     energy = np.bincount(tower, _energy(rows), k)

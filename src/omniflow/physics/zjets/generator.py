@@ -100,7 +100,8 @@ def _visible(batch, particle_data) -> Level:
     kept[event[(pdg == _Z) & (pt > Z_PT_MIN)]] = True
 
     kinds, kind = np.unique(pdg, return_inverse=True)
-    visible = np.array([particle_data.isVisible(int(k)) and k != _Z for k in kinds])[kind]
+    visible = np.array([particle_data.isVisible(int(k)) and k != _Z for k in kinds], bool)
+    visible = visible[kind]
     rows = np.flatnonzero(visible & kept[event] & (pt > 0))
     columns = pt, np.arcsinh(pz / np.maximum(pt, 1e-12)), np.arctan2(py, px), np.maximum(mass, 0)
     particles = np.stack([*columns, pdg], axis=1)[rows].astype(np.float32)
