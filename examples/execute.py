@@ -42,6 +42,7 @@ def run(path, folder, small=False):
         notebook,
         timeout=None,
         kernel_name="python3",
+        startup_timeout=600,
         resources=where,
         record_timing=False,
         coalesce_streams=True,
