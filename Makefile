@@ -11,7 +11,7 @@ PEERS := .venv-peers
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test smoke test-cluster lint closure bench docs clean
+.PHONY: demo test smoke test-cluster lint closure bench docs examples clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -70,6 +70,10 @@ docs: $(VENV)/ready
 	$(BIN)/python -m omniflow.config.document
 	$(BIN)/mkdocs build --quiet
 	@echo "The site is build/site/index.html"
+
+# The notebooks, in place, as large as they say; the tests execute them in a small form.
+examples: $(VENV)/ready
+	$(BIN)/python examples/execute.py
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Neither Python 3.12 nor 3.11 runs here: install one," \

@@ -269,3 +269,20 @@ def test_missing_columns_are_named():
     level = Level(np.ones((2, 1), "f4"), np.ones((2, 2), "f4"), np.arange(3), ("x",), ("pt", "q"))
     with pytest.raises(InputError, match=r"phi, but this level has pt, q: .* add eta, phi"):
         cluster(level)
+
+
+def test_leading_jets_and_their_particles():
+    level = level_of([(10, 0, 0), (30, 2, 1), (20, 2.1, 1.1)], [(1, 0, 0)], [(8, -1, 0), (7, 1, 2)])
+    jets = cluster(level)
+    leading = jets.leading()
+    assert leading.counts.tolist() == [1, 0, 1]
+    assert leading.pt.tolist() == jets.pt[[0, 2]].tolist()
+    assert sorted(leading.rows[0].tolist()) == [1, 2]
+    assert leading.rows[1].tolist() == [4]
+    assert leading.multiplicity.tolist() == [2, 1]
+    np.testing.assert_array_equal(leading.tau(1), jets.tau(1)[[0, 2]])
+    some = level.take(np.array([2, 0]))
+    assert [sorted(rows) for rows in cluster(some).leading().rows.tolist()] == [[0], [3, 4]]
+    none = cluster(level_of([], [(1, 0, 0)])).leading()
+    assert len(none.rows) == 0
+    assert none.counts.tolist() == [0, 0]

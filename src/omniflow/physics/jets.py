@@ -72,6 +72,7 @@ class Jets:
         counts: np.ndarray,
         momentum: np.ndarray,
         constituents: Callable[[], ak.Array] | None = None,
+        rows: Callable[[], ak.Array] | None = None,
     ) -> None:
         """Take jets of n events.
 
@@ -81,15 +82,17 @@ class Jets:
             momentum: (J, 4) px, py, pz, E of the jets, each event's sorted by falling pT.
             constituents: returns the particles px, py, pz, E of every jet, which take as long as
                 the clustering and are asked for where a property needs them; None without jets.
+            rows: returns which particles of the events these are, from the first event's on.
         """
         self.definition = definition
+        self._momentum = momentum
         self.offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         px, py, pz, energy = momentum.T
         pt = np.hypot(px, py)
         self.pt, self.phi = _single(pt), _single(np.arctan2(py, px))
         self.eta, self.mass = _single(np.arcsinh(pz / pt)), _single(_mass(pt, pz, energy))
         self._axis = np.stack([_rapidity(pt, pz, energy), np.arctan2(py, px)])
-        self._find_constituents = constituents
+        self._find_constituents, self._find_rows = constituents, rows
         self._tau: dict[int, np.ndarray] = {}
         self._groomed: dict[tuple[float, float], Groomed] = {}
 
@@ -100,6 +103,25 @@ class Jets:
     @cached_property
     def _constituents(self) -> ak.Array | None:
         return None if self._find_constituents is None else self._find_constituents()
+
+    @cached_property
+    def rows(self) -> ak.Array:
+        """Particles of every jet, (J,) jagged: rows of the level's particles, from the first on."""
+        import awkward as ak
+
+        none = np.zeros(0, np.int64)
+        return ak.unflatten(none, none) if self._find_rows is None else self._find_rows()
+
+    def leading(self) -> Jets:
+        """Return the jet of highest pT of every event; events without jets have none."""
+        first = self.offsets[np.flatnonzero(self.counts)]
+        return Jets(
+            self.definition,
+            np.minimum(self.counts, 1),
+            self._momentum[first],
+            None if self._find_constituents is None else lambda: self._constituents[first],
+            None if self._find_rows is None else lambda: self.rows[first],
+        )
 
     @property
     def counts(self) -> np.ndarray:
@@ -264,7 +286,11 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     def constituents() -> ak.Array:
         return ak.flatten(sequence.constituents(min_pt=definition.pt_min), axis=1)[order]
 
-    return Jets(definition, per_event, vectors[order], constituents)
+    def rows() -> ak.Array:
+        within = ak.flatten(sequence.constituent_index(min_pt=definition.pt_min), axis=1)[order]
+        return within + (level.offsets[:-1] - level.offsets[0])[event[order]]
+
+    return Jets(definition, per_event, vectors[order], constituents, rows)
 
 
 def momenta(level: Level) -> tuple[np.ndarray, ...]:
