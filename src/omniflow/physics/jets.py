@@ -115,11 +115,12 @@ class Jets:
     def leading(self) -> Jets:
         """Return the jet of highest pT of every event; events without jets have none."""
         first = self.offsets[np.flatnonzero(self.counts)]
+        constituents = self._find_constituents
         return Jets(
             self.definition,
             np.minimum(self.counts, 1),
             self._momentum[first],
-            None if self._find_constituents is None else lambda: self._constituents[first],
+            None if constituents is None else lambda: constituents()[first],
             None if self._find_rows is None else lambda: self.rows[first],
         )
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from omniflow.errors import ConfigError
 from omniflow.events.sample import Level
+
+if TYPE_CHECKING:
+    import awkward as ak
 
 PARTICLE = ("pt", "eta", "phi", "mass", "pdg")
 Z_PT_MIN = 200.0
@@ -65,7 +69,7 @@ def generate(events: int, seed: int, tune: int, settings: Sequence[str] = ()) ->
             yield level
 
 
-def _initialise(seed: int, tune: int, settings: Sequence[str]):
+def _initialise(seed: int, tune: int, settings: Sequence[str]) -> Any:
     try:
         import pythia8mc
     except ImportError as error:
@@ -84,7 +88,7 @@ def _initialise(seed: int, tune: int, settings: Sequence[str]):
     return pythia
 
 
-def _visible(batch, particle_data) -> Level:
+def _visible(batch: ak.Array, particle_data: Any) -> Level:
     """Return the events of a batch whose Z is hard enough."""
     import awkward as ak
 
