@@ -135,7 +135,7 @@ def test_doubts_of_reading_are_told(tmp_path, monkeypatch, capsys):
     events = sample(SIZES["simulation"], 0, 1)
     found = {"warnings": ["phi is 90 in event 3."]}
     monkeypatch.setattr(
-        samples, "ingest", lambda role, path, seed: store.write(events, path, found, seed)
+        samples, "ingest", lambda role, path, seed, *_: store.write(events, path, found, seed)
     )
     samples.make_store(plan, "simulation")
     assert "Warning: simulation: phi is 90 in event 3.\n" in capsys.readouterr().out

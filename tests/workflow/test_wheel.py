@@ -23,7 +23,8 @@ def _below(folder):
 
 def test_a_wheel_holds_the_package_and_the_workflow(wheel):
     package = {name.removeprefix("src/") for name in _below("src/omniflow")}
-    workflow = {"Snakefile", "config/schema.json", *_below("workflow"), *_below("envs")}
+    workflow = {"Snakefile", "config/schema.json", *_below("workflow")}
+    workflow |= {each for each in _below("envs") if each.endswith((".yaml", ".sh"))}
     workflow |= {f"profiles/{name}/config.v9+.yaml" for name in ("default", "local", "slurm")}
     workflow |= {f"config/{name}.yaml" for name in CONFIGURATIONS}
     assert _names(wheel) == package | {f"omniflow/checkout/{name}" for name in workflow}

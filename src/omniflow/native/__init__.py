@@ -11,10 +11,13 @@ from pathlib import Path
 SOURCES = Path(__file__).parent
 X86 = platform.machine() in ("x86_64", "AMD64")
 # Multiplication and addition in one step, vector square roots (no errno), the widest vectors. No
-# -ffast-math: sums keep their order, so that two runs agree bit by bit.
+# -ffast-math: sums keep their order, so that two runs agree bit by bit. On some processors (AMD's)
+# GCC would do the two steps one by one in some loops and not in others, so that results depended on
+# how many events a chunk has.
 FLAGS = (
     *("-std=c++17", "-O2", "-ftree-vectorize", "-ffp-contract=fast", "-fno-math-errno"),
     *("-DNDEBUG", "-shared", "-fPIC", "-fvisibility=hidden", "-pthread"),
+    *(("--param=avoid-fma-max-bits=0",) if X86 else ()),
 )
 PROCESSOR = ("-march=native", "-mprefer-vector-width=512") if X86 else ("-mcpu=native",)
 # The library that a wheel may bring along for where there is no compiler, for the processors of the
