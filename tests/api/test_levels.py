@@ -219,3 +219,13 @@ def test_uncertainties_are_those_of_what_is_unfolded():
     assert set(study.tables["detector_summary"]["observable"]) == {"measured", "noise"}
     sizes = study.tables["timing"].groupby("step")["parameters"].first()
     assert sizes["1"] == sizes["2b"] > sizes["2"] == sizes["1b"]
+
+
+def test_a_report_of_observables_at_particle_level_alone(tmp_path):
+    truth = {"define": {"x": {"expression": "x", "edges": [-3, -1, 0, 1, 3]}}}
+    data, simulation = sample(400, 1, 0.3, truth=False), sample(600, 2)
+    quick = SETTINGS | {"iterations": 1, "observables": truth}
+    quick["classifier"] = {"kind": "mlp", "width": 4, "blocks": 1}
+    result = omniflow.unfold(data, simulation, **quick)
+    text = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "No truth" in text

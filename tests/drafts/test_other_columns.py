@@ -144,3 +144,28 @@ def test_letters_of_all_kinds(tmp_path, rng):
     text, _, simulation = through(tmp_path, "a.parquet")
     assert simulation.detector.event_columns == ("jet_mass", "x_21")
     assert "column('τ21 (gen)')" in text
+
+
+def test_columns_with_a_long_tail_are_seen_as_logarithms(tmp_path, rng):
+    for name in ("data", "simulation"):
+        scale = 100 * (1 - rng.random(2000)) ** -1.2
+        columns = {"Q2_reco": scale * rng.normal(1, 0.05, 2000), "y_reco": rng.random(2000)}
+        if name == "simulation":
+            columns |= {"Q2_gen": scale, "y_gen": rng.random(2000)}
+        parquet(f"{name}.parquet", columns)
+    text, *_ = through(tmp_path, "data.parquet", "simulation.parquet")
+    assert "features: { event: { log_Q2: log(Q2), y: y } }" in text
+
+
+def test_a_selection_that_data_cannot_tell_is_asked_for(tmp_path, rng):
+    """The simulation keeps events that fail; the data are of unknown selection."""
+    passes, fiducial = rng.random(N) < 0.8, rng.random(N) < 0.7
+    parquet("data.parquet", {"pt_reco": rng.normal(30, 3, N)})
+    columns = {"pt_reco": np.where(passes, rng.normal(30, 3, N), -999), "isReco": passes}
+    columns |= {"pt_truth": np.where(fiducial, rng.normal(30, 3, N), -999), "isFiducial": fiducial}
+    parquet("simulation.parquet", columns)
+    text, _, simulation = through(tmp_path, "data.parquet", "simulation.parquet")
+    assert "the simulation has the selection isReco, which the data do not hold" in text
+    # Events without truth cannot be unfolded, whatever flag says that they have none.
+    assert "particle_level: pass_gen" in text
+    assert simulation.pass_particle.sum() == fiducial.sum()

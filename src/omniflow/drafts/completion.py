@@ -8,11 +8,15 @@ import numpy as np
 
 from omniflow.drafts import names, values
 from omniflow.drafts.content import Content
-from omniflow.drafts.draft import TODO, Level, Sample
+from omniflow.drafts.draft import TODO, Column, Level, Sample
 from omniflow.expressions import Values, parse
 from omniflow.sources import mapping
 from omniflow.sources.mapped import Mapped
 from omniflow.sources.rows import Rows
+
+# A network of standardised columns cannot tell events apart whose numbers lie within a hundredth of
+# the largest; fewer records tell no tail.
+_STEEP, _ENOUGH = 10.0, 200
 
 
 def complete(sample: Sample, content: Content) -> None:
@@ -34,6 +38,7 @@ def complete(sample: Sample, content: Content) -> None:
         rows = next(_rows(bare, name), None)
         if rows is not None:
             _keep(level, rows)
+            level.steep = [key for key in level.event if _is_steep(level.event[key], rows)]
             if name == "particle":
                 _absent_truth(level, rows)
             else:
@@ -74,6 +79,16 @@ def _keep(level: Level, rows: Rows) -> None:
         level.notes["keep"] = "leaves out particles without a momentum, or with absent numbers"
 
 
+def _is_steep(column: Column, rows: Rows) -> bool:
+    """Return whether the logarithm of a column is what a network should see."""
+    found = rows.per_event(column.expression, "event").astype(np.float64)
+    found = found[np.isfinite(found)]
+    if len(found) < _ENOUGH or found.min() <= 0:
+        return False
+    middle, most = np.quantile(found, (0.5, 0.999))
+    return bool(most > _STEEP * middle)
+
+
 def _gaps(level: Level, rows: Rows) -> tuple[list[str], np.ndarray]:
     """Return the columns of events that lack numbers, and which events have all, (k,) bool."""
     lacking, whole = [], np.ones(len(rows), bool)
@@ -88,6 +103,7 @@ def _gaps(level: Level, rows: Rows) -> tuple[list[str], np.ndarray]:
 def _absent_truth(level: Level, rows: Rows) -> None:
     """Make events without truth fail at particle level: they are fakes."""
     lacking, whole = _gaps(level, rows)
+    level.gaps = bool(lacking)
     if not lacking:
         return
     passes = np.ones(len(rows), bool)
@@ -114,7 +130,7 @@ def _absent_measured(level: Level, rows: Rows) -> None:
 def lacks_truth(sample: Sample) -> bool:
     """Return whether events may have no truth, so that only those that have one are unfolded."""
     level = sample.particle
-    return level is not None and bool(level.event) and "isfinite(" in level.selection
+    return level is not None and level.gaps
 
 
 def _ids(sample: Sample, content: Content) -> None:

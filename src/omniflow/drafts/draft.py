@@ -36,6 +36,8 @@ class Level:
     """A level; attributes as the keys of the configuration.
 
     Attributes:
+        gaps: whether events lack numbers, of what passes or not.
+        steep: columns of events whose largest values are far from the others, and positive.
         notes: sentences by key, written beside it. One that begins with TODO asks for something.
     """
 
@@ -44,6 +46,8 @@ class Level:
     keep: str = ""
     selection: str = ""
     table: str = ""
+    gaps: bool = False
+    steep: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
 
     def config(self) -> dict[str, Any]:

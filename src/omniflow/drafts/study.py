@@ -44,6 +44,8 @@ def draft(roles: Roles, name: str) -> Study:
     config: dict[str, Any] = {"study": {"name": name, "passes": 1}}
     config["samples"] = {"data": data.config(), "simulation": simulation.config()}
     config |= _settings(simulation)
+    if steep := _steep(simulation):
+        config["classifier"]["features"] = {"event": _features(simulation, steep)}
     unfolding: dict[str, Any] = {"iterations": 4}
     if simulation.has_particles:  # not for few columns per event (docs/iterations.md)
         unfolding["restart"] = {"rate_factor": 0.5}
@@ -107,11 +109,16 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
         text = getattr(ours, key)
         if text and _has(content, text):
             setattr(kept, key, text)
-        else:
-            setattr(kept, key, getattr(theirs, key))
-            kept.notes.pop(key, None)
-            if key in theirs.notes:
-                kept.notes[key] = theirs.notes[key]
+            continue
+        setattr(kept, key, getattr(theirs, key))
+        kept.notes.pop(key, None)
+        if key in theirs.notes:
+            kept.notes[key] = theirs.notes[key]
+        if key == "selection" and text and not getattr(theirs, key):
+            data.remarks.append(
+                f"{TODO}the simulation has the selection {text}, which the data do not hold: if "
+                "they have not passed it, say so here by the same cuts (detector: selection)."
+            )
     if lost:
         simulation.remarks.append(
             f"Left out of detector level, because the data lack them: {', '.join(lost)}."
@@ -210,6 +217,27 @@ def _settings(simulation: Sample) -> dict[str, Any]:
     return {"classifier": classifier, "training": training, **simulation.settings}
 
 
+def _steep(simulation: Sample) -> list[str]:
+    """Return columns that networks should see as logarithms, where they see columns alone."""
+    one, other = simulation.detector, simulation.particle
+    if (
+        simulation.has_particles
+        or one is None
+        or other is None
+        or list(one.event) != list(other.event)
+    ):
+        return []
+    return [name for name in one.event if name in one.steep or name in other.steep]
+
+
+def _features(simulation: Sample, steep: list[str]) -> dict[str, str]:
+    assert simulation.detector is not None
+    return {
+        f"log_{name}" if name in steep else name: f"log({name})" if name in steep else name
+        for name in simulation.detector.event
+    }
+
+
 def _notes(config: dict[str, Any], data: Sample) -> Notes:
     """Return what is said of settings."""
     kind = config["classifier"]["kind"]
@@ -224,6 +252,10 @@ def _notes(config: dict[str, Any], data: Sample) -> Notes:
         ("methods", "parallel"): "five complete runs, whose mean is the result",
         ("observables",): "what is compared, in bins of equal contents; any expression will do",
     }
+    if "features" in config["classifier"]:
+        found["classifier", "features"] = (
+            "logarithms of columns that span much: networks see little of a long tail"
+        )
     if "particle_level" in config["unfolding"]:
         found["unfolding", "particle_level"] = (
             "events that fail at particle level have no truth, and are not unfolded"

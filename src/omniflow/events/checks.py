@@ -114,7 +114,8 @@ def check_finite(
             where,
             dataset,
             f"{columns[index[-1]]} is {values[index]}",
-            "remove the event or correct it",
+            "if the event is lost there, say so by its flag (pass_detector, pass_particle), and "
+            "give any number; else correct it",
             first + index[0],
             None if ids is None else int(ids[index[0]]),
         )

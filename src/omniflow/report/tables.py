@@ -325,7 +325,7 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
         expected = [
             (*result, *rest)
             for result in results
-            for rest in itertools.product(steps, *([observables] if observables else []))
+            for rest in itertools.product(steps, *([] if observables is None else [observables]))
         ]
         _refuse(folder / f"{name}.csv", columns, [e for e in expected if e not in there])
     columns = ["observable", "iteration"]
