@@ -68,7 +68,7 @@ lint: $(VENV)/ready
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/ready
 	$(BIN)/python -m omniflow.config.document
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build
 	@echo "The site is build/site/index.html"
 
 # The notebooks, in place, as large as they say; the tests execute them in a small form.

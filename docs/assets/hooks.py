@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Pages that lie elsewhere in the checkout, and their names in the site.
 PAGES = {
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "README.md": "index.md",
     "benchmarks/README.md": "benchmarks.md",
 }

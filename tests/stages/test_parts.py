@@ -111,13 +111,6 @@ def _split(plan):
     return Plan(validate(raw))
 
 
-def _fresh(plan):
-    """The same study with events held out anew in each iteration."""
-    raw = plan.config.model_dump(mode="json")
-    raw["unfolding"]["restart"] |= {"split": "fresh", "shrink": False}
-    return Plan(validate(raw))
-
-
 def test_scores_of_step_1_hold_reserved_data(study):
     plan, _ = study
     samples = [store.open_store(plan.store(role)) for role in ("data", "simulation")]
@@ -140,7 +133,7 @@ def test_a_reserve_without_events_is_refused(study):
 
 def test_reserved_events_are_what_the_network_is_judged_on(folder):
     """In all iterations the same; without them, and without folds, the network's own split."""
-    with_them, without = (_fresh(_plan(folder, "a", **s)) for s in ({}, {"reserved": 0}))
+    with_them, without = _plan(folder, "a"), _plan(folder, "a", reserved=0)
     networks = [Network("scratch-1", 1, 0, 0, iteration, 2, 0) for iteration in (1, 2)]
     one, other = (parts.judged(with_them, network, IDS) for network in networks)
     np.testing.assert_array_equal(one[0], other[0])
@@ -155,11 +148,11 @@ def test_reserved_events_are_what_the_network_is_judged_on(folder):
 @pytest.mark.parametrize(
     ("settings", "restart", "expected"),
     [
-        ({"reserved": 0.1}, {"split": "fresh"}, ("reserved", 0.1, "warm")),
-        ({"folds": 4}, {"split": "fresh"}, ("fold", 0.25, "warm")),
-        ({}, {"split": "fresh"}, ("fresh", 0.2, "warm")),
-        ({}, {"network": "cold", "split": "fresh"}, ("split", 0.2, "cold")),
-        ({}, {}, ("split", 0.2, "kept")),
+        ({"reserved": 0.1}, {}, ("reserved", 0.1, "warm")),
+        ({"folds": 4}, {}, ("fold", 0.25, "warm")),
+        ({}, {}, ("fresh", 0.2, "warm")),
+        ({}, {"network": "cold"}, ("split", 0.2, "cold")),
+        ({}, {"split": "fixed"}, ("split", 0.2, "kept")),
         ({}, {"network": "cold", "split": "fixed"}, ("split", 0.2, "kept")),
     ],
 )

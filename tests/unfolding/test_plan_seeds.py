@@ -98,7 +98,7 @@ def test_more_passes_iterations_and_methods_leave_networks_where_they_are(per_jo
 
 def test_steps_1_and_2_never_change():
     """Paths, inputs and seeds are those of version 0.1: finished studies can be continued."""
-    plan = make_plan(per_job=2, restart={"split": "fresh"})
+    plan = make_plan(per_job=2)
     found = []
     for network, block in all_networks(plan).items():
         found += [
@@ -163,7 +163,7 @@ def test_promised_paths():
 def test_stacked_members_of_a_lane_hold_the_same_events_out():
     """And share nothing else, with each other or with members of other lanes."""
     methods = {"stack": {"lanes": 2, "members": 3, "aggregate": "stacking"}, "step": {"members": 3}}
-    plan = make_plan(methods, passes=1, iterations=2, restart={"split": "fresh"})
+    plan = make_plan(methods, passes=1, iterations=2)
     networks = [n for n in all_networks(plan) if n.chain == "scratch-3-stacking"]
     found = {n: state(plan, n) for n in networks}
     splits = {}

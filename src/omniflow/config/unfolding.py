@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -23,25 +23,18 @@ class Restart(Section):
         1.0, description="Learning rate from the second iteration on, relative to the first."
     )
     split: Literal["fixed", "fresh"] = Field(
-        "fixed",
+        "fresh",
         description="Training and validation events from iteration to iteration. With `fixed` the "
-        "same held-out events stop every iteration, and never train; with `fresh` and `warm` most "
-        "of them have trained an earlier iteration.",
+        "same held-out events stop every iteration and pull the result to their own fluctuations; "
+        "with `fresh` and `warm` most of them have trained an earlier iteration.",
     )
     shrink: bool = Field(
-        True,
+        False,
         description="Multiply the logarithm of the ratio of networks of steps 1 and 1b, from the "
         "second iteration on, by the factor between 0 and 1 that held-out events confirm: what was "
         "learned by heart goes. It needs `split: fixed`, whose held-out events have trained no "
-        "iteration, and is false with `fresh`.",
+        "iteration.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _nothing_confirms_with_fresh_splits(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("split") == "fresh":
-            return {"shrink": False} | given
-        return given
 
     @model_validator(mode="after")
     def _shrunk_by_honest_events(self) -> Restart:

@@ -48,7 +48,7 @@ def draft(roles: Roles, name: str) -> Study:
         config["classifier"]["features"] = {"event": _features(simulation, steep)}
     unfolding: dict[str, Any] = {"iterations": 4}
     if simulation.has_particles:  # not for few columns per event (docs/iterations.md)
-        unfolding["restart"] = {"rate_factor": 0.5}
+        unfolding["restart"] = {"split": "fixed", "shrink": True, "rate_factor": 0.5}
     if completion.lacks_truth(simulation):
         unfolding["particle_level"] = "pass_gen"
     config |= {"unfolding": unfolding, "methods": {"none": {}, "parallel": {"lanes": 5}}}
