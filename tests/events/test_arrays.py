@@ -191,11 +191,11 @@ def test_arrays_are_copied():
         ),
         (
             {"detector": pd.DataFrame({"x": pd.array([1, None, 3], dtype="Int64")})},
-            "detector/event, event 1: x is nan; if the event is lost",
+            "detector/event, event 1: x is nan; remove the event or correct it",
         ),
         ({"detector": ak.Array([1, None, 3])}, r"detector: is of type 3 \* \?int64, and not one"),
         ({"detector": {"x": [1, 1e40, 2]}}, "event 1: x is 1e\\+40, more than float32 holds"),
-        ({"detector": {"x": [1, np.nan, 2]}}, "event 1: x is nan; if the event is lost"),
+        ({"detector": {"x": [1, np.nan, 2]}}, "detector/event, event 1: x is nan; remove the"),
         (
             {"detector": X, "particle": X[:2]},
             "particle: has 2 events and detector has 3; give both levels of the same events",

@@ -114,8 +114,8 @@ def check_finite(
             where,
             dataset,
             f"{columns[index[-1]]} is {values[index]}",
-            "if the event is lost there, say so by its flag (pass_detector, pass_particle), and "
-            "give any number; else correct it",
+            "remove the event or correct it; one that is lost at a level stays, and its flag says "
+            "so (pass_detector, pass_particle)",
             first + index[0],
             None if ids is None else int(ids[index[0]]),
         )
