@@ -55,7 +55,7 @@ def draft(roles: Roles, name: str) -> Study:
     if observables:
         config["observables"] = {"define": observables}
     notes = data.comments("samples", "data") | simulation.comments("samples", "simulation")
-    notes |= _notes(config, data)
+    notes |= _notes(config, data, simulation)
     above: dict[tuple[str, ...], list[str]] = {
         ("samples", "data"): [roles.why[:1].upper() + roles.why[1:] + ".", *data.remarks],
         ("samples", "simulation"): list(simulation.remarks),
@@ -238,7 +238,7 @@ def _features(simulation: Sample, steep: list[str]) -> dict[str, str]:
     }
 
 
-def _notes(config: dict[str, Any], data: Sample) -> Notes:
+def _notes(config: dict[str, Any], data: Sample, simulation: Sample) -> Notes:
     """Return what is said of settings."""
     kind = config["classifier"]["kind"]
     network = "sees particles" if kind == "pet" else "sees columns of events alone"
@@ -263,6 +263,11 @@ def _notes(config: dict[str, Any], data: Sample) -> Notes:
     else:
         found["unfolding", "iterations"] += (
             "; particle_level: pass_gen unfolds the fiducial region alone"
+        )
+    measured = simulation.detector
+    if measured is not None and measured.selection:
+        found["unfolding", "iterations"] += (
+            "; misses: conditional_mean where many events are lost (docs/method/acceptance.md)"
         )
     if not data.truth:
         config["unfolding"]["scale"] = "detector"
