@@ -157,6 +157,19 @@ def test_columns_with_a_long_tail_are_seen_as_logarithms(tmp_path, rng):
     assert "features: { event: { log_Q2: log(Q2), y: y } }" in text
 
 
+def test_what_is_not_positive_everywhere_has_no_logarithm(tmp_path, rng):
+    for name in ("data", "simulation"):
+        scale = 100 * (1 - rng.random(2000)) ** -1.2
+        columns = {"q_reco": scale.copy()}
+        if name == "data":
+            columns["q_reco"][:3] = -1.5
+        if name == "simulation":
+            columns |= {"q_gen": scale}
+        parquet(f"{name}.parquet", columns)
+    text, *_ = through(tmp_path, "data.parquet", "simulation.parquet")
+    assert "log" not in text.partition("classifier:")[2].partition("training:")[0]
+
+
 def test_a_selection_that_data_cannot_tell_is_asked_for(tmp_path, rng):
     """The simulation keeps events that fail; the data are of unknown selection."""
     passes, fiducial = rng.random(N) < 0.8, rng.random(N) < 0.7

@@ -14,8 +14,8 @@ from omniflow.sources import mapping
 from omniflow.sources.mapped import Mapped
 from omniflow.sources.rows import Rows
 
-# A network of standardised columns cannot tell events apart whose numbers lie within a hundredth of
-# the largest; fewer records tell no tail.
+# A network of standardised columns cannot tell events apart where a few of a thousand are more than
+# ten times the middle one; fewer records tell no tail.
 _STEEP, _ENOUGH = 10.0, 200
 
 

@@ -44,7 +44,7 @@ def draft(roles: Roles, name: str) -> Study:
     config: dict[str, Any] = {"study": {"name": name, "passes": 1}}
     config["samples"] = {"data": data.config(), "simulation": simulation.config()}
     config |= _settings(simulation)
-    if steep := _steep(simulation):
+    if steep := _steep(simulation, roles.data):
         config["classifier"]["features"] = {"event": _features(simulation, steep)}
     unfolding: dict[str, Any] = {"iterations": 4}
     if simulation.has_particles:  # not for few columns per event (docs/iterations.md)
@@ -217,17 +217,18 @@ def _settings(simulation: Sample) -> dict[str, Any]:
     return {"classifier": classifier, "training": training, **simulation.settings}
 
 
-def _steep(simulation: Sample) -> list[str]:
-    """Return columns that networks should see as logarithms, where they see columns alone."""
-    one, other = simulation.detector, simulation.particle
-    if (
-        simulation.has_particles
-        or one is None
-        or other is None
-        or list(one.event) != list(other.event)
-    ):
+def _steep(simulation: Sample, data: Sample) -> list[str]:
+    """Return columns that networks should see as logarithms, where they see columns alone.
+
+    They are positive in all samples and at both levels, as far as the first records tell.
+    """
+    one, other, measured = simulation.detector, simulation.particle, data.detector
+    if simulation.has_particles or one is None or other is None or measured is None:
         return []
-    return [name for name in one.event if name in one.steep or name in other.steep]
+    if list(one.event) != list(other.event):
+        return []
+    everywhere = {*one.steep} & {*other.steep} & {*measured.steep}
+    return [name for name in one.event if name in everywhere]
 
 
 def _features(simulation: Sample, steep: list[str]) -> dict[str, str]:

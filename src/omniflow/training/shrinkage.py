@@ -4,7 +4,7 @@ A network that has learned by heart is too sure of itself: its logarithm of a ra
 events it was trained on. The factor on it, between 0 and 1, with the lowest loss on events that it
 has not seen is the slope of a calibration through the ratio of 1 (Cox, Biometrika 45 (1958) 562;
 shrinkage of van Houwelingen and le Cessie, Statistics in Medicine 9 (1990) 1303). Pure noise gets
-0, what generalises in full gets 1.
+0 on events that did not also choose the epoch, what generalises gets 1.
 """
 
 from __future__ import annotations
