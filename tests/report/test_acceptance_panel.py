@@ -2,7 +2,7 @@ import pandas as pd
 from test_page import Reader
 
 from omniflow.report import acceptance, page
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 
 def _read(folder, **columns):

@@ -1,13 +1,11 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, changed, write_study
 
 from omniflow.evaluation import covariance
 from omniflow.report import bias, cells, formats, networks, tradeoff
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 
 def test_what_passes_alone_give_a_method_without_bias():
@@ -28,7 +26,7 @@ def perfect(tmp_path):
     folder = write_study(tmp_path / "study", model)
     tables = ReportTables.read(folder)
     rng = np.random.default_rng(3)
-    metrics, summary = tables.metrics, tables.summary
+    metrics, summary = tables["metrics"], tables["summary"]
     parent = rng.uniform(500, 2000, len(metrics))
     truth, sample = rng.poisson(parent), rng.poisson(parent)
     mean = sample * (1 + 0.004 / np.sqrt(10) * rng.normal(size=len(metrics)))
@@ -149,7 +147,7 @@ def test_a_bias_that_replicas_exclude_is_called_one(perfect):
     tests = pd.DataFrame(
         {"method": "parallel", "prediction": "truth", "p_value": [1e-4, 0.3, np.nan]}
     )
-    tables = dataclasses.replace(tables, chi2=tests)
+    tables = changed(tables, chi2=tests)
     # The smallest of two
     assert bias.p_value(tables, "parallel") == pytest.approx(2e-4)
     assert "exclude both" in bias.words(tables, "parallel")

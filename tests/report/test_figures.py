@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from omniflow.report import figures
+from omniflow.report.content import edges_of, on_edges
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import edges_of, on_edges
 
 
 def record(**changes):

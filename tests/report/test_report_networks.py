@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, changed, write_study
 
 from omniflow.report import formats, networks, page
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 METHODS = {"none": Strategy(), "parallel": Strategy(lanes=5), "step": Strategy(members=3)}
 
@@ -89,10 +89,10 @@ def _biased(folder, bias, statistics, model=None, p_value=None, **changes):
             {"method": m.name, "prediction": "truth", "p_value": p_value}
             for m in tables.study.methods
         ]
-        tables = replace(tables, chi2=pd.DataFrame(tests))
-    tables.summary["bias_rel"] = bias
-    tables.metrics["truth_error"] = statistics * tables.metrics["truth"]
-    tables.metrics[["mean_error", "sigma_rel"]] = 0.0
+        tables = changed(tables, chi2=pd.DataFrame(tests))
+    tables["summary"]["bias_rel"] = bias
+    tables["metrics"]["truth_error"] = statistics * tables["metrics"]["truth"]
+    tables["metrics"][["mean_error", "sigma_rel"]] = 0.0
     return networks.panels(tables, _looks(tables))
 
 
@@ -143,8 +143,8 @@ def test_a_part_that_comes_from_earlier_steps_is_told(tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
     tables = _read(tmp_path)
-    rows = tables.networks[tables.networks["varied"] == "lanes"]
-    text = page.render(replace(tables, networks=rows))
+    rows = tables["networks"][tables["networks"]["varied"] == "lanes"]
+    text = page.render(changed(tables, networks=rows))
     assert text.count('aria-label="Spread by number of lanes of parallel"') == 1
     assert "There is no curve of members of step: its last step" in text
     assert 'href="#networks"' in text
@@ -154,7 +154,7 @@ def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
 def test_without_lanes_or_members_there_is_no_panel(tmp_path, passes):
     model = Model({"none": Strategy()}, ("q2",), passes, 1, epochs=2)
     tables = _read(tmp_path, model)
-    assert tables.networks.empty
+    assert tables["networks"].empty
     assert networks.panels(tables, _looks(tables)) == []
     assert networks.without_members(tables) == []
 
@@ -171,9 +171,9 @@ def test_methods_without_a_curve_of_members_are_named(tmp_path, changes, words):
     tables = _read(tmp_path)
     (step,) = (m for m in tables.study.methods if m.name == "step")
     study = tables.study.model_copy(update={"methods": (step.model_copy(update=changes),)})
-    rows = tables.networks[tables.networks["varied"] == "lanes"]
+    rows = tables["networks"][tables["networks"]["varied"] == "lanes"]
     assert networks.without_members(replace(tables, study=study)) == []
-    (found,) = networks.without_members(replace(tables, study=study, networks=rows))
+    (found,) = networks.without_members(replace(changed(tables, networks=rows), study=study))
     assert found.startswith("There is no curve of members of step:")
     assert words in found
 

@@ -4,8 +4,8 @@ import pytest
 from study_factory import Model, Strategy, write_study
 
 from omniflow.report import page, stacking
+from omniflow.report.content import ReportTables
 from omniflow.report.study import JudgedRecord, StackRecord
-from omniflow.report.tables import ReportTables
 
 
 @pytest.mark.usefixtures("undrawn")

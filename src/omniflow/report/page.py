@@ -26,8 +26,8 @@ from omniflow.report import (
     trust,
     uncertainties,
 )
+from omniflow.report.content import ReportTables
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import judge
 
 SPREAD = "Spread $\\sigma_{\\mathrm{rel}}$"
@@ -91,7 +91,7 @@ def render(tables: ReportTables) -> str:
 def _context(tables: ReportTables) -> dict:
     study = tables.study
     looks = formats.looks([m.name for m in study.methods])
-    trained = tables.timing["purpose"].value_counts()
+    trained = tables["timing"]["purpose"].value_counts()
     return {
         "study": study,
         "problems": tables.problems,
@@ -129,7 +129,7 @@ def _context(tables: ReportTables) -> dict:
         "detector": [
             (o, _detector(tables, o, looks))
             for o in study.observables
-            if o.name in set(tables.detector["observable"])
+            if o.name in set(tables["detector"]["observable"])
         ],
         "convergence": [(o, _convergence(tables, o, looks)) for o in study.unfolded],
         "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.unfolded],
@@ -154,7 +154,7 @@ def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> 
     """The paper's panels: distribution with ratio, spread and relative MSE per bin."""
     rows = tables.headline("metrics", tables.study.iterations)
     frames = _by_method(tables, rows[rows["observable"] == observable.name])
-    binned = tables.bayes[tables.bayes["observable"] == observable.name]
+    binned = tables["bayes"][tables["bayes"]["observable"] == observable.name]
     binned = binned[binned["iteration"] == tables.study.iterations]
     title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     drawn = [
@@ -243,7 +243,7 @@ def _binned_distance(
     tables: ReportTables, observable: str, prior: float
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Distance of the binned reference to truth by iteration, the prior first; empty without."""
-    rows = tables.bayes_summary[tables.bayes_summary["observable"] == observable]
+    rows = tables["bayes_summary"][tables["bayes_summary"]["observable"] == observable]
     if rows.empty:
         return {}
     rows = rows.sort_values("iteration")
@@ -259,9 +259,9 @@ def _combinations(
     study, drawn = tables.study, list[tuple[str, dict[str, formats.Look], Markup]]()
     if "sigma_rel" not in tables.measurable():
         return drawn
-    rows = tables.metrics[
-        (tables.metrics["iteration"] == study.iterations)
-        & (tables.metrics["observable"] == observable.name)
+    rows = tables["metrics"][
+        (tables["metrics"]["iteration"] == study.iterations)
+        & (tables["metrics"]["observable"] == observable.name)
     ]
     for method in study.methods:
         if len(method.combine) < 2:
@@ -287,7 +287,7 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
     users: dict[str, list[str]] = {}
     for method in tables.study.methods:
         users.setdefault(method.chain, []).append(method.name)
-    histories = tables.histories
+    histories = tables["histories"]
     groups = {
         (f"{chain}, step {step}", f"used by {formats.listing(names)}"): rows
         for chain, names in users.items()
@@ -298,7 +298,7 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
     before = histories[histories["purpose"] == "pretraining"]
     if len(before):
         caption = "before the first iteration"
-        groups["Pre-training", caption] = before.assign(iteration="1")
+        groups["Pre-training", caption] = before
     drawn = []
     for (heading, caption), curves in groups.items():
         svg = figures.losses(
