@@ -4,7 +4,7 @@ import pytest
 from study_factory import Model, Strategy, changed, write_study
 
 from omniflow.evaluation import covariance
-from omniflow.report import bias, cells, formats, networks, tradeoff
+from omniflow.report import bias, cells, ensemble_panel, formats, tradeoff
 from omniflow.report.content import ReportTables
 
 
@@ -54,7 +54,7 @@ def test_statistics_give_a_perfect_result_the_bias_that_is_expected(perfect):
 
 def test_a_perfect_result_is_not_called_biased(perfect):
     tables, _ = perfect
-    (lanes,) = networks.panels(tables, formats.looks(["parallel"]))
+    (lanes,) = ensemble_panel.panels(tables, formats.looks(["parallel"]))
     text = " ".join(lanes.sentences)
     assert "cannot be told from what statistics alone give" in text
     assert "no number of networks" not in text
@@ -133,9 +133,9 @@ def test_no_bias_is_not_called_one_however_much_the_detector_loses(efficiency):
     rng, false, above = np.random.default_rng(int(100 * efficiency)), 0, 0
     for _ in range(60):
         size, alone, p_value = _null_study(rng, efficiency)
-        text = networks._about_bias(size, alone, p_value, 0.0, True)
+        text = ensemble_panel._about_bias(size, alone, p_value, 0.0, True)
         false += "no number of networks" in " ".join(text)
-        unknown = " ".join(networks._about_bias(size, alone, float("nan"), 0.0, True))
+        unknown = " ".join(ensemble_panel._about_bias(size, alone, float("nan"), 0.0, True))
         assert "no number of networks" not in unknown
         above += "not known without replicas" in unknown
     assert false <= 6

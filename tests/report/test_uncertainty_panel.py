@@ -9,7 +9,7 @@ from study_factory import OBSERVABLES, Model, Strategy, write_study, write_table
 from omniflow.errors import InputError
 from omniflow.report import page
 from omniflow.report.content import ReportTables
-from omniflow.report.uncertainties import panel
+from omniflow.report.uncertainty_panel import panel
 from omniflow.tables.catalogue import TABLES
 
 KEYS = {"method": "none", "combine": "none", "observable": "q2"}

@@ -18,7 +18,7 @@ def stacking_table(records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]
 
     Args:
         records: of each lane, iteration and step its coordinates as columns, and what
-            `stages.stacking.stack` has kept.
+            `stages.held_out.stack` has kept.
 
     Returns:
         One row per member.

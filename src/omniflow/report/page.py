@@ -16,15 +16,15 @@ from markupsafe import Markup
 from omniflow.errors import InputError
 from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import (
-    acceptance,
+    acceptance_panel,
     cells,
+    ensemble_panel,
     figures,
     formats,
-    networks,
-    stacking,
+    stacking_panel,
     tradeoff,
     trust,
-    uncertainties,
+    uncertainty_panel,
 )
 from omniflow.report.content import ReportTables
 from omniflow.report.study import ObservableRecord
@@ -81,10 +81,13 @@ def render(tables: ReportTables) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    diagnostics = environment.list_templates(
+        filter_func=lambda name: name.startswith("diagnostic-") and name.endswith(".html")
+    )
     script = environment.get_template("script.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html").render(
-        **_context(tables), script_hash=f"sha256-{digest}", f=formats
+        **_context(tables), diagnostics=diagnostics, script_hash=f"sha256-{digest}", f=formats
     )
 
 
@@ -94,6 +97,7 @@ def _context(tables: ReportTables) -> dict:
     trained = tables["timing"]["purpose"].value_counts()
     return {
         "study": study,
+        "tables": tables,
         "problems": tables.problems,
         "verdict": judge(tables),
         "looks": looks,
@@ -101,13 +105,13 @@ def _context(tables: ReportTables) -> dict:
         "measurable": tables.measurable(),
         "lanes_combined": any(len(m.combine) > 1 for m in study.methods),
         "pretrainings": int(trained.get("pretraining", 0)),
-        "network_panels": networks.panels(tables, looks),
-        "network_header": networks.HEADER,
-        "in_common": networks.in_common(tables),
-        "stack_header": stacking.HEADER,
-        "stack_held_out": stacking.held_out(tables),
-        "stacks": stacking.rows(tables),
-        "no_members": networks.without_members(tables),
+        "network_panels": ensemble_panel.panels(tables, looks),
+        "network_header": ensemble_panel.HEADER,
+        "in_common": ensemble_panel.in_common(tables),
+        "stack_header": stacking_panel.HEADER,
+        "stack_held_out": stacking_panel.held_out(tables),
+        "stacks": stacking_panel.rows(tables),
+        "no_members": ensemble_panel.without_members(tables),
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),
@@ -133,10 +137,10 @@ def _context(tables: ReportTables) -> dict:
         ],
         "convergence": [(o, _convergence(tables, o, looks)) for o in study.unfolded],
         "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.unfolded],
-        "uncertainties": uncertainties.panel(tables),
+        "uncertainties": uncertainty_panel.panel(tables),
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),
-        "acceptance": acceptance.context(tables),
+        "acceptance": acceptance_panel.context(tables),
         "trust": trust.context(tables, looks),
     }
 

@@ -19,6 +19,7 @@ from omniflow.files import atomic_path, open_h5, write_json
 from omniflow.stages import binned, diagnostics, ensembles, evaluation, second, study_record
 from omniflow.stages.finished import Finished, Histograms
 from omniflow.tables import comparisons, event_weights, reference, results, trainings
+from omniflow.tables.catalogue import TABLES
 from omniflow.tables.table import Table
 from omniflow.training import checkpoint
 from omniflow.unfolding.coordinates import STEP_NAMES
@@ -37,9 +38,9 @@ def make_tables(plan: Plan) -> None:
         event_weights.STACKING: stacking_table(_stacks(plan)),
         **diagnostics.tables(study),
     }
-    for table, frame in frames.items():
-        if plan.table(table.name) in plan.tables:
-            table.write(frame, plan.table(table.name))
+    for path in plan.tables:
+        if table := TABLES.get(path.stem) if path.suffix == ".csv" else None:
+            table.write(frames[table], path)
     with atomic_path(plan.table(results.METRICS_PARQUET.name)) as temporary:
         frames[results.METRICS].to_parquet(temporary, index=False)
     write_json(study_record.make(study, frames), plan.table(results.STUDY.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -207,8 +208,9 @@ def _typed(column: Column, values: pd.Series, file: str) -> Any:
         wrong = np.isnan(found) & values.notna().to_numpy(bool) | _misfits(found, column.type)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        (found,) = values.iloc[row : row + 1].tolist()
         raise ValueError(
-            f"{file}: column {column.name}, row {row}: {values.iloc[row]!r}, not {_words(column)}"
+            f"{file}: column {column.name}, row {row}: {found!r}, not {_words(column)}"
         )
     return _stored(found, column.type)
 
@@ -264,14 +266,22 @@ def _read_cells(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        cells = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        _check_lines(path)
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
         raise InputError(f"{path}: not a CSV table ({error})") from None
-    if not isinstance(cells.index, pd.RangeIndex):  # taken for names of the rows
-        raise InputError(f"{path}: line 2 has more cells than there are columns")
-    if (short := cells.isna().any(axis=1)).any():
-        line = int(np.flatnonzero(short)[0]) + 2
-        raise InputError(f"{path}: line {line} has fewer cells than there are columns")
-    return cells
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse lines with more or fewer cells than there are columns, which pandas takes."""
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = csv.reader(file, strict=True)
+        columns = len(next(lines, []))
+        for cells in lines:
+            if len(cells) != columns:
+                raise InputError(
+                    f"{path}: line {lines.line_num} has {len(cells)} cells, and there are "
+                    f"{columns} columns"
+                )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _NAMES = ("logits", "numerator", "denominator", "half")
 
 
-def held_out(
+def outputs(
     trainer: Trainer, parameters: np.ndarray, sources: Sequence[Source], split: int, fraction: float
 ) -> tuple[np.ndarray, ...]:
     """Return logits, weights in class A and B, and halves of the events that a network held out.
@@ -46,15 +46,15 @@ def held_out(
         index = np.concatenate(list(Part(source, split, fraction, True).ordered(4096)))
         select = np.zeros(len(source.event_id), bool)
         select[index] = True
-        outputs = trainer.predict([parameters], replace(source, select=select))
-        logits = [logits[0, select[where]] for where, logits in outputs]
+        predicted = trainer.predict([parameters], replace(source, select=select))
+        logits = [logits[0, select[where]] for where, logits in predicted]
         half = fold_of(source.event_id[index], 2) == 1
         found.append((np.concatenate(logits), *source.weights(index), half))
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
 
 def write(file: h5py.File, network: Network, arrays: tuple[np.ndarray, ...]) -> None:
-    """Write what `held_out` returned beside the logits of a block.
+    """Write what `outputs` returned beside the logits of a block.
 
     Args:
         file: of the logits.
