@@ -9,18 +9,13 @@ import pytest
 from small_study import ROLE, SOURCE
 
 from omniflow.config import validate
+from omniflow.evaluation.event_weights import tails_tables, weights_table
 from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import create_h5
-from omniflow.stages import (
-    binned,
-    diagnostics,
-    evaluation,
-    samples,
-    tables,
-    uncertainties,
-    weights,
-)
+from omniflow.stages import binned, evaluation, samples, uncertainties, weights
+from omniflow.stages.diagnostics import overtraining
+from omniflow.stages.finished import Finished
 from omniflow.unfolding.limits import HELD
 from omniflow.unfolding.plan import Plan
 
@@ -102,15 +97,15 @@ def _study(folder, n):
 
 def _tables(plan):
     """Return what the tables make of events; the frames themselves are as large for any number."""
-    common, simulation = weights.setup(plan), binned.Simulation(plan)
+    study, simulation = Finished(plan), binned.Simulation(plan)
     return [
-        lambda: tables.particle_level(plan, common),
-        lambda: tables.detector_level(plan, common),
+        lambda: study.particle_level,
+        lambda: study.detector_level,
         lambda: binned.reference(simulation),
         lambda: binned.acceptance_table(simulation),
-        lambda: tables._weights(plan),
-        lambda: diagnostics._weights(plan),
-        lambda: diagnostics._overtraining(plan),
+        lambda: weights_table(study.weights(plan.combinations)),
+        lambda: tails_tables(study.headline_weights()),
+        lambda: overtraining.tables(study),
     ]
 
 
