@@ -1,5 +1,6 @@
 """One algorithm, two ways in: a study from Python, and the same one by Snakemake from files."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 import omniflow
+from omniflow.tables.catalogue import TABLES
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -87,10 +89,23 @@ def test_tables_are_equal(from_files, from_python):
     names = sorted(path.stem for path in from_files.glob("*.csv"))
     assert set(names) == set(from_python.tables)
     for name in names:
-        theirs = pd.read_csv(from_files / f"{name}.csv")
+        theirs = TABLES[name].read(from_files / f"{name}.csv")
         ours = from_python.tables[name]
         kept = [column for column in theirs if column not in TIMES]
         pd.testing.assert_frame_equal(ours[kept], theirs[kept], check_exact=True)
+
+
+def test_the_record_has_the_bins_of_the_tables(from_files):
+    record = json.loads((from_files / "study.json").read_text(encoding="utf-8"))
+    axes = json.loads((from_files / "axes.json").read_text(encoding="utf-8"))["axes"]
+    assert [{key: o[key] for key in axes[0]} for o in record["observables"]] == axes
+    metrics = TABLES["metrics"].read(from_files / "metrics.csv")
+    for observable in record["observables"]:
+        edges = np.array(observable["edges"])
+        rows = metrics[metrics["observable"] == observable["name"]]
+        assert len(rows)
+        np.testing.assert_array_equal(rows["low"], edges[rows["bin"]])
+        np.testing.assert_array_equal(rows["high"], edges[rows["bin"] + 1])
 
 
 def test_what_is_read_from_the_folder_is_what_the_program_has(from_files, from_python):

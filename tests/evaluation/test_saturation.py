@@ -11,8 +11,8 @@ LN2 = np.log(2)
 
 def histories(loss, rates, **network):
     """Rows of one network with held-out losses from epoch 0 and rates from epoch 1."""
-    keys = {"chain": "scratch-1", "pass": "1", "lane": "0", "member": "0", "fold": "0"}
-    keys |= {"iteration": "1", "step": "2", "purpose": "unfolding"} | network
+    keys = {"chain": "scratch-1", "pass": 1, "lane": 0, "member": 0, "fold": 0}
+    keys |= {"iteration": 1, "step": "2", "purpose": "unfolding"} | network
     epochs = np.arange(len(loss))
     columns = {"epoch": epochs, "val_loss": loss, "learning_rate": np.insert(rates, 0, np.nan)}
     return pd.DataFrame(keys | columns)
@@ -50,7 +50,7 @@ def test_the_gain_does_not_depend_on_the_schedule(schedule, epochs, learned, low
 def test_step_1_is_judged_in_the_first_iteration_and_others_in_the_last():
     loss, rates = np.linspace(LN2, 0.68, 5), np.ones(4)
     rows = pd.concat(
-        histories(loss, rates, iteration=str(i), step=step) for i in (1, 2) for step in ("1", "2")
+        histories(loss, rates, iteration=i, step=step) for i in (1, 2) for step in ("1", "2")
     )
     found = saturation(rows, LN2)
     assert dict(zip(found["step"], found["iteration"], strict=True)) == {"1": 1, "2": 2}
@@ -58,7 +58,7 @@ def test_step_1_is_judged_in_the_first_iteration_and_others_in_the_last():
 
 def test_networks_that_patience_stopped_are_not_whole():
     loss, rates = np.linspace(LN2, 0.68, 9), np.ones(8)
-    rows = pd.concat([histories(loss, rates), histories(loss[:5], rates[:4], lane="1")])
+    rows = pd.concat([histories(loss, rates), histories(loss[:5], rates[:4], lane=1)])
     (row,) = saturation(rows, LN2).itertuples()
     assert (row.networks, row.whole) == (2, 0.5)
 
@@ -70,5 +70,5 @@ def test_networks_that_learned_nothing_have_an_infinite_gain():
 
 def test_pre_training_is_left_out():
     rows = histories(np.linspace(LN2, 0.68, 5), np.ones(4))
-    other = histories(np.full(5, 0.5), np.ones(4), purpose="pretraining", iteration="", step="")
+    other = histories(np.full(5, 0.5), np.ones(4), purpose="pretraining", iteration=0, step="0")
     assert len(saturation(pd.concat([rows, other]), LN2)) == 1

@@ -10,10 +10,10 @@ import pytest
 from scipy import stats
 
 from omniflow.config import validate
+from omniflow.evaluation.varied import Prediction, Varied
 from omniflow.events import slices
 from omniflow.files import create_h5
 from omniflow.stages import samples, uncertainties
-from omniflow.stages.predictions import Prediction
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import replica_weights
 
@@ -378,11 +378,11 @@ def test_pulls_of_toys_know_what_toys_vary(kind, tmp_path, monkeypatch):
         contents[name] = results(simulation=30)
     for name in plan.variants.of_kind("variation"):
         contents[name] = results(own=100)
-    result = uncertainties.Result(plan, results(passes), contents)
+    result = Varied(uncertainties.scheme(plan), results(passes), contents)
     of_truth = dict.fromkeys(contents, truth)
     of_truth |= dict(zip(plan.variants.of_kind("data"), moved["data"], strict=True))
     prediction = Prediction(truth, of_truth, {}, frozenset())
-    found = uncertainties.make_pulls(plan, result, prediction, moved["toy"])
+    found = result.pulls(prediction, moved["toy"])
     assert set(found) == {kind, "pass_total"}
     pulls = found[kind]
     assert pulls.shape == (count, bins)

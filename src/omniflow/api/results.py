@@ -8,6 +8,7 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.evaluation.histograms import CountMatrix
+from omniflow.evaluation.varied import Varied
 from omniflow.events.ids import places
 from omniflow.files import memory_map, open_h5, read_dataset
 from omniflow.stages import final, inputs, uncertainties
@@ -154,7 +155,7 @@ def covariance(
         result = prefixed(name, method)
         weights = every_weight(plan, result, how, plan.passes_of(result), iteration)
         found[name] = matrices[role].fill(weights).content
-    blocks = uncertainties.matrices(uncertainties.Result(plan, found[NOMINAL], found), passes)
+    blocks = Varied(uncertainties.scheme(plan), found[NOMINAL], found).matrices(passes)
     if not blocks:
         raise InputError(
             f"{plan.root}: has no covariance of {method}: one pass, and neither replicas nor "

@@ -9,6 +9,7 @@ import numpy as np
 
 from omniflow.evaluation import covariance
 from omniflow.evaluation.covariance import Block
+from omniflow.evaluation.varied import Prediction
 from omniflow.stages import evaluation, inputs
 from omniflow.stages.origins import origins
 from omniflow.stages.weights import setup
@@ -20,24 +21,6 @@ from omniflow.unfolding.variants import TOY, VARIATION
 TRUTH, PRIOR = "truth", "simulation"
 # What these share events with: replicas of it act on the prediction.
 _SHARED = {TRUTH: "data", PRIOR: "simulation"}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What an unfolded observable is compared with.
-
-    Attributes:
-        content: (B,).
-        variants: content (B,) in each replica and variation. A prediction that shares events with
-            the result, or is scaled to the data, moves with them.
-        blocks: its own statistical covariance, where it shares no events with the result.
-        origins: what its sample was made by.
-    """
-
-    content: np.ndarray
-    variants: dict[str, np.ndarray]
-    blocks: dict[str, Block]
-    origins: frozenset[str]
 
 
 def make(plan: Plan) -> dict[str, dict[str, Prediction]]:
