@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from omniflow.evaluation.histograms import Histogram
+from omniflow.evaluation.histograms import Histogram, Unfolded
 from omniflow.evaluation.networks import NETWORKS_COLUMNS, Ensembles, curve, networks_table
-from omniflow.evaluation.tables import Unfolded, unfolding_tables
+from omniflow.evaluation.tables import unfolding_tables
 from omniflow.unfolding.subsets import subsets
 
 LANES = 5

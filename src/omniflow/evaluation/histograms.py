@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import hist
 import numpy as np
 from scipy import sparse
 
@@ -66,6 +66,29 @@ class Histogram:
         return Histogram(
             self.content[index], self.variance[index], self.sum_covariance[index], flow
         )
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """Histograms of one method, combination and iteration.
+
+    Attributes:
+        method: name of the method.
+        combine: combination of lanes, "none" for methods of one lane.
+        iteration: from 1; 0 is the prior (detector level only).
+        histograms: observable -> event yields (passes, B), at particle level for
+            `tables.unfolding_tables` and at detector level for `tables.detector_tables`.
+    """
+
+    method: str
+    combine: str
+    iteration: int
+    histograms: Mapping[str, Histogram]
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Coordinates as columns, without the observable."""
+        return {"method": self.method, "combine": self.combine, "iteration": self.iteration}
 
 
 class CountMatrix:
@@ -232,12 +255,3 @@ def normalise(histogram: Histogram) -> Histogram:
     variance = np.maximum(histogram.variance - 2 * p * cov + p**2 * var_total, 0.0) / scale**2
     # cov(p_b, sum of p) = 0: a normalised sum does not fluctuate
     return Histogram(p, variance, np.zeros_like(p))
-
-
-def to_hist(histogram: Histogram, axis: hist.axis.Variable) -> hist.Hist:
-    """Return one histogram, (B,), as `hist.Hist` with Weight storage (value and variance)."""
-    result = hist.Hist(axis, storage=hist.storage.Weight())
-    view = result.view(flow=False)
-    view["value"] = histogram.content
-    view["variance"] = histogram.variance
-    return result

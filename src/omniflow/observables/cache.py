@@ -45,28 +45,32 @@ def write(path: str | Path, level: Level, observables: Iterable[Observable]) -> 
             group = file.create_group(f"{_VALUES}/{observable.name}")
             group.create_dataset("count", shape=(len(level),), dtype=np.int32)
             _growing(group, "value")
-            group.attrs["kind"] = observable.kind or "event"
-            group.attrs["jets"] = ""
+        kinds: dict[str, Kind] = {}
         for part in parts(level, observables):
             for observable in observables:
-                group = file[f"{_VALUES}/{observable.name}"]
-                entries, kind = part.entries[observable.name], part.kinds[observable.name]
-                if part.start and kind != group.attrs["kind"]:
+                name = observable.name
+                entries, kind = part.entries[name], part.kinds[name]
+                if kinds.setdefault(name, kind) != kind:
                     raise InputError(
-                        f"observable {observable.name}: has values of the kind "
-                        f"{group.attrs['kind']!r} in some events and {kind!r} in others"
+                        f"observable {name}: has values of the kind {kinds[name]!r} in some "
+                        f"events and {kind!r} in others"
                     )
-                group.attrs["kind"] = kind
-                definition = observable.jets if kind == "jet" else None
-                group.attrs["jets"] = _slug(definition) if definition is not None else ""
                 stays = entries if kind == "jet" else entries.finite
                 counts = np.bincount(stays.event_index, minlength=part.stop - part.start)
+                group = file[f"{_VALUES}/{name}"]
                 group["count"][part.start : part.stop] = counts
                 _append(group["value"], stays.value)
             for definition, (eta, phi) in part.axes.items():
                 group = file.require_group(f"{_JETS}/{_slug(definition)}")
                 for name, values in (("eta", eta), ("phi", phi)):
                     _append(group[name] if name in group else _growing(group, name), values)
+        for observable in observables:
+            attrs = file[f"{_VALUES}/{observable.name}"].attrs
+            # Without events nothing tells the kind.
+            kind = kinds.get(observable.name, observable.kind or "event")
+            definition = observable.jets if kind == "jet" and kinds else None
+            attrs["kind"] = kind
+            attrs["jets"] = "" if definition is None else _slug(definition)
 
 
 def read(path: str | Path, names: Iterable[str], events: int | None = None) -> dict[str, Entries]:

@@ -280,7 +280,8 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     per_event = ak.to_numpy(ak.num(jets)).astype(np.int64)
     if per_event.sum() == 0:
         return none
-    vectors = np.stack([ak.to_numpy(ak.flatten(jets[axis])) for axis in axes], axis=1)
+    flat = ak.flatten(jets)
+    vectors = np.stack([ak.to_numpy(flat[axis]) for axis in axes], axis=1)
     event = np.repeat(np.arange(len(counts)), per_event)
     order = np.lexsort((-np.hypot(vectors[:, 0], vectors[:, 1]), event))
 

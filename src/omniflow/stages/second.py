@@ -6,9 +6,9 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from omniflow.errors import TrainingError
 from omniflow.evaluation.scores import Scores, auc
@@ -16,7 +16,8 @@ from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
-from omniflow.stages import evaluation, final, samples
+from omniflow.stages import final, samples
+from omniflow.stages.inputs import region
 from omniflow.stages.networks import Networks
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -24,6 +25,9 @@ from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import PRIOR, SECOND_SIMULATION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("subject", "level", "events", "auc", "auc_error", "best_epoch", "failure")
 
@@ -68,6 +72,8 @@ def networks(subject: str) -> list[Network]:
 
 def table(plan: Plan) -> pd.DataFrame:
     """Return the areas under the ROC curves of all second classifiers."""
+    import pandas as pd  # slow to load, and trainings need none
+
     levels = {step: level for level, step in SECOND.items()}
     rows = []
     for subject in plan.second_subjects:
@@ -164,7 +170,7 @@ def _source(
     numerator: tuple[np.ndarray, ...] = (),
     denominator: tuple[np.ndarray, ...] = (),
 ) -> Source:
-    select = evaluation.region(plan, events, level)
+    select = region(plan, events, level)
     opened = open_features(inputs)
     return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
 

@@ -15,10 +15,9 @@ import omniflow
 from omniflow.config import dump
 from omniflow.evaluation import convergence, flows, signs
 from omniflow.evaluation.comparison import comparison_table
-from omniflow.evaluation.histograms import Histogram
+from omniflow.evaluation.histograms import Histogram, Unfolded
 from omniflow.evaluation.networks import networks_table
 from omniflow.evaluation.tables import (
-    Unfolded,
     bayes_tables,
     detector_tables,
     unfolding_tables,
