@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from omniflow.errors import InputError, WeightError
+from omniflow.evaluation.bins import places
 from omniflow.observables.entries import Entries
 
 
@@ -60,8 +61,8 @@ class Histogram:
             None if self.flow is None or other.flow is None else self.flow + other.flow,
         )
 
-    def row(self, index: int) -> Histogram:
-        """Return one of several histograms, (B,) of (k, B)."""
+    def row(self, index: int | slice) -> Histogram:
+        """Return one of several histograms, (B,) of (k, B), or some of them, (m, B)."""
         flow = None if self.flow is None else self.flow[index]
         return Histogram(
             self.content[index], self.variance[index], self.sum_covariance[index], flow
@@ -118,7 +119,7 @@ class CountMatrix:
                 f"has {self.events} events: the cache belongs to another sample, write it again"
             )
         bins = len(self.edges) - 1
-        column = np.searchsorted(self.edges, entries.value.astype(np.float64), side="right") - 1
+        column = places(entries.value, self.edges)
         counted = mask[index]
         inside = (column >= 0) & (column < bins) & counted
         outside = ~inside & counted

@@ -222,8 +222,7 @@ def _overtraining(plan: Plan) -> pd.DataFrame:
         for at, (network, ratios) in enumerate(judged):
             out, trained = parts.judged(plan, network, event_id[rows])
             used, ratio = np.where(out | trained, base, 0.0), ratios[rows].astype(float)
-            for name, matrix in matrices.items():
-                pair = overtraining.fill(matrix, used, ratio, out)
+            for name, pair in overtraining.fill(matrices, used, ratio, out).items():
                 before = found.get((at, name), (None, None))
                 found[at, name] = (pair[0].plus(before[0]), pair[1].plus(before[1]))
     table = []
