@@ -259,18 +259,18 @@ def inspect(file: Path, events: int | None) -> None:
 @_clear_errors
 def closure(study: Path) -> None:
     """Print how close every method of the folder STUDY comes to the known truth, by iteration."""
-    import pandas as pd
     from rich.console import Console
 
     from omniflow.errors import InputError
     from omniflow.evaluation.closure import IMPROVEMENT
     from omniflow.evaluation.closure import closure as evaluate
     from omniflow.evaluation.metrics import FLOORS
+    from omniflow.files import read_csv
 
     path = study / "summary.csv"
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the folder of a finished study.")
-    summary = pd.read_csv(path)
+    summary = read_csv(path)
     console = Console()
     for method, how in summary[["method", "combine"]].drop_duplicates().itertuples(index=False):
         rows = evaluate(summary, method, how)

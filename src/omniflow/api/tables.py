@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from omniflow.errors import InputError
+from omniflow.files import read_csv
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -28,12 +29,10 @@ class Tables(Mapping[str, "pd.DataFrame"]):
         Raises:
             InputError: there is none.
         """
-        import pandas as pd
-
         if name not in list(self):
             known = ", ".join(self) or "none"
             raise InputError(f"{self._plan.root}: there is no table {name!r}; there are {known}")
-        return pd.read_csv(self._plan.table(f"{name}.csv"))
+        return read_csv(self._plan.table(f"{name}.csv"))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of the tables that are there."""

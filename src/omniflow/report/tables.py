@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from omniflow.errors import InputError
+from omniflow.files import read_csv
 from omniflow.report.study import Study, read_study
 
 # Column kinds: s text, k coordinate kept as text, i whole number, f number that may be empty.
@@ -237,12 +238,7 @@ def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:
 
 
 def _read_table(path: Path, name: str) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from None
+    table = read_csv(path, dtype=str, keep_default_na=False)
     kinds = (COLUMNS | UNCERTAINTIES | TRUST)[name]
     missing = [column for column in kinds if column not in table]
     if missing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
+from omniflow.files import read_json, understood
 from omniflow.stages import final, samples
 from omniflow.stages.inputs import region
 from omniflow.stages.networks import Networks
@@ -77,10 +77,13 @@ def table(plan: Plan) -> pd.DataFrame:
     levels = {step: level for level, step in SECOND.items()}
     rows = []
     for subject in plan.second_subjects:
-        content = json.loads(plan.second(subject).read_text(encoding="utf-8"))
-        for record in content["networks"]:
-            found = record.get("judged", {}) | {key: record.get(key) for key in COLUMNS[-2:]}
-            rows.append({"subject": subject, "level": levels[record["network"]["step"]]} | found)
+        path = plan.second(subject)
+        content = read_json(path)
+        with understood(path):
+            for record in content["networks"]:
+                found = record.get("judged", {}) | {key: record.get(key) for key in COLUMNS[-2:]}
+                keys = {"subject": subject, "level": levels[record["network"]["step"]]}
+                rows.append(keys | found)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

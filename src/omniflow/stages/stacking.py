@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import numpy as np
 
 from omniflow.events.batches import Part, Source
 from omniflow.events.folds import fold_of
-from omniflow.files import open_h5, read_dataset
+from omniflow.files import open_h5, read_dataset, read_records
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import stacking, weights
 from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from omniflow.training.trainer import Trainer
 
 _NAMES = ("logits", "numerator", "denominator", "half")
+_RECORDED = ("lane", "weights", "losses", "loss_stacked", "loss_mean", "events")
 _CROSSED = ("crossed_stacked", "crossed_mean", "crossed_best")
 
 
@@ -115,7 +115,7 @@ def table(plan: Plan) -> pd.DataFrame:
         if plan.chains[group.chain].aggregate != "stacking":
             continue
         with open_h5(plan.weights(group, iteration, step)) as file:
-            records = json.loads(file.attrs["stacking"])
+            records = read_records(file, "stacking", *_RECORDED)
         for entry in records:
             keys = {"chain": group.chain, "pass": group.pass_, "lane": entry["lane"]}
             keys |= {"iteration": iteration, "step": STEP_NAMES[step]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -24,7 +23,15 @@ from omniflow.evaluation.tables import (
 )
 from omniflow.events import store
 from omniflow.events.quality import measure
-from omniflow.files import atomic_path, open_h5, write_csv, write_json
+from omniflow.files import (
+    atomic_path,
+    open_h5,
+    read_json,
+    read_records,
+    understood,
+    write_csv,
+    write_json,
+)
 from omniflow.stages import binned, diagnostics, ensembles, evaluation, quality, second, stacking
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
@@ -221,44 +228,50 @@ def histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     files += [plan.history(block) for block in plan.all_blocks()]
     timing, epochs = [], []
     for path in files:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for record in content["networks"]:
-            network, summary = record["network"], record["summary"]
-            keys = {
-                "chain": prefixed(network.get("variant", NOMINAL), network["chain"]),
-                "pass": network["pass_"],
-                "lane": network["lane"],
-                "member": network["member"],
-                "fold": network.get("fold", 0),
-                "iteration": network["iteration"],
-                "step": STEP_NAMES[network["step"]],
-                "purpose": "unfolding" if network["step"] else "pretraining",
-            }
-            trained = record["epochs"][1:]
-            events = summary["train_events"] + summary["held_out_events"]
-            timing.append(
-                keys
-                | {
-                    "start": record["start"]["policy"],
-                    "events": events,
-                    "epochs": len(trained),
-                    "best_epoch": record["best_epoch"],
-                    "shrink_factor": record["factor"],
-                    "seconds": summary["seconds"],
-                    "events_per_second": np.mean([e["events_per_second"] for e in trained]),
-                    "val_loss": record["val_loss"],
-                    "parameters": record["parameters"],
-                    "job_seconds": content["job"]["seconds"],
-                    "device": content["job"]["device"],
-                    "threads": content["job"].get("threads"),  # earlier versions do not say
-                    "engine": record["engine"],
-                    "ranks": record["ranks"],
-                    "restarts": record["attempt"],
-                    "resumed": summary["resumed"],
-                }
-            )
-            epochs += [keys | epoch for epoch in record["epochs"]]
+        content = read_json(path)
+        with understood(path):
+            _add_history(content, timing, epochs)
     return pd.DataFrame(timing), pd.DataFrame(epochs)
+
+
+def _add_history(content: Any, timing: list[dict], epochs: list[dict]) -> None:
+    """Add rows of the networks of one file."""
+    for record in content["networks"]:
+        network, summary = record["network"], record["summary"]
+        keys = {
+            "chain": prefixed(network.get("variant", NOMINAL), network["chain"]),
+            "pass": network["pass_"],
+            "lane": network["lane"],
+            "member": network["member"],
+            "fold": network.get("fold", 0),
+            "iteration": network["iteration"],
+            "step": STEP_NAMES[network["step"]],
+            "purpose": "unfolding" if network["step"] else "pretraining",
+        }
+        trained = record["epochs"][1:]
+        events = summary["train_events"] + summary["held_out_events"]
+        timing.append(
+            keys
+            | {
+                "start": record["start"]["policy"],
+                "events": events,
+                "epochs": len(trained),
+                "best_epoch": record["best_epoch"],
+                "shrink_factor": record["factor"],
+                "seconds": summary["seconds"],
+                "events_per_second": np.mean([e["events_per_second"] for e in trained]),
+                "val_loss": record["val_loss"],
+                "parameters": record["parameters"],
+                "job_seconds": content["job"]["seconds"],
+                "device": content["job"]["device"],
+                "threads": content["job"].get("threads"),  # earlier versions do not say
+                "engine": record["engine"],
+                "ranks": record["ranks"],
+                "restarts": record["attempt"],
+                "resumed": summary["resumed"],
+            }
+        )
+        epochs += [keys | epoch for epoch in record["epochs"]]
 
 
 def _weights(plan: Plan) -> pd.DataFrame:
@@ -306,7 +319,7 @@ def _steps(plan: Plan) -> pd.DataFrame:
                 for iteration in plan.iterations:
                     for step in plan.steps:
                         with open_h5(plan.weights(group, iteration, step)) as file:
-                            checks = json.loads(file.attrs["checks"])
+                            checks = read_records(file, "checks", "lane")
                         keys = {"chain": chain, "pass": pass_}
                         stage = {"iteration": iteration, "step": STEP_NAMES[step]}
                         rows += [keys | {"lane": c.pop("lane")} | stage | c for c in checks]

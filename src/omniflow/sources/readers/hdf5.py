@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import attributes, open_h5, read_dataset
+from omniflow.files import attributes, open_h5, read_dataset, undamaged
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
@@ -72,7 +72,8 @@ class Hdf5Reader(ArrayReader):
         Raises:
             InputError: they cannot be read, or lie in another file that is missing.
         """
-        return read_dataset(self._file, self._paths[name], rows=slice(start, stop))
+        with undamaged(self.where):
+            return read_dataset(self._file, self._paths[name], rows=slice(start, stop))
 
     def close(self) -> None:
         """Close the file."""
