@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,13 @@ from omniflow.errors import InputError, OmniflowError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What is raised where a file of ours is not what was written: no JSON, no such keys, other types.
+MISREAD = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(AssertionError, RecursionError, StopIteration),
+)
+_CHUNK = 2**30  # bytes of the largest chunk of a dataset that is read
 
 Shape = tuple[int | None, ...]
 
@@ -264,10 +272,7 @@ def understood(path: str | Path, part: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror}); run the study") from error
-    except (
-        *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
-        *(AssertionError, RecursionError, StopIteration),
-    ) as error:
+    except MISREAD as error:
         raise InputError(
             f"{where}: is not what was written ({type(error).__name__}: {error}); the file is "
             "damaged, or of another version: delete it and run the study again"
@@ -297,7 +302,8 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(path, **options)
+        # As exact as it was written; pandas' own conversion crashes on exponents like 1e99999999.
+        return pd.read_csv(path, float_precision="round_trip", **options)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the study") from None
     except (ValueError, OverflowError, MemoryError) as error:  # ParserError and others are such
@@ -357,8 +363,9 @@ def find_dataset(
         dtype_kind: permitted NumPy type kinds, for example "f" or "fiu".
 
     Raises:
-        InputError: the dataset is missing, or its shape or type is another; or it takes its content
-            from other files or chunks that are not there (`linked.find`).
+        InputError: the dataset is missing, or its shape or type is another, or its chunks are too
+            large; or it takes its content from other files or chunks that are not there
+            (`linked.find`).
     """
     where = f"{h5file.filename}: {name}"
     found = h5file.get(name)
@@ -384,6 +391,11 @@ def find_dataset(
         raise InputError(
             f"{where}: has type {found.dtype} where a type of kind {dtype_kind!r} is needed; "
             "check how the file was written"
+        )
+    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > _CHUNK:
+        raise InputError(
+            f"{where}: lies in chunks of {found.chunks}, of which each would be in memory as a "
+            "whole; write it in chunks of about 1 MB (h5repack)"
         )
     linked.find(h5file, name)
     return found

@@ -4,6 +4,7 @@ It takes a line of JSON, what reads and the path of the file, and answers with o
 `refused` with the message of an OmniflowError, or `fault` with anything else that was raised.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -28,10 +29,8 @@ def ingested(kind, path, **settings):
     from omniflow.sources import inspect
 
     for look in (inspect.describe, _draft):
-        try:
+        with contextlib.suppress(OmniflowError):
             look(path)
-        except OmniflowError:
-            pass
     sample = registry.find("source", kind).model_validate(
         {"source": kind, "files": [path], **settings}
     )

@@ -1,4 +1,4 @@
-"""Seeds: sound files of every kind that omniflow reads, small, so that most bytes mean something."""
+"""Seeds: sound files of every kind that omniflow reads, so small that most bytes matter."""
 
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def parquet_plain(path):
 def _root(path, make):
     x, n, pt, eta = columns()
     jets = ak.unflatten(ak.zip({"pt": pt, "eta": eta}), n)
-    with uproot.recreate(path, compression=uproot.ZLIB(1)) as file:
+    with uproot.recreate(path, compression=None) as file:
         make(file, {"x": x, "Jet": jets})
     return {"kind": "root"}
 

@@ -248,10 +248,11 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
             continue
         if kind == "k":  # pandas writes 1 as 1.0 where another row of the column is empty
             table[column] = table[column].str.removesuffix(".0")
+            _refuse_names(path, column, table[column])
             continue
         text = table[column].str.strip()
         empty = text.str.lower().isin(["", "nan"])
-        values = pd.to_numeric(text.mask(empty), errors="coerce").astype(float)
+        values = text.mask(empty).map(_number).astype(float)
         wrong = values.isna() & ~empty
         if kind == "i":
             wrong |= empty | (values != np.round(values))
@@ -268,6 +269,23 @@ def _read_table(path: Path, name: str) -> pd.DataFrame:
         where = ", ".join(f"{k} {v}" for k, v in first.items())
         raise InputError(f"{path}: more than one row for {where}")
     return table
+
+
+def _number(text: object) -> float:
+    # Not by pandas, which crashes on exponents like 1e99999999.
+    try:
+        return float(text)  # type: ignore[arg-type]  # what is no number is caught
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _refuse_names(path: Path, column: str, texts: pd.Series) -> None:
+    """Refuse coordinates that are neither small numbers nor names of steps."""
+    wrong = texts[~texts.str.fullmatch(r"\d{0,9}b?|second-[a-z]+")]
+    if len(wrong):
+        raise InputError(
+            f"{path}: column {column}, line {wrong.index[0] + 2}: {wrong.iloc[0]!r}, not a number"
+        )
 
 
 def _empty(folder: Path, study: Study, summary: pd.DataFrame) -> list[str]:
