@@ -26,7 +26,8 @@ class _Loader(yaml.SafeLoader):
         node = super().get_single_node()
         if node is not None and _size(node, {}) > _MOST:
             raise yaml.composer.ComposerError(
-                None, None, f"there are more than {_MOST:,} values", node.start_mark
+                *(None, None, f"there are more than {_MOST:,} values, or one that holds itself"),
+                node.start_mark,
             )
         return node
 

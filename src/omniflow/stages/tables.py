@@ -226,7 +226,8 @@ def histories(plan: Plan) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return one row per network, and one per network and epoch."""
     files = [plan.pretrained(n.lane) / "history.json" for n in plan.pretraining_networks]
     files += [plan.history(block) for block in plan.all_blocks()]
-    timing, epochs = [], []
+    timing: list[dict] = []
+    epochs: list[dict] = []
     for path in files:
         content = read_json(path)
         with understood(path):
