@@ -1,11 +1,11 @@
 """Time and memory of every stage of a study, from files to report.
 
     python benchmarks/stages.py [--events N ...] [--particles P] [--lanes L]
-                                [--iterations I] [--passes S] [--keep FOLDER]
+                                [--iterations I] [--passes S] [--epochs E] [--keep FOLDER]
 
 N simulated and N / 5 data events with three numbers and P particles on average (pt, eta, phi) at
-either level are written to HDF5 files. The study has L lanes (none: 1 lane), I iterations, one
-epoch, an MLP on the numbers of the event with the native engine, and five observables: of events,
+either level are written to HDF5 files. The study has L lanes (none: 1 lane), I iterations, E
+epochs, an MLP on the numbers of the event with the native engine, and five observables: of events,
 jets and particles. Its jobs are the workflow's scripts, one after the other, each in a process of
 its own. Times are those of the processor, which others on the machine disturb little; a job's start
 is part of it. Memory is the largest that belongs to the process alone (anonymous) and the largest
@@ -54,25 +54,27 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--iterations", type=int, default=2)
     parser.add_argument("--passes", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="folder that the study stays in")
     given = parser.parse_args()
     for events in given.events:
         with tempfile.TemporaryDirectory() as folder:
             where = given.keep / str(events) if given.keep else Path(folder)
-            plan = make(where, events, given.particles, given.lanes, given.passes, given.iterations)
-            print(f"\n{events:,} events, {given.particles} particles, {given.lanes} lanes\n")
+            plan = make(where, events, given)
+            print(
+                f"\n{events:,} events, {given.particles} particles, {given.lanes} lanes, "
+                f"{given.epochs} epochs\n"
+            )
             print_table(run(plan))
 
 
-def make(
-    folder: Path, events: int, particles: int, lanes: int, passes: int, iterations: int
-) -> Plan:
+def make(folder: Path, events: int, given: argparse.Namespace) -> Plan:
     """Write files and configuration, and return the plan."""
     folder.mkdir(parents=True, exist_ok=True)
     samples = {}
     for role, n, mean in (("data", events // 5, 0.2), ("simulation", events, 0.0)):
         path = folder / f"{role}.h5"
-        write(path, n, particles, mean)
+        write(path, n, given.particles, mean)
         samples[role] = {
             "source": "hdf5",
             "files": [str(path)],
@@ -95,7 +97,7 @@ def make(
     plan = Plan(
         config.validate(
             {
-                "study": {"name": "stages", "output": str(folder), "passes": passes},
+                "study": {"name": "stages", "output": str(folder), "passes": given.passes},
                 "samples": samples,
                 "classifier": {
                     "kind": "mlp",
@@ -103,9 +105,9 @@ def make(
                     "blocks": 2,
                     "features": {"event": list("xyz")},
                 },
-                "training": {"epochs": 1, "min_updates": 1, "batch_size": 1000},
-                "unfolding": {"iterations": iterations},
-                "methods": {"none": {}, "parallel": {"lanes": lanes}},
+                "training": {"epochs": given.epochs, "min_updates": 1, "batch_size": 1000},
+                "unfolding": {"iterations": given.iterations},
+                "methods": {"none": {}, "parallel": {"lanes": given.lanes}},
                 "combine": ["mean", "median"],
                 "execution": {"engine": "native"},
                 "observables": {

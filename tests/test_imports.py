@@ -62,12 +62,24 @@ def test_the_algorithm_needs_no_configuration():
 
 @pytest.mark.parametrize(
     "module",
-    ["omniflow.stages.training", "omniflow.stages.pretraining", "omniflow.stages.weights"],
+    [
+        "omniflow.stages.training",
+        "omniflow.stages.pretraining",
+        "omniflow.stages.weights",
+        "omniflow.stages.second",
+        "omniflow.stages.samples",
+    ],
 )
 def test_the_many_jobs_of_a_study_load_what_they_need_alone(module):
     """Trainings and aggregations: a study of 1,000 networks has hundreds of them."""
     slow = {"pandas", "scipy", "hist", "awkward", "uproot", "pyarrow", "importlib_metadata"}
     assert _loaded(f"{module}, omniflow.stages.command") & (HEAVY | slow) == set()
+
+
+def test_histograms_need_no_tables():
+    """A study has a job for every method and variant."""
+    slow = {"pandas", "hist", "awkward", "uproot", "pyarrow"}
+    assert _loaded("omniflow.stages.evaluation") & (HEAVY | slow) == set()
 
 
 def test_names_of_observables_are_looked_up_without_event_files():

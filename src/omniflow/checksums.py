@@ -67,7 +67,7 @@ def _seen(note: Path) -> list[int] | None:
     """Return the signs of the file when its note was last compared with it."""
     try:
         return json.loads(_beside(note).read_text(encoding="utf-8")) if note.exists() else None
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
+import traceback
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,10 +19,17 @@ import h5py
 import numpy as np
 
 from omniflow import linked
-from omniflow.errors import InputError, OutputError
+from omniflow.errors import InputError, OmniflowError, OutputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# What is raised where a file of ours is not what was written: no JSON, no such keys, other types.
+MISREAD = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(AssertionError, RecursionError, StopIteration),
+)
+_CHUNK = 2**30  # bytes of the largest chunk of a dataset that is read
 
 Shape = tuple[int | None, ...]
 
@@ -214,8 +223,70 @@ def open_h5(path: str | Path) -> Iterator[h5py.File]:
         h5file = h5py.File(path, "r", locking=False)
     except OSError as error:
         raise InputError(f"{path}: {_reason(path, error)}") from error
-    with h5file:
+    with h5file, undamaged(path):
         yield h5file
+
+
+@contextmanager
+def undamaged(path: str | Path) -> Iterator[None]:
+    """Turn what h5py raises while an HDF5 file is read into an InputError.
+
+    h5py meets damage anywhere, in names, types, sizes and content, and raises errors of many kinds.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OmniflowError) or not _raised_by_h5py(error):
+            raise
+        raise InputError(
+            f"{path}: cannot be read ({_brief(error)}); the file is damaged, or not all of it is "
+            "there: write or copy it again"
+        ) from error
+
+
+def _raised_by_h5py(error: Exception) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and "h5py" in Path(frames[-1].filename).parts
+
+
+def _brief(error: Exception) -> str:
+    return str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+
+
+@contextmanager
+def understood(path: str | Path, part: str = "") -> Iterator[None]:
+    """Turn what is raised because a file of ours holds something else into an InputError.
+
+    Args:
+        path: of a file that an earlier job wrote.
+        part: of the file.
+
+    Raises:
+        InputError: the file cannot be read, or its content is not what was written.
+    """
+    where = f"{path}: {part}" if part else f"{path}"
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror}); run the study") from error
+    except MISREAD as error:
+        raise InputError(
+            f"{where}: is not what was written ({type(error).__name__}: {error}); the file is "
+            "damaged, or of another version: delete it and run the study again"
+        ) from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Return the content of a JSON file that an earlier job wrote.
+
+    Raises:
+        InputError: it is missing, or not JSON.
+    """
+    with understood(path):
+        return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
 def _reason(path: Path, error: OSError) -> str:
@@ -228,6 +299,24 @@ def _reason(path: Path, error: OSError) -> str:
     if "signature not found" in str(error):
         return "is not an HDF5 file; check the path and the source setting"
     return f"cannot be opened as HDF5 ({error}); write or copy the file again"
+
+
+def read_records(h5file: h5py.File, name: str, *keys: str) -> list[dict[str, Any]]:
+    """Return the records that an earlier job wrote as JSON into an attribute of a file.
+
+    Args:
+        h5file: an open file.
+        name: of the attribute.
+        keys: that every record has.
+
+    Raises:
+        InputError: it is missing, or no list of such records.
+    """
+    with understood(h5file.filename, f"attribute {name}"):
+        found = [dict(record) for record in json.loads(h5file.attrs.get(name))]
+        if missing := {key for record in found for key in keys if key not in record}:
+            raise KeyError(", ".join(sorted(missing)))
+        return found
 
 
 def attributes(h5file: h5py.File) -> dict[str, Any]:
@@ -253,8 +342,9 @@ def find_dataset(
         dtype_kind: permitted NumPy type kinds, for example "f" or "fiu".
 
     Raises:
-        InputError: the dataset is missing, or its shape or type is another; or it takes its content
-            from other files or chunks that are not there (`linked.find`).
+        InputError: the dataset is missing, or its shape or type is another, or its chunks are too
+            large; or it takes its content from other files or chunks that are not there
+            (`linked.find`).
     """
     where = f"{h5file.filename}: {name}"
     found = h5file.get(name)
@@ -280,6 +370,11 @@ def find_dataset(
         raise InputError(
             f"{where}: has type {found.dtype} where a type of kind {dtype_kind!r} is needed; "
             "check how the file was written"
+        )
+    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > _CHUNK:
+        raise InputError(
+            f"{where}: lies in chunks of {found.chunks}, of which each would be in memory as a "
+            "whole; write it in chunks of about 1 MB (h5repack)"
         )
     linked.find(h5file, name)
     return found
@@ -325,7 +420,7 @@ def read_rows(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
     """
     try:
         return np.asarray(dataset[rows] if dataset.ndim else dataset[()])
-    except OSError as error:
+    except Exception as error:  # of h5py alone
         raise InputError(
             f"{dataset.file.filename}: {dataset.name.lstrip('/')}: cannot be read ({error}); the "
             "file is damaged or needs a compression filter that is not installed: write or copy it "
@@ -368,6 +463,13 @@ def memory_map(
         raise InputError(
             f"{source.filename}: {name}: is not stored as one contiguous uncompressed block "
             "and cannot be memory-mapped; write it without chunks and filters"
+        )
+    end = offset + dataset.size * dataset.dtype.itemsize
+    if dataset.dtype.hasobject or end > os.path.getsize(source.filename):
+        raise InputError(
+            f"{source.filename}: {name}: reaches to byte {end:,} of a file of "
+            f"{os.path.getsize(source.filename):,}, or is of a type without numbers; the file is "
+            "damaged: write or copy it again"
         )
     mapped = np.memmap(source.filename, dataset.dtype, "r", offset, dataset.shape)
     # A plain array on the same pages: taking parts of np.memmap costs more than small parts do.

@@ -44,7 +44,8 @@ def of_file(path: str | Path) -> list[Path]:
     Files and datasets that `find` refuses have none here; who reads them says what is wrong.
     """
     found: dict[Path, None] = {}
-    with suppress(OSError), h5py.File(path, "r", locking=False) as h5file:
+    # h5py raises whatever it meets in a damaged file.
+    with suppress(Exception), h5py.File(path, "r", locking=False) as h5file:
         names: list[str] = []
         h5file.visititems_links(lambda name, _: names.append(name))
         for name in names:

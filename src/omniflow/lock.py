@@ -168,7 +168,7 @@ class Lock:
 def _read(path: Path) -> Process | None:
     try:
         return Process(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError):
+    except (OSError, TypeError, ValueError, RecursionError):
         return None
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from omniflow.evaluation.ensembles import Ensembles, curve, networks_table
-from omniflow.evaluation.histograms import Histogram
-from omniflow.evaluation.spectra import Unfolded, unfolding_tables
+from omniflow.evaluation.histograms import Histogram, Unfolded
+from omniflow.evaluation.spectra import unfolding_tables
 from omniflow.unfolding.subsets import subsets
 
 LANES = 5

@@ -1,5 +1,4 @@
 import boost_histogram as bh
-import hist
 import numpy as np
 import pytest
 
@@ -10,10 +9,8 @@ from omniflow.evaluation.histograms import (
     normalise,
     stack,
     subtract,
-    to_hist,
 )
 from omniflow.observables import Entries
-from omniflow.observables.axes import Axis
 from omniflow.observables.find import build, built_in
 
 EDGES = np.array([0.0, 1.0, 2.0, 4.0])
@@ -113,17 +110,6 @@ def test_normalise_full_and_empty_bins():
     empty = normalise(Histogram(*np.zeros((3, 2))))
     np.testing.assert_array_equal(empty.content, [0, 0])
     np.testing.assert_array_equal(empty.variance, [0, 0])
-
-
-def test_to_hist():
-    axis = Axis("q2", "Q²", "$Q^2$", "GeV²", "event", tuple(EDGES + 1))
-    filled = CountMatrix(SEVERAL, EDGES, MASK).fill(WEIGHTS)
-    result = to_hist(filled, axis.hist)
-    assert isinstance(result, hist.Hist)
-    np.testing.assert_array_equal(result.values(), [7, 3, 2])
-    np.testing.assert_array_equal(result.variances(), [25, 9, 4])
-    assert result.axes[0].name == "q2"
-    assert result.axes[0].label == "$Q^2$ [GeV²]"
 
 
 def test_no_entries():

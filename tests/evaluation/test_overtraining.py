@@ -16,6 +16,10 @@ def _sample(n, seed):
     return matrix, base, ratio, rng.uniform(size=n) < 0.2, value
 
 
+def _fill(matrix, *arrays):
+    return fill({"x": matrix}, *arrays)["x"]
+
+
 def test_chi2_in_numpy():
     matrix, base, ratio, out, value = _sample(3000, 1)
     expected = 0.0
@@ -30,7 +34,7 @@ def test_chi2_in_numpy():
             means.append((w * nu).sum() / w.sum())
             shares.append((w**2).sum() / w.sum() ** 2)
         expected += (means[0] - means[1]) ** 2 / (scatter * sum(shares))
-    found = compare(*fill(matrix, base, ratio, out))
+    found = compare(*_fill(matrix, base, ratio, out))
     assert found["bins"] == 10
     assert found["chi2"] == pytest.approx(expected, rel=1e-6)
 
@@ -38,7 +42,7 @@ def test_chi2_in_numpy():
 @pytest.mark.parametrize("events", [120, 2000])
 def test_chi2_of_equal_sets_averages_to_the_number_of_bins(events):
     """Also with two or three held-out events per bin."""
-    values = [compare(*fill(*_sample(events, seed)[:4])) for seed in range(200)]
+    values = [compare(*_fill(*_sample(events, seed)[:4])) for seed in range(200)]
     chi2 = np.array([found["chi2"] for found in values])
     bins = np.mean([found["bins"] for found in values])
     # A chi2 of 10 degrees has the variance 20: the mean of 200 is known to 0.32.
@@ -48,20 +52,20 @@ def test_chi2_of_equal_sets_averages_to_the_number_of_bins(events):
 
 def test_weights_learned_by_heart_are_found():
     matrix, base, ratio, out, _ = _sample(5000, 3)
-    found = compare(*fill(matrix, base, np.where(out, ratio, 1.1 * ratio), out))
+    found = compare(*_fill(matrix, base, np.where(out, ratio, 1.1 * ratio), out))
     assert found["difference"] == pytest.approx(0.1, abs=0.03)
     assert found["p_value"] < 1e-6
-    assert compare(*fill(matrix, base, ratio, out))["p_value"] > 1e-3
+    assert compare(*_fill(matrix, base, ratio, out))["p_value"] > 1e-3
 
 
 def test_empty_bins_do_not_count():
     matrix, base, ratio, out, value = _sample(500, 4)
     base = np.where((value > 0.5) & out, 0.0, base)  # held-out events in half of the bins alone
-    assert compare(*fill(matrix, base, ratio, out))["bins"] == 5
+    assert compare(*_fill(matrix, base, ratio, out))["bins"] == 5
 
 
 def test_without_entries_there_is_nothing_to_compare():
     matrix, base, ratio, out, _ = _sample(500, 5)
-    found = compare(*fill(matrix, 0 * base, ratio, out))
+    found = compare(*_fill(matrix, 0 * base, ratio, out))
     assert found["bins"] == 0
     assert np.isnan(found["difference"])

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from omniflow.evaluation.histograms import Histogram
+from omniflow.evaluation.histograms import Histogram, Unfolded
 from omniflow.evaluation.spectra import (
-    Unfolded,
     bayes_tables,
     detector_tables,
     unfolding_tables,

@@ -133,7 +133,7 @@ class Filling:
     def _mask(self, events: Events, role: str) -> np.ndarray:
         """Return which events (n,) of a store are counted."""
         if self.region is None:
-            return evaluation.region(self.plan, events, self.level)
+            return inputs.region(self.plan, events, self.level)
         measured = self.level == "detector"
         known = np.asarray(events.pass_detector if measured else inputs.unfolded(self.plan, events))
         if isinstance(self.region, str):

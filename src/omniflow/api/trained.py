@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from omniflow.events.sample import Events
+from omniflow.files import read_json, understood
 from omniflow.unfolding.coordinates import Block, Network
 from omniflow.unfolding.plan import Plan
 
@@ -36,9 +36,10 @@ class TrainedNetwork:
     @property
     def record(self) -> dict[str, Any]:
         """What its training left: losses and rates by epoch, start, engine, time."""
-        history = json.loads(self.plan.history(self.block).read_text(encoding="utf-8"))
-        own = vars(self.coordinates)
-        return next(record for record in history["networks"] if record["network"] == own)
+        path, own = self.plan.history(self.block), vars(self.coordinates)
+        history = read_json(path)
+        with understood(path):
+            return next(record for record in history["networks"] if record["network"] == own)
 
     def logits(self, events: Events) -> np.ndarray:
         """Return logarithms of its likelihood ratio (n,) float32, before any yield.

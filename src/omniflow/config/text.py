@@ -12,9 +12,24 @@ import yaml
 
 from omniflow.errors import ConfigError
 
+# Values of a configuration, with those that aliases repeat.
+_MOST = 200_000
+
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML loader that refuses a key given twice (YAML would keep the last, silently)."""
+    """Safe YAML loader that refuses a key given twice (YAML would keep the last, silently).
+
+    And aliases that repeat each other until no memory holds them.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None and _size(node, {}) > _MOST:
+            raise yaml.composer.ComposerError(
+                *(None, None, f"there are more than {_MOST:,} values, or one that holds itself"),
+                node.start_mark,
+            )
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # When mappings are constructed, merges may have put their keys beside the mapping's own.
@@ -35,12 +50,27 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         # PyYAML leaves it to Python to fail on values that are not what their tag or form says.
         try:
-            return super().construct_object(node, deep)
+            found = super().construct_object(node, deep)
+            if isinstance(found, int) and found.bit_length() > 256:
+                raise ValueError("no setting is as large")
+            return found
         except (ValueError, LookupError, AttributeError) as error:
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(
                 None, None, f"{node.value!r} is not of type {kind}", node.start_mark
             ) from error
+
+
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node stands for; aliases, merged ones too, are the same node."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST + 1  # where it holds itself
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [each for pair in node.value for each in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(_size(each, known) for each in inner)
+    return known[id(node)]
 
 
 # YAML 1.1 reads 2e-5 as text; physicists write it, so accept it as a number. It reads 2026-01-31 as

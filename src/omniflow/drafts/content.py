@@ -14,6 +14,7 @@ from omniflow.drafts.arrays import layout as of_arrays
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.expressions import Values
+from omniflow.files import open_h5
 from omniflow.sources.readers import hdf5, npz, parquet, root
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
@@ -164,7 +165,7 @@ def _table(path: str, source: str, name: str | None) -> Table:
 
 def _of_hdf5(path: str) -> list[Table]:
     """Return the tables of a file: groups whose arrays have other lengths are tables apart."""
-    with h5py.File(path) as file:
+    with open_h5(path) as file:
         groups = [key for key in file if isinstance(file.get(key), h5py.Group)]
         compound = [
             key for key in file if isinstance(file.get(key), h5py.Dataset) and file[key].dtype.names

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from omniflow.evaluation.bins import places
 from omniflow.evaluation.matching import NOWHERE
 
 FLOW = 3  # cells beside the bins: underflow, overflow, no value
@@ -88,8 +89,7 @@ def cells(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
         >>> cells(np.array([-1.0, 0.0, 1.5, 2.0, np.nan]), edges).tolist()
         [0, 1, 2, 3, 4]
     """
-    cell = np.searchsorted(edges, value.astype(np.float64), side="right")
-    return np.where(np.isnan(value), len(edges) + 1, cell)
+    return np.where(np.isnan(value), len(edges) + 1, places(value, edges) + 1)
 
 
 def histogram(

@@ -14,7 +14,7 @@ from omniflow.tables.convergence import CONVERGENCE, STOPPING
 
 CONFIDENCE = 0.95
 
-_SPECTRUM = ["bin", "data", "data_error", "simulation", "simulation_error"]
+_SPECTRUM = ("data", "data_error", "simulation", "simulation_error")
 
 
 def falls(level: str, bins: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def truth_as_data(
 
     Iteration 0 is the simulation before unfolding.
     """
-    names = dict(zip(("truth", "truth_error", "mean", "mean_error"), _SPECTRUM[1:], strict=True))
+    names = dict(zip(("truth", "truth_error", "mean", "mean_error"), _SPECTRUM, strict=True))
     first = metrics[metrics["iteration"] == 1]
     prior = first.assign(iteration=0, mean=first["prior"], mean_error=first["prior_error"])
     start = summary[summary["iteration"] == 1]
@@ -86,20 +86,27 @@ def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
         now: bins of data and simulation with their errors, of one observable.
         following: bins of data and simulation with their errors, of one observable.
     """
-    both = (
-        now[_SPECTRUM]
-        .merge(following[_SPECTRUM], on="bin", suffixes=("", "_next"), how="outer")
-        .fillna(0.0)
-    )
-    data = both["data"].where(both["data"] != 0, both["data_next"]).to_numpy()
-    error = np.maximum(both["data_error"], both["data_error_next"]).to_numpy() / data.sum()
+    bins = np.union1d(now["bin"], following["bin"])
+    data, data_error, simulation, own = _on(bins, now)
+    data_next, data_error_next, simulation_next, _ = _on(bins, following)
+    data = np.where(data != 0, data, data_next)
+    error = np.maximum(data_error, data_error_next) / data.sum()
     p = data / data.sum()
-    q, q_next = (both[c].to_numpy() / both[c].sum() for c in ("simulation", "simulation_next"))
-    own = both["simulation_error"].to_numpy() / both["simulation"].sum()
+    q, q_next = (each / each.sum() for each in (simulation, simulation_next))
+    own = own / simulation.sum()
     total = np.abs(p) + (np.abs(q) + np.abs(q_next)) / 2
     used = total > 0
     terms = (q_next - q)[used] ** 2 * (error**2 + own**2)[used] / total[used] ** 2
     return TD_SCALE * float(np.sqrt(terms.sum()))
+
+
+def _on(bins: np.ndarray, spectrum: pd.DataFrame) -> np.ndarray:
+    """Return data and simulation with their errors on these bins, (4, B); 0 where none is known."""
+    found = np.zeros((len(_SPECTRUM), len(bins)))
+    place = np.searchsorted(bins, spectrum["bin"])
+    for row, name in zip(found, _SPECTRUM, strict=True):
+        row[place] = spectrum[name]
+    return np.where(np.isnan(found), 0.0, found)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from omniflow.evaluation.bins import places
 from omniflow.observables.entries import Objects
 from omniflow.tables.reference import ACCEPTANCE
 
@@ -111,17 +111,21 @@ def sums(
         Sums (B,) of the weights of both, and of their squares.
     """
     bins = len(edges) - 1
-    index = np.searchsorted(edges, objects.value.astype(np.float64), side="right") - 1
-    whole = whole & (index >= 0) & (index < bins)  # NaN is sorted behind the last edge
-
-    def weighted(chosen: np.ndarray) -> sparse.csr_array:
-        event, column = objects.event[chosen], index[chosen]
-        return sparse.csr_array((weight[event], (event, column)), (len(weight), bins))
-
-    some, rest, every = (weighted(whole & chosen) for chosen in (part, ~part, whole))
-    products = ((some, some), (rest, rest), (some, rest))
-    squares = (one.multiply(other).sum(axis=0) for one, other in products)
-    return Sums(some.sum(axis=0), every.sum(axis=0), *squares)
+    index = places(objects.value, edges)
+    whole = whole & (index >= 0) & (index < bins)
+    place = objects.event[whole].astype(np.int64) * bins + index[whole]
+    order = np.argsort(place, kind="stable")  # nearly sorted: takes hardly any time
+    place, chosen = place[order], part[whole][order]
+    each = weight[place // bins]
+    first = np.diff(place, prepend=-1) != 0
+    group, column = np.cumsum(first) - 1, place[first] % bins
+    # Of the entries that an event has in a bin.
+    some, rest, every = (
+        np.bincount(group, np.where(of, each, 0.0), len(column))
+        for of in (chosen, ~chosen, np.True_)
+    )
+    filled = (some, every, some**2, rest**2, some * rest)
+    return Sums(*(np.bincount(column, values, bins) for values in filled))
 
 
 def acceptance_table(

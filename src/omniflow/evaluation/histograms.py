@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import hist
 import numpy as np
 from scipy import sparse
 
 from omniflow.errors import InputError, WeightError
+from omniflow.evaluation.bins import places
 from omniflow.observables.entries import Entries
 
 
@@ -65,12 +66,35 @@ class Histogram:
             None if self.flow is None or other.flow is None else self.flow + other.flow,
         )
 
-    def row(self, index: int) -> Histogram:
-        """Return one of several histograms, (B,) of (k, B)."""
+    def row(self, index: int | slice) -> Histogram:
+        """Return one of several histograms, (B,) of (k, B), or some of them, (m, B)."""
         flow = None if self.flow is None else self.flow[index]
         return Histogram(
             self.content[index], self.variance[index], self.sum_covariance[index], flow
         )
+
+
+@dataclass(frozen=True)
+class Unfolded:
+    """Histograms of one method, combination and iteration.
+
+    Attributes:
+        method: name of the method.
+        combine: combination of lanes, "none" for methods of one lane.
+        iteration: from 1; 0 is the prior (detector level only).
+        histograms: observable -> event yields (passes, B), at particle level for
+            `tables.unfolding_tables` and at detector level for `tables.detector_tables`.
+    """
+
+    method: str
+    combine: str
+    iteration: int
+    histograms: Mapping[str, Histogram]
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Coordinates as columns, without the observable."""
+        return {"method": self.method, "combine": self.combine, "iteration": self.iteration}
 
 
 class CountMatrix:
@@ -100,7 +124,7 @@ class CountMatrix:
                 f"has {self.events} events: the cache belongs to another sample, write it again"
             )
         bins = len(self.edges) - 1
-        column = np.searchsorted(self.edges, entries.value.astype(np.float64), side="right") - 1
+        column = places(entries.value, self.edges)
         counted = mask[index]
         inside = (column >= 0) & (column < bins) & counted
         outside = ~inside & counted
@@ -237,12 +261,3 @@ def normalise(histogram: Histogram) -> Histogram:
     variance = np.maximum(histogram.variance - 2 * p * cov + p**2 * var_total, 0.0) / scale**2
     # cov(p_b, sum of p) = 0: a normalised sum does not fluctuate
     return Histogram(p, variance, np.zeros_like(p))
-
-
-def to_hist(histogram: Histogram, axis: hist.axis.Variable) -> hist.Hist:
-    """Return one histogram, (B,), as `hist.Hist` with Weight storage (value and variance)."""
-    result = hist.Hist(axis, storage=hist.storage.Weight())
-    view = result.view(flow=False)
-    view["value"] = histogram.content
-    view["variance"] = histogram.variance
-    return result

@@ -14,23 +14,28 @@ from omniflow.unfolding.coordinates import Network
 
 
 def fill(
-    matrix: CountMatrix, base: np.ndarray, ratio: np.ndarray, held_out: np.ndarray
-) -> tuple[Histogram, Histogram]:
+    matrices: Mapping[str, CountMatrix],
+    base: np.ndarray,
+    ratio: np.ndarray,
+    held_out: np.ndarray,
+) -> dict[str, tuple[Histogram, Histogram]]:
     """Return what `compare` takes, for all events or a slice of them.
 
     Args:
-        matrix: entries per event and bin.
+        matrices: entries per event and bin, by observable.
         base: (n,) base weights.
         ratio: (n,) positive ratios nu.
         held_out: (n,) bool.
 
     Returns:
-        Histograms (3, B) of events that trained and of those held out, for the weights base, base
-        nu, and base sqrt(nu), whose squares are base^2 nu.
+        By observable histograms (3, B) of events that trained and of those held out, for the
+        weights base, base nu, and base sqrt(nu), whose squares are base^2 nu.
     """
     weights = [np.where(chosen, base, 0.0) for chosen in (~held_out, held_out)]
-    columns = [np.stack([w, w * ratio, w * np.sqrt(ratio)], axis=1) for w in weights]
-    return matrix.fill(columns[0]), matrix.fill(columns[1])
+    root = np.sqrt(ratio)
+    columns = np.stack([each for w in weights for each in (w, w * ratio, w * root)], axis=1)
+    filled = {name: matrix.fill(columns) for name, matrix in matrices.items()}
+    return {name: (h.row(slice(3)), h.row(slice(3, 6))) for name, h in filled.items()}
 
 
 def compare(trained: Histogram, held_out: Histogram) -> dict[str, float]:

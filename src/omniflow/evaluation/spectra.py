@@ -8,13 +8,12 @@ weights add up to 0 or less have entries, and rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from omniflow.evaluation.histograms import Histogram, normalise
+from omniflow.evaluation.histograms import Histogram, Unfolded, normalise
 from omniflow.evaluation.metrics import (
     bin_average,
     spread,
@@ -28,29 +27,6 @@ from omniflow.tables.table import Table
 Normalization = Literal["absolute", "shape"]
 
 AVERAGED = ("bias_rel", "sigma_rel", "rel_mse")
-
-
-@dataclass(frozen=True)
-class Unfolded:
-    """Histograms of one method, combination and iteration.
-
-    Attributes:
-        method: name of the method.
-        combine: combination of lanes, "none" for methods of one lane.
-        iteration: from 1; 0 is the prior (detector level only).
-        histograms: observable -> event yields (passes, B), at particle level for
-            `unfolding_tables` and at detector level for `detector_tables`.
-    """
-
-    method: str
-    combine: str
-    iteration: int
-    histograms: Mapping[str, Histogram]
-
-    @property
-    def keys(self) -> dict[str, Any]:
-        """Coordinates as columns, without the observable."""
-        return {"method": self.method, "combine": self.combine, "iteration": self.iteration}
 
 
 def unfolding_tables(

@@ -11,6 +11,8 @@ from omniflow.tables.event_weights import STACKING
 
 _CROSSED = ("crossed_stacked", "crossed_mean", "crossed_best")
 _SHARED = ("loss_stacked", "loss_mean", "events", *_CROSSED)
+# What is kept of the members of a lane.
+RECORDED = ("weights", "losses", *_SHARED)
 
 
 def stacking_table(records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> pd.DataFrame:

@@ -29,17 +29,28 @@ class Priced:
     networks_per_pass: int
 
 
-def trainings_tables(
-    contents: Iterable[Mapping[str, Any]],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Build timing.csv and histories.csv from the contents of files of histories."""
+# Of timing.csv, and of histories.csv.
+TrainingRows = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def training_rows(content: Mapping[str, Any]) -> TrainingRows:
+    """Return the rows of the networks of a file of histories."""
     timing, epochs = [], []
-    for content in contents:
-        for record in content["networks"]:
-            keys = _place(record["network"])
-            timing.append(keys | _timing(record, content["job"]))
-            empty = dict.fromkeys(HISTORIES.names[len(keys) + 1 :], np.nan)
-            epochs += [keys | empty | epoch for epoch in record["epochs"]]
+    for record in content["networks"]:
+        keys = _place(record["network"])
+        timing.append(keys | _timing(record, content["job"]))
+        empty = dict.fromkeys(HISTORIES.names[len(keys) + 1 :], np.nan)
+        epochs += [keys | empty | epoch for epoch in record["epochs"]]
+    return timing, epochs
+
+
+def trainings_tables(files: Iterable[TrainingRows]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Build timing.csv and histories.csv from the rows of files of histories."""
+    timing: list[dict[str, Any]] = []
+    epochs: list[dict[str, Any]] = []
+    for networks, found in files:
+        timing += networks
+        epochs += found
     return TIMING.build(timing), HISTORIES.build(epochs)
 
 

@@ -57,4 +57,6 @@ def open_features(path: Path) -> Features:
                 f"{path}: offsets: end at {offsets[-1]}, but there are {len(particles)} particles; "
                 "delete the file and rerun."
             )
+        if offsets[0] != 0 or (np.diff(offsets) < 0).any():
+            raise InputError(f"{path}: offsets: fall; the file is damaged: delete it and rerun.")
         return Features(particles, neighbours, offsets, event)

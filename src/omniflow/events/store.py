@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from omniflow import __version__
 from omniflow.errors import InputError
 from omniflow.events.checks import check_flag
 from omniflow.events.sample import Events, Level
-from omniflow.files import create_h5, find_dataset, memory_map, open_h5, to_json
+from omniflow.files import MISREAD, create_h5, find_dataset, memory_map, open_h5, to_json
 
 SCHEMA = "omniflow-events"
 VERSION = 1
@@ -173,8 +174,8 @@ def provenance(path: str | Path) -> dict[str, Any]:
     """
     with _open(path) as h5file:
         try:
-            return json.loads(_attribute(h5file, "provenance"))
-        except (TypeError, ValueError) as error:
+            return dict(json.loads(_attribute(h5file, "provenance")))
+        except MISREAD as error:
             raise InputError(
                 f"{path}: attribute provenance: missing or not JSON; ingest the sample again"
             ) from error
@@ -201,7 +202,7 @@ def units(path: str | Path) -> dict[str, str]:
             try:
                 values = json.loads(_attribute(find_dataset(h5file, name), "units"))
                 found |= zip(_columns(h5file, name), values, strict=True)
-            except (TypeError, ValueError) as error:
+            except MISREAD as error:
                 raise InputError(
                     f"{path}: {name}: attribute units: missing, or not one per column; ingest the "
                     "sample again"
@@ -285,6 +286,11 @@ def _level(h5file: h5py.File, name: str, n: int) -> Level:
             f"{h5file.filename}: {name}/offsets: run from {offsets[0]} to {offsets[-1]} but "
             f"{name}/particles has {len(particles)} rows; ingest the sample again"
         )
+    state = Path(h5file.filename).stat()
+    if not _rises(h5file.filename, f"{name}/offsets", state.st_mtime_ns, state.st_size):
+        raise InputError(
+            f"{h5file.filename}: {name}/offsets: fall; the file is damaged: ingest the sample again"
+        )
     return Level(
         event=memory_map(h5file, f"{name}/event", (n, len(columns["event"])), "f"),
         particles=particles,
@@ -294,11 +300,18 @@ def _level(h5file: h5py.File, name: str, n: int) -> Level:
     )
 
 
+@lru_cache(maxsize=100)
+def _rises(path: str, name: str, time: int, size: int) -> bool:
+    """Return whether offsets never fall; jobs open a store many times, and look once."""
+    offsets = memory_map(path, name)
+    return bool((offsets[1:] >= offsets[:-1]).all())
+
+
 def _columns(h5file: h5py.File, name: str) -> tuple[str, ...]:
     try:
         columns = json.loads(_attribute(find_dataset(h5file, name), "columns"))
         return tuple(str(column) for column in columns)
-    except (TypeError, ValueError) as error:
+    except MISREAD as error:
         raise InputError(
             f"{h5file.filename}: {name}: attribute columns: missing or not a JSON list; "
             "ingest the sample again"

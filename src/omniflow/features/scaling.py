@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from omniflow.files import understood
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,16 @@ class Scaling:
     def to_json(self) -> str:
         """Return the numbers as JSON."""
         return json.dumps({key: value.tolist() for key, value in vars(self).items()}, indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Scaling:
+        """Return the scaling in a file.
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        with understood(path):
+            return cls.from_json(path.read_text(encoding="utf-8"))
 
     @classmethod
     def from_json(cls, text: str) -> Scaling:

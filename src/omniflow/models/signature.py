@@ -9,14 +9,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from pydantic import ValidationError
 
 from omniflow import registry
 from omniflow.config.training import Classifier
 from omniflow.errors import InputError
 from omniflow.features.feature_set import FeatureSet
 from omniflow.features.scaling import Scaling
-from omniflow.files import open_h5, to_json
+from omniflow.files import MISREAD, open_h5, to_json
 
 ATTRIBUTE = "omniflow"
 # Inputs that differ by more in mean or width, in standard deviations, are not what a network knows.
@@ -75,7 +74,7 @@ class Signature:
             classifier = Classifier.model_validate(found["classifier"] | {"features": "auto"})
             features = FeatureSet(**found["features"])
             return cls(classifier, features, found["loss"], scaling, found.get("text"))
-        except (TypeError, ValueError, KeyError, ValidationError) as error:
+        except MISREAD as error:
             raise InputError(
                 f"{path}: does not say for what inputs the network was trained, so that it cannot "
                 "be checked. Give a file that a study of this version of omniflow has written "

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
+from omniflow.files import open_h5
 from omniflow.models.layout import Layout
 
 
@@ -43,7 +44,7 @@ def read(layout: Layout, path: Path) -> np.ndarray:
     """
     vector = np.empty(layout.size, layout.dtype)
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with open_h5(path) as file:
             found: set[str] = set()
             file.visititems(lambda name, item: found.add(name) if _is_data(item) else None)
             if found != {each.place for each in layout.parameters}:
@@ -53,7 +54,7 @@ def read(layout: Layout, path: Path) -> np.ndarray:
                 if dataset.shape != each.shape:
                     raise ValueError(f"{each.name} is {dataset.shape} there, not {each.shape}")
                 values[...] = dataset[...]
-    except (OSError, ValueError, KeyError) as error:
+    except (InputError, ValueError) as error:
         raise unfit(path, error) from error
     return vector
 

@@ -34,7 +34,9 @@ inline void given(const std::vector<Span>& events, const int32_t* index, Index n
   for (const auto& span : events)
     for (Index i = span.first; i < span.first + span.count; ++i)
       for (Index m = i * k; m < (i + 1) * k; ++m)
-        if (index[m] >= 0) found.rows[i * k + found.count[i]++] = int32_t(span.first + index[m]);
+        // What lies outside of the event is damage of a file, and must not be followed.
+        if (index[m] >= 0 && index[m] < span.count)
+          found.rows[i * k + found.count[i]++] = int32_t(span.first + index[m]);
 }
 
 // The k nearest other particles of the same event in the space of `x`, ties by index.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import write_json
+from omniflow.files import MISREAD, write_json
 from omniflow.observables import cache
 from omniflow.observables.observable import Kind, Observable, Quantiles, faulty
 from omniflow.physics.jets import JetDefinition
@@ -196,7 +196,7 @@ def read(path: str | Path) -> list[Axis]:
         return [_axis(row) for row in content["axes"]]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the study") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except MISREAD as error:
         raise InputError(f"{path}: holds no axes of this version ({error}); delete it") from None
 
 

@@ -13,7 +13,7 @@ from omniflow.errors import InputError
 from omniflow.events.sample import Level
 from omniflow.events.slices import slices
 from omniflow.files import create_h5, find_dataset, open_h5, read_rows
-from omniflow.observables.compute import parts
+from omniflow.observables.compute import Part, parts
 from omniflow.observables.entries import Entries, Objects
 from omniflow.observables.observable import Kind, Observable
 from omniflow.physics.jets import JetDefinition
@@ -38,6 +38,7 @@ def write(path: str | Path, level: Level, observables: Iterable[Observable]) -> 
         ConfigError, InputError: as `compute.parts`.
     """
     observables = list(observables)
+    kinds: dict[str, Kind] = {}
     with create_h5(path) as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         file.attrs["events"] = len(level)
@@ -45,28 +46,33 @@ def write(path: str | Path, level: Level, observables: Iterable[Observable]) -> 
             group = file.create_group(f"{_VALUES}/{observable.name}")
             group.create_dataset("count", shape=(len(level),), dtype=np.int32)
             _growing(group, "value")
-            group.attrs["kind"] = observable.kind or "event"
-            group.attrs["jets"] = ""
         for part in parts(level, observables):
-            for observable in observables:
-                group = file[f"{_VALUES}/{observable.name}"]
-                entries, kind = part.entries[observable.name], part.kinds[observable.name]
-                if part.start and kind != group.attrs["kind"]:
+            for name, kind in part.kinds.items():
+                if kinds.setdefault(name, kind) != kind:
                     raise InputError(
-                        f"observable {observable.name}: has values of the kind "
-                        f"{group.attrs['kind']!r} in some events and {kind!r} in others"
+                        f"observable {name}: has values of the kind {kinds[name]!r} in some "
+                        f"events and {kind!r} in others"
                     )
-                group.attrs["kind"] = kind
-                definition = observable.jets if kind == "jet" else None
-                group.attrs["jets"] = _slug(definition) if definition is not None else ""
-                stays = entries if kind == "jet" else entries.finite
-                counts = np.bincount(stays.event_index, minlength=part.stop - part.start)
-                group["count"][part.start : part.stop] = counts
-                _append(group["value"], stays.value)
-            for definition, (eta, phi) in part.axes.items():
-                group = file.require_group(f"{_JETS}/{_slug(definition)}")
-                for name, values in (("eta", eta), ("phi", phi)):
-                    _append(group[name] if name in group else _growing(group, name), values)
+            _write_part(file, part)
+        for observable in observables:
+            found = kinds.get(observable.name)  # None: there are no events
+            definition = observable.jets if found == "jet" else None
+            attributes = file[f"{_VALUES}/{observable.name}"].attrs
+            attributes["kind"] = found or observable.kind or "event"
+            attributes["jets"] = "" if definition is None else _slug(definition)
+
+
+def _write_part(file: h5py.File, part: Part) -> None:
+    for name, entries in part.entries.items():
+        stays = entries if part.kinds[name] == "jet" else entries.finite
+        group = file[f"{_VALUES}/{name}"]
+        counts = np.bincount(stays.event_index, minlength=part.stop - part.start)
+        group["count"][part.start : part.stop] = counts
+        _append(group["value"], stays.value)
+    for jets, (eta, phi) in part.axes.items():
+        group = file.require_group(f"{_JETS}/{_slug(jets)}")
+        for name, values in (("eta", eta), ("phi", phi)):
+            _append(group[name] if name in group else _growing(group, name), values)
 
 
 def read(path: str | Path, names: Iterable[str], events: int | None = None) -> dict[str, Entries]:

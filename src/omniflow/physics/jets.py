@@ -91,7 +91,6 @@ class Jets:
         pt = np.hypot(px, py)
         self.pt, self.phi = _single(pt), _single(np.arctan2(py, px))
         self.eta, self.mass = _single(np.arcsinh(pz / pt)), _single(_mass(pt, pz, energy))
-        self._axis = np.stack([_rapidity(pt, pz, energy), np.arctan2(py, px)])
         self._find_constituents, self._find_rows = constituents, rows
         self._tau: dict[int, np.ndarray] = {}
         self._groomed: dict[tuple[float, float], Groomed] = {}
@@ -99,6 +98,12 @@ class Jets:
     def __len__(self) -> int:
         """Return the number of events."""
         return len(self.offsets) - 1
+
+    @cached_property
+    def _axis(self) -> np.ndarray:
+        """Rapidity and azimuth, (2, J) float64."""
+        px, py, pz, energy = self._momentum.T
+        return np.stack([_rapidity(np.hypot(px, py), pz, energy), np.arctan2(py, px)])
 
     @cached_property
     def _constituents(self) -> ak.Array | None:
@@ -270,9 +275,14 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     if len(momentum[0]) == 0:
         return none
     axes = ("px", "py", "pz", "E")
-    events = ak.unflatten(
-        ak.zip(dict(zip(axes, momentum, strict=True)), with_name="Momentum4D"), counts
+    # As `ak.zip` and `ak.unflatten` would make them, which takes a tenth of the clustering's time.
+    particles = ak.contents.RecordArray(
+        [ak.contents.NumpyArray(values) for values in momentum],
+        list(axes),
+        parameters={"__record__": "Momentum4D"},
     )
+    offsets = ak.index.Index64(level.offsets - level.offsets[0])
+    events = ak.Array(ak.contents.ListOffsetArray(offsets, particles))
     algorithm = getattr(fastjet, f"{definition.algorithm}_algorithm")
     clustering = fastjet.JetDefinition(algorithm, definition.radius)
     sequence = fastjet.ClusterSequence(events, clustering)
@@ -280,7 +290,8 @@ def cluster(level: Level, definition: JetDefinition) -> Jets:
     per_event = ak.to_numpy(ak.num(jets)).astype(np.int64)
     if per_event.sum() == 0:
         return none
-    vectors = np.stack([ak.to_numpy(ak.flatten(jets[axis])) for axis in axes], axis=1)
+    flat = ak.flatten(jets)
+    vectors = np.stack([ak.to_numpy(flat[axis]) for axis in axes], axis=1)
     event = np.repeat(np.arange(len(counts)), per_event)
     order = np.lexsort((-np.hypot(vectors[:, 0], vectors[:, 1]), event))
 

@@ -17,7 +17,7 @@ from omniflow.observables import cache
 from omniflow.observables.axes import Axis
 from omniflow.observables.entries import Objects
 from omniflow.physics.jets import JetDefinition
-from omniflow.stages import evaluation
+from omniflow.stages import evaluation, inputs
 from omniflow.stages.evaluation import LEVELS
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import FAKES
@@ -71,7 +71,7 @@ class Simulation:
         """Yield all events."""
         common = self.common
         events = store.open_store(self.plan.store("simulation"))
-        region = evaluation.region(self.plan, events, "particle")
+        region = inputs.region(self.plan, events, "particle")
         levels = (read(self.plan, "simulation", level, self.axes) for level in LEVELS)
         for (rows, particle), (_, detector) in zip(*levels, strict=True):
             yield Chunk(

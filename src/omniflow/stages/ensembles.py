@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
-from omniflow.evaluation.ensembles import Ensembles
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.files import memory_map, open_h5, read_dataset
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import NO_COMBINATION
 from omniflow.unfolding.steps import Setup
+
+if TYPE_CHECKING:
+    from omniflow.evaluation.ensembles import Ensembles
 
 # What ensembles differ by, and the group of their histograms.
 GROUPS = {"lanes": "networks", "members": "members"}
@@ -161,6 +164,8 @@ def read_ensembles(plan: Plan, names: Sequence[str]) -> Iterator[Ensembles]:
         plan: of the study.
         names: of the observables at particle level.
     """
+    from omniflow.evaluation.ensembles import Ensembles  # by pandas, which histograms do not need
+
     for method, settings in plan.config.methods.items():
         trained = settings.lanes * plan.chains[plan.chain_slug(settings)].networks
         for varied, group in GROUPS.items():

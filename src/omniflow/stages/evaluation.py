@@ -6,14 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
-from omniflow.evaluation.spectra import Unfolded
+from omniflow.evaluation.histograms import CountMatrix, Histogram, Unfolded, subtract
 from omniflow.events import store
-from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset
 from omniflow.observables import axes, cache
 from omniflow.observables.axes import Axis
-from omniflow.stages import ensembles, final
+from omniflow.stages import ensembles, final, inputs
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import parted
 from omniflow.unfolding.plan import Plan
@@ -41,29 +39,10 @@ def edges(plan: Plan, level: str) -> dict[str, np.ndarray]:
     return {name: np.asarray(axis.edges) for name, axis in found if level in axis.levels}
 
 
-def region(plan: Plan, events: Events, level: str) -> np.ndarray:
-    """Return which events (n,) a histogram at this level counts.
-
-    Args:
-        plan: of the study.
-        events: n events.
-        level: detector or particle.
-
-    Returns:
-        (n,) bool.
-    """
-    if level == "detector":
-        return np.asarray(events.pass_detector)
-    unfolded_only = plan.config.unfolding.particle_level == "pass_gen"
-    if plan.config.observables.region == "fiducial" or unfolded_only:
-        return np.asarray(events.pass_particle)
-    return np.ones(len(events), bool)
-
-
 def counts(plan: Plan, role: str, level: str) -> Iterator[tuple[slice, dict[str, CountMatrix]]]:
     """Yield slices of a sample, with entries per event and bin of all observables at a level."""
     events = store.open_store(plan.store(role))
-    mask, bins = region(plan, events, level), edges(plan, level)
+    mask, bins = inputs.region(plan, events, level), edges(plan, level)
     for rows, found in cache.entries(plan.observables(role) / f"{level}.h5", bins, len(events)):
         yield (
             rows,
@@ -127,7 +106,8 @@ def make_histograms(plan: Plan, method: str) -> None:
         for level in LEVELS:
             for rows, matrices in counts(plan, role, level):
                 for (how, pass_), ratio in ratios.items():
-                    weights = base[rows, None] * ratio[:, rows].T
+                    # Contiguous, or every product would make a copy that is.
+                    weights = np.ascontiguousarray(base[rows, None] * ratio[:, rows].T)
                     for name, matrix in matrices.items():
                         key = (level, how, name, pass_)
                         totals[key] = matrix.fill(weights).plus(totals.get(key))

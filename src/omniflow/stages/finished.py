@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation.event_weights import FinalWeights
-from omniflow.evaluation.histograms import Histogram
-from omniflow.evaluation.spectra import Unfolded, detector_tables, unfolding_tables
+from omniflow.evaluation.histograms import Histogram, Unfolded
+from omniflow.evaluation.spectra import detector_tables, unfolding_tables
 from omniflow.events import store
 from omniflow.files import open_h5
 from omniflow.stages import evaluation

@@ -74,6 +74,25 @@ def unfolded(plan: Plan, simulation: Events) -> np.ndarray:
     return np.broadcast_to(np.True_, len(simulation))
 
 
+def region(plan: Plan, events: Events, level: str) -> np.ndarray:
+    """Return which events (n,) a histogram at this level counts.
+
+    Args:
+        plan: of the study.
+        events: n events.
+        level: detector or particle.
+
+    Returns:
+        (n,) bool.
+    """
+    if level == "detector":
+        return np.asarray(events.pass_detector)
+    unfolded_only = plan.config.unfolding.particle_level == "pass_gen"
+    if plan.config.observables.region == "fiducial" or unfolded_only:
+        return np.asarray(events.pass_particle)
+    return np.ones(len(events), bool)
+
+
 def _named(plan: Plan, role: str, variant: str) -> str | None:
     """Return the name of the weights that take the place of a sample's weight, if it has such."""
     inputs = plan.variants[variant]

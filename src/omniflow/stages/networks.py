@@ -315,7 +315,7 @@ class Networks(ABC):
     @cached_property
     def signature(self) -> Signature:
         """What networks of this study read at their level, and mean."""
-        scaling = Scaling.from_json(self.plan.scaling(self.level).read_text(encoding="utf-8"))
+        scaling = Scaling.read(self.plan.scaling(self.level))
         text = registry.digest("classifier", self.settings.kind)
         seen, loss = self.plan.features_seen[self.level], self.plan.config.training.loss
         return Signature(self.settings, seen, loss, scaling, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -20,7 +19,7 @@ from omniflow.events.ids import places
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import parse
 from omniflow.features.feature_set import FeatureSet
-from omniflow.files import open_h5
+from omniflow.files import open_h5, read_records, understood
 from omniflow.models.signature import Signature
 from omniflow.stages import inputs, samples
 from omniflow.stages.networks import Networks
@@ -160,15 +159,18 @@ class _Applied(Networks):
         lanes = np.array([n.lane for n in networks[::count] for _ in range(copies)])
         parts = (logits[row : row + count] for row in range(0, len(logits), count))
         members = np.stack([folds.merge(part, self.source.event_id) for part in parts])
-        with open_h5(plan.weights(group, iteration, 2)) as file:
-            checks = json.loads(file.attrs["checks"])
-            stacks = json.loads(file.attrs.get("stacking", "[]"))
-        for row, record in enumerate(checks):
-            lane = record.pop("lane")
+        path = plan.weights(group, iteration, 2)
+        with open_h5(path) as file:
+            records = read_records(file, "checks", "lane")
+            stacked = chain.aggregate == "stacking"
+            stacks = read_records(file, "stacking", "weights") if stacked else []
+        with understood(path, "attribute checks"):
+            checks = {record.pop("lane"): weights.Check(**record) for record in records}
+        for row, (lane, check) in enumerate(checks.items()):
             how = np.array(stacks[row]["weights"]) if stacks else chain.aggregate
             nu = np.ones(len(chosen), np.float32)
             own = members[lanes == lane][:, chosen]
-            nu[chosen] = steps.applied(own, how, clip, weights.Check(**record))
+            nu[chosen] = steps.applied(own, how, clip, check)
             yield nu
 
     def _logits(self, block: Block) -> np.ndarray:

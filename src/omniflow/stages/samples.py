@@ -83,7 +83,7 @@ def _level(plan: Plan, events: Events, role: str, level: str) -> Level:
 
 def write_features(plan: Plan, events: Level, level: str, path: Path) -> None:
     """Write what classifiers of the study read of a level, also of events that are not its own."""
-    scaling = Scaling.from_json(plan.scaling(level).read_text(encoding="utf-8"))
+    scaling = Scaling.read(plan.scaling(level))
     neighbours = plan.config.classifier.neighbours
     build.write(path, events, scaling, plan.features_seen[level], neighbours)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from omniflow.errors import TrainingError
 from omniflow.evaluation.scores import Scores, auc
@@ -16,7 +15,9 @@ from omniflow.events import store
 from omniflow.events.batches import Source, held_out
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
-from omniflow.stages import evaluation, final, samples
+from omniflow.files import read_json, understood
+from omniflow.stages import final, samples
+from omniflow.stages.inputs import region
 from omniflow.stages.networks import Networks
 from omniflow.tables.classifiers import SECOND_CLASSIFIER
 from omniflow.training import interrupt
@@ -25,6 +26,9 @@ from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import PRIOR, SECOND_SIMULATION
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def train(plan: Plan, subject: str) -> None:
@@ -70,12 +74,14 @@ def table(plan: Plan) -> pd.DataFrame:
     levels = {step: level for level, step in SECOND.items()}
     rows = []
     for subject in plan.second_subjects:
-        content = json.loads(plan.second(subject).read_text(encoding="utf-8"))
-        for record in content["networks"]:
-            judged = record.get("judged", dict.fromkeys(("events", "auc", "auc_error")))
-            found = judged | {"best_epoch": record.get("best_epoch")}
-            found |= {"subject": subject, "level": levels[record["network"]["step"]]}
-            rows.append(found | {"failure": record.get("failure", "")})
+        path = plan.second(subject)
+        content = read_json(path)
+        with understood(path):
+            for record in content["networks"]:
+                judged = record.get("judged", dict.fromkeys(("events", "auc", "auc_error")))
+                found = judged | {"best_epoch": record.get("best_epoch")}
+                found |= {"subject": subject, "level": levels[record["network"]["step"]]}
+                rows.append(found | {"failure": record.get("failure", "")})
     return SECOND_CLASSIFIER.build(rows)
 
 
@@ -165,7 +171,7 @@ def _source(
     numerator: tuple[np.ndarray, ...] = (),
     denominator: tuple[np.ndarray, ...] = (),
 ) -> Source:
-    select = evaluation.region(plan, events, level)
+    select = region(plan, events, level)
     opened = open_features(inputs)
     return Source(opened, np.asarray(events.event_id), select, numerator, denominator)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,9 +13,22 @@ from omniflow.evaluation.comparison import comparison_table
 from omniflow.evaluation.ensembles import networks_table
 from omniflow.evaluation.event_weights import weights_table
 from omniflow.evaluation.spectra import bayes_tables
-from omniflow.evaluation.stacks import stacking_table
-from omniflow.evaluation.trainings import Priced, cost_table, trainings_tables
-from omniflow.files import atomic_path, open_h5, write_json
+from omniflow.evaluation.stacks import RECORDED, stacking_table
+from omniflow.evaluation.trainings import (
+    Priced,
+    TrainingRows,
+    cost_table,
+    training_rows,
+    trainings_tables,
+)
+from omniflow.files import (
+    atomic_path,
+    open_h5,
+    read_json,
+    read_records,
+    understood,
+    write_json,
+)
 from omniflow.stages import binned, diagnostics, ensembles, evaluation, second, study_record
 from omniflow.stages.finished import Finished, Histograms
 from omniflow.tables import comparisons, event_weights, reference, results, trainings
@@ -109,9 +122,17 @@ def _trainings(plan: Plan) -> dict[Table, pd.DataFrame]:
     """Return the tables of networks, epochs, and costs of methods."""
     files = [plan.pretrained(n.lane) / "history.json" for n in plan.pretraining_networks]
     files += [plan.history(block) for block in plan.all_blocks()]
-    timing, epochs = trainings_tables(json.loads(path.read_text("utf-8")) for path in files)
+    with understood(plan.root, "histories of networks"):
+        timing, epochs = trainings_tables(_networks(path) for path in files)
     cost = cost_table(_priced(plan), timing)
     return {trainings.TIMING: timing, trainings.HISTORIES: epochs, trainings.COST: cost}
+
+
+def _networks(path: Path) -> TrainingRows:
+    """Return what a file of histories tells."""
+    content = read_json(path)
+    with understood(path):
+        return training_rows(content)
 
 
 def _priced(plan: Plan) -> dict[str, Priced]:
@@ -130,25 +151,28 @@ def _priced(plan: Plan) -> dict[str, Priced]:
 def _steps(plan: Plan) -> pd.DataFrame:
     """Return what the weights of every lane were after each step."""
     return event_weights.STEPS.build(
-        keys | check for keys, records in _stages(plan, "checks") for check in records
+        keys | check for keys, records in _stages(plan, plan.chains, "checks") for check in records
     )
 
 
 def _stacks(plan: Plan) -> Iterator[tuple[dict[str, Any], Mapping[str, Any]]]:
     """Yield what is known of the stacked members of each lane, iteration and step."""
-    for keys, records in _stages(plan, "stacking"):
+    stacked = [slug for slug, chain in plan.chains.items() if chain.aggregate == "stacking"]
+    for keys, records in _stages(plan, stacked, "stacking", *RECORDED):
         for record in records:
             yield keys | {"lane": record["lane"]}, record
 
 
-def _stages(plan: Plan, attribute: str) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+def _stages(
+    plan: Plan, chains: Iterable[str], attribute: str, *names: str
+) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     """Yield coordinates as columns, and a record per lane, of the nominal weights of each step."""
-    for chain in plan.chains:
+    for chain in chains:
         for pass_ in plan.passes:
             for group in plan.groups(chain, pass_):
                 for iteration in plan.iterations:
                     for step in plan.steps:
                         with open_h5(plan.weights(group, iteration, step)) as file:
-                            records = json.loads(file.attrs.get(attribute, "[]"))
+                            records = read_records(file, attribute, "lane", *names)
                         keys = {"chain": chain, "pass": pass_, "iteration": iteration}
                         yield keys | {"step": STEP_NAMES[step]}, records

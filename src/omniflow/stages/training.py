@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from omniflow.events import folds
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
-from omniflow.files import create_h5, memory_map, replace_folder
+from omniflow.files import create_h5, memory_map, read_json, replace_folder, understood
 from omniflow.stages import held_out, inputs, parts, scores
 from omniflow.stages.networks import Networks, Start, Trained
 from omniflow.training import interrupt
@@ -198,10 +197,12 @@ class BlockJob(Networks):
         siblings = self.plan.sibling_histories(self.block)
         fingerprint = self.fingerprint(network, self.start(network)[0]) if siblings else ""
         for history in siblings:
-            for record in json.loads(history.read_text(encoding="utf-8"))["networks"]:
-                path = history.parent / "networks" / self.plan.network_file(network)
-                if record["fingerprint"] == fingerprint and path.is_file():
-                    return self.architecture.load(path), record
+            content = read_json(history)
+            with understood(history):
+                same = [r for r in content["networks"] if r["fingerprint"] == fingerprint]
+            path = history.parent / "networks" / self.plan.network_file(network)
+            if same and path.is_file():
+                return self.architecture.load(path), same[0]
         return None
 
     @property

@@ -217,23 +217,26 @@ def _typed(column: Column, values: pd.Series, file: str) -> Any:
 
 def _parsed(column: Column, cells: pd.Series, path: Path) -> Any:
     """Return what the cells (n,) of a column say, in its type."""
-    import pandas as pd
-
     if column.type is Type.TEXT:
         return cells.to_numpy(object)
     stripped = cells.str.strip()
     empty = stripped.str.lower().isin(["", "nan"])
-    stripped = stripped.mask(empty, "nan")
-    wrong = (pd.to_numeric(stripped, errors="coerce").isna() & ~empty).to_numpy(bool)
-    # pandas rounds the last digit of some numbers, Python none.
-    found = stripped.mask(wrong, "nan").to_numpy(object).astype(float)
-    wrong |= _misfits(found, column.type)
+    found = np.array([_number(cell) for cell in stripped.mask(empty, "nan")], float)
+    wrong = (np.isnan(found) & ~empty.to_numpy(bool)) | _misfits(found, column.type)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"{path}: column {column.name}, line {row + 2}: {cells[row]!r}, not {_words(column)}"
         )
     return _stored(found, column.type)
+
+
+def _number(cell: str) -> float:
+    """Return a number to the last digit, NaN for what is none; pandas crashes on 1e99999999."""
+    try:
+        return np.nan if "_" in cell else float(cell)  # Python reads 1_0 as 10
+    except ValueError:
+        return np.nan
 
 
 def _words(column: Column) -> str:
@@ -270,7 +273,7 @@ def _read_cells(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
-    except (csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as error:
+    except (csv.Error, ValueError, OverflowError, MemoryError) as error:  # of pandas, too
         raise InputError(f"{path}: not a CSV table ({error})") from None
 
 

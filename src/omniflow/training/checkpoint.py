@@ -10,8 +10,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from omniflow.errors import InputError
-from omniflow.files import create_h5, discard_left_over, open_h5, read_dataset, to_json
+from omniflow.files import (
+    create_h5,
+    discard_left_over,
+    open_h5,
+    read_dataset,
+    to_json,
+    understood,
+)
 
 SCHEMA = 2
 
@@ -42,10 +48,8 @@ class Checkpoint:
         with open_h5(self.path) as file:
             if (file.attrs.get("schema"), file.attrs.get("key")) != (SCHEMA, self.key):
                 return None  # of other settings or events, or an earlier version
-            try:
-                progress = json.loads(read_dataset(file, "progress").item())
-            except ValueError as error:
-                raise InputError(f"{self.path}: progress: {error}; delete the file") from error
+            with understood(self.path, "progress"):
+                progress = dict(json.loads(read_dataset(file, "progress").item()))
             arrays = {name: read_dataset(file, f"arrays/{name}") for name in file["arrays"]}
         return State(progress, arrays)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -301,23 +300,30 @@ def measured_rates(plan: Plan) -> dict[int, float] | None:
 
 def _measurements(plan: Plan) -> Iterator[tuple[int, list[float], dict]]:
     """Yield steps, events per second of networks or their epochs, and how their jobs ran."""
+    from omniflow.files import read_json, understood  # by h5py, which a plan does not load
+
     table = plan.table("timing.csv")
     if table.is_file():
-        with open(table, encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                if row["step"] in ("1", "2"):
-                    yield int(row["step"]), [float(row["events_per_second"])], row
+        with understood(table):
+            text = table.read_text(encoding="utf-8")
+            rows = [row for row in csv.DictReader(text.splitlines()) if row["step"] in ("1", "2")]
+            rates = [float(row["events_per_second"]) for row in rows]
+        for row, rate in zip(rows, rates, strict=True):
+            yield int(row["step"]), [rate], row
         return
     # All passes and lanes are alike: those of the first are looked at, where there are any.
     for group in (g for chain in plan.chains for g in plan.groups(chain, 1)[:1]):
         for step in (1, 2):
             path = plan.history(plan.blocks(group, 1, step)[0])
             if path.is_file():
-                content = json.loads(path.read_text(encoding="utf-8"))
-                for network in content["networks"]:
+                content = read_json(path)
+                with understood(path):
+                    networks = [content["job"] | network for network in content["networks"]]
                     # Nothing is trained in epoch 0.
-                    found = [epoch["events_per_second"] for epoch in network["epochs"][1:]]
-                    yield step, found, content["job"] | network
+                    epochs = [network["epochs"][1:] for network in networks]
+                    found = [[float(e["events_per_second"]) for e in each] for each in epochs]
+                for network, rates in zip(networks, found, strict=True):
+                    yield step, rates, network
 
 
 def _as_configured(execution: Execution, job: dict) -> bool:

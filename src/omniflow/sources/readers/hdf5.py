@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import attributes, open_h5, read_dataset
+from omniflow.files import attributes, open_h5, read_dataset, undamaged
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
@@ -20,6 +20,7 @@ from omniflow.sources.readers.arrays import Array, Layout
 # Kinds of tables of pandas: to_hdf with format="fixed", and with format="table".
 _FIXED, _TABLE = "frame", "frame_table"
 _BLOCK = "values_block_"
+_MOST, _DEEPEST = 10_000, 50  # groups; a group can be linked into itself
 _PICKLED = (
     "the names of columns in a table of pandas are pickled, which is not read; write it with "
     'to_hdf(..., format="table", data_columns=True), with format="fixed", or as Parquet'
@@ -62,6 +63,7 @@ class Hdf5Reader(ArrayReader):
                 item, where = _only_table(self._file), path
             else:
                 item, where = _named(path, self._file, table), f"{path}:{table}"
+            self._groups = 0
             self._paths: dict[str, str] = {}  # of datasets, by the name of their array
             super().__init__(where, list(self._found(item)), layout)
             self._stack = stack.pop_all()
@@ -72,7 +74,8 @@ class Hdf5Reader(ArrayReader):
         Raises:
             InputError: they cannot be read, or lie in another file that is missing.
         """
-        return read_dataset(self._file, self._paths[name], rows=slice(start, stop))
+        with undamaged(self.where):
+            return read_dataset(self._file, self._paths[name], rows=slice(start, stop))
 
     def close(self) -> None:
         """Close the file."""
@@ -92,7 +95,14 @@ class Hdf5Reader(ArrayReader):
             array = self._array(item, item.name.rpartition("/")[2])
             yield replace(array, prefix="") if item.dtype.names else array
 
-    def _of_group(self, group: h5py.Group, prefix: str) -> Iterator[Array]:
+    def _of_group(self, group: h5py.Group, prefix: str, depth: int = 0) -> Iterator[Array]:
+        self._groups += 1
+        if self._groups > _MOST or depth > _DEEPEST:
+            raise InputError(
+                f"{self._file.filename}: {group.name}: there are more than {_MOST:,} groups, or "
+                f"more than {_DEEPEST} within each other, or groups that hold themselves by links; "
+                "name one by `table`, or write a file without"
+            )
         kind = _text(group.attrs.get("pandas_type"))
         if kind == _FIXED:
             yield from self._of_fixed(group, prefix)
@@ -105,7 +115,7 @@ class Hdf5Reader(ArrayReader):
             for key in group:
                 item = group.get(key)  # None: a link to what is not there
                 if isinstance(item, h5py.Group):
-                    yield from self._of_group(item, f"{prefix}{key}.")
+                    yield from self._of_group(item, f"{prefix}{key}.", depth + 1)
                 elif isinstance(item, h5py.Dataset):
                     yield self._array(item, f"{prefix}{key}")
 
@@ -114,7 +124,7 @@ class Hdf5Reader(ArrayReader):
         if _text(group.attrs.get("axis0_variety")) != "regular":
             self.hint = _LEVELS
             return
-        for at in range(int(group.attrs.get("nblocks", 0))):
+        for at in range(min(int(group.attrs.get("nblocks", 0)), len(group))):
             items, values = (group.get(f"block{at}_{part}") for part in ("items", "values"))
             if isinstance(items, h5py.Dataset) and isinstance(values, h5py.Dataset):
                 labels = tuple(map(_label, read_dataset(self._file, items.name)))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,7 +20,13 @@ from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout
 from omniflow.sources.readers.reader import begins_with, refuse_missing
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+# NumPy reads headers as Python's literals, and tells what these are not in all these ways.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError, NotImplementedError),
+    *(EOFError, OSError, ValueError, TypeError, KeyError, SyntaxError, RuntimeError, MemoryError),
+    *(OverflowError, struct.error),
+)
+_WHOLE = 2**30  # bytes of an array that is stored column by column, and is held
 _STEP = 2**20  # bytes decompressed at a time
 
 
@@ -106,6 +116,13 @@ class _Member:
                 raise ValueError(f"header of version {version}")
             self.shape, self._by_column, self.dtype = read(file)
             self._begin = file.tell()
+        if any(length < 0 for length in self.shape):
+            raise ValueError(f"shape {self.shape}")
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if not self.dtype.hasobject and self._begin + size != info.file_size:
+            raise ValueError(
+                f"has {info.file_size - self._begin:,} bytes where its header says {size:,}"
+            )
         self._file: IO[bytes] | None = None
         self._whole: np.ndarray | None = None
         self._at = 0
@@ -136,6 +153,12 @@ class _Member:
 
     def _read_whole(self) -> np.ndarray:
         """Return an array that is stored column by column, which is kept."""
+        size = math.prod(self.shape) * self.dtype.itemsize
+        if size > _WHOLE:
+            raise ValueError(
+                f"is stored column by column and takes {size / 1e9:.1f} GB as a whole; write it by "
+                "numpy.ascontiguousarray"
+            )
         if self._whole is None:
             with self._archive.open(self._info) as file:
                 self._whole = np.lib.format.read_array(file, allow_pickle=False)

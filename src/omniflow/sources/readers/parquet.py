@@ -144,11 +144,13 @@ class ParquetReader(Reader):
     def _rows(self, leaves: list[int]) -> int:
         """Return how many rows of physical columns hold CHUNK_BYTES."""
         meta = self._file.metadata
-        size = sum(
-            meta.row_group(group).column(leaf).total_uncompressed_size
+        columns = [
+            meta.row_group(group).column(leaf)
             for group in range(meta.num_row_groups)
             for leaf in leaves
-        )
+        ]
+        # Of values that are all the same there may be hardly any bytes in the file.
+        size = sum(max(each.total_uncompressed_size, 8 * each.num_values) for each in columns)
         return max(1, int(CHUNK_BYTES * meta.num_rows / max(size, 1)))
 
     def _place(self, name: str) -> tuple[_Column, tuple[int, ...]]:

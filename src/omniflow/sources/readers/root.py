@@ -122,8 +122,18 @@ class RootReader(Reader):
             return "unknown"
 
     def count(self) -> int:
-        """Return the number of entries."""
-        return int(self._tree.num_entries)
+        """Return the number of entries.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        try:
+            return int(self._tree.num_entries)
+        except Exception as error:
+            raise InputError(
+                f"{self.where}: the number of entries cannot be read ({_brief(error)}); the file "
+                "is damaged or not closed: copy it again"
+            ) from error
 
     def chunks(
         self, names: Collection[str], start: int, stop: int

@@ -41,8 +41,7 @@ def _filled(study: Finished) -> dict[tuple[Network, str], tuple[Histogram, Histo
         for network, ratios in judged:
             out, trained = parts.judged(plan, network, event_id[rows])
             used, ratio = np.where(out | trained, base, 0.0), ratios[rows].astype(float)
-            for name, matrix in matrices.items():
-                pair = fill(matrix, used, ratio, out)
+            for name, pair in fill(matrices, used, ratio, out).items():
                 before = found.get((network, name), (None, None))
                 found[network, name] = (pair[0].plus(before[0]), pair[1].plus(before[1]))
     return found
