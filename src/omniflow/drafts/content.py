@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -127,7 +128,9 @@ def look(path: str) -> Content:
         return _checked(Content(path, "store", (_table(path, "hdf5", None),)))
     if begins_with(path, b"root"):
         with root.opened(path) as file:
-            names = list(dict.fromkeys(root.trees(file)))
+            # Tables of ALICE lie in one folder for each of the files that were merged.
+            named = (re.sub(r"(^|/)DF_\d+/", r"\1DF_*/", name) for name in root.trees(file))
+            names = list(dict.fromkeys(named))
         tables = [_table(path, "root", name) for name in names]
         tables = sorted(tables, key=lambda table: -table.entries)
         return _checked(Content(path, "root", tuple(tables)))
@@ -150,9 +153,9 @@ def look(path: str) -> Content:
 
 def _table(path: str, source: str, name: str | None) -> Table:
     with opened(path, source, name) as reader:
-        if isinstance(reader, ArrayReader) and not reader.arrays and reader.hint:
-            raise InputError(f"{path}: {reader.hint}")
         found = reader.names()
+        if reader.hint and all(n == "index" or hdf5.BLOCK in n for n in found):
+            raise InputError(f"{path}: {reader.hint}")
         known = set(found)
         short = {n: {n.rpartition("/")[2], n.replace("/", ".")} - {n} for n in found if "/" in n}
         once = tuple(n for n in found if not short.get(n, set()) & known)

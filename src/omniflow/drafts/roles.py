@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.drafts import completion, names
+from omniflow.drafts import apart, completion, names
 from omniflow.drafts.content import Content, look
 from omniflow.drafts.draft import TODO, Sample
 from omniflow.drafts.layouts import recognised
@@ -52,6 +52,24 @@ class Group:
 
 
 @dataclass
+class JoinedGroup(Group):
+    """Files of detector level and those of particle level, which make one sample.
+
+    Attributes:
+        pair: both.
+    """
+
+    pair: apart.Pair
+
+    def sample(self) -> Sample:
+        """Return the sample that they make."""
+        sample = self.pair.sample()
+        sample.files, sample.entries = self.written(), self.entries
+        completion.complete(sample, self.content)
+        return sample
+
+
+@dataclass
 class Roles:
     """Data and simulation, and how that was decided."""
 
@@ -76,7 +94,10 @@ def decide(files: Sequence[str], data: Sequence[str], simulation: Sequence[str])
     Raises:
         InputError: a file cannot be read, there is no simulation, or roles cannot be told.
     """
-    given = _groups(data, "data"), _groups(simulation, "simulation")
+    simulation_pairs, simulation = apart.split(simulation)
+    pairs, files = apart.split(files)
+    pairs = simulation_pairs + pairs
+    given = _groups(data, "data"), [*_joined(pairs), *_groups(simulation, "simulation")]
     rest = _groups(files, "")
     for name, groups in zip(("--data", "--simulation"), given, strict=True):
         _refuse_mixed(name, groups)
@@ -133,9 +154,9 @@ def _halves(group: Group) -> Roles:
         f"{TODO}there is one file, so its first half is taken as pseudo-data and the second as "
         "simulation: a test in which nothing has to change. Give measured data in its place"
     )
-    if any(level.table for level in one.levels.values()):  # joined by id, not in an order
+    if one.apart:  # fakes are at the end
         raise InputError(
-            f"{group.files[0]}: holds detector and particle level in tables of their own, which "
+            f"{group.files[0]}: detector and particle level lie in tables of their own, which "
             "cannot be halved to make pseudo-data; give measured data, --data FILE"
         )
     half = group.entries // 2
@@ -164,6 +185,14 @@ def _groups(files: Sequence[str], role: str) -> list[Group]:
     return list(found.values())
 
 
+def _joined(pairs: Sequence[apart.Pair]) -> list[Group]:
+    """Return samples whose levels lie in different files."""
+    return [
+        JoinedGroup(pair.measured, pair.content, apart.Apart(), True, pair.true_entries, pair)
+        for pair in pairs
+    ]
+
+
 def _of(groups: list[Group], *, truth: bool) -> list[Group]:
     return [group for group in groups if group.truth is truth]
 
@@ -184,6 +213,12 @@ def _shown(group: Group) -> str:
 
 def _no_truth(groups: list[Group]) -> InputError:
     names = list(groups[0].content.tables[0].names)
+    if any(re.match(r"fIndex[A-Z]", name) for name in names):
+        raise InputError(
+            f"{groups[0].files[0]}: holds tables whose rows point to rows of others (AO2D: "
+            f"{', '.join(n for n in names if n.startswith('fIndex'))}), which are not read as they "
+            "are; write one table with a row per event, or per matched jet, of both levels"
+        )
     shown = ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
     return InputError(
         f"{groups[0].files[0]}: has no particle level that can be told, and unfolding needs a "
