@@ -301,9 +301,7 @@ def weights(names: Iterable[str]) -> list[str]:
 def ids(names: Iterable[str]) -> list[str]:
     """Return the names of columns that tell events apart: run, luminosity block, event."""
     names = list(names)
-    found = {
-        known: name for known in _KINDS if (name := next(iter(_ordered(names, known)), None))
-    }
+    found = {known: name for known in _KINDS if (name := next(iter(_ordered(names, known)), None))}
     return list(found.values()) if _EVENT in found else []
 
 

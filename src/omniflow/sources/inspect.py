@@ -16,7 +16,7 @@ from omniflow.config.diagnostics import WeightLimits
 from omniflow.config.section import LEVELS
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
-from omniflow.events.checks import check_part, check_whole
+from omniflow.events.checks import check_part, check_whole, placed
 from omniflow.events.plausibility import Plausibility
 from omniflow.sources import mapping
 from omniflow.sources.description import Description, Summary
@@ -98,13 +98,14 @@ def _of_sample(role: str, sample: Source, limits: WeightLimits | None) -> Descri
     plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     number = 0
     for part in sample.read():
-        check_part(part, sample.title(), number)
-        sample.check(part, number)
+        with placed(sample.place if sample.inputs() else None):
+            check_part(part, sample.title(), number)
+            sample.check(part, number)
         plausibility.add(part)
         summary.add(part)
         number += len(part)
     if number:
-        check_whole(summary.bare, sample.title(), sample.place)
+        check_whole(summary.bare, sample.title(), sample.places)
     return summary.described(
         role,
         sample.title(),

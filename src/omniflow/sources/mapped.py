@@ -178,7 +178,7 @@ class Mapped(FileSource):
     ] = Field(
         (),
         description="What tells events apart, such as [run, event]; none given: the number of the "
-        "record over all files.",
+        "record over all files, by which tables of one length are joined too.",
     )
     preselection: FileExpression | None = Field(
         None, description="Condition on records; those that fail are left out of the sample."
@@ -205,8 +205,6 @@ class Mapped(FileSource):
                 "friends are joined to one table of both levels; leave them out where levels have "
                 "tables of their own, or put their columns into these"
             )
-        if (self.apart or self.friends) and not self.id:
-            raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self
 
     @model_validator(mode="after")
@@ -342,6 +340,12 @@ class Mapped(FileSource):
         from omniflow.sources import mapping
 
         return mapping.place(self, event_id)
+
+    def places(self, event_id: int) -> str:
+        """Return the files and records of events that have one id."""
+        from omniflow.sources import mapping
+
+        return mapping.place(self, event_id, 2)
 
     def provenance(self) -> dict[str, Any]:
         """Return the files with their sizes and checksums."""
