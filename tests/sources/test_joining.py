@@ -134,7 +134,8 @@ def test_places_of_events_in_separate_trees(tmp_path):
 def test_ids_of_one_table_twice(tmp_path):
     path = written(tmp_path / "a.root", **trees([1, 2, 1], [1]))
     refused(r"a\.root:reco: entry 0 \(.*event 1\) and .*a\.root:reco: entry 2 \(.*event 1\): "
-            r"have one id, as have 1 pairs of records; events are joined by id: give what tells them apart, such as \[run, event\]",
+            r"have one id, as have 1 pairs of records; events are joined by id: give what tells "
+            r"them apart, such as \[run, event\]",
             "root", path, **SETTINGS)  # fmt: skip
 
 
@@ -215,7 +216,7 @@ def test_friends_of_both_levels(tmp_path):
 
 def test_friends_that_do_not_fit(tmp_path):
     main, settings = friends(tmp_path, [5, 1, 8, 3], [8, 1, 3])
-    refused(r"main\.root:t: entry 0: .*friend\.root:f has no event with its id; .* 1 of 4",
+    refused(r"main\.root:t: entry 0 \(id 5\): .*friend\.root:f has no event with its id; .* 1 of 4",
             "root", main, **settings)  # fmt: skip
     assert read("root", main, preselection="id != 5", **settings).event_id.tolist() == [1, 8, 3]
     main, settings = friends(tmp_path, [5, 1], [5, 1, 5])

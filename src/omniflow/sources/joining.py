@@ -48,8 +48,8 @@ class Joined:
         if len(lost):
             raise InputError(
                 f"{mapping.named(source, rows, int(lost[0]))}: {self.where} has no event with its "
-                f"id; so it is with {len(lost)} of {len(rows)} records: leave them out by `preselection`, or give "
-                "the files that belong together"
+                f"id; so it is with {len(lost)} of {len(rows)} records: leave them out by "
+                "`preselection`, or give the files that belong together"
             )
         more = {name: taken(values, at) for name, values in self.columns.items()}
         return Rows(rows.where, rows.first, rows.record, {**rows.columns, **more})

@@ -30,8 +30,9 @@ class Columns(Layout):
         found = columns.sort(table)
         columns.same_units(*found.levels.values())
         sample = made(content, table, found)
+        if table.name and (len(content.tables) > 1 or "*" in table.name):
+            sample.table = table.name
         if len(content.tables) > 1:
-            sample.table = table.name or ""
             others = ", ".join(str(each.name) for each in content.tables[1:])
             sample.notes["table"] = f"the longest; the file also has {others}"
         sample.detector = found.levels.get("detector")

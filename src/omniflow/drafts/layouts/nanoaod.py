@@ -79,10 +79,9 @@ class NanoAOD(Layout):
             shown = ", ".join(triggers[:3]) + (" and more" if len(triggers) > 3 else "")
             sample.detector.notes["selection"] += f". Triggers in the file: {shown}"
         sample.id = [name for name in _IDS if table.has(name)]
-        others = [
-            n[:-3] for n in table.names if n.endswith(("_pt", ".pt")) and n[:-2] not in prefixes
-        ]
-        if others := [name for name in others if table.has(f"{name}{prefixes[0][-1]}eta")]:
+        others = [n[:-3] for n in table.names if n.endswith(("_pt", ".pt"))]
+        taken, dot = {prefix[:-1] for prefix in prefixes}, prefixes[0][-1]
+        if others := [n for n in others if n not in taken and table.has(f"{n}{dot}eta")]:
             sample.remarks.append(f"Other collections in the file: {', '.join(others[:12])}.")
         sample.own = self._observables(prefixes[0][:-1])
         return sample
