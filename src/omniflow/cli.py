@@ -256,6 +256,28 @@ def inspect(file: Path, events: int | None) -> None:
 
 @main.command()
 @click.argument("study", type=PATH)
+@click.option("--to", "path", type=PATH, required=True, help="New file: .root, .parquet or .csv.")
+@click.option("--method", help="A method, or one with other inputs (data-3.parallel); the first.")
+@click.option("--combine", help="A combination of its lanes; the first.")
+@click.option("--iteration", type=click.IntRange(min=1), help="The last one without it.")
+@_clear_errors
+def weights(
+    study: Path, path: Path, method: str | None, combine: str | None, iteration: int | None
+) -> None:
+    """Write the weights of the folder STUDY with run, event or whatever tells its events apart.
+
+    One row per simulated event, to be joined to the files that were unfolded with; events that are
+    not unfolded have weight 0. ROOT files have the tree `weights`.
+    """
+    from omniflow.api import read, records
+
+    table = records.frame(read(study), method, combine, iteration)
+    records.write(table, path)
+    click.echo(f"{path}: {len(table):,} events with the columns {', '.join(table.columns)}.")
+
+
+@main.command()
+@click.argument("study", type=PATH)
 @_clear_errors
 def closure(study: Path) -> None:
     """Print how close every method of the folder STUDY comes to the known truth, by iteration."""

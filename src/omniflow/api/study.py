@@ -264,6 +264,32 @@ class Study:
         rows = [results.weight(self.plan, method, how, p, iteration) for p in passes]
         return np.stack(rows)[:, self._rows(self._simulation_of(method))]
 
+    def records_of(
+        self,
+        method: str | None = None,
+        combine: str | None = None,
+        iteration: int | None = None,
+    ) -> pd.DataFrame:
+        """Return weights beside the id columns of the simulation's files, such as run and event.
+
+        A row per event: what `omniflow weights` writes, to be joined to the files themselves. Ids
+        of several columns are read from them.
+
+        Args:
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            iteration: as of `weights_of`.
+
+        Returns:
+            The columns of `id` (or `record`), `weight`, and with several passes those of each.
+
+        Raises:
+            InputError: as `weights_of`, or the files are not as they were.
+        """
+        from omniflow.api import records
+
+        return records.frame(self, method, combine, iteration)
+
     def lanes_of(
         self, method: str | None = None, pass_: int = 1, iteration: int | None = None
     ) -> np.ndarray:
