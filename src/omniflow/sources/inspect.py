@@ -20,7 +20,7 @@ from omniflow.events.checks import check_part, check_whole, placed
 from omniflow.events.plausibility import Plausibility
 from omniflow.sources import mapping
 from omniflow.sources.description import Description, Summary
-from omniflow.sources.judgement import DOUBTFUL, GOOD, NOTE, REFUSED
+from omniflow.sources.judgement import STYLES
 from omniflow.sources.mapped import Mapped
 
 if TYPE_CHECKING:
@@ -129,9 +129,6 @@ def _absent(sample: Source) -> dict[tuple[str, str], float]:
     return found
 
 
-_STYLES = {REFUSED: "bold red", DOUBTFUL: "yellow", NOTE: "cyan", GOOD: "green"}
-
-
 def render(description: Description) -> Group:
     """Return the description as tables for a rich console."""
     from rich.console import Group
@@ -155,7 +152,7 @@ def render(description: Description) -> Group:
     if description.remarks:
         parts.append(Text("Verdict", style="bold"))
         for remark in description.remarks:
-            parts.append(Text.assemble((f"{remark.grade}: ", _STYLES[remark.grade]), remark.text))
+            parts.append(Text.assemble((f"{remark.grade}: ", STYLES[remark.grade]), remark.text))
     if description.selections:
         shown = table("Selections", "events that", "events", "share", "sum of weights")
         for row in description.selections:
