@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omniflow.api.unfold import unfold
     from omniflow.errors import (
         ConfigError,
+        CovarianceWarning,
         InputError,
         LockError,
         OmniflowError,
@@ -38,6 +39,7 @@ _HOMES = {
     "read": "omniflow.api",
     "unfold": "omniflow.api",
     "ConfigError": "omniflow.errors",
+    "CovarianceWarning": "omniflow.errors",
     "InputError": "omniflow.errors",
     "LockError": "omniflow.errors",
     "OmniflowError": "omniflow.errors",
@@ -48,6 +50,7 @@ _HOMES = {
 
 __all__ = [
     "ConfigError",
+    "CovarianceWarning",
     "Events",
     "InputError",
     "Level",

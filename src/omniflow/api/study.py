@@ -46,7 +46,7 @@ class Study:
         ...     omniflow.Events.from_arrays({"mass": 1.1 * other + 0.2}),
         ...     simulation,
         ...     iterations=1,
-        ...     passes=2,
+        ...     passes=4,
         ...     training={"epochs": 1, "min_updates": 1},
         ...     diagnostics={"second_classifier": False},
         ... )
@@ -367,7 +367,8 @@ class Study:
             with_covariance: also return the covariance of the bins, (B, B) by block (`data`,
                 `simulation`, `training`, each variation, and `total`, their sum), from the variants
                 that the study has (`uncertainties`), and from passes (`training`). What the study
-                does not vary has no block.
+                does not vary has no block. Replicas or passes that are too few for an inverse give
+                a `CovarianceWarning`.
 
         Returns:
             A `hist.Hist` of B bins with Weight storage; in a pair with the covariance, (B, B) by
