@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omniflow.api.read import read
+    from omniflow.api.size import plan
     from omniflow.api.study import Study
     from omniflow.api.unfold import unfold
     from omniflow.errors import (
@@ -36,6 +37,7 @@ _HOMES = {
     "Observable": "omniflow.observables",
     "Source": "omniflow.sources.source",
     "Study": "omniflow.api",
+    "plan": "omniflow.api",
     "read": "omniflow.api",
     "unfold": "omniflow.api",
     "ConfigError": "omniflow.errors",
@@ -63,6 +65,7 @@ __all__ = [
     "TrainingError",
     "WeightError",
     "__version__",
+    "plan",
     "read",
     "unfold",
 ]

@@ -97,7 +97,7 @@ def _ids(study: Study, role: str, event_id: np.ndarray) -> tuple[dict[str, np.nd
     from omniflow.sources.mapped import Mapped
 
     settings: Any = study.plan.samples[role].model_dump()
-    texts = settings.get("id") or ()
+    texts: list[str] = list(settings.get("id") or ())
     if len(texts) > 1:
         source = load_sample(study, role)
         if isinstance(source, Mapped):
@@ -118,7 +118,7 @@ def _of_files(source: Mapped, event_id: np.ndarray) -> tuple[dict[str, np.ndarra
     from omniflow.sources import mapping
 
     names = source.names(weights=False)
-    parts: list[tuple[list[np.ndarray], np.ndarray]] = []
+    parts: list[list[np.ndarray]] = []  # the id, then the columns that make it
     wanted, earlier = np.sort(event_id), np.zeros(0, np.uint64)
     # Particle level comes first, as where levels are joined.
     for files, table in dict.fromkeys(map(source.table_of, source.levels[::-1])):
@@ -126,12 +126,11 @@ def _of_files(source: Mapped, event_id: np.ndarray) -> tuple[dict[str, np.ndarra
             found = mapping.ids(source, rows)
             known = wanted[np.minimum(np.searchsorted(wanted, found), len(wanted) - 1)] == found
             fresh = known & ~np.isin(found, earlier)
-            columns = [rows.per_event(text, "id")[fresh] for text in source.id]
-            parts.append((columns, found[fresh]))
-        earlier = np.concatenate([part[1] for part in parts])
-    keys = _keys(source.id)
-    columns = {key: np.concatenate([p[0][at] for p in parts]) for at, key in enumerate(keys)}
-    return columns, np.concatenate([part[1] for part in parts])
+            columns = [rows.per_event(text, "id") for text in source.id]
+            parts.append([each[fresh] for each in (found, *columns)])
+        earlier = np.concatenate([part[0] for part in parts])
+    whole = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return dict(zip(_keys(source.id), whole[1:], strict=True)), whole[0]
 
 
 def _keys(texts: Sequence[str]) -> list[str]:

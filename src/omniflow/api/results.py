@@ -158,15 +158,15 @@ def covariance(
         result = prefixed(name, method)
         weights = every_weight(plan, result, how, plan.passes_of(result), iteration)
         found[name] = matrices[role].fill(weights).content
-    result = uncertainties.Result(plan, found[NOMINAL], found)
-    blocks = uncertainties.matrices(result, passes)
+    contents = uncertainties.Result(plan, found[NOMINAL], found)
+    blocks = uncertainties.matrices(contents, passes)
     if not blocks:
         raise InputError(
             f"{plan.root}: has no covariance of {method}: one pass, and neither replicas nor "
             "variations. Run it with more passes (training alone), or with uncertainties "
             "(data_replicas, simulation_replicas, variations)"
         )
-    _warn_of_few(result.blocks(passes), bins)
+    _warn_of_few(contents.blocks(passes), bins)
     return blocks
 
 

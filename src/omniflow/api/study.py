@@ -390,8 +390,15 @@ class Study:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Metrics by method, combination, iteration and observable, averages over bins."""
-        return self.tables["summary"]
+        """Metrics by method, iteration and observable, averages over bins.
+
+        Of the first combination of each method's lanes, so that averages over rows do not mix
+        combinations: `tables["summary"]` has them all.
+        """
+        table = self.tables["summary"]
+        first = {name: self.plan.combinations(name)[0] for name in table["method"].unique()}
+        chosen = table[table["combine"] == table["method"].map(first)]
+        return chosen.drop(columns="combine").reset_index(drop=True)
 
     def report(self, path: str | Path) -> Path:
         """Write the study's report, one HTML file.
