@@ -250,3 +250,22 @@ def test_the_index_of_pandas_is_no_column(tmp_path, rng):
     text, data, _ = through(tmp_path, "a.parquet")
     assert "__index" not in text
     assert data.detector.event_columns == ("x",)
+
+
+@pytest.mark.parametrize("kind", ["root", "h5"])
+def test_data_and_simulation_are_tables_of_one_file(tmp_path, rng, kind):
+    data = {"x": rng.normal(size=N)}
+    simulation = {"x": rng.normal(size=N), "x_true": rng.normal(size=N)}
+    if kind == "root":
+        tree("a.root", data=data, mc=simulation)
+    else:
+        pd.DataFrame(data).to_hdf("a.h5", key="data", format="fixed")
+        pd.DataFrame(simulation).to_hdf("a.h5", key="mc", format="fixed")
+    text, measured, simulated = through(tmp_path, f"a.{kind}")
+    assert "# Tables are called so." in text
+    np.testing.assert_array_equal(
+        np.sort(measured.detector.event[:, 0]), np.sort(data["x"].astype("f4"))
+    )
+    assert measured.particle is None
+    wanted = np.sort(simulation["x_true"].astype("f4"))
+    np.testing.assert_array_equal(np.sort(simulated.particle.event[:, 0]), wanted)

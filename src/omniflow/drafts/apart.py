@@ -15,8 +15,6 @@ from omniflow.drafts.layouts import recognised
 from omniflow.drafts.layouts.columns import Columns, common_ids, joined
 from omniflow.errors import InputError
 
-_DATA = {"data", "measured", "measurement"}  # words in names of files of data
-
 
 class Apart(Columns):
     """What comments call such files; no single file is recognised as one."""
@@ -76,7 +74,7 @@ def split(files: Sequence[str]) -> tuple[list[Pair], list[str]]:
     first = contents[true[0]]
     others = [n for n in files if n not in true and _alone(contents[n])]
     called = [n for n in others if levels[n] == "detector"] or others
-    called = [n for n in called if not _words(n) & _DATA]
+    called = [n for n in called if not _words(n) & names.DATA]
     if not called:
         raise InputError(
             f"{true[0]}: holds particle level alone; give the files of detector level of the same "

@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from omniflow.drafts import names
 from omniflow.drafts.arrays import layout as of_arrays
 from omniflow.errors import InputError
 from omniflow.events import store
@@ -178,7 +179,8 @@ def _of_hdf5(path: str) -> list[Table]:
     if not whole:
         tables = [_table(path, "hdf5", name) for name in apart]
         tables = [table for table in tables if table.names]
-        if len({table.entries for table in tables}) > 1:
+        called = {word for name in apart for _, _, word in names.words(name)}
+        if len({table.entries for table in tables}) > 1 or "data" in called:
             return sorted(tables, key=lambda table: -table.entries)
     return [_table(path, "hdf5", None)]
 

@@ -16,6 +16,7 @@ PARTICLE_WORDS = (
     *("truth", "true", "tru", "gen", "generated", "generator", "part", "particle", "ptcl"),
     *("hadron", "mc", "genlevel", "particlelevel"),
 )
+DATA = {"data", "measured", "measurement"}  # words in names of files and tables of data
 # What files of both levels, or parts of them, are called too.
 _OF_FILES = {"mc", "part", "particle", "generator", "generated"}
 # Letters that stand for levels behind names, where every name with one has a partner.

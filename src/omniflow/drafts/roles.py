@@ -12,6 +12,7 @@ from omniflow.drafts import apart, completion, names
 from omniflow.drafts.content import Content, look
 from omniflow.drafts.draft import TODO, Sample
 from omniflow.drafts.layouts import recognised
+from omniflow.drafts.layouts.columns import Columns
 from omniflow.drafts.layouts.layout import Layout
 from omniflow.errors import InputError
 
@@ -36,10 +37,14 @@ class Group:
 
     def sample(self) -> Sample:
         """Return the sample that they make."""
-        sample = self.layout.sample(self.content)
+        sample = self.drafted()
         sample.files, sample.entries = self.written(), self.entries
         completion.complete(sample, self.content)
         return sample
+
+    def drafted(self) -> Sample:
+        """Return the sample as its layout has it, without files and what values tell."""
+        return self.layout.sample(self.content)
 
     def written(self) -> list[str]:
         """Return the files, or a pattern that finds them and nothing else."""
@@ -52,6 +57,17 @@ class Group:
 
 
 @dataclass
+class TableGroup(Group):
+    """One table of a file, where another one is of the other role."""
+
+    def drafted(self) -> Sample:
+        """Return the sample, with the name of its table."""
+        sample = super().drafted()
+        sample.table = self.content.tables[0].name or ""
+        return sample
+
+
+@dataclass
 class JoinedGroup(Group):
     """Files of detector level and those of particle level, which make one sample.
 
@@ -61,12 +77,9 @@ class JoinedGroup(Group):
 
     pair: apart.Pair
 
-    def sample(self) -> Sample:
-        """Return the sample that they make."""
-        sample = self.pair.sample()
-        sample.files, sample.entries = self.written(), self.entries
-        completion.complete(sample, self.content)
-        return sample
+    def drafted(self) -> Sample:
+        """Return the sample of both."""
+        return self.pair.sample()
 
 
 @dataclass
@@ -97,6 +110,9 @@ def decide(files: Sequence[str], data: Sequence[str], simulation: Sequence[str])
     simulation_pairs, simulation = apart.split(simulation)
     pairs, files = apart.split(files)
     pairs = simulation_pairs + pairs
+    if len(files) == 1 and not (data or simulation) and (both := _tables(files[0])):
+        one, other = (group.sample() for group in both)
+        return Roles(one, other, both[1].layout, "tables are called so", pseudo=both[0].truth)
     given = _groups(data, "data"), [*_joined(pairs), *_groups(simulation, "simulation")]
     rest = _groups(files, "")
     for name, groups in zip(("--data", "--simulation"), given, strict=True):
@@ -183,6 +199,21 @@ def _groups(files: Sequence[str], role: str) -> list[Group]:
         else:
             found[key] = Group([name], content, layout, truth, entries)
     return list(found.values())
+
+
+def _tables(path: str) -> list[Group]:
+    """Return data and simulation that are tables of one file, told by a table called data."""
+    content = look(path)
+    named = [t for t in content.tables if t.name is not None]
+    measured = [t for t in named if {w for _, _, w in names.words(t.name or "")} & {"data"}]
+    groups = []
+    for table in [*measured[:1], *(t for t in named if t not in measured)]:
+        part = Content(path, content.source, (table,))
+        layout = recognised(part)
+        truth = layout.has_truth(part)
+        if isinstance(layout, Columns) and (truth or table in measured):
+            groups.append(TableGroup([path], part, layout, truth, table.entries))
+    return groups[:2] if measured and len(groups) > 1 else []
 
 
 def _joined(pairs: Sequence[apart.Pair]) -> list[Group]:

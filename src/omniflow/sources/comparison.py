@@ -187,10 +187,12 @@ def render(found: Comparison) -> Group:
     parts: list[Text | Table] = [Text("data and simulation at detector level", style="bold")]
     for remark in found.remarks:
         parts.append(Text.assemble((f"{remark.grade}: ", STYLES[remark.grade]), remark.text))
-    table = Table("column", "unit", title="Quantiles", title_justify="left", title_style="bold")
-    for head in ("data 5%", "50%", "95%", "simulation 5%", "50%", "95%"):
-        table.add_column(head, justify="right")
+    table = Table(title="Quantiles", title_justify="left", title_style="bold")
+    for head in ("column", "unit", "sample", "5%", "50%", "95%"):
+        table.add_column(head, justify="right" if head.endswith("%") else "left")
     for row in found.rows:
-        numbers = (f"{value:.4g}" for value in (*row.data, *row.simulation))
-        table.add_row(Text(row.name), Text(row.unit), *numbers)
+        first, unit = Text(row.name), Text(row.unit)
+        for sample, quantiles in (("data", row.data), ("simulation", row.simulation)):
+            table.add_row(first, unit, sample, *(f"{value:.4g}" for value in quantiles))
+            first, unit = Text(), Text()
     return Group(*parts, table)

@@ -323,6 +323,8 @@ class Mapped(FileSource):
 
     def shares(self, other: Source) -> bool:
         """Return whether records of a file are in both, also of files of one level."""
+        if isinstance(other, Mapped) and not self._tables_meet(other):
+            return False
         if super().shares(other):
             return True
         if not isinstance(other, Mapped) or not (self.apart or other.apart):
@@ -332,6 +334,11 @@ class Mapped(FileSource):
             for each in (self, other)
         )
         return bool(one & two)
+
+    def _tables_meet(self, other: Mapped) -> bool:
+        """Return whether tables of both may be one: False where all are named, and differ."""
+        one, two = ({each.table_of(level)[1] for level in each.levels} for each in (self, other))
+        return None in one | two or bool(one & two)
 
     def place(self, event_id: int) -> str:
         """Return the file and record of an event."""

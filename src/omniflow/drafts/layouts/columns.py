@@ -140,7 +140,9 @@ def made(content: Content, table: Table, found: Found) -> Sample:
         sample.notes["weight"] = f"{TODO}is it the weight of the event? That is told by its name"
     if further := [*found.weights[1:21], *(f"nth({each}, 0)" for each in found.weight_lists)]:
         sample.remarks.append(
-            f"Further weights, for `weights` and systematic variations: {', '.join(further)}."
+            f"Further weights: {', '.join(further)}. For uncertainties.variations write such as "
+            f"`weights: {{ up: {further[0]} }}`, times {sample.weight or 'weight'} if they are "
+            "factors on it."
         )
     if found.guessed:
         sample.remarks.append(f"{TODO}{'; '.join(found.guessed)}.")
