@@ -8,7 +8,7 @@ import pytest
 import uproot
 from drafted import planned, through
 
-from omniflow.drafts.init import init
+from omniflow.drafts.init import init, write
 from omniflow.errors import InputError
 
 N = 300
@@ -226,7 +226,6 @@ def test_levels_without_an_id_are_joined_record_by_record(tmp_path, rng):
         (["a_truth.npz"], "holds particle level alone; give the files of detector level"),
         (["a_truth.npz", "data.npz"], "holds particle level alone; give the files of"),
         (["a_truth.npz", "short_reco.npz"], "100 and 300 records, and have no id in common"),
-        (["a_truth.npz", "a_reco.npz"], "cannot be halved to make pseudo-data"),
     ],
 )
 def test_levels_that_cannot_be_joined(files, message):
@@ -235,6 +234,21 @@ def test_levels_that_cannot_be_joined(files, message):
     np.savez("short_reco.npz", x=np.arange(100) * 1.0)
     with pytest.raises(InputError, match=message):
         init(files)
+
+
+def test_joined_levels_without_data_are_halved_by_the_id(tmp_path, rng):
+    order = rng.permutation(N)
+    tree("my_reco.root", tree=ids() | {"pt": rng.normal(size=N)})
+    true = {"run": np.ones(N, "i4"), "event": order, "pt": rng.normal(size=N)}
+    tree("my_truth.root", tree=true)
+    files = ["my_reco.root", "my_truth.root"]
+    text, data, simulation = through(tmp_path, *files)
+    assert "TODO: there is no data" in text
+    said = list(write(files, [], [], tmp_path / "written.yaml"))
+    assert [line for line in said if "would be refused" in line] == []
+    assert len(data) == len(simulation) == N // 2
+    assert not np.isin(data.event_id, simulation.event_id).any()
+    assert data.pass_detector.all()
 
 
 def test_names_of_columns_that_pandas_pickled():
@@ -269,3 +283,11 @@ def test_data_and_simulation_are_tables_of_one_file(tmp_path, rng, kind):
     assert measured.particle is None
     wanted = np.sort(simulation["x_true"].astype("f4"))
     np.testing.assert_array_equal(np.sort(simulated.particle.event[:, 0]), wanted)
+
+
+def test_trees_without_an_id_and_of_one_length(tmp_path, rng):
+    tree("data.root", reco={"x": rng.normal(size=N)})
+    tree("mc.root", reco={"x": np.arange(N) * 1.0}, truth={"x": np.arange(N) + 100.0})
+    text, _, simulation = through(tmp_path, "data.root", "mc.root")
+    assert "TODO: joined to the table of particle level record by record" in text
+    assert (simulation.particle.event == simulation.detector.event + 100).all()

@@ -170,11 +170,14 @@ def _halves(group: Group) -> Roles:
         f"{TODO}there is one file, so its first half is taken as pseudo-data and the second as "
         "simulation: a test in which nothing has to change. Give measured data in its place"
     )
-    if one.apart:  # fakes are at the end
-        raise InputError(
-            f"{group.files[0]}: detector and particle level lie in tables of their own, which "
-            "cannot be halved to make pseudo-data; give measured data, --data FILE"
+    if one.apart and one.id:  # joined in no order: halves are told by the last id
+        one.preselection, other.preselection = (f"{one.id[-1]} % 2 == {n}" for n in (0, 1))
+        why = (
+            f"{TODO}there is no data, so events of even {one.id[-1]} are taken as pseudo-data and "
+            "the others as simulation: a test in which nothing has to change. Give measured data "
+            "in their place, and leave out preselection"
         )
+        return Roles(one, other, group.layout, why, pseudo=True)
     half = group.entries // 2
     if not half:
         raise InputError(f"{group.files[0]}: has one record; give files with events")
@@ -206,7 +209,7 @@ def _tables(path: str) -> list[Group]:
     content = look(path)
     named = [t for t in content.tables if t.name is not None]
     measured = [t for t in named if {w for _, _, w in names.words(t.name or "")} & {"data"}]
-    groups = []
+    groups: list[Group] = []
     for table in [*measured[:1], *(t for t in named if t not in measured)]:
         part = Content(path, content.source, (table,))
         layout = recognised(part)

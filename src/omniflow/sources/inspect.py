@@ -83,7 +83,9 @@ def of_samples(
     """
     for role, sample in samples.items():
         chosen = sample
-        if events is not None:
+        # Of levels that are joined, records are counted behind their preselection; all are read.
+        joined = isinstance(sample, Mapped) and sample.apart and sample.preselection is not None
+        if events is not None and not joined:
             known = sample.records()
             least = events if known is None else min(known, events)
             chosen = sample.model_copy(update={"events": least})

@@ -323,7 +323,7 @@ class Mapped(FileSource):
 
     def shares(self, other: Source) -> bool:
         """Return whether records of a file are in both, also of files of one level."""
-        if isinstance(other, Mapped) and not self._tables_meet(other):
+        if isinstance(other, Mapped) and not (self._tables_meet(other) and self._chosen(other)):
             return False
         if super().shares(other):
             return True
@@ -339,6 +339,14 @@ class Mapped(FileSource):
         """Return whether tables of both may be one: False where all are named, and differ."""
         one, two = ({each.table_of(level)[1] for level in each.levels} for each in (self, other))
         return None in one | two or bool(one & two)
+
+    def _chosen(self, other: Mapped) -> bool:
+        """Return whether preselections may choose the same events: False where both differ.
+
+        What they have in common all the same is found by content (`stages.origins`).
+        """
+        both = {self.preselection, other.preselection}
+        return None in both or len(both) == 1
 
     def place(self, event_id: int) -> str:
         """Return the file and record of an event."""

@@ -51,7 +51,7 @@ class Tables(Layout):
     rank = 8
 
     def recognises(self, content: Content) -> bool:
-        """Return whether there are two tables with an id in common."""
+        """Return whether there are two tables with an id in common, or as many records."""
         return self._pair(content) is not None
 
     def has_truth(self, content: Content) -> bool:
@@ -79,7 +79,8 @@ class Tables(Layout):
         if not true or not measured:
             return None
         ids = common_ids(measured[0], true[0])
-        return (measured[0], true[0], ids) if ids else None
+        alike = measured[0].entries == true[0].entries
+        return (measured[0], true[0], ids) if ids or alike else None
 
 
 def common_ids(measured: Table, true: Table) -> list[str]:
@@ -114,8 +115,8 @@ def joined(content: Content, measured: Table, true: Table, ids: list[str]) -> Sa
     sample.detector, sample.particle, sample.truth = detector, particle, True
     sample.padded = sorted({*measured.layout.padded, *true.layout.padded})
     sample.counts = {**measured.layout.counts, **true.layout.counts}
-    how = "by id" if ids else "record by record"
-    detector.notes["table"] = f"joined to the table of particle level {how}"
+    to = "joined to the table of particle level"
+    detector.notes["table"] = f"{to} by id" if ids else f"{TODO}{to} record by record: is it so?"
     if lost := [n for n in other.weights if n not in one.weights]:
         sample.notes["weight"] = (
             f"{TODO}{', '.join(lost)} is at particle level alone; a weight has to be in both tables"
