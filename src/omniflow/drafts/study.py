@@ -85,7 +85,8 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
         return
     content = look(_first(roles.data))
     theirs, ours = data.detector, simulation.detector
-    kept, lost = Level(notes=dict(ours.notes), table=theirs.table), []
+    said = {key: text for key, text in ours.notes.items() if key != "table" or theirs.table}
+    kept, lost = Level(notes=said, table=theirs.table), []
     numbered = _numbered(theirs, ours)
     for part, key, column in list(ours.columns()):
         mine = getattr(theirs, part).get(key)
