@@ -94,6 +94,7 @@ onstart:
         LOCK.acquire(logger.warning)
         atexit.register(LOCK.release)
         write_text(settings.dump(PLAN.config), PLAN.path("config"))
+        show_pace()
     except OmniflowError as error:
         raise WorkflowError(str(error)) from None
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omniflow.api.read import read
+    from omniflow.api.size import plan
     from omniflow.api.study import Study
     from omniflow.api.unfold import unfold
     from omniflow.errors import (
         ConfigError,
+        CovarianceWarning,
         InputError,
         LockError,
         OmniflowError,
@@ -35,9 +37,11 @@ _HOMES = {
     "Observable": "omniflow.observables",
     "Source": "omniflow.sources.source",
     "Study": "omniflow.api",
+    "plan": "omniflow.api",
     "read": "omniflow.api",
     "unfold": "omniflow.api",
     "ConfigError": "omniflow.errors",
+    "CovarianceWarning": "omniflow.errors",
     "InputError": "omniflow.errors",
     "LockError": "omniflow.errors",
     "OmniflowError": "omniflow.errors",
@@ -48,6 +52,7 @@ _HOMES = {
 
 __all__ = [
     "ConfigError",
+    "CovarianceWarning",
     "Events",
     "InputError",
     "Level",
@@ -60,6 +65,7 @@ __all__ = [
     "TrainingError",
     "WeightError",
     "__version__",
+    "plan",
     "read",
     "unfold",
 ]

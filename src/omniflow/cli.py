@@ -233,25 +233,53 @@ def inspect(file: Path, events: int | None) -> None:
     """Print what is in FILE, and what is to be said of it, the worst first.
 
     FILE is an event store, a file that a source reads (ROOT, Parquet, HDF5, npz), or a
-    configuration (YAML), whose samples are read as a study would. Files are read as `omniflow init`
-    maps them.
+    configuration (YAML), whose samples are read as a study would, and whose data and simulation are
+    compared at detector level. Files are read as `omniflow init` maps them.
     """
     from rich.console import Console
 
     from omniflow.config import load
     from omniflow.drafts.reading import as_drafted
+    from omniflow.sources import comparison
     from omniflow.sources.inspect import describe, of_samples, render
     from omniflow.unfolding.plan import Plan
 
     console = Console()
     if file.suffix in (".yaml", ".yml"):
         plan = Plan(load(file))
+        described = {}
         for found in of_samples(plan.samples, events, plan.config.diagnostics.weights):
             console.print(render(found))
+            described[found.name] = found
+        scale = plan.config.unfolding.scale
+        if (compared := comparison.compare(described["data"], described["simulation"], scale)).rows:
+            console.print(comparison.render(compared))
         return
     console.print(render(describe(file)))
     if (drafted := as_drafted(str(file), events)) is not None:
         console.print(render(drafted))
+
+
+@main.command()
+@click.argument("study", type=PATH)
+@click.option("--to", "path", type=PATH, required=True, help="New file: .root, .parquet or .csv.")
+@click.option("--method", help="A method, or one with other inputs (data-3.parallel); the first.")
+@click.option("--combine", help="A combination of its lanes; the first.")
+@click.option("--iteration", type=click.IntRange(min=1), help="The last one without it.")
+@_clear_errors
+def weights(
+    study: Path, path: Path, method: str | None, combine: str | None, iteration: int | None
+) -> None:
+    """Write the weights of the folder STUDY with run, event or whatever tells its events apart.
+
+    One row per simulated event, to be joined to the files that were unfolded with; events that are
+    not unfolded have weight 0. ROOT files have the tree `weights`.
+    """
+    from omniflow.api import read, records
+
+    table = records.frame(read(study), method, combine, iteration)
+    records.write(table, path)
+    click.echo(f"{path}: {len(table):,} events with the columns {', '.join(table.columns)}.")
 
 
 @main.command()

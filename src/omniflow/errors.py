@@ -27,5 +27,9 @@ class WeightError(OmniflowError):
     """Event weights that no longer make sense (NaN, zero or negative sum)."""
 
 
+class CovarianceWarning(UserWarning):
+    """A covariance whose inverse is not to be used: replicas or passes are too few for its bins."""
+
+
 class LockError(OmniflowError):
     """Another process works on the study, or the Snakemake that a job belongs to has ended."""

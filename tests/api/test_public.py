@@ -11,9 +11,18 @@ import pytest
 import omniflow
 
 NAMES = [
-    *("ConfigError", "Events", "InputError", "Level", "LockError", "Observable", "OmniflowError"),
+    *(
+        "ConfigError",
+        "CovarianceWarning",
+        "Events",
+        "InputError",
+        "Level",
+        "LockError",
+        "Observable",
+        "OmniflowError",
+    ),
     *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
-    *("read", "unfold"),
+    *("plan", "read", "unfold"),
 ]
 
 

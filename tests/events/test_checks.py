@@ -202,5 +202,5 @@ def test_parts_are_counted_on():
 
 def test_places_of_repeated_ids():
     events = replace(_events(), event_id=np.array([5, 7, 6, 7], np.uint64))
-    with pytest.raises(InputError, match=r"^place of 7: event_id, event 3: 7 is already the id of"):
+    with pytest.raises(InputError, match=r"^place of 7: have one id; ids must be unique"):
         check_whole(events, "mine.h5", "place of {}".format)

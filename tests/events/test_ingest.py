@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from omniflow import registry
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.ingest import ingest
@@ -76,7 +77,7 @@ def _set(name, index, value):
         (_set("reco_event_features", (5, 6), 2), "reco_event_features, event 5: pass_reco is 2"),
         (_set("reco_event_features", (slice(None), 5), 0), "weight: all weights are zero"),
         (_set("reco_event_features", (slice(None), 6), 0), "pass_detector: no event passes"),
-        (_set("gen_event_features", (6, 0), -1), "particle/event, event 6: q2 is not positive"),
+        (_set("gen_event_features", (6, 0), -1), "event 6: particle/event: q2 is not positive"),
         (lambda h5file: h5file.__delitem__("reco_event_features"), "reco_event_features: no such"),
     ],
 )
@@ -234,3 +235,21 @@ def test_sources_of_virtual_files_are_needed_and_recorded(tmp_path):
         InputError, match=r"whole\.h5: reco_particle_features: takes its content from 1\.h5, which"
     ):
         ingest(_h1(whole), tmp_path / "again.h5", 1)
+
+
+def test_a_refused_event_is_named_by_file_entry_and_ids(tmp_path):
+    """Not by the hash of run and event, which nobody could look up."""
+    arrays = {"pt": np.array([[3.0, 1], [2, -1], [1, 0]]), "run": np.array([7, 7, 8])}
+    np.savez(tmp_path / "a.npz", event=np.array([4, 5, 4]), **arrays)
+    sample = registry.find("source", "npz").model_validate(
+        {
+            "source": "npz",
+            "files": str(tmp_path / "a.npz"),
+            "padded": ["pt"],
+            "detector": {"particles": ["pt"]},
+            "id": ["run", "event"],
+        }
+    )
+    message = r"a\.npz: entry 1 \(run 7, event 5\): detector/particles: pt of its particle 1 is -1"
+    with pytest.raises(InputError, match=message):
+        ingest(sample, tmp_path / "store.h5", 1)

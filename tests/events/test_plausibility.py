@@ -181,7 +181,7 @@ def test_warnings_are_kept_in_the_store(tmp_path):
     ingest(_source(tmp_path), tmp_path / "store.h5", 1)
     (warning,) = store.warnings(tmp_path / "store.h5")
     assert warning.startswith("pt at detector level is ")
-    assert f" GeV in {tmp_path}/a.npz: entry 0 (id 0), and 40 of 40 values" in warning
+    assert f" GeV in {tmp_path}/a.npz: entry 0 (n 0), and 40 of 40 values" in warning
     assert store.units(tmp_path / "store.h5") == {"pt": "GeV", "phi": "1"}
 
 

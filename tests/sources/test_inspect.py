@@ -280,6 +280,6 @@ def test_doubtful_and_refused_samples():
     assert f"doubtful: {warning[:30]}" in _text(found)
     twice = doubtful.model_validate(sample.model_dump() | {"id": "run"})
     with pytest.raises(
-        InputError, match=r"root:Events: entry 0 .*: event_id, event 1: 1 is already"
+        InputError, match=r"root:Events: entry 0 \(run 1\) and .*entry 1 \(run 1\): have one id"
     ):
         list(of_samples({"data": twice}))

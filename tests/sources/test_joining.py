@@ -126,16 +126,28 @@ def test_detector_level_alone(tmp_path):
 def test_places_of_events_in_separate_trees(tmp_path):
     path = written(tmp_path / "a.root", **trees(RECO, TRUTH))
     found = source("root", path, **(SETTINGS | {"id": "10 * run + event"}))
-    assert found.place(7) == f"{path}:reco: entry 4 (id 7)"
-    assert found.place(30) == f"{path}:truth: entry 2 (id 30)"
+    assert found.place(7) == f"{path}:reco: entry 4 (10 * run + event 7)"
+    assert found.place(30) == f"{path}:truth: entry 2 (10 * run + event 30)"
     assert found.place(31) == "event with id 31"
 
 
 def test_ids_of_one_table_twice(tmp_path):
     path = written(tmp_path / "a.root", **trees([1, 2, 1], [1]))
-    refused(r"a\.root:reco: the id \d+ is there more than once, as are 1 records; events are "
-            r"joined by id: give what tells them apart, such as \[run, event\]",
+    refused(r"a\.root:reco: entry 0 \(.*event 1\) and .*a\.root:reco: entry 2 \(.*event 1\): "
+            r"have one id, as have 1 pairs of records; events are joined by id: give what tells "
+            r"them apart, such as \[run, event\]",
             "root", path, **SETTINGS)  # fmt: skip
+
+
+def test_tables_of_one_length_are_joined_record_by_record(tmp_path):
+    path = written(tmp_path / "a.root", **trees([1, 2, 4], [1, 2, 4]))
+    events = read("root", path, **(SETTINGS | {"id": []}))
+    assert events.detector.event[:, 0].tolist() == [1, 2, 4]
+    assert events.particle.event[:, 0].tolist() == [101, 102, 104]
+    path = written(tmp_path / "b.root", **trees([1, 2], [1, 2, 4]))
+    refused(r"joined record by record, but have other numbers of records: .*b\.root:reco 2, "
+            r".*b\.root:truth 3; give what tells events apart",
+            "root", path, **(SETTINGS | {"id": []}))  # fmt: skip
 
 
 def test_levels_that_do_not_join(tmp_path):
@@ -204,11 +216,16 @@ def test_friends_of_both_levels(tmp_path):
 
 def test_friends_that_do_not_fit(tmp_path):
     main, settings = friends(tmp_path, [5, 1, 8, 3], [8, 1, 3])
-    refused(r"main\.root:t: entry 0: .*friend\.root:f has no event with its id; .* 1 of 4",
+    refused(r"main\.root:t: entry 0 \(id 5\): .*friend\.root:f has no event with its id; .* 1 of 4",
             "root", main, **settings)  # fmt: skip
     assert read("root", main, preselection="id != 5", **settings).event_id.tolist() == [1, 8, 3]
     main, settings = friends(tmp_path, [5, 1], [5, 1, 5])
-    refused(r"friend\.root:f: the id 5 is there more than once", "root", main, **settings)
+    refused(
+        r"friend\.root:f: entry 0 \(id 5\) and .*:f: entry 2 \(id 5\): have one id",
+        "root",
+        main,
+        **settings,
+    )
     main, settings = friends(tmp_path, [5, 1], [5, 1])
     settings["detector"] = {"event": ["x"]}
     refused(r"friend\.root:f: gives no column that the sample lacks; leave it out",

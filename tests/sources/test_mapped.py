@@ -320,11 +320,11 @@ def test_places_of_events(path, tmp_path):
     assert plain.place(2) == f"{path}: event 2"
     assert plain.place(5) == f"{two}: event 1 (id 5)"
     named = source("npz", path, two, detector=X, id="number")
-    assert named.place(8) == f"{path}: entry 1 (id 8)"
-    assert named.place(2) == f"{two}: entry 2 (id 2)"
+    assert named.place(8) == f"{path}: entry 1 (number 8)"
+    assert named.place(2) == f"{two}: entry 2 (number 2)"
     assert named.place(99) == "event with id 99"
     chosen = source("npz", path, two, detector=X, id="number", preselection="run == 1")
-    assert chosen.place(7) == f"{path}: entry 0 (id 7)"
+    assert chosen.place(7) == f"{path}: entry 0 (number 7)"
 
 
 # -- files -----------------------------------------------------------------------------------
@@ -382,8 +382,6 @@ def test_samples_that_share_events(tmp_path):
             },
             "x is in GeV at detector level and in no unit at particle level; give both levels",
         ),
-        ({"detector": X | {"table": "t"}}, "joined by id: give id, such as"),
-        ({"detector": X, "friends": [{"files": ["a.npz"]}]}, "joined by id: give id"),
         ({"detector": X, "weight": "import os"}, "weight"),
         ({"detector": X, "files": ["a.npz", "a.npz"]}, "a.npz is given twice"),
         ({"detector": X, "files": []}, "at least 1"),

@@ -94,7 +94,7 @@ def test_fakes_without_truth_are_not_unfolded(tmp_path):
     found = store.open_store(plan.store("simulation"))
     assert np.asarray(found.pass_particle)[np.argsort(found.event_id)].tolist() == [1, 1, 1, 0]
     plan = _study_with_fakes(tmp_path, "all")
-    message = r"1 simulated events have no particle level, such as that with id 3: .*pass_gen"
+    message = r"1 simulated events have no particle level, such as .*a\.npz: event 3: .*pass_gen"
     with pytest.raises(InputError, match=message):
         samples.make_store(plan, "simulation")
     assert not plan.store("simulation").exists()

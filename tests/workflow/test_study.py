@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -122,6 +123,9 @@ def study(tmp_path_factory):
     config["observables"] = _of_ones_own(folder)
     result = _snakemake(folder, config)
     assert result.returncode == 0, result.stdout + result.stderr
+    done = re.findall(r"^(\d+) of (\d+) jobs in ", result.stderr, re.MULTILINE)
+    assert len(done) == 1
+    assert done[0][0] == done[0][1]
     return folder, config
 
 

@@ -1,7 +1,10 @@
 """What rules ask the plan about the job that wildcards name, and how trainings start."""
 
 import os
+import sys
+from collections import Counter
 
+from omniflow.pace import Handler, Pace, costs
 from omniflow.unfolding.coordinates import step_number
 
 EXECUTION = PLAN.config.execution
@@ -32,6 +35,16 @@ def refuse_untrainable():
             if not workflow.non_local_exec:
                 raise WorkflowError(line)
             logger.warning(f"On this machine: {line}")
+
+
+def show_pace():
+    """Say how far the study is, line by line; at a terminal Snakemake's own lines are seen."""
+    if sys.stderr.isatty():
+        return
+    counts = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
+    if counts:
+        pace = Pace(counts, costs(PLAN))
+        logger.addHandler(Handler(pace, lambda line: print(line, file=sys.stderr, flush=True)))
 
 
 def path_of(name):

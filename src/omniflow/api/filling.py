@@ -94,7 +94,13 @@ class Filling:
         if not with_covariance:
             return filled
         blocks = results.covariance(
-            self.plan, result, how, iteration, len(passes), lambda role: self._counted(role, wide)
+            self.plan,
+            result,
+            how,
+            iteration,
+            len(passes),
+            lambda role: self._counted(role, wide),
+            len(found) - 1,
         )
         return filled, {name: block[1:-1, 1:-1] for name, block in blocks.items()}
 

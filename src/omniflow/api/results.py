@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from omniflow.errors import InputError
+from omniflow.errors import CovarianceWarning, InputError
+from omniflow.evaluation.covariance import Block, error_of_errors, too_few
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.evaluation.varied import Varied
 from omniflow.events.ids import places
@@ -123,6 +125,7 @@ def covariance(
     iteration: int,
     passes: int,
     counted: Callable[[str], CountMatrix],
+    bins: int,
 ) -> dict[str, np.ndarray]:
     """Return the covariance of the mean of some passes, by block and in `total`, (B, B) each.
 
@@ -133,6 +136,7 @@ def covariance(
         iteration: after which.
         passes: how many.
         counted: returns the entries of a sample by its role.
+        bins: those of them that are not under- or overflow, for the warning that replicas are few.
 
     Returns:
         (B, B) by block, and their sum as `total`.
@@ -155,11 +159,23 @@ def covariance(
         result = prefixed(name, method)
         weights = every_weight(plan, result, how, plan.passes_of(result), iteration)
         found[name] = matrices[role].fill(weights).content
-    blocks = Varied(uncertainties.scheme(plan), found[NOMINAL], found).matrices(passes)
+    contents = Varied(uncertainties.scheme(plan), found[NOMINAL], found)
+    blocks = contents.matrices(passes)
     if not blocks:
         raise InputError(
             f"{plan.root}: has no covariance of {method}: one pass, and neither replicas nor "
             "variations. Run it with more passes (training alone), or with uncertainties "
             "(data_replicas, simulation_replicas, variations)"
         )
+    _warn_of_few(contents.blocks(passes), bins)
     return blocks
+
+
+def _warn_of_few(blocks: Mapping[str, Block], bins: int) -> None:
+    if few := too_few(blocks, bins):
+        warnings.warn(
+            f"{'; '.join(few)}. The covariance has no inverse that could be used, so no chi-square "
+            f"and no fit; error bars are good to {error_of_errors(blocks):.0%} of themselves",
+            CovarianceWarning,
+            stacklevel=4,
+        )

@@ -46,7 +46,7 @@ class Study:
         ...     omniflow.Events.from_arrays({"mass": 1.1 * other + 0.2}),
         ...     simulation,
         ...     iterations=1,
-        ...     passes=2,
+        ...     passes=4,
         ...     training={"epochs": 1, "min_updates": 1},
         ...     diagnostics={"second_classifier": False},
         ... )
@@ -264,6 +264,32 @@ class Study:
         rows = [results.weight(self.plan, method, how, p, iteration) for p in passes]
         return np.stack(rows)[:, self._rows(self._simulation_of(method))]
 
+    def records_of(
+        self,
+        method: str | None = None,
+        combine: str | None = None,
+        iteration: int | None = None,
+    ) -> pd.DataFrame:
+        """Return weights beside the id columns of the simulation's files, such as run and event.
+
+        A row per event: what `omniflow weights` writes, to be joined to the files themselves. Ids
+        of several columns are read from them.
+
+        Args:
+            method: as of `weights_of`.
+            combine: as of `weights_of`.
+            iteration: as of `weights_of`.
+
+        Returns:
+            The columns of `id` (or `record`), `weight`, and with several passes those of each.
+
+        Raises:
+            InputError: as `weights_of`, or the files are not as they were.
+        """
+        from omniflow.api import records
+
+        return records.frame(self, method, combine, iteration)
+
     def lanes_of(
         self, method: str | None = None, pass_: int = 1, iteration: int | None = None
     ) -> np.ndarray:
@@ -341,7 +367,8 @@ class Study:
             with_covariance: also return the covariance of the bins, (B, B) by block (`data`,
                 `simulation`, `training`, each variation, and `total`, their sum), from the variants
                 that the study has (`uncertainties`), and from passes (`training`). What the study
-                does not vary has no block.
+                does not vary has no block. Replicas or passes that are too few for an inverse give
+                a `CovarianceWarning`.
 
         Returns:
             A `hist.Hist` of B bins with Weight storage; in a pair with the covariance, (B, B) by
@@ -363,8 +390,15 @@ class Study:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Metrics by method, combination, iteration and observable, averages over bins."""
-        return self.tables["summary"]
+        """Metrics by method, iteration and observable, averages over bins.
+
+        Of the first combination of each method's lanes, so that averages over rows do not mix
+        combinations: `tables["summary"]` has them all.
+        """
+        table = self.tables["summary"]
+        first = {name: self.plan.combinations(name)[0] for name in table["method"].unique()}
+        chosen = table[table["combine"] == table["method"].map(first)]
+        return chosen.drop(columns="combine").reset_index(drop=True)
 
     def report(self, path: str | Path) -> Path:
         """Write the study's report, one HTML file.

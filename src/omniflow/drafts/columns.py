@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -27,12 +28,16 @@ class Found:
         left: names that no place was found for.
         weights: names, the most likely nominal one first.
         ids: names of what tells events apart.
+        weight_lists: names of arrays of weights, such as those of PDF sets.
+        guessed: sentences on pairs that no word makes.
     """
 
     levels: dict[str, Level] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     weights: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    weight_lists: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)
 
 
 def sort(table: Table, only: str = "") -> Found:
@@ -46,18 +51,31 @@ def sort(table: Table, only: str = "") -> Found:
     found = Found()
     wanted = _usable(table, layout, found)
     known = table.values(wanted, layout)
-    singles = {n: v for n, v in known.items() if v.offsets is None}
+    singles = {n: v for n, v in known.items() if v.offsets is None and not names.is_index(n)}
     lists = {n: v for n, v in known.items() if v.offsets is not None}
     found.left += [n for n in wanted if n not in known]
     found.weights = names.weights(singles)
     found.ids = names.ids(singles)
+    found.weight_lists = names.weights(lists)
+    lists = {n: v for n, v in lists.items() if n not in found.weight_lists}
     skipped = {*found.weights, *found.ids, *_counters(singles, lists)}
     numbers = [n for n in singles if n not in skipped and not names.is_counter(n)]
     marks = {each.name: each for each in names.levels([*numbers, *lists])}
-    if only:
+    if only:  # true columns of a table of detector level are none of it
+        found.left += [n for n, m in marks.items() if only == "detector" and m.level == "particle"]
         marks = {n: Marked(n, m.base if m.level else n, only) for n, m in marks.items()}
+        numbers = [n for n in numbers if n not in found.left]
+        lists = {n: v for n, v in lists.items() if n not in found.left}
     flags = {n: level for n in numbers if (level := _flag(marks[n], singles[n]))}
-    _fill_events(found, [marks[n] for n in numbers if n not in flags], singles, only)
+    events = [marks[n] for n in numbers if n not in flags]
+    found.left += [each.name for each in events if names.is_label(each.base)]
+    events = [each for each in events if not names.is_label(each.base)]
+    there = Counter(names.plain(each.base) for each in events)
+    still = [e for e in events if values.is_constant(singles[e.name])]
+    still = [e for e in still if there[names.plain(e.base)] == 1]  # tells nothing, has no partner
+    found.left += [each.name for each in still]
+    events = [each for each in events if each not in still]
+    _fill_events(found, events if only else _paired(found, events, bool(lists)), singles)
     _fill_particles(found, [marks[n] for n in lists], lists)
     for level in ("detector", "particle"):
         texts = [_condition(n, singles[n]) for n, at in flags.items() if at == level]
@@ -112,21 +130,67 @@ def _condition(name: str, column: Values) -> str:
     return text if column.array.dtype.kind == "b" else f"{text} == 1"
 
 
-def _fill_events(
-    found: Found, marks: list[Marked], singles: Mapping[str, Values], only: str
-) -> None:
+def _paired(found: Found, marks: list[Marked], lists: bool) -> list[Marked]:
+    """Return columns of events with pairs by last words, and the others as measured if need be.
+
+    Args:
+        found: what is to be said of it goes here.
+        marks: of the columns.
+        lists: whether particles make a level too.
+    """
+    if not any(each.level == "particle" for each in marks):
+        return marks
+    before = {each.name: each for each in marks}
+    after = names.by_last_words(marks)
+    true = {names.plain(each.base): each for each in after if each.level == "particle"}
+    for each in (each for each in after if each.level == "detector"):
+        other = true.get(names.plain(each.base))
+        if other and (each, other) != (before[each.name], before[other.name]):
+            found.guessed.append(f"{each.name} and {other.name} are taken for one quantity")
+    if lists or all(e.level for e in after) or any(e.level == "detector" for e in after):
+        return after
+    found.guessed.append("no name says that it is measured: those that are not true are taken")
+    return [each if each.level else Marked(each.name, each.base, "detector") for each in after]
+
+
+def align(one: Level, other: Level) -> list[str]:
+    """Give columns of events of two tables that are one quantity one name, and say which."""
+    marks = [Marked(f"detector {key}", key, "detector") for key in one.event]
+    marks += [Marked(f"particle {key}", key, "particle") for key in other.event]
+    said = []
+    for each in names.by_last_words(marks):
+        level, _, key = each.name.partition(" ")
+        columns = one.event if level == "detector" else other.event
+        if each.base != key and each.base not in columns:
+            columns[each.base] = columns.pop(key)
+            said.append(f"{columns[each.base].expression} ({level} level)")
+    return [f"{', '.join(said)} are paired by their last words"] if said else []
+
+
+def same_units(*levels: Level) -> None:
+    """Give all momenta one unit, MeV if any is in MeV; and columns of one name that of the first.
+
+    Small momenta of a file in MeV look like those of one in GeV.
+    """
+    columns = [column for level in levels for _, _, column in level.columns()]
+    if any(column.unit == "MeV" for column in columns):
+        for column in columns:
+            column.unit = "MeV" if column.unit == "GeV" else column.unit
+    first: dict[str, str] = {}
+    for level in levels:
+        for part, key, column in level.columns():
+            column.unit = first.setdefault(f"{part}.{key}", column.unit)
+
+
+def _fill_events(found: Found, marks: list[Marked], singles: Mapping[str, Values]) -> None:
     """Put columns of events into levels; pairs have one name at both."""
-    paired = any(each.level == "particle" for each in marks) and not only
+    levels = {each.level for each in marks}
+    paired = levels >= {"particle"} and levels != {"particle"}
     taken: dict[tuple[str, str], str] = {}
     keys: dict[str, str] = {}
     for each in marks:
-        constant = values.is_constant(singles[each.name]) or each.base == ""
-        if (not each.level and paired) or (constant and not paired):
-            found.left.append(each.name)
-            continue
-        level = each.level or "detector"
-        base = each.base.lower()
-        if (level, base) in taken:
+        base, level = names.plain(each.base), each.level or "detector"
+        if (not each.level and paired) or not base or (level, base) in taken:
             found.left.append(each.name)
             continue
         taken[level, base] = each.name
@@ -200,6 +264,8 @@ def _columns(members: Mapping[str, Marked], lists: Mapping[str, Values]) -> dict
     for last, each in sorted(
         same.items(), key=lambda item: order.get(names.quantity(item[0]), len(order))
     ):
+        if values.is_constant(lists[each.name]):  # such as the mass of muons
+            continue
         key = names.column(names.quantity(last) or last, found)
         unit = values.unit(last, lists[each.name])
         found[key] = Column(names.expression(each.name), unit)

@@ -140,8 +140,7 @@ def _ids(sample: Sample, content: Content) -> None:
     if sample.source == "h1" or (sample.id and not plain):
         return
     tables = [t for t in content.tables if t.has(*given)]
-    apart = any(level.table for level in sample.levels.values())
-    if apart or not tables:
+    if sample.apart or not tables:
         return
     kept, why = values.unique_ids(tables[0], given)
     sample.id = [names.expression(name) for name in kept]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from omniflow.drafts import names
 from omniflow.drafts.arrays import layout as of_arrays
 from omniflow.errors import InputError
 from omniflow.events import store
@@ -128,7 +130,9 @@ def look(path: str) -> Content:
         return _checked(Content(path, "store", (_table(path, "hdf5", None),)))
     if begins_with(path, b"root"):
         with root.opened(path) as file:
-            names = list(dict.fromkeys(root.trees(file)))
+            # Tables of ALICE lie in one folder for each of the files that were merged.
+            named = (re.sub(r"(^|/)DF_\d+/", r"\1DF_*/", name) for name in root.trees(file))
+            names = list(dict.fromkeys(named))
         tables = [_table(path, "root", name) for name in names]
         tables = sorted(tables, key=lambda table: -table.entries)
         return _checked(Content(path, "root", tuple(tables)))
@@ -151,9 +155,9 @@ def look(path: str) -> Content:
 
 def _table(path: str, source: str, name: str | None) -> Table:
     with opened(path, source, name) as reader:
-        if isinstance(reader, ArrayReader) and not reader.arrays and reader.hint:
-            raise InputError(f"{path}: {reader.hint}")
         found = reader.names()
+        if reader.hint and all(n == "index" or hdf5.BLOCK in n for n in found):
+            raise InputError(f"{path}: {reader.hint}")
         known = set(found)
         short = {n: {n.rpartition("/")[2], n.replace("/", ".")} - {n} for n in found if "/" in n}
         once = tuple(n for n in found if not short.get(n, set()) & known)
@@ -176,7 +180,8 @@ def _of_hdf5(path: str) -> list[Table]:
     if not whole:
         tables = [_table(path, "hdf5", name) for name in apart]
         tables = [table for table in tables if table.names]
-        if len({table.entries for table in tables}) > 1:
+        called = {word for name in apart for _, _, word in names.words(name)}
+        if len({table.entries for table in tables}) > 1 or "data" in called:
             return sorted(tables, key=lambda table: -table.entries)
     return [_table(path, "hdf5", None)]
 

@@ -45,6 +45,7 @@ class Level:
     particles: dict[str, Column] = field(default_factory=dict)
     keep: str = ""
     selection: str = ""
+    files: list[str] = field(default_factory=list)
     table: str = ""
     gaps: bool = False
     steep: list[str] = field(default_factory=list)
@@ -52,7 +53,9 @@ class Level:
 
     def config(self) -> dict[str, Any]:
         """Return it as in a configuration."""
-        found: dict[str, Any] = {"table": self.table} if self.table else {}
+        found: dict[str, Any] = {}
+        for key, value in (("files", self.files), ("table", self.table)):
+            found |= {key: value} if value else {}
         for name in ("particles", "event"):
             columns: Mapping[str, Column] = getattr(self, name)
             if columns:
@@ -108,6 +111,11 @@ class Sample:
         """Levels that are mapped, by name."""
         both = {"detector": self.detector, "particle": self.particle}
         return {name: level for name, level in both.items() if level is not None}
+
+    @property
+    def apart(self) -> bool:
+        """Whether levels lie in tables of their own."""
+        return any(level.files or level.table for level in self.levels.values())
 
     @property
     def has_particles(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,15 +16,23 @@ PARTICLE_WORDS = (
     *("truth", "true", "tru", "gen", "generated", "generator", "part", "particle", "ptcl"),
     *("hadron", "mc", "genlevel", "particlelevel"),
 )
+DATA = {"data", "measured", "measurement"}  # words in names of files and tables of data
+# What files of both levels, or parts of them, are called too.
+_OF_FILES = {"mc", "part", "particle", "generator", "generated"}
 # Letters that stand for levels behind names, where every name with one has a partner.
-_LETTERS = (("_r", "_t"), ("_r", "_g"), ("_d", "_p"), ("_d", "_t"), ("_d", "_g"), ("_m", "_t"))
+_LETTERS = (
+    *(("_r", "_t"), ("_r", "_g"), ("_d", "_p"), ("_d", "_t"), ("_d", "_g"), ("_m", "_t")),
+    ("_s", "_g"),
+)
+_LEVELS = ("detector", "particle")
 _EDGE = "_./: -()[]"
 _WORD = re.compile(r"[A-Z]{2,}(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _JOINED = ("reco", "rec", "truth", "true", "gen", "det")
 _OBJECTS = {
     *("jet", "jets", "part", "parts", "particle", "particles", "track", "tracks", "met", "mu"),
     *("muon", "muons", "el", "ele", "electron", "electrons", "tau", "cand", "cands", "pt", "eta"),
-    *("phi", "mass", "weight"),
+    *("phi", "mass", "weight", "lepton", "leptons", "lep", "photon", "photons", "hadron", "top"),
+    *("w", "z", "higgs", "nu", "neutrino", "id", "e", "p", "m", "x", "y", "q"),
 }
 
 # What columns of particles are called in files, by the name that features know them by.
@@ -37,6 +46,7 @@ QUANTITIES = {
     "px": ("px",),
     "py": ("py",),
     "pz": ("pz",),
+    "p": ("p", "mom", "momentum"),
     "charge": ("charge", "q", "ch"),
     "pdg": ("pdg", "pdgid", "pid"),
 }
@@ -46,14 +56,21 @@ _WEIGHT = re.compile(
     r"(?:^|[_.:/])(?:w|wt|wgt|evtwt|weights?)(?=$|[_.:/\d\[])|weight(?!ed)|^scale1fb$",
     re.IGNORECASE,
 )
+_WEIGHTS = re.compile(r"(?:event_?)?(?:weights?|wgts?)", re.IGNORECASE)  # of a group
 _NOMINAL = ("nominal", "genweight", "mceventweight", "weightmc", "mcweight", "eventweight")
 _VARIED = ("up", "down", "syst", "sys", "bootstrap", "ensemble", "replica", "pdf", "lhe", "ps")
-_RUN = ("run", "runnumber", "runno", "runnr")
+_EXPERIMENT = ("experiment", "exp")
+_RUN = ("run", "runnumber", "runno", "runnr", "runid")
+_SUBRUN = ("subrun", "subrunnumber", "subrunno")
 _LUMI = ("luminosityblock", "lumi", "lumiblock", "lumisection", "ls", "lb")
 _EVENT = (
     *("event", "eventnumber", "evt", "evtnumber", "eventid", "evtid", "eventno", "eventnr"),
-    *("evnum", "evtnum", "evid", "id", "entry", "index", "number", "uid"),
+    *("evnum", "evtnum", "eventnum", "evid", "id", "entry", "index", "number", "uid"),
 )
+_PART = ("subevent", "candidate", "candidateid", "ncandidate", "icand")
+# Columns that say what something is, and are no quantities.
+_LABELS = {"id", "pdg", "pdgid", "pdgcode", "pid", "bkgcat", "motherid", "mcmatch", "processid"}
+_KINDS = (_EXPERIMENT, _RUN, _SUBRUN, _LUMI, _EVENT, _PART)  # in the order of ids
 _FLAG = {
     *("pass", "passed", "passes", "sel", "selected", "selection", "accept", "accepted"),
     *("fid", "fiducial", "ok", "good", "valid", "is", "has", "in", "acceptance", "flag"),
@@ -83,17 +100,33 @@ def marked(name: str, simulated: str = "detector") -> Marked:
         name: of a column, array or table.
         simulated: the level of what is called `sim`, which is in use for either.
     """
-    words = list(_words(name))
+    found = list(words(name))
     for level, known in (("detector", DETECTOR_WORDS), ("particle", PARTICLE_WORDS)):
         here = {*known, "sim"} if simulated == level else set(known)
-        at = [(start, stop) for start, stop, word in words if word in here]
+        at = [(start, stop) for start, stop, word in found if word in here]
         if at:
             start, stop = max(at, key=lambda span: span[1] - span[0])
             return Marked(name, _without(name, start, stop), level)
     return Marked(name, name, "")
 
 
-def _words(name: str) -> Iterator[tuple[int, int, str]]:
+def table_level(name: str, others: Collection[str]) -> str:
+    """Return the level that the name of a table or file says, also beside others (`t`, `tgen`)."""
+    for word in PARTICLE_WORDS:
+        if ({name.removesuffix(word), name.removeprefix(word)} - {name}) & {*others}:
+            return "particle"
+    return marked(name).level
+
+
+def file_level(name: str) -> str:
+    """Return the level that the name of a file or tree of one level says; `mc` says none."""
+    found = {word for _, _, word in words(name)}
+    if found & {*DETECTOR_WORDS}:
+        return "detector"
+    return "particle" if found & ({*PARTICLE_WORDS} - _OF_FILES) else ""
+
+
+def words(name: str) -> Iterator[tuple[int, int, str]]:
     """Yield start, stop and lower case of the words of a name, however it separates them."""
     for found in _WORD.finditer(name):
         word = found[0].lower()
@@ -127,10 +160,10 @@ def levels(names: Iterable[str]) -> list[Marked]:
             found = [marked(name) for name in names]
     if not any(each.level == "particle" for each in found):
         found = _by_letters(found)
-    true = {each.base.lower() for each in found if each.level == "particle"}
+    true = {plain(each.base) for each in found if each.level == "particle"}
     return [
         Marked(each.name, each.base, "detector")
-        if not each.level and each.base.lower() in true
+        if not each.level and plain(each.base) in true
         else each
         for each in found
     ]
@@ -138,7 +171,8 @@ def levels(names: Iterable[str]) -> list[Marked]:
 
 def _by_letters(found: list[Marked]) -> list[Marked]:
     names = {each.name for each in found}
-    for measured, true in _LETTERS:
+    both = (*_LETTERS, *((one.upper(), other.upper()) for one, other in _LETTERS))
+    for measured, true in both:
         bases = {n.removesuffix(true) for n in names if n.endswith(true)}
         pairs = {base for base in bases if base + measured in names}
         if pairs and pairs == bases:
@@ -146,6 +180,42 @@ def _by_letters(found: list[Marked]) -> list[Marked]:
             by_name |= {base + true: (base, "particle") for base in pairs}
             return [Marked(e.name, *by_name.get(e.name, (e.base, e.level))) for e in found]
     return found
+
+
+def by_last_words(found: Sequence[Marked]) -> list[Marked]:
+    """Return names with pairs made, by their last words, of what is alone at its level.
+
+    `selmu_mom` and `truelepton_mom` become `mom` of either level. Of several with one last word
+    those are taken whose beginning has most of such words; where that does not tell, none is.
+    """
+    bases = {level: {plain(e.base) for e in found if e.level == level} for level in _LEVELS}
+    alone = {
+        "particle": [
+            e for e in found if e.level == "particle" and plain(e.base) not in bases["detector"]
+        ],
+        "detector": [
+            e for e in found if e.level != "particle" and plain(e.base) not in bases["particle"]
+        ],
+    }
+    ends = {e.name: re.split(r"[_./: ]", e.base)[-1] for e in found}
+    words = [{ends[e.name].lower() for e in each} for each in alone.values()]
+    changed = {}
+    for level, each in alone.items():
+        each = [e for e in each if ends[e.name].lower() in words[0] & words[1]]
+        starts = Counter(e.base[: -len(ends[e.name])] for e in each)
+        best: dict[str, list[tuple[int, str]]] = {}
+        for e in each:
+            score = starts[e.base[: -len(ends[e.name])]]
+            best.setdefault(ends[e.name].lower(), []).append((score, e.name))
+        for word, scored in best.items():
+            most = [name for score, name in scored if score == max(scored)[0]]
+            changed[level, word] = most[0] if len(most) == 1 else ""
+    renamed = {
+        name: Marked(name, ends[name], level)
+        for (level, word), name in changed.items()
+        if name and changed["particle", word] and changed["detector", word]
+    }
+    return [renamed.get(e.name, e) for e in found]
 
 
 def beginning(texts: Sequence[str]) -> str:
@@ -192,7 +262,27 @@ def expression(name: str) -> str:
 
 def is_weight(name: str) -> bool:
     """Return whether a column is called like a weight of events."""
-    return _WEIGHT.search(name) is not None
+    *groups, last = re.split(r"[./]", name)
+    if is_number(name) or _known(last, *_KINDS):
+        return False
+    return _WEIGHT.search(last) is not None or any(map(_WEIGHTS.fullmatch, groups))
+
+
+def is_number(name: str) -> bool:
+    """Return whether a column is called like a number of objects (`nJet`, `jet_n`, `Jet_size`)."""
+    last = re.split(r"[./]", name)[-1]
+    return re.match(r"n_?[A-Z]", last) is not None or last.lower().endswith(("_size", "_n"))
+
+
+def is_index(name: str) -> bool:
+    """Return whether a column is what pandas keeps the index of a frame in."""
+    return re.fullmatch(r"__index_level_\d+__|__null_dask_index__", name) is not None
+
+
+def is_label(base: str) -> bool:
+    """Return whether a column says what something is (`K_ID`, `mcPDG`), and is no quantity."""
+    last = re.split(r"[_./: ]", base)[-1]
+    return last.lower() in _LABELS or last.endswith(("PDG", "pdgId", "PID"))
 
 
 def weights(names: Iterable[str]) -> list[str]:
@@ -211,19 +301,25 @@ def weights(names: Iterable[str]) -> list[str]:
 
 def ids(names: Iterable[str]) -> list[str]:
     """Return the names of columns that tell events apart: run, luminosity block, event."""
+    names = list(names)
+    found = {known: name for known in _KINDS if (name := next(iter(_ordered(names, known)), None))}
+    return list(found.values()) if _EVENT in found else []
+
+
+def _ordered(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
+    """Return names that are called like one kind of number of events, the best first."""
     words = {name: plain(re.split(r"[./:]", name)[-1]) for name in names}
-    found = []
-    for known in (_RUN, _LUMI, _EVENT):
-        there = [(known.index(word), name) for name, word in words.items() if word in known]
-        if there:
-            found.append(min(there)[1])
-    has_event = found and words[found[-1]] in _EVENT
-    return found if has_event else []
+    there = {name: known.index(word) for name, word in words.items() if word in known}
+    return sorted(there, key=lambda name: there[name])
+
+
+def _known(name: str, *kinds: tuple[str, ...]) -> bool:
+    return plain(re.split(r"[./:]", name)[-1]) in {word for kind in kinds for word in kind}
 
 
 def is_counter(name: str) -> bool:
     """Return whether a column is called like what numbers records, and tells no physics."""
-    return plain(re.split(r"[./:]", name)[-1]) in (*_RUN, *_LUMI, *_EVENT)
+    return is_index(name) or _known(name, *_KINDS)
 
 
 def flag_level(found: Marked) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniflow.drafts import completion, names
+from omniflow.drafts import apart, completion, names
 from omniflow.drafts.content import Content, look
 from omniflow.drafts.draft import TODO, Sample
 from omniflow.drafts.layouts import recognised
+from omniflow.drafts.layouts.columns import Columns
 from omniflow.drafts.layouts.layout import Layout
 from omniflow.errors import InputError
 
@@ -36,10 +37,14 @@ class Group:
 
     def sample(self) -> Sample:
         """Return the sample that they make."""
-        sample = self.layout.sample(self.content)
+        sample = self.drafted()
         sample.files, sample.entries = self.written(), self.entries
         completion.complete(sample, self.content)
         return sample
+
+    def drafted(self) -> Sample:
+        """Return the sample as its layout has it, without files and what values tell."""
+        return self.layout.sample(self.content)
 
     def written(self) -> list[str]:
         """Return the files, or a pattern that finds them and nothing else."""
@@ -49,6 +54,32 @@ class Group:
         end = names.beginning([name[len(start) :][::-1] for name in self.files])[::-1]
         pattern = f"{glob.escape(start)}*{glob.escape(end)}"
         return [pattern] if sorted(glob.glob(pattern)) == sorted(self.files) else list(self.files)
+
+
+@dataclass
+class TableGroup(Group):
+    """One table of a file, where another one is of the other role."""
+
+    def drafted(self) -> Sample:
+        """Return the sample, with the name of its table."""
+        sample = super().drafted()
+        sample.table = self.content.tables[0].name or ""
+        return sample
+
+
+@dataclass
+class JoinedGroup(Group):
+    """Files of detector level and those of particle level, which make one sample.
+
+    Attributes:
+        pair: both.
+    """
+
+    pair: apart.Pair
+
+    def drafted(self) -> Sample:
+        """Return the sample of both."""
+        return self.pair.sample()
 
 
 @dataclass
@@ -76,7 +107,13 @@ def decide(files: Sequence[str], data: Sequence[str], simulation: Sequence[str])
     Raises:
         InputError: a file cannot be read, there is no simulation, or roles cannot be told.
     """
-    given = _groups(data, "data"), _groups(simulation, "simulation")
+    simulation_pairs, simulation = apart.split(simulation)
+    pairs, files = apart.split(files)
+    pairs = simulation_pairs + pairs
+    if len(files) == 1 and not (data or simulation) and (both := _tables(files[0])):
+        one, other = (group.sample() for group in both)
+        return Roles(one, other, both[1].layout, "tables are called so", pseudo=both[0].truth)
+    given = _groups(data, "data"), [*_joined(pairs), *_groups(simulation, "simulation")]
     rest = _groups(files, "")
     for name, groups in zip(("--data", "--simulation"), given, strict=True):
         _refuse_mixed(name, groups)
@@ -133,11 +170,14 @@ def _halves(group: Group) -> Roles:
         f"{TODO}there is one file, so its first half is taken as pseudo-data and the second as "
         "simulation: a test in which nothing has to change. Give measured data in its place"
     )
-    if any(level.table for level in one.levels.values()):  # joined by id, not in an order
-        raise InputError(
-            f"{group.files[0]}: holds detector and particle level in tables of their own, which "
-            "cannot be halved to make pseudo-data; give measured data, --data FILE"
+    if one.apart and one.id:  # joined in no order: halves are told by the last id
+        one.preselection, other.preselection = (f"{one.id[-1]} % 2 == {n}" for n in (0, 1))
+        why = (
+            f"{TODO}there is no data, so events of even {one.id[-1]} are taken as pseudo-data and "
+            "the others as simulation: a test in which nothing has to change. Give measured data "
+            "in their place, and leave out preselection"
         )
+        return Roles(one, other, group.layout, why, pseudo=True)
     half = group.entries // 2
     if not half:
         raise InputError(f"{group.files[0]}: has one record; give files with events")
@@ -164,6 +204,29 @@ def _groups(files: Sequence[str], role: str) -> list[Group]:
     return list(found.values())
 
 
+def _tables(path: str) -> list[Group]:
+    """Return data and simulation that are tables of one file, told by a table called data."""
+    content = look(path)
+    named = [t for t in content.tables if t.name is not None]
+    measured = [t for t in named if {w for _, _, w in names.words(t.name or "")} & {"data"}]
+    groups: list[Group] = []
+    for table in [*measured[:1], *(t for t in named if t not in measured)]:
+        part = Content(path, content.source, (table,))
+        layout = recognised(part)
+        truth = layout.has_truth(part)
+        if isinstance(layout, Columns) and (truth or table in measured):
+            groups.append(TableGroup([path], part, layout, truth, table.entries))
+    return groups[:2] if measured and len(groups) > 1 else []
+
+
+def _joined(pairs: Sequence[apart.Pair]) -> list[Group]:
+    """Return samples whose levels lie in different files."""
+    return [
+        JoinedGroup(pair.measured, pair.content, apart.Apart(), True, pair.true_entries, pair)
+        for pair in pairs
+    ]
+
+
 def _of(groups: list[Group], *, truth: bool) -> list[Group]:
     return [group for group in groups if group.truth is truth]
 
@@ -184,6 +247,12 @@ def _shown(group: Group) -> str:
 
 def _no_truth(groups: list[Group]) -> InputError:
     names = list(groups[0].content.tables[0].names)
+    if any(re.match(r"fIndex[A-Z]", name) for name in names):
+        raise InputError(
+            f"{groups[0].files[0]}: holds tables whose rows point to rows of others (AO2D: "
+            f"{', '.join(n for n in names if n.startswith('fIndex'))}), which are not read as they "
+            "are; write one table with a row per event, or per matched jet, of both levels"
+        )
     shown = ", ".join(names[:15]) + (f" and {len(names) - 15} more" if len(names) > 15 else "")
     return InputError(
         f"{groups[0].files[0]}: has no particle level that can be told, and unfolding needs a "

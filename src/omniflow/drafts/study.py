@@ -10,11 +10,13 @@ from typing import Any
 from omniflow.drafts import completion
 from omniflow.drafts.content import Content, look
 from omniflow.drafts.draft import TODO, Column, Level, Notes, Sample
+from omniflow.drafts.names import beginning
 from omniflow.drafts.roles import Roles
 from omniflow.errors import InputError
 from omniflow.expressions import parse
 
 _OBSERVABLES = 30  # columns that are compared
+_ALIKE = 3  # letters that the names of two single columns begin with, to be one quantity
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def _fit(data: Sample, simulation: Sample, roles: Roles) -> None:
         return
     content = look(_first(roles.data))
     theirs, ours = data.detector, simulation.detector
-    kept, lost = Level(notes=dict(ours.notes), table=theirs.table), []
+    said = {key: text for key, text in ours.notes.items() if key != "table" or theirs.table}
+    kept, lost = Level(notes=said, table=theirs.table), []
     numbered = _numbered(theirs, ours)
     for part, key, column in list(ours.columns()):
         mine = getattr(theirs, part).get(key)
@@ -138,7 +141,8 @@ def _numbered(theirs: Level, ours: Level) -> dict[tuple[str, str], Column]:
     for part in ("event", "particles"):
         one, other = getattr(ours, part), getattr(theirs, part)
         ends = [[key.rpartition("_")[2] for key in columns] for columns in (one, other)]
-        if ends[0] == ends[1] and all(end.isdigit() for end in ends[0]):
+        alike = len(one) == len(other) == 1 and len(beginning([*one, *other])) >= _ALIKE
+        if alike or (ends[0] == ends[1] and all(end.isdigit() for end in ends[0])):
             found |= {(part, key): each for key, each in zip(one, other.values(), strict=True)}
     return found
 

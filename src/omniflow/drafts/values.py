@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from omniflow.events.plausibility import BEAM, MISSING
 from omniflow.expressions import Values
 
 ABSENT = (-99.0, *MISSING, -99.9, -999.9)
-_MOMENTA = ("pt", "e", "px", "py", "pz", "mass")
+_MOMENTA = ("pt", "e", "p", "px", "py", "pz", "mass")
 _WHOLE = 20_000_000  # records up to which ids are compared
 
 
@@ -97,7 +97,6 @@ def unique_ids(table: Table, columns: list[str]) -> tuple[list[str], str]:
     if table.entries > _WHOLE:
         return columns, "whether they are unique has not been looked at in so many records"
     found = table.together(columns)
-    total = np.zeros(table.entries, np.uint64)
     for name in columns:
         array = found[name]
         if array.dtype.kind == "f":
@@ -106,11 +105,26 @@ def unique_ids(table: Table, columns: list[str]) -> tuple[list[str], str]:
                 return [], f"{name} holds no whole numbers: events are told apart by their number"
         elif array.dtype.kind not in "iu" or (array.dtype.kind == "i" and (array < 0).any()):
             return [], f"{name} holds no numbers from 0 on: events are told apart by their number"
-        total = mixed(total + array.astype(np.uint64))
-    again = table.entries - len(np.unique(total))
+    again = table.entries - len(np.unique(hashed(found, columns)))
     if again:
         return [], (
             f"{TODO}{shown} repeats in {again:,} of {table.entries:,} records, so that events are "
             "told apart by their number. Is an event there twice, or is there a better id?"
         )
     return columns, ""
+
+
+def hashed(found: Mapping[str, np.ndarray], columns: Sequence[str]) -> np.ndarray:
+    """Return one number of each event, made of its ids.
+
+    Args:
+        found: (n,) whole numbers by name.
+        columns: which of them, in their order.
+
+    Returns:
+        (n,) uint64.
+    """
+    total = np.zeros(len(found[columns[0]]), np.uint64)
+    for name in columns:
+        total = mixed(total + found[name].astype(np.uint64))
+    return total

@@ -328,6 +328,16 @@ def lacking(blocks: Mapping[str, Block], bins: int, sources: Sequence[str] = ())
     Replicas have to measure all directions with some freedom to spare, each kind by itself, because
     either may be the larger. Passes need not where replicas do.
     """
+    estimated = [block for block in blocks.values() if np.isfinite(block.freedom)]
+    missing = [name for name in sources if name not in blocks]
+    if estimated and all(block.passes == 1 for block in estimated):
+        missing = list(dict.fromkeys([*missing, TRAINING]))
+    enough = bins + SPARE + 1
+    return "; ".join([*too_few(blocks, bins), *(_missing(name, enough) for name in missing)])
+
+
+def too_few(blocks: Mapping[str, Block], bins: int) -> list[str]:
+    """Return which blocks have too few replicas or passes for an inverse, with what would do."""
     estimated = {name: block for name, block in blocks.items() if np.isfinite(block.freedom)}
     short = {name: block for name, block in estimated.items() if block.freedom < bins + SPARE}
     enough = bins + SPARE + 1
@@ -342,10 +352,12 @@ def lacking(blocks: Mapping[str, Block], bins: int, sources: Sequence[str] = ())
         for name, block in short.items()
         if len(short) == len(estimated) and not any(b.passes for b in estimated.values())
     ]
-    missing = [name for name in sources if name not in blocks]
-    if all(block.passes == 1 for block in estimated.values()) and estimated:
-        missing = list(dict.fromkeys([*missing, TRAINING]))
-    return "; ".join([*found, *(_missing(name, enough) for name in missing)])
+    return found
+
+
+def error_of_errors(blocks: Mapping[str, Block]) -> float:
+    """Return the relative error of an error bar, 1 / sqrt(2 f), of the block of least freedom f."""
+    return float(1 / np.sqrt(2 * max(min(block.freedom for block in blocks.values()), 1.0)))
 
 
 def _missing(name: str, enough: int) -> str:

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events.sample import Events, Level
+
+
+class EventRefused(InputError):
+    """An event is refused.
+
+    Attributes:
+        event_id: its id.
+        what: the message without its beginning, which says where the event is.
+    """
+
+    def __init__(self, message: str, event_id: int, what: str) -> None:
+        """Take the message, the id, and the message without the event."""
+        super().__init__(message)
+        self.event_id, self.what = event_id, what
+
+
+@contextmanager
+def placed(place: Callable[[int], str] | None) -> Iterator[None]:
+    """Say of an event that is refused inside where it stands in its files.
+
+    Args:
+        place: returns that for an id (`Source.place`); None: there are no files.
+
+    Raises:
+        InputError: in place of the refusal.
+    """
+    try:
+        yield
+    except EventRefused as error:
+        if place is None:
+            raise
+        raise InputError(f"{place(error.event_id)}: {error.what}") from error
 
 
 def problem(
@@ -31,7 +64,10 @@ def problem(
     event = "" if record is None else f", event {record}"
     if event_id is not None and event_id != record:
         event += f" (id {event_id})"
-    return InputError(f"{where}: {dataset}{event}: {what}; {remedy}")
+    message = f"{where}: {dataset}{event}: {what}; {remedy}"
+    if event_id is None:
+        return InputError(message)
+    return EventRefused(message, event_id, f"{dataset}: {what}; {remedy}")
 
 
 def check(events: Events, where: str) -> None:
@@ -79,7 +115,7 @@ def check_whole(events: Events, where: str, place: Callable[[int], str] | None =
     Args:
         events: the sample; its arrays may be memory maps.
         where: file or sample, named in the message.
-        place: returns where the events with an id stand, for the message.
+        place: returns where the events with an id stand (`Source.places`), for the message.
 
     Raises:
         InputError: repeated event ids; sum of weights not positive; no event passes the
@@ -252,7 +288,10 @@ def _check_ids(event_id: np.ndarray, where: str, place: Callable[[int], str] | N
     repeated = int(ordered[same[0]])
     first, second = np.flatnonzero(event_id == ordered[same[0]])[:2]
     if place is not None:
-        where = place(repeated)
+        raise InputError(
+            f"{place(repeated)}: have one id; ids must be unique: remove the repeated event, or "
+            "give what tells events apart (`id`)"
+        )
     raise problem(
         where,
         "event_id",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from omniflow.errors import InputError
 from omniflow.events import duplicates, store
-from omniflow.events.checks import check_part, check_whole
+from omniflow.events.checks import check_part, check_whole, placed
 from omniflow.events.plausibility import Plausibility
 from omniflow.events.sample import Events
 from omniflow.events.spool import Spool
@@ -46,15 +46,16 @@ def ingest(
     plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     with Spool(path) as spool:
         for part in sample.read():
-            check_part(part, sample.title(), spool.events)
-            sample.check(part, spool.events)
+            with placed(sample.place if sample.inputs() else None):
+                check_part(part, sample.title(), spool.events)
+                sample.check(part, spool.events)
             plausibility.add(part)
             spool.append(part, sample.title())
             progress(spool.events)
         if not spool.events:
             raise InputError(f"{sample.title()}: there are no events; give a sample with events")
         events = spool.whole()
-        check_whole(events, sample.title(), sample.place)
+        check_whole(events, sample.title(), sample.places)
         _refuse_duplicates(sample, events)
         provenance["warnings"] = plausibility.warnings(sample.place)
         _refuse_implausible(sample, provenance["warnings"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,13 +92,19 @@ def words(found: Quality) -> str:
     )
 
 
-def judge(found: Quality, limits: WeightLimits, before: float | None = None) -> str:
+def judge(
+    found: Quality,
+    limits: WeightLimits,
+    before: float | None = None,
+    place: Callable[[int], str] = "the event with id {}".format,
+) -> str:
     """Return what is wrong with weights, as a sentence; nothing where all is within the limits.
 
     Args:
         found: of the weights.
         limits: `diagnostics.weights` of the configuration.
         before: sum of the weights that these were made from.
+        place: returns where the event with an id stands.
     """
     faults = []
     if found.effective < limits.effective * found.events:
@@ -106,7 +113,7 @@ def judge(found: Quality, limits: WeightLimits, before: float | None = None) -> 
             f"({found.effective / found.events:.2%}; limit effective: {limits.effective:.2%})"
         )
     if found.largest > limits.largest:
-        event = "one event" if found.heaviest is None else f"the event with id {found.heaviest}"
+        event = "one event" if found.heaviest is None else place(found.heaviest)
         faults.append(
             f"{event} carries {found.largest:.2%} of the sum of magnitudes (limit largest: "
             f"{limits.largest:.2%})"
@@ -128,16 +135,28 @@ def judge(found: Quality, limits: WeightLimits, before: float | None = None) -> 
     )
 
 
-def of_sample(events: Events, where: str, limits: WeightLimits) -> list[str]:
+def of_sample(
+    events: Events,
+    where: str,
+    limits: WeightLimits,
+    place: Callable[[int], str] = "the event with id {}".format,
+) -> list[str]:
     """Return a note on the weights of a sample `where`, of all its events or of those that pass.
 
     None where they are within the limits.
+
+    Args:
+        events: the sample.
+        where: what the note calls it.
+        limits: of weights.
+        place: returns where the event with an id stands.
     """
     every = np.ones(len(events), bool)
     for name, chosen in (("", every), (", events that pass", np.asarray(events.pass_detector))):
         if chosen.any():
             ids = np.asarray(events.event_id)[chosen]
-            found = judge(measure(np.asarray(events.weight)[chosen], ids), limits)
+            measured = measure(np.asarray(events.weight)[chosen], ids)
+            found = judge(measured, limits, place=place)
             if found:
                 return [f"{where}{name}: {found}"]
     return []

@@ -13,6 +13,8 @@ from omniflow.events.sample import Events, Level
 from omniflow.sources import judgement
 from omniflow.sources.judgement import Remark
 
+_HELD = 50_000  # values of each column that stay in memory, to be compared
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -36,7 +38,11 @@ class Multiplicity:
 
 @dataclass(frozen=True)
 class Column:
-    """Range of one column; detector-level features of the events that pass."""
+    """Range of one column; detector-level features of the events that pass.
+
+    Attributes:
+        values, weights: (k,) of its first ones, and of their events, to be compared.
+    """
 
     dataset: str
     name: str
@@ -44,6 +50,8 @@ class Column:
     minimum: float
     mean: float
     maximum: float
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,10 @@ class Description:
 
 
 class Summary:
-    """Numbers of a sample, gathered part by part: 30 bytes per event stay in memory."""
+    """Numbers of a sample, gathered part by part.
+
+    30 bytes per event stay in memory, and the first values of each column.
+    """
 
     def __init__(self, units: Mapping[str, str]) -> None:
         """Take the units of columns by name."""
@@ -89,11 +100,13 @@ class Summary:
         self._parts: list[Events] = []  # without columns
         self._counts: dict[str, list[np.ndarray]] = {}
         self._ranges: dict[tuple[str, str], list[tuple[float, float, float, int]]] = {}
+        self._held: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def add(self, events: Events) -> None:
         """Take more events."""
         self._parts.append(_bare(events))
-        self._range("", "weight", events.weight)
+        weight = np.asarray(events.weight)
+        self._range("", "weight", weight, weight)
         levels = [("detector", events.detector, np.asarray(events.pass_detector))]
         if events.particle is not None:
             levels.append(("particle", events.particle, np.ones(len(events), bool)))
@@ -101,11 +114,15 @@ class Summary:
             if level.particle_columns:
                 self._counts.setdefault(name, []).append(level.counts[used].astype(np.int32))
             for at, column in enumerate(level.event_columns):
-                self._range(f"{name}/event", column, level.event[used, at])
+                self._range(f"{name}/event", column, level.event[used, at], weight[used])
+            each = np.repeat(weight, level.counts)
             for at, column in enumerate(level.particle_columns):
-                self._range(f"{name}/particles", column, level.particles[:, at])
+                self._range(f"{name}/particles", column, level.particles[:, at], each)
 
-    def _range(self, dataset: str, name: str, values: np.ndarray) -> None:
+    def _range(self, dataset: str, name: str, values: np.ndarray, weights: np.ndarray) -> None:
+        held = self._held.setdefault((dataset, name), [])
+        if (room := _HELD - sum(len(part[0]) for part in held)) > 0:
+            held.append((np.array(values[:room]), np.array(weights[:room])))
         seen = self._ranges.setdefault((dataset, name), [])
         if len(values):
             total = float(values.sum(dtype=float))
@@ -172,7 +189,8 @@ class Summary:
         if not seen:
             return Column(dataset, name, unit, float("nan"), float("nan"), float("nan"))
         low, total, high, number = zip(*seen, strict=True)
-        return Column(dataset, name, unit, min(low), sum(total) / sum(number), max(high))
+        held = (np.concatenate(part) for part in zip(*self._held[dataset, name], strict=True))
+        return Column(dataset, name, unit, min(low), sum(total) / sum(number), max(high), *held)
 
 
 def _bare(events: Events) -> Events:

@@ -16,11 +16,11 @@ from omniflow.config.diagnostics import WeightLimits
 from omniflow.config.section import LEVELS
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
-from omniflow.events.checks import check_part, check_whole
+from omniflow.events.checks import check_part, check_whole, placed
 from omniflow.events.plausibility import Plausibility
 from omniflow.sources import mapping
 from omniflow.sources.description import Description, Summary
-from omniflow.sources.judgement import DOUBTFUL, GOOD, NOTE, REFUSED
+from omniflow.sources.judgement import STYLES
 from omniflow.sources.mapped import Mapped
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ def of_samples(
     """
     for role, sample in samples.items():
         chosen = sample
-        if events is not None:
+        # Of levels that are joined, records are counted behind their preselection; all are read.
+        joined = isinstance(sample, Mapped) and sample.apart and sample.preselection is not None
+        if events is not None and not joined:
             known = sample.records()
             least = events if known is None else min(known, events)
             chosen = sample.model_copy(update={"events": least})
@@ -98,13 +100,14 @@ def _of_sample(role: str, sample: Source, limits: WeightLimits | None) -> Descri
     plausibility = Plausibility(sample.units(), sample.rules(), sample.converted())
     number = 0
     for part in sample.read():
-        check_part(part, sample.title(), number)
-        sample.check(part, number)
+        with placed(sample.place if sample.inputs() else None):
+            check_part(part, sample.title(), number)
+            sample.check(part, number)
         plausibility.add(part)
         summary.add(part)
         number += len(part)
     if number:
-        check_whole(summary.bare, sample.title(), sample.place)
+        check_whole(summary.bare, sample.title(), sample.places)
     return summary.described(
         role,
         sample.title(),
@@ -126,9 +129,6 @@ def _absent(sample: Source) -> dict[tuple[str, str], float]:
                 values = rows.per_event(column.expression, key)
                 found[name, key] = float(np.mean(np.isnan(values.astype(np.float64))))
     return found
-
-
-_STYLES = {REFUSED: "bold red", DOUBTFUL: "yellow", NOTE: "cyan", GOOD: "green"}
 
 
 def render(description: Description) -> Group:
@@ -154,7 +154,7 @@ def render(description: Description) -> Group:
     if description.remarks:
         parts.append(Text("Verdict", style="bold"))
         for remark in description.remarks:
-            parts.append(Text.assemble((f"{remark.grade}: ", _STYLES[remark.grade]), remark.text))
+            parts.append(Text.assemble((f"{remark.grade}: ", STYLES[remark.grade]), remark.text))
     if description.selections:
         shown = table("Selections", "events that", "events", "share", "sum of weights")
         for row in description.selections:

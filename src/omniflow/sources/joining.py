@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,9 @@ class Joined:
         lost = np.flatnonzero(self.event_id[at] != wanted)
         if len(lost):
             raise InputError(
-                f"{rows.place(int(lost[0]))}: {self.where} has no event with its id; so it is with "
-                f"{len(lost)} of {len(rows)} records: leave them out by `preselection`, or give "
-                "the files that belong together"
+                f"{mapping.named(source, rows, int(lost[0]))}: {self.where} has no event with its "
+                f"id; so it is with {len(lost)} of {len(rows)} records: leave them out by "
+                "`preselection`, or give the files that belong together"
             )
         more = {name: taken(values, at) for name, values in self.columns.items()}
         return Rows(rows.where, rows.first, rows.record, {**rows.columns, **more})
@@ -70,12 +71,14 @@ def friend(source: Mapped, settings: Friend, names: frozenset[str]) -> Joined:
         if not wanted:
             refuse_unknown(reader, sorted(lacking))
             raise InputError(f"{where}: gives no column that the sample lacks; leave it out")
+    if not source.id:
+        _refuse_other_lengths(source)
     whole = source.model_copy(update={"events": None, "skip": 0, "preselection": None})
     of_ids = whole.names(weights=False)
     parts = list(mapping.records(whole, settings.files, table, wanted | of_ids))
     event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
     order = np.argsort(event_id, kind="stable")
-    _refuse_twice(event_id[order], where)
+    _refuse_twice(source, parts, event_id)
     columns = {name: _whole([rows.columns[name] for rows in parts]) for name in wanted}
     return Joined(where, event_id[order], {n: taken(v, order) for n, v in columns.items()})
 
@@ -112,6 +115,8 @@ def _joined(source: Mapped) -> Events:
     order = np.argsort(event_id, kind="stable")
     at = np.minimum(np.searchsorted(event_id[order], true_id), len(event_id) - 1)
     match = np.where(event_id[order][at] == true_id, order[at], -1)
+    if not source.id:
+        _refuse_other_lengths(source)
     if not (match >= 0).any():
         raise InputError(
             f"{where} and {true_where}: have no event id in common; check `id`, and that the files "
@@ -132,6 +137,32 @@ def _joined(source: Mapped) -> Events:
     )
 
 
+def _refuse_other_lengths(source: Mapped) -> None:
+    """Refuse tables that are joined record by record, and have other numbers of records.
+
+    Raises:
+        InputError: with their numbers.
+    """
+    tables = [source.table_of(level) for level in source.levels]
+    tables += [(each.files, each.table or source.table) for each in source.friends]
+    counts = []
+    for files, table in tables:
+        total = 0
+        for path in files:
+            with source.reader(path, table) as reader:
+                total += reader.count()
+        counts.append(total)
+    if len(set(counts)) > 1:
+        shown = ", ".join(
+            f"{files[0]}{f':{table}' if table else ''} {count:,}"
+            for (files, table), count in zip(tables, counts, strict=True)
+        )
+        raise InputError(
+            f"tables without `id` are joined record by record, but have other numbers of records: "
+            f"{shown}; give what tells events apart, such as id: [run, event]"
+        )
+
+
 def _table(
     source: Mapped, settings: LevelMap, name: str
 ) -> tuple[Level, np.ndarray, dict[str, np.ndarray], np.ndarray, str]:
@@ -149,7 +180,7 @@ def _table(
     ]
     weights = {name: np.concatenate([found[name] for found in each]) for name in each[0]}
     event_id = np.concatenate([mapping.ids(source, rows) for rows in parts])
-    _refuse_twice(np.sort(event_id), parts[0].where)
+    _refuse_twice(source, parts, event_id)
     return Level.joined(levels), np.concatenate(passes), weights, event_id, parts[0].where
 
 
@@ -164,13 +195,21 @@ def _spread(level: Level, rows: np.ndarray) -> Level:
     return Level(event, found.particles, offsets, level.event_columns, level.particle_columns)
 
 
-def _refuse_twice(sorted_ids: np.ndarray, where: str) -> None:
-    same = np.flatnonzero(sorted_ids[1:] == sorted_ids[:-1])
-    if len(same):
-        raise InputError(
-            f"{where}: the id {sorted_ids[same[0]]} is there more than once, as are {len(same)} "
-            "records; events are joined by id: give what tells them apart, such as [run, event]"
-        )
+def _refuse_twice(source: Mapped, parts: Sequence[Rows], event_id: np.ndarray) -> None:
+    """Refuse records of one id; the message names the first two."""
+    order = np.argsort(event_id, kind="stable")
+    same = np.flatnonzero(np.diff(event_id[order]) == 0)
+    if not len(same):
+        return
+    starts = np.concatenate([[0], np.cumsum([len(rows) for rows in parts])])
+    found = []
+    for at in order[same[0] : same[0] + 2]:
+        part = int(np.searchsorted(starts, at, side="right")) - 1
+        found.append(mapping.named(source, parts[part], int(at - starts[part])))
+    raise InputError(
+        f"{' and '.join(found)}: have one id, as have {len(same)} pairs of records; events are "
+        "joined by id: give what tells them apart, such as [run, event]"
+    )
 
 
 def _whole(parts: list[Values]) -> Values:

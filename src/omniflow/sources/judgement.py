@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # From the worst on: no study would start; its result would be poor; to be known; as it should be.
 REFUSED, DOUBTFUL, NOTE, GOOD = "refused", "doubtful", "note", "good"
 GRADES = (REFUSED, DOUBTFUL, NOTE, GOOD)
+STYLES = {REFUSED: "bold red", DOUBTFUL: "yellow", NOTE: "cyan", GOOD: "green"}  # for consoles
 
 # Shares beyond which acceptance is doubtful.
 _FEW_PASS, _FEW_MATCHED, _MANY_FAKES, _MANY_ABSENT = 0.01, 0.05, 0.5, 0.5

@@ -178,7 +178,7 @@ class Mapped(FileSource):
     ] = Field(
         (),
         description="What tells events apart, such as [run, event]; none given: the number of the "
-        "record over all files.",
+        "record over all files, by which tables of one length are joined too.",
     )
     preselection: FileExpression | None = Field(
         None, description="Condition on records; those that fail are left out of the sample."
@@ -205,8 +205,6 @@ class Mapped(FileSource):
                 "friends are joined to one table of both levels; leave them out where levels have "
                 "tables of their own, or put their columns into these"
             )
-        if (self.apart or self.friends) and not self.id:
-            raise ValueError("tables are joined by id: give id, such as [run, event]")
         return self
 
     @model_validator(mode="after")
@@ -325,6 +323,8 @@ class Mapped(FileSource):
 
     def shares(self, other: Source) -> bool:
         """Return whether records of a file are in both, also of files of one level."""
+        if isinstance(other, Mapped) and not (self._tables_meet(other) and self._chosen(other)):
+            return False
         if super().shares(other):
             return True
         if not isinstance(other, Mapped) or not (self.apart or other.apart):
@@ -335,6 +335,19 @@ class Mapped(FileSource):
         )
         return bool(one & two)
 
+    def _tables_meet(self, other: Mapped) -> bool:
+        """Return whether tables of both may be one: False where all are named, and differ."""
+        one, two = ({each.table_of(level)[1] for level in each.levels} for each in (self, other))
+        return None in one | two or bool(one & two)
+
+    def _chosen(self, other: Mapped) -> bool:
+        """Return whether preselections may choose the same events: False where both differ.
+
+        What they have in common all the same is found by content (`stages.origins`).
+        """
+        both = {self.preselection, other.preselection}
+        return None in both or len(both) == 1
+
     def place(self, event_id: int) -> str:
         """Return the file and record of an event."""
         if not self.id:
@@ -342,6 +355,12 @@ class Mapped(FileSource):
         from omniflow.sources import mapping
 
         return mapping.place(self, event_id)
+
+    def places(self, event_id: int) -> str:
+        """Return the files and records of events that have one id."""
+        from omniflow.sources import mapping
+
+        return mapping.place(self, event_id, 2)
 
     def provenance(self) -> dict[str, Any]:
         """Return the files with their sizes and checksums."""

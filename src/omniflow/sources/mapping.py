@@ -317,12 +317,29 @@ def _refuse_bad_particle(
         )
 
 
-def place(source: Mapped, event_id: int) -> str:
-    """Return the file, table and entry of the event with an id."""
+def place(source: Mapped, event_id: int, most: int = 1) -> str:
+    """Return the file, table and entry of the event with an id, and what its id columns hold.
+
+    Args:
+        source: that it is of.
+        event_id: its id.
+        most: how many events are named, where several have the id.
+    """
     names = source.names(weights=False)
+    found: list[str] = []
     for files, table in dict.fromkeys(map(source.table_of, source.levels)):
+        found = []
         for rows in records(source, files, table, names):
             at = np.flatnonzero(ids(source, rows) == np.uint64(event_id))
-            if len(at):
-                return f"{rows.place(int(at[0]))} (id {event_id})"
-    return f"event with id {event_id}"
+            found += [named(source, rows, int(each)) for each in at[: most - len(found)]]
+            if len(found) == most:
+                return " and ".join(found)
+        if found:
+            break
+    return " and ".join(found) or f"event with id {event_id}"
+
+
+def named(source: Mapped, rows: Rows, at: int) -> str:
+    """Return where record `at` stands, with the values of its id columns."""
+    columns = [f"{text} {_whole(rows, text)[at]}" for text in source.id]
+    return rows.place(at) + (f" ({', '.join(columns)})" if columns else "")

@@ -219,6 +219,17 @@ class Source(Section):
         """
         return f"event {event_id}"
 
+    def places(self, event_id: int) -> str:
+        """Return where several events with one id stand, for messages.
+
+        Args:
+            event_id: their id.
+
+        Returns:
+            As `place`, of more than one.
+        """
+        return f"{self.title()}: several events with id {event_id}"
+
     def provenance(self) -> dict[str, Any]:
         """Return what the event store records of where the events come from, as JSON."""
         return {}

@@ -33,12 +33,14 @@ def make_store(
     events = store.open_store(plan.store(role))
     if role in plan.simulations and plan.config.unfolding.particle_level == "all":
         try:
-            _refuse_without_truth(events)
+            _refuse_without_truth(events, plan.samples[role].place)
         except InputError:
             plan.store(role).unlink()
             raise
     print(f"{role}: {quality.words(quality.measure(events.weight))}.")
-    for note in quality.of_sample(events, role, plan.config.diagnostics.weights):
+    for note in quality.of_sample(
+        events, role, plan.config.diagnostics.weights, plan.samples[role].place
+    ):
         print(f"Note: {note}")
     for warning in store.warnings(plan.store(role)):
         print(f"Warning: {role}: {warning}")
@@ -129,7 +131,7 @@ def make_axes(plan: Plan) -> None:
     axes.write(found, plan.axes)
 
 
-def _refuse_without_truth(simulation: Events) -> None:
+def _refuse_without_truth(simulation: Events, place: Callable[[int], str]) -> None:
     """Refuse fakes whose truth is missing (rows of zeros) where all events are unfolded."""
     truth = simulation.particle
     if truth is None or not truth.event_columns:
@@ -139,7 +141,8 @@ def _refuse_without_truth(simulation: Events) -> None:
     empty &= np.asarray(truth.counts)[outside] == 0
     if empty.any():
         raise InputError(
-            f"{int(empty.sum())} simulated events have no particle level, such as that with id "
-            f"{simulation.event_id[outside[empty][0]]}: they are fakes, and cannot be unfolded. "
+            f"{int(empty.sum())} simulated events have no particle level, such as "
+            f"{place(int(simulation.event_id[outside[empty][0]]))}: they are fakes, and cannot be "
+            "unfolded. "
             "Set unfolding.particle_level: pass_gen."
         )

@@ -7,6 +7,7 @@ from omniflow.drafts.columns import Found
 from omniflow.drafts.content import Content, Table
 from omniflow.drafts.draft import TODO, Sample
 from omniflow.drafts.layouts.layout import Layout
+from omniflow.errors import InputError
 
 
 class Columns(Layout):
@@ -27,9 +28,11 @@ class Columns(Layout):
         """Return every column at the level that its name says."""
         table = content.tables[0]
         found = columns.sort(table)
+        columns.same_units(*found.levels.values())
         sample = made(content, table, found)
+        if table.name and (len(content.tables) > 1 or "*" in table.name):
+            sample.table = table.name
         if len(content.tables) > 1:
-            sample.table = table.name or ""
             others = ", ".join(str(each.name) for each in content.tables[1:])
             sample.notes["table"] = f"the longest; the file also has {others}"
         sample.detector = found.levels.get("detector")
@@ -48,7 +51,7 @@ class Tables(Layout):
     rank = 8
 
     def recognises(self, content: Content) -> bool:
-        """Return whether there are two tables with an id in common."""
+        """Return whether there are two tables with an id in common, or as many records."""
         return self._pair(content) is not None
 
     def has_truth(self, content: Content) -> bool:
@@ -58,24 +61,10 @@ class Tables(Layout):
     def sample(self, content: Content) -> Sample:
         """Return the levels, each with its table; columns of one name stand for one quantity."""
         measured, true, ids = self._pair(content) or (content.tables[0], content.tables[0], [])
-        one, other = columns.sort(measured, "detector"), columns.sort(true, "particle")
-        one.left = list(dict.fromkeys([*one.left, *other.left]))
-        one.weights = [name for name in one.weights if name in other.weights]
-        one.ids = ids
-        sample = made(content, measured, one)
-        for name, table, found in (("detector", measured, one), ("particle", true, other)):
-            level = found.levels[name]
-            level.table = table.name or ""
-            setattr(sample, name, level)
-        one.levels["detector"].notes["table"] = "joined to the table of particle level by id"
-        lost = [n for n in other.weights if n not in one.weights]
-        if lost:
-            sample.notes["weight"] = (
-                f"{TODO}{', '.join(lost)} is at particle level alone; a weight has to be in both "
-                "tables"
-            )
-            sample.weight = "1"
-        sample.truth = True
+        sample = joined(content, measured, true, ids)
+        for level, table in ((sample.detector, measured), (sample.particle, true)):
+            if level is not None:
+                level.table = table.name or ""
         return sample
 
     def _pair(self, content: Content) -> tuple[Table, Table, list[str]] | None:
@@ -83,15 +72,57 @@ class Tables(Layout):
         if len(content.tables) < 2:
             return None
         called = {t.name: (t.name or "").rpartition("/")[2] for t in content.tables}
-        level = {name: names.marked(last).level for name, last in called.items()}
+        level = {n: names.table_level(last, called.values()) for n, last in called.items()}
         true = [t for t in content.tables if level[t.name] == "particle"]
         measured = [t for t in content.tables if level[t.name] == "detector"]
         measured = measured or [t for t in content.tables if t not in true]
         if not true or not measured:
             return None
-        both = [n for n in measured[0].names if n in set(true[0].names)]
-        ids = names.ids(both)
-        return (measured[0], true[0], ids) if ids else None
+        ids = common_ids(measured[0], true[0])
+        alike = measured[0].entries == true[0].entries
+        return (measured[0], true[0], ids) if ids or alike else None
+
+
+def common_ids(measured: Table, true: Table) -> list[str]:
+    """Return the columns of both tables that tell events apart."""
+    theirs = set(true.names)
+    return names.ids(name for name in measured.names if name in theirs)
+
+
+def joined(content: Content, measured: Table, true: Table, ids: list[str]) -> Sample:
+    """Return a sample whose levels lie in tables of their own, joined by ids.
+
+    Args:
+        content: the file of detector level.
+        measured: the table of detector level.
+        true: the table of particle level.
+        ids: columns of both; none: tables are joined record by record.
+    """
+    one, other = columns.sort(measured, "detector"), columns.sort(true, "particle")
+    for name, found, table in (("detector", one, measured), ("particle", other, true)):
+        if name not in found.levels:
+            raise InputError(
+                f"{table.path}: {table.name or 'its table'} has no columns of {name} level but "
+                f"{', '.join(table.names[:15])}; give files with numbers of events or particles"
+            )
+    detector, particle = one.levels["detector"], other.levels["particle"]
+    one.guessed += columns.align(detector, particle)
+    columns.same_units(detector, particle)
+    one.left = list(dict.fromkeys([*one.left, *other.left]))
+    one.weights = [name for name in one.weights if name in other.weights]
+    one.ids = ids
+    sample = made(content, measured, one)
+    sample.detector, sample.particle, sample.truth = detector, particle, True
+    sample.padded = sorted({*measured.layout.padded, *true.layout.padded})
+    sample.counts = {**measured.layout.counts, **true.layout.counts}
+    to = "joined to the table of particle level"
+    detector.notes["table"] = f"{to} by id" if ids else f"{TODO}{to} record by record: is it so?"
+    if lost := [n for n in other.weights if n not in one.weights]:
+        sample.notes["weight"] = (
+            f"{TODO}{', '.join(lost)} is at particle level alone; a weight has to be in both tables"
+        )
+        sample.weight = "1"
+    return sample
 
 
 _LEVELS = (
@@ -108,16 +139,23 @@ def made(content: Content, table: Table, found: Found) -> Sample:
     if found.weights:
         sample.weight = names.expression(found.weights[0])
         sample.notes["weight"] = f"{TODO}is it the weight of the event? That is told by its name"
-        if len(found.weights) > 1:
-            sample.remarks.append(
-                f"Further weights, for `weights` and systematic variations: "
-                f"{', '.join(found.weights[1:21])}."
-            )
+    if further := [*found.weights[1:21], *(f"nth({each}, 0)" for each in found.weight_lists)]:
+        sample.remarks.append(
+            f"Further weights: {', '.join(further)}. For uncertainties.variations write such as "
+            f"`weights: {{ up: {further[0]} }}`, times {sample.weight or 'weight'} if they are "
+            "factors on it."
+        )
+    if found.guessed:
+        sample.remarks.append(f"{TODO}{'; '.join(found.guessed)}.")
     if said := columns.sentence(found.left):
         sample.remarks.append(said)
     return sample
 
 
 def _marks(table: Table) -> list[names.Marked]:
-    numbers = [n for n in table.names if not names.is_weight(n) and not names.is_counter(n)]
+    numbers = [
+        n
+        for n in table.names
+        if not (names.is_weight(n) or names.is_counter(n) or names.is_number(n))
+    ]
     return names.levels(numbers)

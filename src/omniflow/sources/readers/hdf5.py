@@ -19,7 +19,7 @@ from omniflow.sources.readers.arrays import Array, Layout
 
 # Kinds of tables of pandas: to_hdf with format="fixed", and with format="table".
 _FIXED, _TABLE = "frame", "frame_table"
-_BLOCK = "values_block_"
+BLOCK = "values_block_"
 _MOST, _DEEPEST = 10_000, 50  # groups; a group can be linked into itself
 _PICKLED = (
     "the names of columns in a table of pandas are pickled, which is not read; write it with "
@@ -108,7 +108,7 @@ class Hdf5Reader(ArrayReader):
             yield from self._of_fixed(group, prefix)
         elif kind == _TABLE and isinstance(group.get("table"), h5py.Dataset):
             array = self._array(group["table"], f"{prefix}table")
-            if any(name.startswith(_BLOCK) for name in array.dtype.names or ()):
+            if any(name.startswith(BLOCK) for name in array.dtype.names or ()):
                 self.hint = _PICKLED
             yield replace(array, prefix=prefix)
         else:

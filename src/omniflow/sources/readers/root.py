@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def opened(path: str) -> uproot.ReadOnlyDirectory:
 
 
 class RootReader(Reader):
-    """One tree of one file.
+    """One tree of one file, or several that a pattern (`DF_*/O2jets`) names, one after the other.
 
     Branches have their own names, in whatever folder of the tree they lie, without lengths of
     arrays. A name that several folders have stands for none of them.
@@ -78,9 +79,10 @@ class RootReader(Reader):
         """
         self._file = opened(path)
         try:
-            name = _chosen(path, self._file, table)
-            self.where = f"{path}:{name}"
-            self._tree: Any = self._file[name]
+            names = _chosen(path, self._file, table)
+            self.where = f"{path}:{table or names[0]}"
+            self._trees: list[Any] = [self._file[name] for name in names]
+            self._tree = self._trees[0]
             self._branches = self._found()
         except InputError:
             self._file.close()
@@ -128,7 +130,7 @@ class RootReader(Reader):
             InputError: the file is damaged.
         """
         try:
-            return int(self._tree.num_entries)
+            return sum(int(tree.num_entries) for tree in self._trees)
         except Exception as error:
             raise InputError(
                 f"{self.where}: the number of entries cannot be read ({_brief(error)}); the file "
@@ -150,16 +152,21 @@ class RootReader(Reader):
         places = {name: indices.split(name, self._branches) for name in names}
         keys = {name: self._branches[column] for name, (column, _) in places.items()}
         wanted = set(keys.values())
+        first = 0
         try:
-            parts = self._tree.iterate(
-                filter_name=lambda key: key in wanted,
-                entry_start=start,
-                entry_stop=stop,
-                step_size=f"{CHUNK_BYTES} B",
-            )
-            for part in parts:
-                columns = {n: self._values(part, key, *places[n]) for n, key in keys.items()}
-                yield len(part), columns
+            for tree in self._trees:
+                size = int(tree.num_entries)
+                parts = tree.iterate(
+                    filter_name=lambda key: key in wanted,
+                    entry_start=max(start - first, 0),
+                    entry_stop=min(stop - first, size),
+                    step_size=f"{CHUNK_BYTES} B",
+                )
+                first += size
+                if start < first and first - size < stop:
+                    for part in parts:
+                        columns = {n: self._values(part, k, *places[n]) for n, k in keys.items()}
+                        yield len(part), columns
         except InputError:
             raise
         except Exception as error:
@@ -205,12 +212,13 @@ def trees(file: uproot.ReadOnlyDirectory) -> list[str]:
     return [name for name, kind in kinds.items() if kind in _TABLES]
 
 
-def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str:
-    """Return the name of the tree that is asked for, or of the only one there is."""
+def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> list[str]:
+    """Return the names of the trees that are asked for, or of the only one there is."""
     there = trees(file)
     if table is not None:
-        if table in there:
-            return table
+        found = [table] if table in there else [n for n in there if fnmatch.fnmatchcase(n, table)]
+        if found:
+            return found
         near = difflib.get_close_matches(table, there, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise InputError(
@@ -222,7 +230,7 @@ def _chosen(path: str, file: uproot.ReadOnlyDirectory, table: str | None) -> str
             if there
             else f"{path}: has no tree, so there are no events in it"
         )
-    return there[0]
+    return there
 
 
 def _brief(error: Exception) -> str:
