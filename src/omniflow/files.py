@@ -303,11 +303,14 @@ def read_csv(path: str | Path, **options: Any) -> pd.DataFrame:
 
     try:
         # As exact as it was written; pandas' own conversion crashes on exponents like 1e99999999.
-        return pd.read_csv(path, float_precision="round_trip", **options)
+        found = pd.read_csv(path, float_precision="round_trip", **options)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the study") from None
     except (ValueError, OverflowError, MemoryError) as error:  # ParserError and others are such
         raise InputError(f"{path}: not a CSV table ({error}); run the study again") from None
+    if not isinstance(found.index, pd.RangeIndex):  # pandas takes what is too much for an index
+        raise InputError(f"{path}: not a CSV table (rows are longer than its header); run again")
+    return found
 
 
 def _reason(path: Path, error: OSError) -> str:
