@@ -283,3 +283,48 @@ def test_a_file_in_a_folder_is_named_by_its_final_place(tmp_path):
 def test_errors_of_other_files_are_no_errors_of_writing(tmp_path):
     with pytest.raises(PermissionError), files.atomic_path(tmp_path / "out"):
         raise PermissionError(13, "Permission denied", "/some/input")
+
+
+def test_errors_of_h5py_name_the_file_and_others_stay_as_they_are(tmp_path):
+    path = tmp_path / "a.h5"
+    with files.create_h5(path) as file:
+        file["x"] = np.arange(3)
+    message = r"a\.h5: cannot be read \(.*object 'y' doesn't exist"
+    with pytest.raises(InputError, match=message), files.open_h5(path) as file:
+        file["y"]
+    with pytest.raises(KeyError, match="ours"), files.open_h5(path):
+        raise KeyError("ours")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2,3\n", "rows are longer"),
+        ("", "not a CSV table"),
+        ("a,b\n1,2\n1,2,3,4\n", "not a CSV table"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, text, message):
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        files.read_csv(path)
+
+
+def test_numbers_of_tables_are_read_as_they_were_written(tmp_path):
+    path, values = tmp_path / "a.csv", np.random.default_rng(1).lognormal(0, 9, 200)
+    files.write_csv(pd.DataFrame({"a": values}), path)
+    assert (files.read_csv(path)["a"] == values).all()
+    # pandas' own conversion crashes the process
+    path.write_text("a\n-0.15909090909090911e9990253099173553719\n")
+    assert len(files.read_csv(path)) == 1
+
+
+def test_records_need_their_keys(tmp_path):
+    with files.create_h5(tmp_path / "a.h5") as file:
+        file.attrs["checks"] = '[{"lane": 1}, {"lan": 2}]'
+    with files.open_h5(tmp_path / "a.h5") as file:
+        with pytest.raises(InputError, match=r"attribute checks: is not what was written.*lane"):
+            files.read_records(file, "checks", "lane")
+        with pytest.raises(InputError, match="attribute other: is not what"):
+            files.read_records(file, "other")
