@@ -283,3 +283,24 @@ def test_a_file_in_a_folder_is_named_by_its_final_place(tmp_path):
 def test_errors_of_other_files_are_no_errors_of_writing(tmp_path):
     with pytest.raises(PermissionError), files.atomic_path(tmp_path / "out"):
         raise PermissionError(13, "Permission denied", "/some/input")
+
+
+def test_errors_of_h5py_name_the_file_and_others_stay_as_they_are(tmp_path):
+    path = tmp_path / "a.h5"
+    with files.create_h5(path) as file:
+        file["x"] = np.arange(3)
+    message = r"a\.h5: cannot be read \(.*object 'y' doesn't exist"
+    with pytest.raises(InputError, match=message), files.open_h5(path) as file:
+        file["y"]
+    with pytest.raises(KeyError, match="ours"), files.open_h5(path):
+        raise KeyError("ours")
+
+
+def test_records_need_their_keys(tmp_path):
+    with files.create_h5(tmp_path / "a.h5") as file:
+        file.attrs["checks"] = '[{"lane": 1}, {"lan": 2}]'
+    with files.open_h5(tmp_path / "a.h5") as file:
+        with pytest.raises(InputError, match=r"attribute checks: is not what was written.*lane"):
+            files.read_records(file, "checks", "lane")
+        with pytest.raises(InputError, match="attribute other: is not what"):
+            files.read_records(file, "other")

@@ -108,6 +108,13 @@ def test_files_that_do_not_fit_are_refused(tmp_path, content, message):
         TABLE.read(path)
 
 
+def test_numbers_of_hundreds_of_digits_in_the_exponent_are_read(tmp_path):
+    """pandas' own conversion ends the process."""
+    path = tmp_path / "lanes.csv"
+    path.write_text(CSV + "more,2,,-0.15909090909090911e-9990253099173553719\n")
+    assert TABLE.read(path)["loss"].iloc[-1] == 0
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"lanes\.csv: cannot be read .*run the evaluation"):
         TABLE.read(tmp_path / "lanes.csv")
