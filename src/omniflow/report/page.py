@@ -21,11 +21,13 @@ from omniflow.report import (
     figures,
     formats,
     networks,
+    parcel,
     stacking,
     tradeoff,
     trust,
     uncertainties,
 )
+from omniflow.report.methods import methods
 from omniflow.report.study import ObservableRecord
 from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import judge
@@ -83,9 +85,10 @@ def render(tables: ReportTables) -> str:
     )
     script = environment.get_template("script.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html").render(
+    text = environment.get_template("report.html").render(
         **_context(tables), script_hash=f"sha256-{digest}", f=formats
     )
+    return parcel.pack(text)
 
 
 def _context(tables: ReportTables) -> dict:
@@ -138,6 +141,7 @@ def _context(tables: ReportTables) -> dict:
         "weight_figures": _weights(tables, looks),
         "acceptance": acceptance.context(tables),
         "trust": trust.context(tables, looks),
+        "methods": methods(tables),
     }
 
 
