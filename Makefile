@@ -11,7 +11,7 @@ PEERS := .venv-peers
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test smoke test-cluster lint closure bench docs examples clean
+.PHONY: demo test smoke test-cluster test-browser lint closure bench docs examples clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -37,6 +37,11 @@ smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(cal
 # On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready
 	$(BIN)/python -m pytest tests/cluster
+
+# Reports in headless Chromium, which is there already.
+test-browser: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest tests/browser
 
 closure: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local --configfile config/closure.yaml

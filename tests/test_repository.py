@@ -73,7 +73,12 @@ def test_workflow_runs_what_ci_runs():
 
 @pytest.mark.parametrize(
     "path",
-    [".ci/run", ".ci/cluster", *(f"envs/{path.name}" for path in (ROOT / "envs").glob("*.sh"))],
+    [
+        ".ci/run",
+        ".ci/browser",
+        ".ci/cluster",
+        *(f"envs/{path.name}" for path in (ROOT / "envs").glob("*.sh")),
+    ],
 )
 def test_scripts_are_shell(path):
     assert os.access(ROOT / path, os.X_OK)

@@ -1,4 +1,5 @@
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -50,11 +51,18 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         if self.open and self.open[-1] == "script":
-            self.scripts.append(data)
+            if "type" not in self.tags[-1][1]:  # the other is data
+                self.scripts.append(data)
         elif self.open and self.open[-1] == "h2":
             self.headings.append(data)
         if not {"script", "style"} & set(self.open):
             self.text += data
+
+
+def unpacked(text):
+    """Return the content of a page's parcel of figures."""
+    (packed,) = re.findall(r'<script type="application/octet-stream" id="figures">(.*?)<', text)
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 @pytest.fixture(scope="session")
@@ -67,17 +75,28 @@ def test_nothing_is_requested(rendered, reader):
     for reference in reader.references:
         assert reference.startswith(("#", "data:image/png;base64,")), reference
     assert "http" not in re.sub(r"http-equiv", "", rendered[1])
+    assert "http" not in json.dumps(unpacked(rendered[1]))
     assert "@import" not in rendered[1]
     assert not {"link", "iframe", "object", "embed", "base", "form"} & {t for t, _ in reader.tags}
 
 
-def test_fragments_point_at_something_unique(reader):
+def test_fragments_point_at_something_unique(rendered, reader):
     assert len(reader.ids) == len(set(reader.ids))
     assert {r[1:] for r in reader.references if r.startswith("#")} <= set(reader.ids)
+    figures = unpacked(rendered[1])
+    shared = re.findall(r'id="(.*?)"', figures["shared"])
+    assert len(shared) == len(set(shared))
+    drawn = "".join(elements for elements, _ in figures["figures"])
+    used = set(re.findall(r'(?:href="#|url\(#)(\w+)', drawn + figures["shared"]))
+    assert used == set(shared)
+    assert "id=" not in drawn
 
 
 def test_hostile_text_is_escaped(rendered, reader):
-    assert [tag for tag, _ in reader.tags].count("script") == 1
+    assert [a.get("type") for tag, a in reader.tags if tag == "script"] == [
+        "application/octet-stream",
+        None,
+    ]
     assert "alert(1)" not in "".join(reader.scripts)
     assert rendered[1].count("<script>") == 1
     assert "&lt;script&gt;alert(1)" in rendered[1]

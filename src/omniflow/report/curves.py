@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from omniflow.report.drawing import TRUTH, panels, points, scale, styled, ylabel
 from omniflow.report.formats import Look
+from omniflow.report.hover import HERE
 
 # More bins than this are joined where a distribution of weights is wide.
 _BINS = 60
@@ -42,9 +43,11 @@ def reliability(curves: pd.DataFrame, colour: str) -> Figure:
         error = error if iteration == last else np.zeros(len(x))
         for axes, value in ((upper, y), (lower, y - x)):
             points(axes, x, value, error, Look(colour, False, "o"), linestyle="-", lw=0.8,
-                    alpha=alpha, zorder=2 + iteration / last)  # fmt: skip
+                    alpha=alpha, zorder=2 + iteration / last,
+                    label=f"iteration {iteration}")  # fmt: skip
         differences.append(np.abs(y - x) + error)
     for axes in (upper, lower):
+        axes.set_label(f"predicted {HERE}")
         axes.set_xlim(low - room, high + room)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(4, prune="both"))
@@ -112,9 +115,11 @@ def weights(frames: Mapping[str, pd.DataFrame], looks: Mapping[str, Look]) -> Fi
         centre = (frame["low"] + frame["high"]).to_numpy() / 2
         content, _ = np.histogram(centre, edges, weights=frame["fraction"].to_numpy())
         line = (0, (4, 2)) if looks[name].dashed else "-"
-        axes.stairs(content, 10**edges, color=looks[name].colour, linestyle=line, linewidth=1.1)
+        style = {"color": looks[name].colour, "linestyle": line, "linewidth": 1.1, "label": name}
+        axes.stairs(content, 10**edges, **style)
         shown.append(content[content > 0])
     axes.set_xscale("log")
+    axes.set_label(f"ν {HERE}")
     if edges[-1] - edges[0] < 3:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

@@ -1,4 +1,4 @@
-"""Figures of the report: each function returns one inline SVG, styled by mplhep."""
+"""Figures of the report: each function returns one SVG, styled by mplhep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from omniflow.report import drawing
 from omniflow.report.content import edges_of, on_edges
 from omniflow.report.drawing import GUIDE, PRIOR, TRUTH
-from omniflow.report.formats import BINNED_LOOK, Look
+from omniflow.report.formats import BINNED, BINNED_LOOK, Look
+from omniflow.report.hover import HERE, WHOLE
 from omniflow.report.study import ObservableRecord
 
 CURVES_AS_PIXELS = 6000  # more points than this in a panel are drawn as pixels, to keep files small
@@ -46,25 +47,29 @@ def distribution(
     if base == "truth":
         prior = on_edges(first, "prior", edges)
         upper.stairs(reference / width, edges, fill=True, color="#e6e6e6", linewidth=0)
-        drawing.step(upper, reference / width, edges, Look(TRUTH, False, ""), linewidth=1.1)
-        drawing.step(upper, prior / width, edges, Look(PRIOR, True, ""))
-        drawing.step(lower, prior / reference, edges, Look(PRIOR, True, ""))
+        drawing.step(
+            upper, reference / width, edges, Look(TRUTH, False, ""), linewidth=1.1, label=base
+        )
+        drawing.step(upper, prior / width, edges, Look(PRIOR, True, ""), label="prior")
+        drawing.step(lower, prior / reference, edges, Look(PRIOR, True, ""), label="prior")
         shown.append(prior / width)
     else:
-        drawing.step(upper, reference / width, edges, Look(PRIOR, True, ""))
+        drawing.step(upper, reference / width, edges, Look(PRIOR, True, ""), label=base)
     if len(binned):
         content, error = on_edges(binned, "content", edges), on_edges(binned, "error", edges)
         x = drawing.places(edges, 0, 1, observable.log_x)
         for axes, unit in ((upper, width), (lower, reference)):
             drawing.step(axes, content / unit, edges, BINNED_LOOK, linewidth=1)
-            drawing.points(axes, x, content / unit, error / np.abs(unit), BINNED_LOOK)
+            relative = error / np.abs(unit)
+            drawing.points(axes, x, content / unit, relative, BINNED_LOOK, label=BINNED)
         shown.append(content / width)
         ratios.append(content / reference)
     for i, (name, frame) in enumerate(frames.items()):
         mean, error = on_edges(frame, "mean", edges), on_edges(frame, "mean_error", edges)
         x = drawing.places(edges, i, len(frames), observable.log_x)
-        drawing.points(upper, x, mean / width, error / width, looks[name])
-        drawing.points(lower, x, mean / reference, error / np.abs(reference), looks[name])
+        drawing.points(upper, x, mean / width, error / width, looks[name], label=name)
+        relative = error / np.abs(reference)
+        drawing.points(lower, x, mean / reference, relative, looks[name], label=name)
         shown.append(mean / width)
         ratios.append(mean / reference)
     drawing.scale(upper, shown, observable.log_y)
@@ -92,7 +97,7 @@ def per_bin(
         values, error = on_edges(frame, column, edges), on_edges(frame, f"{column}_error", edges)
         drawing.step(axes, values, edges, looks[name], linewidth=0.8, alpha=0.55)
         x = drawing.places(edges, i, len(frames), observable.log_x)
-        drawing.points(axes, x, values, error, looks[name])
+        drawing.points(axes, x, values, error, looks[name], label=name)
         shown.append(values)
     drawing.scale(axes, shown)
     drawing.ylabel(axes, label)
@@ -130,7 +135,7 @@ def by_iteration(
     figure, (axes,) = drawing.panels(height=height)
     for i, (name, (iterations, values, errors)) in enumerate(series.items()):
         shift = 0.0 if len(series) < 2 else apart * (i / (len(series) - 1) - 0.5)
-        style = {"linestyle": drawing.line(looks[name]), "lw": 1}
+        style = {"linestyle": drawing.line(looks[name]), "lw": 1, "label": name}
         drawing.points(axes, iterations + shift, values, errors, looks[name], **style)
     drawing.scale(axes, [values for _, values, _ in series.values()] + [np.array([floor])], log)
     if np.isfinite(floor):
@@ -141,6 +146,7 @@ def by_iteration(
     axes.xaxis.set_minor_locator(MaxNLocator(1))
     axes.tick_params(axis="x", which="minor", length=0)
     axes.set_xlabel(axis)
+    axes.set_label(f"{axis} {WHOLE}")
     drawing.ylabel(axes, label)
     return figure
 
@@ -153,8 +159,8 @@ def uncertainty(
     figure, (axes,) = drawing.panels(height=3.4)
     edges = edges_of([frame])
     shown = [100 * on_edges(frame, name, edges) for name in looks]
-    for values, look in zip(shown, looks.values(), strict=True):
-        drawing.step(axes, values, edges, look, linewidth=1.2)
+    for values, (name, look) in zip(shown, looks.items(), strict=True):
+        drawing.step(axes, values, edges, look, linewidth=1.2, label=name)
     drawing.scale(axes, shown, log=False)
     drawing.ylabel(axes, "Uncertainty [%]")
     drawing.finish(axes, edges, observable, label=True)
@@ -173,11 +179,14 @@ def correlation(matrix: np.ndarray) -> Figure:
     """
     figure, (axes,) = drawing.panels(height=3.4, width=3.8)
     edges = np.arange(len(matrix) + 1) - 0.5
-    mesh = axes.pcolormesh(edges, edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    mesh = axes.pcolormesh(
+        edges, edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1, label="correlation"
+    )
     figure.colorbar(mesh, ax=axes, ticks=[-1, -0.5, 0, 0.5, 1])
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.tick_params(which="minor", length=0)
+    axes.set_label(f"bins {HERE}")
     axes.set_xlabel("Bin")
     drawing.ylabel(axes, "Bin")
     return figure
@@ -206,7 +215,11 @@ def detector(
     data, error = on_edges(first[0], "data", edges), on_edges(first[0], "data_error", edges)
     upper, shown, ratios = panels[0], [data / width], []
     drawing.step(
-        upper, on_edges(first[0], "simulation", edges) / width, edges, Look(PRIOR, True, "")
+        upper,
+        on_edges(first[0], "simulation", edges) / width,
+        edges,
+        Look(PRIOR, True, ""),
+        label="prior",
     )
     measured = np.where(data != 0, data, np.nan)
     for axes, (name, iterations) in zip(panels[1:], frames.items(), strict=True):
@@ -216,14 +229,17 @@ def detector(
         for iteration, frame in sorted(iterations.items()):
             values = on_edges(frame, "simulation", edges)
             if iteration == 0:
-                drawing.step(axes, values / measured, edges, Look(PRIOR, True, ""), linewidth=1)
+                style = {"linewidth": 1, "label": "prior"}
+                drawing.step(axes, values / measured, edges, Look(PRIOR, True, ""), **style)
             else:
                 alpha = 0.25 + 0.75 * iteration / last
                 thick = 1.6 if iteration == last else 0.9
                 look = Look(looks[name].colour, False, "")
-                drawing.step(axes, values / measured, edges, look, alpha=alpha, linewidth=thick)
+                style = {"linewidth": thick, "alpha": alpha}
+                style["label"] = f"{name}, iteration {iteration}"
+                drawing.step(axes, values / measured, edges, look, **style)
             ratios.append(values / measured)
-        drawing.step(upper, values / width, edges, looks[name], linewidth=1)
+        drawing.step(upper, values / width, edges, looks[name], linewidth=1, label=name)
         shown.append(values / width)
         axes.text(
             0.015, 0.9, name.replace("$", r"\$"), transform=axes.transAxes, va="top",
@@ -240,6 +256,7 @@ def detector(
         error / width,
         Look(TRUTH, False, "o"),
         zorder=5,
+        label="data",
     )
     drawing.scale(upper, shown, observable.log_y)
     drawing.ylabel(upper, drawing.density_label(observable, shape))

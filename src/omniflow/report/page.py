@@ -21,12 +21,14 @@ from omniflow.report import (
     ensemble_panel,
     figures,
     formats,
+    parcel,
     stacking_panel,
     tradeoff,
     trust,
     uncertainty_panel,
 )
 from omniflow.report.content import ReportTables
+from omniflow.report.methods import methods
 from omniflow.report.study import ObservableRecord
 from omniflow.report.verdict import judge
 
@@ -86,9 +88,10 @@ def render(tables: ReportTables) -> str:
     )
     script = environment.get_template("script.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html").render(
+    text = environment.get_template("report.html").render(
         **_context(tables), diagnostics=diagnostics, script_hash=f"sha256-{digest}", f=formats
     )
+    return parcel.pack(text)
 
 
 def _context(tables: ReportTables) -> dict:
@@ -142,6 +145,7 @@ def _context(tables: ReportTables) -> dict:
         "weight_figures": _weights(tables, looks),
         "acceptance": acceptance_panel.context(tables),
         "trust": trust.context(tables, looks),
+        "methods": methods(tables),
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from omniflow.report import bias, drawing, formats
+from omniflow.report import bias, drawing, formats, hover
 from omniflow.report.content import ReportTables
 from omniflow.report.study import MethodRecord
 
@@ -172,8 +172,9 @@ def draw(
         look = looks[one.method]
         axes.errorbar(
             *place, xerr=dx, yerr=dy, fmt=look.marker, color=look.colour, markersize=6,
-            elinewidth=0.9,
+            elinewidth=0.9, label=one.method,
         )  # fmt: skip
+    axes.set_label(f"spread {hover.HERE}, bias")
     axes.set_xlim(0, right)
     axes.set_ylim(0, top)
     axes.set_xlabel(r"Spread $\sigma_{\mathrm{rel}}$  [%]")
