@@ -76,7 +76,7 @@ class Scale:
 
 
 def scale(content: np.ndarray, covariance: np.ndarray, exact: int = 0) -> Scale:
-    """Return the scale at which a Poisson term adds `POISSON` to the variance, in no direction more.
+    """Return the scale at which a Poisson term adds `POISSON` to variances at most.
 
     With means K (u + c) it adds diag(u + c) / K to the covariance of u. K is the largest eigenvalue
     of that at K = 1, relative to the covariance, over `POISSON`.

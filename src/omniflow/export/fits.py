@@ -21,8 +21,9 @@ from omniflow.evaluation.covariance import TRAINING
 from omniflow.export import components, model
 from omniflow.export.binned import Binned, binned
 from omniflow.export.components import Component, Scale
+from omniflow.export.folders import replace_export
 from omniflow.export.model import Model, Template
-from omniflow.files import replace_folder, write_json
+from omniflow.files import write_json
 from omniflow.unfolding.variants import ROLES
 
 JOINT, NOTES = "joint", "notes.json"
@@ -174,8 +175,7 @@ def _statistics(fit: Fit, templates: Mapping[str, Template]) -> dict[str, Compon
     names = dict.fromkeys(name for found in templates.values() for name in found.statistics)
     square = np.ix_(fit.kept, fit.kept)
     return {
-        name: components.component(fit.binned.references[name].covariance[square])
-        for name in names
+        name: components.component(fit.binned.references[name].covariance[square]) for name in names
     }
 
 
@@ -230,9 +230,7 @@ def _normalisation(channel: str) -> str:
     return f"normalisation_{channel}"
 
 
-def _parameters(
-    fit: Fit, wanted: Model, shifts: Mapping[str, Component]
-) -> list[dict[str, Any]]:
+def _parameters(fit: Fit, wanted: Model, shifts: Mapping[str, Component]) -> list[dict[str, Any]]:
     """Return where parameters start, and their bounds."""
     free = {n: (s.start, s.bounds) for n, s in wanted.parameters.items()}
     if fit.exact:
@@ -295,7 +293,7 @@ def write(
     found, refused = _workspaces(result, chosen)
     if not found:
         raise InputError("; ".join(refused.values()))
-    with replace_folder(folder) as temporary:
+    with replace_export(folder, NOTES) as temporary:
         for name, each in found.items():
             write_json(each.spec, temporary / f"{name}.json")
         notes = {

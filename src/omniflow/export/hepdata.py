@@ -1,7 +1,7 @@
 """A submission to HEPData: tables of binned results, their errors and correlations.
 
-Variables and tables are hepdata-lib's; files are written here, since that library writes its archive
-into the working folder and makes thumbnails by a shell.
+Variables and tables are hepdata-lib's; files are written here, since that library writes its
+archive into the working folder and makes thumbnails by a shell.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from omniflow.errors import InputError
 from omniflow.evaluation.covariance import TRAINING
 from omniflow.export import thumbnails
 from omniflow.export.binned import Binned, binned, correlation, error
+from omniflow.export.folders import replace_export
 from omniflow.export.submission import TODO, Submission
-from omniflow.files import replace_folder, write_csv
+from omniflow.files import write_csv
 from omniflow.unfolding.variants import ROLES
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def write(
     result, texts = binned(study, method, combine), texts or Submission()
     pages = list(_pages(result, texts))
     left = [] if _joint_fits(result) else [f"joint correlations: too large; see {COVARIANCE}"]
-    with replace_folder(folder) as temporary:
+    with replace_export(folder, ARCHIVE) as temporary:
         inside = temporary / FOLDER
         inside.mkdir()
         documents = [_head(result, texts, inside)]
@@ -124,12 +125,12 @@ def _pages(result: Binned, texts: Submission) -> Iterator[Page]:
                 number += 1
                 values = correlation(matrix)
                 table = _correlation(part, texts, title, kind, values)
-                figure = thumbnails.matrix(values, f"bin of {title}")
+                figure = thumbnails.matrix(values, "bin" if len(names) > 1 else f"bin of {title}")
                 yield Page(table, figure, f"{number:03d}-{kind}-{title.replace(' ', '-')}")
 
 
 def _joint_fits(result: Binned) -> bool:
-    return 1 < len(result.names) and len(result.content) ** 2 <= ROWS
+    return len(result.names) > 1 and len(result.content) ** 2 <= ROWS
 
 
 def _spectrum(result: Binned, texts: Submission) -> Table:
@@ -180,8 +181,8 @@ def _correlation(
     )
     size = len(values)
     first, second = np.divmod(np.arange(size * size), size)
-    table.add_variable(_variable("Bin", (first + 1).tolist()))
-    table.add_variable(_variable("Bin ", (second + 1).tolist()))
+    table.add_variable(_variable("Bin i", (first + 1).tolist()))
+    table.add_variable(_variable("Bin j", (second + 1).tolist()))
     table.add_variable(_variable("Correlation", values.ravel().tolist(), independent=False))
     return table
 
@@ -229,8 +230,8 @@ def _caption(result: Binned) -> str:
     components = ", ".join(result.blocks) or "none"
     absent = f" Not varied: {', '.join(result.absent)}." if result.absent else ""
     return (
-        f"{axis.label}, unfolded to particle level, not divided by the width of bins. Components of "
-        f"the error: {components}; systematic ones are signed shifts, fully correlated between "
+        f"{axis.label}, unfolded to particle level, not divided by the width of bins. Components "
+        f"of the error: {components}; systematic ones are signed shifts, fully correlated between "
         f"bins.{absent}"
     )
 
@@ -250,7 +251,6 @@ def _head(result: Binned, texts: Submission, folder: Path) -> dict[str, Any]:
     ]
     frame = pd.DataFrame(where, columns=["bin", "observable", "low", "high"])
     write_csv(frame.assign(content=result.content), folder / BINS)
-    links = {f"Made with omniflow {omniflow.__version__}, method {result.method}": None}
     resources = [
         {"description": "Bins of all observables, numbered", "location": BINS},
         {"description": "Covariances of all bins by component", "location": COVARIANCE},
@@ -259,8 +259,11 @@ def _head(result: Binned, texts: Submission, folder: Path) -> dict[str, Any]:
         described = "Unbinned result: events, weights and replicas"
         resources.append({"description": described, "location": texts.bundle})
     resources += [{"description": text, "location": to} for text, to in texts.links.items()]
-    found: dict[str, Any] = {"comment": texts.abstract or f"{TODO} abstract. {next(iter(links))}."}
-    found["additional_resources"] = resources
+    made = f"Made with omniflow {omniflow.__version__}, method {result.method}."
+    found: dict[str, Any] = {
+        "comment": texts.abstract or f"{TODO}: abstract. {made}",
+        "additional_resources": resources,
+    }
     if texts.inspire_id is not None:
         found["record_ids"] = [{"type": "inspire", "id": texts.inspire_id}]
     if texts.licence is not None:

@@ -68,12 +68,12 @@ def _reference(plan: Plan, name: str, role: str, axes: list[Axis]) -> Reference:
     """Count a sample, and scale it as predictions are (`stages.predictions`)."""
     weight = inputs.weights(plan, role)
     scale = 1.0 if name == TRUTH else setup(plan, NOMINAL, role).scale
-    content, found = _sums(plan, role, [axis.name for axis in axes], weight, scale)
+    content, found = _sums(plan, role, axes, weight, scale)
     free = name == TRUTH or plan.config.unfolding.scale != "detector"
     jacobian = _jacobian(plan, axes, content, free)
     content = content[:-1]
-    starts = np.cumsum([0, *(len(axis.edges) - 1 for axis in axes)])
-    parts = [content[i:j] for i, j in zip(starts, starts[1:], strict=False)]
+    ends = np.cumsum([len(axis.edges) - 1 for axis in axes])
+    parts = np.split(content, ends[:-1])
     return Reference(
         np.concatenate([predictions.units(plan, part) for part in parts]),
         jacobian @ found @ jacobian.T,
@@ -82,18 +82,19 @@ def _reference(plan: Plan, name: str, role: str, axes: list[Axis]) -> Reference:
 
 
 def _sums(
-    plan: Plan, role: str, names: list[str], weight: Callable[[slice], np.ndarray], scale: float
+    plan: Plan, role: str, axes: list[Axis], weight: Callable[[slice], np.ndarray], scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the contents (T + 1,) of all bins and of the sum at detector level, and covariance."""
     passes = store.open_store(plan.store(role)).pass_detector
-    content, found = 0.0, 0.0
+    size = sum(len(axis.edges) - 1 for axis in axes) + 1
+    content, found = np.zeros(size), np.zeros((size, size))
     for rows, matrices in evaluation.counts(plan, role, "particle"):
         each = scale * weight(rows)
         seen = sparse.csr_matrix(np.asarray(passes[rows], float)[:, None])
-        counts = sparse.hstack([*(matrices[name].counts for name in names), seen]).tocsr()
-        content = content + counts.T @ each
-        found = found + covariance.statistical(counts, each)
-    return np.asarray(content), np.asarray(found)
+        counts = sparse.hstack([*(matrices[axis.name].counts for axis in axes), seen]).tocsr()
+        content += counts.T @ each
+        found += covariance.statistical(counts, each)
+    return content, found
 
 
 def _jacobian(plan: Plan, axes: list[Axis], content: np.ndarray, free: bool) -> np.ndarray:

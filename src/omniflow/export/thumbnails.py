@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -31,8 +32,14 @@ def spectrum(result: Binned) -> Figure:
     errors = None if result.total is None else error(result.total)
     centre = (edges[1:] + edges[:-1]) / 2
     axes.errorbar(
-        *(centre, result.content, errors, np.diff(edges) / 2),
-        **{"fmt": "o", "color": "black", "markersize": 3, "label": "unfolded"},
+        centre,
+        result.content,
+        errors,
+        np.diff(edges) / 2,
+        fmt="o",
+        color="black",
+        markersize=3,
+        label="unfolded",
     )
     if axis.log_x and edges[0] > 0:
         axes.set_xscale("log")
@@ -57,8 +64,12 @@ def matrix(values: np.ndarray, title: str) -> Figure:
     figure, axes = _figure()
     size = len(values) + 0.5
     image = axes.imshow(
-        *(values,),
-        **{"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "origin": "lower", "interpolation": "none"},
+        values,
+        cmap="RdBu_r",
+        vmin=-1,
+        vmax=1,
+        origin="lower",
+        interpolation="none",
         extent=(0.5, size, 0.5, size),
     )
     axes.set_xlabel(_plain(title))
@@ -78,7 +89,7 @@ def save(figure: Figure, path: Path) -> tuple[Path, Path]:
     return path, small
 
 
-def _figure() -> tuple[Figure, matplotlib.axes.Axes]:
+def _figure() -> tuple[Figure, Axes]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         figure = Figure(figsize=SIZE, layout="constrained")
