@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,10 @@ ROUNDING = 1e-10
 # The same for the sum of all components, which a fit inverts: Poisson terms as narrow as smaller
 # ones would need more digits than there are.
 SMALLEST = 1e-6
-# A Poisson term may add so much to the variance in any direction: half as much to an error.
-POISSON = 0.01
+# Share of the statistical variance that Poisson terms carry, in no direction more.
+SHARE = 0.5
+# The same of the total variance where they come on top of it: half as much is added to errors.
+ADDED = 0.01
 # Poisson means stay above 0 within so many standard deviations.
 ROOM = 30.0
 
@@ -64,39 +66,74 @@ def component(matrix: np.ndarray) -> Component:
 
 @dataclass(frozen=True)
 class Scale:
-    """How contents become Poisson means that add next to nothing to the errors.
+    """How contents become Poisson means.
 
     Attributes:
         factor: on all contents and shifts.
         offset: (B,) what is added to contents before, so that no mean comes near 0.
+        variance: (B, B) covariance that the Poisson terms stand for, in units of the contents.
+        carried: whether that is a part of the statistical component; else it is on top.
     """
 
     factor: float
     offset: np.ndarray
+    variance: np.ndarray
+    carried: bool
 
 
-def scale(content: np.ndarray, covariance: np.ndarray, exact: int = 0) -> Scale:
-    """Return the scale at which a Poisson term adds `POISSON` to variances at most.
+def scale(
+    content: np.ndarray,
+    total: np.ndarray,
+    statistical: np.ndarray | None,
+    unit: Sequence[np.ndarray] = (),
+) -> Scale:
+    """Return a scale at which Poisson terms do not count statistics twice.
 
-    With means K (u + c) it adds diag(u + c) / K to the covariance of u. K is the largest eigenvalue
-    of that at K = 1, relative to the covariance, over `POISSON`.
+    With means K (u + c) they give u the covariance P = diag(u + c) / K. Where replicas measure all
+    directions, K is such that P is at most `SHARE` of the statistical covariance in any of them,
+    from which it is to be subtracted: the sum stays what it is. Elsewhere P is at most `ADDED` of
+    the total.
 
     Args:
         content: (B,) u.
-        covariance: (B, B) of it, with variances above 0.
-        exact: how many directions are known exactly: sums that are 1.
+        total: (B, B) covariance of it, with variances above 0.
+        statistical: (B, B) part of that; None where there is none.
+        unit: bins (k,) that have unit sum, for each such set: they are fitted with a free factor,
+            so that of P only what is across it counts.
 
     Returns:
-        K and c (B,).
+        K, c (B,) and P.
 
     Raises:
-        InputError: more directions are known exactly, or nearly so.
+        InputError: more directions are known exactly, or nearly so, than the sums.
+    """
+    mean = np.maximum(content, ROOM * np.sqrt(np.diagonal(total)))
+    across = np.eye(len(content))
+    for rows in unit:
+        across[np.ix_(rows, rows)] -= (content[rows] / content[rows].sum())[:, None]
+    found = across @ np.diag(mean) @ across.T
+    axes, share = directions(total, len(unit)), ADDED
+    carried = statistical is not None and rank(statistical) >= len(content) - len(unit)
+    if statistical is not None and carried:
+        axes, share = directions(statistical, len(unit)), SHARE
+    factor = float(np.linalg.eigvalsh(axes.T @ found @ axes)[-1] / share)
+    return Scale(factor, mean - content, found / factor, carried)
+
+
+def rank(covariance: np.ndarray) -> int:
+    """Return in how many directions a covariance has an error, well above rounding.
+
+    Args:
+        covariance: (B, B).
+
+    Returns:
+        At most B.
     """
     errors = np.sqrt(np.diagonal(covariance))
-    axes = directions(covariance, exact)
-    mean = np.maximum(content, ROOM * errors)
-    largest = np.linalg.eigvalsh(axes.T @ (mean[:, None] * axes))[-1]
-    return Scale(float(largest / POISSON), mean - content)
+    if not (errors > 0).all():
+        return 0
+    values = np.linalg.eigvalsh(covariance / np.outer(errors, errors))
+    return int((values > SMALLEST * values[-1]).sum())
 
 
 def directions(covariance: np.ndarray, exact: int = 0) -> np.ndarray:
@@ -117,8 +154,7 @@ def directions(covariance: np.ndarray, exact: int = 0) -> np.ndarray:
     """
     errors = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(errors, errors))
-    good = int((values > SMALLEST * values[-1]).sum())
-    wanted = len(errors) - exact
+    good, wanted = rank(covariance), len(errors) - exact
     if good < wanted or not wanted:
         raise InputError(
             f"the covariance of {len(errors)} bins has {good} directions with an error, and "

@@ -1,15 +1,16 @@
 """Workspaces of pyhf: fits of a model to unfolded results with correlated errors (docs/fits.md).
 
 HistFactory (CERN-OPEN-2012-016) knows Poisson counts; an unfolded result is a mean with a
-covariance. Here the result stands for the observed counts, times a factor so large that the
-Poisson term adds next to nothing, and the covariance is a sum of independent shifts of all bins
-with Gaussian constraints: the eigenvectors of its components.
+covariance. Here the result stands for the observed counts, times a large factor, and the
+covariance is a sum of independent shifts of all bins with Gaussian constraints: the eigenvectors of
+its components. What the Poisson terms add is taken out of the statistical one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -90,18 +91,31 @@ class Fit:
         found = {name: places[each[self.kept[each]]] for name, each in rows.items()}
         return {name: each for name, each in found.items() if len(each)}
 
+    @cached_property
+    def statistical(self) -> np.ndarray | None:
+        """Covariance (B, B) by the statistics of data and simulation; None without."""
+        found = [self.binned.measured[role] for role in ROLES if role in self.binned.measured]
+        return np.sum(found, axis=0)[np.ix_(self.kept, self.kept)] if found else None
+
+    @cached_property
+    def scale(self) -> Scale:
+        """How contents become Poisson means."""
+        unit = list(self.channels.values()) if self.exact else []
+        return components.scale(self.content, self.covariance, self.statistical, unit)
+
     def components(self) -> dict[str, Component]:
-        """Return statistics, training and systematics as vectors over the B bins."""
-        blocks = self.binned.measured
-        parts = {STATISTICAL: [blocks[role] for role in ROLES if role in blocks]}
+        """Return statistics, training and systematics as vectors over the B bins.
+
+        Statistics are without what the Poisson terms stand for.
+        """
+        parts = {}
+        if self.statistical is not None:
+            carried = self.scale.variance if self.scale.carried else 0.0
+            parts[STATISTICAL] = self.statistical - carried
+        blocks, square = self.binned.measured, np.ix_(self.kept, self.kept)
         names = [TRAINING, *self.binned.systematics]
-        parts |= {name: [blocks[name]] for name in names if name in blocks}
-        square = np.ix_(self.kept, self.kept)
-        return {
-            name: components.component(np.sum(each, axis=0)[square])
-            for name, each in parts.items()
-            if each
-        }
+        parts |= {name: blocks[name][square] for name in names if name in blocks}
+        return {name: components.component(each) for name, each in parts.items()}
 
     def chi2(self, prediction: np.ndarray) -> float:
         """Return the chi-square of a prediction with the full covariance.
@@ -138,7 +152,7 @@ def workspace(result: Binned, wanted: Model) -> Workspace:
             does not fit it.
     """
     fit = Fit.of(result)
-    scale = components.scale(fit.content, fit.covariance, fit.exact)
+    scale = fit.scale
     found = fit.components()
     templates = {s.name: model.template(s, result) for s in wanted.samples}
     statistics = _statistics(fit, templates)
@@ -258,7 +272,7 @@ def _notes(fit: Fit, scale: Scale, shifts: Mapping[str, Component]) -> dict[str,
     return {
         "scale": scale.factor,
         "offset": {name: scale.offset[rows].tolist() for name, rows in fit.channels.items()},
-        "poisson_share_of_variance": components.POISSON,
+        "poisson": "part of statistical" if scale.carried else "added: at most 1% of the variance",
         "parameters": {name: len(each.vectors) for name, each in shifts.items()},
         "eigenvalues_removed": {n: c.removed for n, c in shifts.items() if c.removed},
         "bins_without_error": without,
