@@ -91,8 +91,8 @@ def scale(
 
     With means K (u + c) they give u the covariance P = diag(u + c) / K. Where replicas measure all
     directions, K is such that P is at most `SHARE` of the statistical covariance in any of them,
-    from which it is to be subtracted: the sum stays what it is. Elsewhere P is at most `ADDED` of
-    the total.
+    from which it is to be subtracted: the sum stays what it is. Where they do not, or hardly, P is
+    at most `ADDED` of the total.
 
     Args:
         content: (B,) u.
@@ -112,12 +112,17 @@ def scale(
     for rows in unit:
         across[np.ix_(rows, rows)] -= (content[rows] / content[rows].sum())[:, None]
     found = across @ np.diag(mean) @ across.T
-    axes, share = directions(total, len(unit)), ADDED
-    carried = statistical is not None and rank(statistical) >= len(content) - len(unit)
-    if statistical is not None and carried:
-        axes, share = directions(statistical, len(unit)), SHARE
-    factor = float(np.linalg.eigvalsh(axes.T @ found @ axes)[-1] / share)
+    factor, carried = _factor(found, total, len(unit), ADDED), False
+    if statistical is not None and rank(statistical) >= len(content) - len(unit):
+        enough = _factor(found, statistical, len(unit), SHARE)
+        factor, carried = min((factor, False), (enough, True))
     return Scale(factor, mean - content, found / factor, carried)
+
+
+def _factor(poisson: np.ndarray, covariance: np.ndarray, exact: int, share: float) -> float:
+    """Return K at which `poisson` / K (B, B) is at most a share of a covariance (B, B)."""
+    axes = directions(covariance, exact)
+    return float(np.linalg.eigvalsh(axes.T @ poisson @ axes)[-1] / share)
 
 
 def rank(covariance: np.ndarray) -> int:
