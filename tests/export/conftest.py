@@ -41,6 +41,7 @@ def study(tmp_path_factory):
         _events(500, 0.2, 1),
         _events(600, 0.0, 2),
         **SETTINGS,
+        methods={"none": {}, "again": {}},  # the same networks, and no uncertainties
         uncertainties={
             **{"data_replicas": 4, "simulation_replicas": 4},
             "variations": {
@@ -61,6 +62,8 @@ def plain(tmp_path_factory):
         _events(500, 0.2, 1, truth=False),
         _events(600, 0.0, 2),
         **SETTINGS,
+        methods={"parallel": {"lanes": 2}},
+        combine=["mean", "median"],
         unfolding={"normalization": "shape"},
         output=tmp_path_factory.mktemp("export") / "plain",
     )

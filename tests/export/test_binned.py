@@ -40,6 +40,7 @@ def test_shifts_are_those_of_the_table(study, found):
 
 def test_contents_are_those_of_the_metrics(study, found):
     table = study.tables["metrics"].set_index("observable")
+    table = table[table["method"] == "none"]
     for observable, rows in found.rows.items():
         of = table.loc[observable]
         np.testing.assert_allclose(found.content[rows], of["mean"], rtol=1e-9)
@@ -85,9 +86,26 @@ def test_what_is_absent_is_said_with_what_would_give_it(plain):
     }
     assert found.statistical is None
     assert found.content[found.rows["x"]].sum() == pytest.approx(1)
-    table = plain.tables["metrics"]
+    table = plain.tables["metrics"].query("combine == 'mean'")
     spread = table["sigma_rel"] * table["mean"] / np.sqrt(2)
     np.testing.assert_allclose(error(found.total), spread, rtol=1e-9)
+
+
+def test_methods_without_uncertainties_say_how_to_get_them(study, found):
+    other = binned(study, "again")
+    np.testing.assert_array_equal(other.content, found.content)
+    np.testing.assert_allclose(other.blocks["training"], found.blocks["training"], rtol=1e-9)
+    remedy = "name again in uncertainties.methods"
+    assert other.absent == dict.fromkeys(("data", "simulation", "systematic"), remedy)
+    assert other.shifts == {}
+
+
+@pytest.mark.parametrize("how", ["mean", "median"])
+def test_every_combination_of_lanes_can_be_taken(plain, how):
+    found = binned(plain, "parallel", how)
+    table = plain.tables["metrics"].query(f"combine == '{how}'")
+    np.testing.assert_allclose(found.content, table["mean"], rtol=1e-9)
+    assert found.combine == how
 
 
 def test_some_observables_in_another_order(found):
