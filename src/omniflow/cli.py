@@ -311,6 +311,39 @@ def closure(study: Path) -> None:
         )
 
 
+@main.command()
+@click.argument("study", type=PATH)
+@click.option("--method", help="Of the study; by default the first.")
+@click.option("--combine", help="Combination of its lanes; by default the first.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["hepdata", "pyhf", "root"]),
+    required=True,
+    help="What is written.",
+)
+@click.option("--output", type=PATH, help="Folder; by default STUDY/export/FORMAT.")
+@click.option("--settings", type=PATH, help="YAML: texts of hepdata, the model of pyhf.")
+@_clear_errors
+def export(
+    study: Path,
+    method: str | None,
+    combine: str | None,
+    form: str,
+    output: Path | None,
+    settings: Path | None,
+) -> None:
+    """Write the binned results of the folder STUDY for HEPData, pyhf or ROOT.
+
+    A submission with the archive that HEPData takes, workspaces for fits, or histograms with
+    covariances. Lines below the files say which errors the study lacks, and what is a placeholder.
+    """
+    from omniflow.export import command
+
+    for line in command.write(study, method, combine, form, output, settings):
+        click.echo(line)
+
+
 def _distances(rows: pd.DataFrame, title: str) -> Table:
     """Return a table of the rows of `closure`: observables, with a column per iteration."""
     from rich.table import Table

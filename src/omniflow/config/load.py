@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,6 +15,8 @@ from omniflow.config.kinds import ROOT, STAND_IN, Refused
 from omniflow.config.schema import Config
 from omniflow.config.text import combined, mapping
 from omniflow.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def load(
@@ -56,11 +58,28 @@ def validate(
     Raises:
         ConfigError: with one line per problem: `where`, key, value, and the nearest valid key.
     """
+    return validate_section(Config, raw, where, {ROOT: root, STAND_IN: stand_in or {}})
+
+
+def validate_section(
+    model: type[M], raw: object, where: str, context: Mapping[str, Any] | None = None
+) -> M:
+    """Return the section that the mapping `raw` describes.
+
+    Args:
+        model: of the section.
+        raw: its keys and values.
+        where: names it in messages.
+        context: what its validators are told.
+
+    Raises:
+        ConfigError: as of `validate`.
+    """
     given = mapping(raw, where)
     try:
-        return Config.model_validate(given, context={ROOT: root, STAND_IN: stand_in or {}})
+        return model.model_validate(given, context=context)
     except ValidationError as error:
-        lines = list(_problems(error, Config, []))
+        lines = list(_problems(error, model, []))
         raise ConfigError(f"{where}: {len(lines)} problem(s)\n  " + "\n  ".join(lines)) from error
 
 

@@ -121,20 +121,13 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
     plan, common = simulation.plan, simulation.common
     absolute = plan.config.unfolding.normalization == "absolute"
     by_sums = plan.config.unfolding.scale == "detector" or not absolute
-    edges = {
-        name: np.asarray(axis.edges)
-        for name, axis in simulation.axes.items()
-        if axis.kind in ("event", "jet")  # particles have no partners at the other level
-    }
-    responses: dict[str, bayes.Response] = {}
-    for chunk in simulation.chunks():
-        for name, edge in edges.items():
-            responses[name] = _response(chunk, name, edge).plus(responses.get(name))
+    found = responses(simulation)
+    edges = {name: np.asarray(simulation.axes[name].edges) for name in found}
     measured = _measured(plan, edges)
     result = {}
     for name, edge in edges.items():
         content, covariance = bayes.unfold(
-            responses[name],
+            found[name],
             *measured[name],
             plan.config.unfolding.iterations,
             None if by_sums else common.scale,
@@ -146,6 +139,24 @@ def reference(simulation: Simulation) -> dict[str, Histogram]:
             content[:, bins], np.diagonal(block, axis1=1, axis2=2), block.sum(axis=2)
         )
     return result
+
+
+def responses(simulation: Simulation) -> dict[str, bayes.Response]:
+    """Return the response of every observable of events and jets, of base weights.
+
+    Cells are those of `bayes.cells` at both levels; at particle level they come twice, first of
+    the evaluated region, then of what is unfolded outside of it.
+    """
+    edges = {
+        name: np.asarray(axis.edges)
+        for name, axis in simulation.axes.items()
+        if axis.kind in ("event", "jet")  # particles have no partners at the other level
+    }
+    found: dict[str, bayes.Response] = {}
+    for chunk in simulation.chunks():
+        for name, edge in edges.items():
+            found[name] = _response(chunk, name, edge).plus(found.get(name))
+    return found
 
 
 def _response(chunk: Chunk, name: str, edge: np.ndarray) -> bayes.Response:

@@ -1,0 +1,1 @@
+"""What leaves a finished study: binned results for HEPData, fits and ROOT."""
