@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import omniflow
+from omniflow import files
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -87,7 +88,7 @@ def test_tables_are_equal(from_files, from_python):
     names = sorted(path.stem for path in from_files.glob("*.csv"))
     assert set(names) == set(from_python.tables)
     for name in names:
-        theirs = pd.read_csv(from_files / f"{name}.csv")
+        theirs = files.read_csv(from_files / f"{name}.csv")
         ours = from_python.tables[name]
         kept = [column for column in theirs if column not in TIMES]
         pd.testing.assert_frame_equal(ours[kept], theirs[kept], check_exact=True)
