@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         WeightError,
     )
     from omniflow.events.sample import Events, Level
+    from omniflow.export.bundle import Bundle, read_bundle
     from omniflow.observables import Observable
     from omniflow.sources.source import Source
 
@@ -30,12 +31,14 @@ __version__ = "0.1.0"
 
 # Modules of the public names.
 _HOMES = {
+    "Bundle": "omniflow.export.bundle",
     "Events": "omniflow.events.sample",
     "Level": "omniflow.events.sample",
     "Observable": "omniflow.observables",
     "Source": "omniflow.sources.source",
     "Study": "omniflow.api",
     "read": "omniflow.api",
+    "read_bundle": "omniflow.export.bundle",
     "unfold": "omniflow.api",
     "ConfigError": "omniflow.errors",
     "InputError": "omniflow.errors",
@@ -47,6 +50,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bundle",
     "ConfigError",
     "Events",
     "InputError",
@@ -61,6 +65,7 @@ __all__ = [
     "WeightError",
     "__version__",
     "read",
+    "read_bundle",
     "unfold",
 ]
 

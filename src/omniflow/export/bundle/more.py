@@ -47,6 +47,14 @@ class File(Section):
     holds: str
 
 
+class Jagged(Section):
+    """An observable with any number of entries per event, as a column of lists."""
+
+    description: str
+    units: str
+    edges: tuple[FiniteFloat, ...] | None = None
+
+
 class Sample(Section):
     """Weights of other events, in a folder of its own: nothing aligns its rows with these."""
 
@@ -91,7 +99,7 @@ class Bins(Section):
 
     edges: tuple[FiniteFloat, ...]
     effective: tuple[FiniteFloat, ...]
-    data_error: tuple[FiniteFloat | None, ...] | None
+    data_error: tuple[FiniteFloat | None, ...] | None = None
     outside: FiniteFloat
 
 
@@ -142,7 +150,7 @@ class More(Section):
     about: About = About()
     origin: Origin | None = None
     factor: str | None = None
-    jagged: tuple[str, ...] = ()
+    jagged: dict[str, Jagged] = {}
     event_columns: dict[str, str] = {}
     spreads: dict[str, Spread] = {}
     samples: dict[str, Sample] = {}

@@ -1,0 +1,364 @@
+"""Writing: a finished study as a bundle."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import omniflow
+from omniflow.api import Study
+from omniflow.config import dump
+from omniflow.errors import InputError
+from omniflow.events import store
+from omniflow.export.bundle import folder as files
+from omniflow.export.bundle import joint, networks, table, trained, validity
+from omniflow.export.bundle.bundle import DATA, SIMULATION, Bundle
+from omniflow.export.bundle.contents import RESERVED, Contents, Weights
+from omniflow.export.bundle.events import EventTable
+from omniflow.export.bundle.metadata import (
+    BASE,
+    EVENT_ID,
+    EVENTS,
+    FACTOR,
+    FORMAT,
+    METADATA,
+    NOMINAL,
+    Metadata,
+)
+from omniflow.export.bundle.more import About, Jagged, Limits, More, Origin, Sample, Validity
+from omniflow.export.bundle.text import dump as to_yaml
+from omniflow.files import replace_folder, write_text
+from omniflow.observables.axes import Axis
+from omniflow.observables.entries import Entries
+from omniflow.unfolding.coordinates import parted, prefixed
+
+CONFIG = "config.yaml"
+_HELD = {
+    CONFIG: "the configuration of the study, defaults included",
+    joint.DESCRIPTION: "bins of all observables, contents, and what the blocks of covariance.npy are",
+    joint.NUMBERS: "covariance (block, bin, bin) of the bins of all observables together",
+    networks.DESCRIPTION: "what the networks read, and what their output means",
+    networks.NUMBERS: "parameters (pass, lane, member, fold, d) of the networks",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Attributes:
+        folder: of the bundle.
+        notes: what its author should know.
+    """
+
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def write(
+    study: Study,
+    method: str | None = None,
+    combine: str | None = None,
+    output: str | Path | None = None,
+    *,
+    about: About | None = None,
+    limits: Limits | None = None,
+    leave_out: Sequence[str] = (),
+    over: bool = False,
+) -> Written:
+    """Write a method of a finished study as a bundle.
+
+    Args:
+        study: finished.
+        method: its name; None: the first.
+        combine: combination of its lanes; None: the first.
+        output: the new folder; None: `bundles/<method>-<combine>` in the study's.
+        about: licence, citation and the like.
+        limits: when a bin can be relied on.
+        leave_out: `lanes`, `members`: columns of single networks.
+        over: write over a bundle that is there.
+
+    Returns:
+        The folder, and notes: what is missing, and what the weights cannot be used for.
+
+    Raises:
+        InputError: there is no such method or combination, the study has no histograms yet, or
+            something is in the way.
+    """
+    method, how = _named(study, method, combine)
+    default = study.folder / "bundles" / (f"{method}-{how}" if how != "none" else method)
+    target = Path(output) if output is not None else default
+    refuse(target, over)
+    notes = [f"no {key}: give it by --about" for key in (about or About()).missing]
+    contents = Contents(study, method, how)
+    with replace_folder(target) as folder:
+        samples, told = {}, {}
+        for name, block in contents.other_events().items():
+            inner = Contents(study, prefixed(name, method), how)
+            (folder / name).mkdir()
+            samples[name] = _write(inner, folder / name, inner.weights(), {}, about, None)[0]
+            told[name] = Sample(
+                folder=name, block=block, sha256=files.digest(folder / name / METADATA)
+            )
+        weights = contents.weights(leave_out)
+        write_text(dump(study.config), folder / CONFIG)
+        if why := trained.lacking(study, method):
+            notes.append(f"no networks: {why}")
+        else:
+            trained.write(study, method, how, folder)
+        bundle, more = _write(
+            contents, folder, weights, told, about, limits or Limits(), samples
+        )
+        if more.validity is not None:
+            notes += more.validity.warnings
+        if method not in study.plan.variants.methods:
+            notes.append(f"the study has no replicas and variations of {method}")
+    return Written(target, tuple(notes))
+
+
+def refuse(target: Path, over: bool) -> None:
+    """Refuse a folder that must not be written over.
+
+    Raises:
+        InputError: something is there that is no bundle, or a bundle that is not to be replaced.
+    """
+    if not target.exists() and not target.is_symlink():
+        return
+    if not (target / METADATA).is_file() or target.is_symlink():
+        raise InputError(f"{target}: is there, and is no bundle; name another folder")
+    if not over:
+        raise InputError(f"{target}: is there; name another folder, or add --force")
+
+
+def _named(study: Study, method: str | None, combine: str | None) -> tuple[str, str]:
+    from omniflow.api.choices import one_of
+
+    method = one_of("method", method or study.methods[0], study.methods)
+    combinations = study.plan.combinations(method)
+    return method, one_of(f"combination of {method}", combine or combinations[0], combinations)
+
+
+def _write(
+    contents: Contents,
+    folder: Path,
+    weights: Weights,
+    samples: dict[str, Sample],
+    about: About | None,
+    limits: Limits | None,
+    others: dict[str, Bundle] | None = None,
+) -> tuple[Bundle, More]:
+    """Write events and metadata of a result; return it, and the section `omniflow`."""
+    if not len(contents.rows):
+        raise InputError(f"{contents.study.folder}: no event of {contents.role} is in the region")
+    plain, jagged = _observables(contents)
+    columns = _event_columns(contents, plain, jagged)
+    rows = contents.rows
+    final = contents.study.weights_of(contents.result, contents.how)[rows]
+    numbers = {
+        EVENT_ID: np.asarray(contents.events.event_id, np.uint64)[rows],
+        **plain,
+        **{column: values for column, values in columns.values()},
+        BASE: contents.base[rows],
+        NOMINAL: final,
+        FACTOR: contents.study.ratios_of(contents.result, contents.how)[rows],
+    }
+    spool = table.Spool(folder, len(rows))
+    try:
+        for name, make in weights.columns.items():
+            spool.add(name, make()[rows])
+        table.write(folder / EVENTS, table.rows(numbers, jagged, spool, len(rows)))
+    finally:
+        spool.close()
+    more = More(
+        about=about or About(),
+        origin=_origin(contents),
+        factor=FACTOR,
+        jagged={name: _jagged(contents.axes[name]) for name in jagged},
+        event_columns={name: column for name, (column, _) in columns.items()},
+        spreads=weights.spreads,
+        samples=samples,
+        sample_statistics=SIMULATION if SIMULATION in weights.families else "separate",
+    )
+    content = _metadata(contents, weights, [*numbers, *jagged, *weights.columns], folder, final)
+    bundle = _opened(folder, content, more, others)
+    more = _finished(bundle, more, limits)
+    bundle = _opened(folder, content, more, others)
+    write_text(to_yaml(content | {"omniflow": _plain(more)}), folder / METADATA)
+    return bundle, more
+
+
+def _opened(
+    folder: Path, content: dict[str, Any], more: More, others: dict[str, Bundle] | None
+) -> Bundle:
+    metadata = Metadata.model_validate(content | {"omniflow": more})
+    return Bundle(folder, metadata, EventTable(folder, EVENTS), others)
+
+
+def _finished(bundle: Bundle, more: More, limits: Limits | None) -> More:
+    """Return the section with what follows from the events, and the checksums of all files."""
+    names, found = list(bundle.observables), {}
+    if limits is not None and names:
+        counted = bundle.histogram(names)
+        data = DATA if DATA in bundle.families else None
+        warnings = validity.warn(counted, limits, data)
+        support = {name: _support(bundle.entries(name)) for name in names}
+        found["validity"] = Validity(
+            limits=limits,
+            observables=validity.bins(counted, data),
+            support={name: each for name, each in support.items() if each is not None},
+            warnings=warnings,
+        )
+        shape = more.origin is not None and more.origin.normalization == "shape"
+        joint.write(bundle.histogram(names, normalise=True) if shape else counted, bundle.folder)
+    found["files"] = {
+        name: {
+            "sha256": files.digest(bundle.folder / name),
+            "bytes": (bundle.folder / name).stat().st_size,
+            "holds": holds,
+        }
+        for name, holds in _HELD.items()
+        if (bundle.folder / name).is_file()
+    }
+    return More.model_validate({**dict(more), **found})
+
+
+def _support(entries: Entries) -> tuple[float, float] | None:
+    if not len(entries):
+        return None
+    return float(entries.value.min()), float(entries.value.max())
+
+
+def _observables(contents: Contents) -> tuple[dict[str, np.ndarray], dict[str, Entries]]:
+    """Return observables with a number per event (n,), NaN where there is none; and others."""
+    plain, jagged = {}, {}
+    for name, axis in contents.axes.items():
+        if name in RESERVED or name.startswith("weights_"):
+            raise InputError(
+                f"observable {name}: has the name of a weight in bundles; give it another name"
+            )
+        found = contents.entries(name)
+        if axis.kind != "event":
+            jagged[name] = found
+            continue
+        values = np.full(len(contents.rows), np.nan, np.float32)
+        values[found.event_index] = found.value
+        plain[name] = values
+    return plain, jagged
+
+
+def _event_columns(
+    contents: Contents, plain: dict[str, np.ndarray], jagged: dict[str, Entries]
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Return columns of events by name: what the file calls them, and numbers (n,).
+
+    Those with the name of an observable, or of a weight, get a name of their own.
+    """
+    taken = {*plain, *jagged, *RESERVED}
+    found = {}
+    for name, values in contents.event_columns():
+        if name in plain and np.array_equal(plain[name], values, equal_nan=True):
+            continue
+        free = name not in taken and not name.startswith("weights_")
+        found[name] = (name if free else f"event.{name}", values)
+    return found
+
+
+def _jagged(axis: Axis) -> Jagged:
+    return Jagged(description=axis.label, units=axis.unit or "1", edges=axis.edges)
+
+
+def _metadata(
+    contents: Contents, weights: Weights, columns: list[str], folder: Path, final: np.ndarray
+) -> dict[str, Any]:
+    """Return the sections of the format."""
+    plan, config = contents.plan, contents.plan.config
+    method = config.methods[parted(contents.result)[1]]
+    absolute = config.unfolding.normalization == "absolute"
+    return {
+        "format_version": FORMAT,
+        "dataset": {"name": config.study.name, "method": "OmniFold", "schema_version": "1.0"},
+        "observables": [
+            {
+                "name": name,
+                "description": axis.label,
+                "units": axis.unit or "1",
+                "binning": {"official": list(axis.edges), "provenance": "bins of the study"},
+            }
+            for name, axis in contents.axes.items()
+            if axis.kind == "event"
+        ],
+        "weights": {
+            "nominal": NOMINAL,
+            "base_mc_weight": BASE,
+            "nominal_convention": "includes_mc_weight",
+            "families": {name: _plain(family) for name, family in weights.families.items()},
+        },
+        "systematics": {
+            name: {"family": name, "type": family.type, "combination": family.combination}
+            for name, family in weights.families.items()
+            if family.type == "systematic"
+        },
+        "normalization": {
+            "mode": config.unfolding.normalization,
+            "base_weight_column": BASE,
+            "nominal_weight_column": NOMINAL,
+            "expected_nominal_sumw": float(final.sum()),
+            "tolerance": 1e-8,
+            "weight_units": "events",
+            **({"sum_weights_equals": "number of events in the region"} if absolute else {}),
+        },
+        "training": {
+            "algorithm": "OmniFold",
+            "iterations": len(plan.iterations),
+            "architecture": config.classifier.kind,
+            "note": f"{method.lanes} lane(s), {method.members} member(s) per step, "
+            f"{len(plan.passes_of(contents.result))} pass(es); config.yaml has everything",
+        },
+        "publication": {
+            "format": "parquet",
+            "events_file": EVENTS,
+            "event_count": len(contents.rows),
+            "columns": columns,
+            "event_alignment": {"method": "column", "column": EVENT_ID},
+            "checksum_sha256": files.digest(folder / EVENTS),
+        },
+    }
+
+
+def _origin(contents: Contents) -> Origin:
+    plan, config = contents.plan, contents.plan.config
+    made = store.provenance(plan.store(contents.role)).get("omniflow", "unknown")
+    samples = config.samples.model_dump(mode="json")
+    seeds = {
+        role: sample["seed"]
+        for role, sample in samples.items()
+        if isinstance(sample, dict) and isinstance(sample.get("seed"), int)
+    }
+    return Origin(
+        study=config.study.name,
+        method=contents.result,
+        combine=contents.how,
+        iteration=plan.iterations[-1],
+        passes=len(plan.passes_of(contents.result)),
+        normalization=config.unfolding.normalization,
+        particle_level=config.unfolding.particle_level,
+        region=config.observables.region,
+        scale=contents.scale,
+        seeds={"study": config.study.seed, **seeds},
+        versions={
+            "omniflow": omniflow.__version__,
+            "omniflow of the study": made,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "h5py", "pyarrow")},
+        },
+    )
+
+
+def _plain(model: Any) -> dict[str, Any]:
+    return model.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
