@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 import omniflow
-from omniflow.errors import OmniflowError
+from omniflow import cli_export
+from omniflow.cli_parts import PATH
+from omniflow.cli_parts import clear_errors as _clear_errors
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 
-class _Path(click.Path):
-    """A path in which `~` and variables are expanded; what is there as it is written is taken."""
-
-    def convert(self, value: Any, *context: Any) -> Any:
-        from omniflow.config.paths import expanded
-
-        if not Path(value).exists():
-            try:
-                value = expanded(str(value))
-            except ValueError as error:
-                self.fail(f"{value}: {error}", *context)
-        return super().convert(value, *context)
-
-
-PATH = _Path(path_type=Path)
 CONFIG = click.argument("config", type=PATH, nargs=-1, required=True)
 SETTINGS = click.option(
     *("-C", "--config", "settings"),
@@ -40,20 +24,6 @@ SETTINGS = click.option(
     multiple=True,
     help="A setting on top of the files, as of Snakemake's --config; may be given again.",
 )
-
-
-def _clear_errors(function: Callable) -> Callable:
-    """End with status 1 and the message alone when the user can mend the error."""
-
-    @wraps(function)
-    def wrapper(*args: object, **kwargs: object) -> None:
-        try:
-            function(*args, **kwargs)
-        except OmniflowError as error:
-            click.echo(f"{type(error).__name__}: {error}", err=True)
-            sys.exit(1)
-
-    return wrapper
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -314,3 +284,7 @@ def _print_whole(table: Table) -> None:
 
     needed = Console(width=1000).measure(table).maximum
     Console(width=max(needed, Console().width)).print(table)
+
+
+for _command in (cli_export.export, cli_export.histogram, cli_export.import_release):
+    main.add_command(_command)

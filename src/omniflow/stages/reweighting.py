@@ -186,9 +186,7 @@ class _Applied(Networks):
         return found
 
 
-def aligned(
-    found: Level, columns: tuple[Columns, Columns], seen: FeatureSet, where: str
-) -> Level:
+def aligned(found: Level, columns: tuple[Columns, Columns], seen: FeatureSet, where: str) -> Level:
     """Return a level with the columns that the study has, in their order, as far as it has them.
 
     Args:

@@ -14,14 +14,15 @@ from omniflow.api.choices import one_of
 from omniflow.errors import InputError
 from omniflow.evaluation import covariance
 from omniflow.events.quality import effective_size
-from omniflow.export.bundle import families, joint, validity
+from omniflow.export.bundle import joint, validity
 from omniflow.export.bundle.events import EventTable
+from omniflow.export.bundle.families import Passes
+from omniflow.export.bundle.families import blocks as of_families
 from omniflow.export.bundle.filling import Filled
 from omniflow.export.bundle.histogram import Histograms
-from omniflow.export.bundle.metadata import Family, Metadata, Observable
+from omniflow.export.bundle.metadata import Family, Metadata
 from omniflow.export.bundle.more import Limits, More
-from omniflow.expressions import Values, parse
-from omniflow.observables.entries import Entries
+from omniflow.export.bundle.quantities import Quantities
 
 if TYPE_CHECKING:
     from omniflow.events.sample import Events
@@ -40,6 +41,7 @@ class Bundle:
         metadata: all that its authors say.
         events: columns of the events.
         samples: bundles of variations with other events, by name.
+        quantities: what can be histogrammed.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Bundle:
         self.folder, self.metadata, self.events = folder, metadata, events
         self.samples = dict(samples or {})
         self._more = metadata.omniflow or More()
+        self.quantities = Quantities(metadata, events, self.weight_columns)
 
     def __len__(self) -> int:
         """Return the number of events."""
@@ -106,12 +109,13 @@ class Bundle:
         many |= {key: spread.columns for key, spread in self._more.spreads.items()}
         if name in many:
             return np.stack([self._weight(column) for column in many[name]])
-        columns = self._weight_columns
+        columns = self.weight_columns
         one_of("weight", name, [*plain, "factor", *many, *columns])
         return self._weight(plain.get(name, name))
 
-    @property
-    def _weight_columns(self) -> set[str]:
+    @cached_property
+    def weight_columns(self) -> set[str]:
+        """Names of all columns that are weights."""
         stored = self.metadata.weights
         found = {stored.nominal, stored.base_mc_weight}
         if self._more.factor is not None:
@@ -168,7 +172,7 @@ class Bundle:
         names = [what] if isinstance(what, str) else list(what)
         if not names or len(set(names)) != len(names):
             raise InputError("histogram: give one expression, or several that differ")
-        bins = self._edges(names, edges, isinstance(what, str))
+        bins = self.quantities.edges(names, edges, isinstance(what, str))
         filled = self._filled(names, bins, where, normalise)
         blocks, kinds = self._blocks(names, bins, where, normalise, filled)
         nominal = self.metadata.weights.nominal
@@ -211,7 +215,7 @@ class Bundle:
             found = own.contents(bundle._columns_of_passes)
             shifts = passes.shifts(found, by_pass=PASSES in self.families)
             others.setdefault(self._more.samples[sample].block, []).append(shifts)
-        blocks = families.blocks(self.families, filled.contents, passes, others)
+        blocks = of_families(self.families, filled.contents, passes, others)
         kinds = {name: family.means for name, family in self.families.items()}
         kinds = {name: kinds.get(name, "systematic") for name in blocks}
         if self._more.sample_statistics not in blocks:
@@ -224,114 +228,19 @@ class Bundle:
         family = self.families.get(PASSES)
         return (self.metadata.weights.nominal,) if family is None else family.columns
 
-    def _passes(self, filled: Filled) -> families.Passes:
+    def _passes(self, filled: Filled) -> Passes:
         nominal = filled.contents([self.metadata.weights.nominal])[0]
         if PASSES not in self.families:
-            return families.Passes(nominal, None)
-        return families.Passes(nominal, filled.contents(self._columns_of_passes))
+            return Passes(nominal, None)
+        return Passes(nominal, filled.contents(self._columns_of_passes))
 
     def _filled(
         self, names: list[str], bins: list[np.ndarray], where: str | None, normalise: bool
     ) -> Filled:
-        entries = [self.entries(name) for name in names]
+        entries = [self.quantities.entries(name) for name in names]
         return Filled(
-            self.events, entries, bins, self._counted(where), self._factor, normalise
+            self.events, entries, bins, self.quantities.counted(where), self._factor, normalise
         )
-
-    def _counted(self, where: str | None) -> np.ndarray:
-        if where is None:
-            return np.ones(len(self), bool)
-        found = self._evaluate(where)
-        if found.offsets is not None or found.array.dtype != bool:
-            raise InputError(
-                f"histogram: {where!r} is no condition on events; write one such as 'pt > 20'"
-            )
-        return found.array
-
-    def _edges(
-        self, names: list[str], edges: Sequence[float] | Sequence[Sequence[float]] | None, one: bool
-    ) -> list[np.ndarray]:
-        given: list[object] = [None] * len(names)
-        if edges is not None:
-            given = [edges] if one else list(edges)
-        if len(given) != len(names):
-            raise InputError(f"histogram: has edges for {len(given)} of {len(names)} expressions")
-        return [self._rising(name, each) for name, each in zip(names, given, strict=True)]
-
-    def _rising(self, name: str, given: object) -> np.ndarray:
-        if given is None:
-            given = self._official.get(name)
-        if given is None:
-            raise InputError(
-                f"histogram: {name} has no edges of its authors; give some, such as [0, 10, 20]"
-            )
-        try:
-            found = np.asarray(given, np.float64)
-        except (TypeError, ValueError):
-            found = np.empty(0)
-        rises = found.ndim == 1 and len(found) >= 2 and bool((np.diff(found) > 0).all())
-        if not rises or not np.isfinite(found).all():
-            raise InputError(f"histogram: edges of {name} must be numbers that rise, two or more")
-        return found
-
-    @cached_property
-    def _official(self) -> dict[str, Sequence[float]]:
-        """Edges of the authors, by observable."""
-        plain = {each.name: each.edges for each in self.metadata.observables}
-        jagged = {name: each.edges for name, each in self._more.jagged.items()}
-        return {name: edges for name, edges in (plain | jagged).items() if edges is not None}
-
-    # -- values --------------------------------------------------------------------------------
-
-    def entries(self, what: str) -> Entries:
-        """Return what is filled into a histogram.
-
-        Args:
-            what: an observable, or an expression.
-
-        Raises:
-            ExpressionError: the expression does not fit the columns.
-            InputError: a column cannot be read.
-        """
-        found = self.events.values(what) if what in self._own else self._evaluate(what)
-        array = np.asarray(found.array, np.float64)
-        keep = np.isfinite(array)
-        for text in self._selections(what):
-            keep &= self._counted(text)[found.event_index]
-        return Entries(found.event_index[keep], array[keep])
-
-    @cached_property
-    def _own(self) -> dict[str, Observable | None]:
-        return {each.name: each for each in self.metadata.observables} | dict.fromkeys(
-            self._more.jagged
-        )
-
-    def _selections(self, what: str) -> set[str]:
-        """Return the conditions under which the observables in an expression exist."""
-        names = {what} if what in self._own else parse(what).names
-        found = (self._own.get(name) for name in names)
-        return {each.selection for each in found if each is not None and each.selection}
-
-    def _evaluate(self, text: str) -> Values:
-        expression = parse(text)
-        columns = self._columns
-        known = {
-            name: self.events.values(columns[name]) for name in expression.names if name in columns
-        }
-        if len(known) < len(expression.names):  # its message lists what there is
-            nothing = Values(np.empty(0))
-            known = {**dict.fromkeys(columns, nothing), **known}
-        return expression.evaluate(known, len(self))
-
-    @cached_property
-    def _columns(self) -> dict[str, str]:
-        """Columns of the file by the names that expressions call them."""
-        weights = self._weight_columns
-        found = {name: name for name in self.events.names if name not in weights}
-        for name, column in self._more.event_columns.items():
-            found.setdefault(name, column)
-            found[f"event.{name}"] = column
-        return found
 
     # -- what else there is --------------------------------------------------------------------
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -143,7 +143,7 @@ class Contents:
         if len(self._passes) < 2:
             return
         columns = {
-            f"weights_pass_{p}": lambda p=p: self.study.weights_of(self.result, self.how, p)
+            f"weights_pass_{p}": partial(self.study.weights_of, self.result, self.how, p)
             for p in self._passes
         }
         found.columns |= columns
@@ -188,12 +188,12 @@ class Contents:
         """
         result = prefixed(variant, self.result)
         passes = list(self.plan.passes_of(result))
-        found.columns[column] = lambda: self.study.weights_of(result, self.how)
+        found.columns[column] = partial(self.study.weights_of, result, self.how)
         if len(passes) == 1:
             return column, (column,) if len(self._passes) > 1 else ()
         single = {f"{column}_pass_{p}": p for p in passes}
         for name, p in single.items():
-            found.columns[name] = lambda p=p: self.study.weights_of(result, self.how, p)
+            found.columns[name] = partial(self.study.weights_of, result, self.how, p)
         return column, tuple(single)
 
     def other_events(self) -> dict[str, str]:
@@ -205,7 +205,8 @@ class Contents:
             name: block
             for block, names in variants.blocks().items()
             for name in names
-            if variants.role("simulation", name) != "simulation" and variants[name].kind == VARIATION
+            if variants.role("simulation", name) != "simulation"
+            and variants[name].kind == VARIATION
         }
 
     # -- networks ------------------------------------------------------------------------------
@@ -215,9 +216,7 @@ class Contents:
         if lanes < 2:
             return
         columns = {
-            f"weights_lane_{lane}_pass_{p}": lambda p=p, lane=lane: self.study.lanes_of(
-                self.result, p
-            )[lane]
+            f"weights_lane_{lane}_pass_{p}": partial(self._lane, p, lane)
             for p in self._passes
             for lane in range(lanes)
         }
@@ -226,6 +225,12 @@ class Contents:
             found.families["lanes"] = _family("ensemble", columns, "training", "the lane")
         else:
             found.spreads["lanes"] = Spread(columns=tuple(columns), varies="the lane and the pass")
+
+    def _lane(self, pass_: int, lane: int) -> np.ndarray:
+        return self.study.lanes_of(self.result, pass_)[lane]
+
+    def _member(self, ratio: np.ndarray) -> np.ndarray:
+        return np.asarray(self.base * ratio[self._order])
 
     def _add_members(self, found: Weights) -> None:
         plan, iteration = self.plan, self.plan.iterations[-1]
@@ -239,7 +244,7 @@ class Contents:
                 for row, lane in enumerate(group.lanes):
                     for member in range(alone.shape[1]) if lane < lanes else ():
                         name = f"weights_member_{member}_lane_{lane}_pass_{p}"
-                        columns[name] = lambda a=alone[row, member]: self.base * a[self._order]
+                        columns[name] = partial(self._member, alone[row, member])
         found.columns |= columns
         found.spreads["members"] = Spread(
             columns=tuple(columns), varies="the member of the last step 2, the lane and the pass"
@@ -248,7 +253,7 @@ class Contents:
 
 def _family(
     type_: str,
-    columns: Sequence[str] | dict[str, Make],
+    columns: Collection[str],
     kind: str,
     varies: str,
     by_pass: Sequence[tuple[str, ...]] = (),

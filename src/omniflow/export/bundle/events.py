@@ -50,9 +50,11 @@ class EventTable:
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
-        with folder.opened(self._where, self._name) as raw:
-            with self._try(lambda: pq.ParquetFile(raw)) as file:
-                yield file
+        with (
+            folder.opened(self._where, self._name) as raw,
+            self._try(lambda: pq.ParquetFile(raw)) as file,
+        ):
+            yield file
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +63,9 @@ class EventTable:
 
     def is_jagged(self, name: str) -> bool:
         """Return whether a column is one of lists."""
-        return bool(pa.types.is_list(self._types[name]) or pa.types.is_large_list(self._types[name]))
+        return bool(
+            pa.types.is_list(self._types[name]) or pa.types.is_large_list(self._types[name])
+        )
 
     def require(self, names: Collection[str]) -> None:
         """Refuse a table without these columns.
@@ -178,7 +182,14 @@ class EventTable:
         """Return what is read; what is wrong with a damaged file is one kind of error."""
         try:
             return read()
-        except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
+        except (
+            pa.ArrowException,
+            OSError,
+            ValueError,
+            KeyError,
+            MemoryError,
+            OverflowError,
+        ) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(
                 f"{self.path}: cannot be read as Parquet ({reason}); it is damaged, or another "

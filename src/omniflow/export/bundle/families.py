@@ -101,7 +101,4 @@ def _paired(family: Family, contents: Contents, nominal: np.ndarray) -> np.ndarr
 
 
 def _sum(parts: Sequence[Block]) -> Block:
-    return Block(
-        np.sum([each.measured for each in parts], axis=0),
-        training=np.sum([each.training for each in parts], axis=0),
-    )
+    return Block(np.sum([each.matrix for each in parts], axis=0))

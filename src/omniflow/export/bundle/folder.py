@@ -6,8 +6,8 @@ import hashlib
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from omniflow.errors import InputError
 
@@ -39,7 +39,7 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def opened(folder: Path, name: str) -> BinaryIO:
+def opened(folder: Path, name: str) -> BufferedReader:
     """Return a file of the folder, open for reading.
 
     Raises:

@@ -6,6 +6,7 @@ Names of files are plain names, so that nothing outside of the folder is ever op
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -107,7 +108,7 @@ class Binning(Part):
     @model_validator(mode="after")
     def _rises(self) -> Binning:
         found = self.official or ()
-        if any(low >= high for low, high in zip(found[:-1], found[1:], strict=True)):
+        if any(low >= high for low, high in pairwise(found)):
             raise ValueError("official: edges must rise")
         return self
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 # Names of files and folders: neither a path nor hidden.
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# What authors have to say themselves.
-ABOUT = ("title", "authors", "licence", "citation", "doi", "contact")
+
+
 # What no bundle should lack.
 WANTED = ("licence", "citation")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import numpy as np
 from pydantic import Field, FiniteFloat, field_validator, model_validator
@@ -51,7 +51,7 @@ class Seen(Section):
     particles: Texts
     event: Texts
     neighbours: tuple[str, str] | None = None
-    define: Texts = {}
+    define: Texts
 
     @model_validator(mode="after")
     def _are_expressions(self) -> Seen:
@@ -91,8 +91,8 @@ class Lane(Section):
     @property
     def check(self) -> Check:
         """The same, as steps of the unfolding have it."""
-        nothing = dict.fromkeys(Check.__dataclass_fields__, 0)
-        return Check(**nothing | {"yields": self.yields, "factor": self.factor})
+        unknown = (float("nan"),) * 5
+        return Check(*unknown, 0, 0, *unknown[:2], self.yields, self.factor)
 
 
 class Pass(Section):
@@ -188,6 +188,13 @@ class Described(Section):
 
 
 @dataclass(frozen=True)
+class _Settings:
+    classifier: Classifier
+    execution: Execution
+    training: Training
+
+
+@dataclass(frozen=True)
 class Networks:
     """Networks of the last step 2.
 
@@ -237,12 +244,10 @@ class Networks:
 
         told = self.told
         execution = Execution(precision=told.precision)
+        made, training = told.architecture, Training(loss=told.loss)
         # Engines ask for these parts alone; there are no samples that a whole one would need.
-        config = Config.model_construct(
-            classifier=told.settings, execution=execution, training=Training(loss=told.loss)
-        )
-        made = told.architecture
-        return Trainer(made.layout, config.training, engine(config, made, source.features))
+        config = cast(Config, _Settings(told.settings, execution, training))
+        return Trainer(made.layout, training, engine(config, made, source.features))
 
     def _combined(self, logits: np.ndarray, event_id: np.ndarray) -> np.ndarray:
         """Return the mean over passes of the ratios (m,) of logits (networks, m)."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.export.bundle import arrays, folder, text
+from omniflow.export.bundle import arrays, folder, joint, networks, text
 from omniflow.export.bundle.bundle import Bundle
 from omniflow.export.bundle.events import EventTable
 from omniflow.export.bundle.metadata import METADATA, Metadata
@@ -92,15 +92,15 @@ def _check(bundle: Bundle) -> None:
     events.require(list(more.event_columns.values()))
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{bundle.folder}: names the observable {twice[0]} twice")
-    weights = sorted(bundle._weight_columns)
+    weights = sorted(bundle.weight_columns)
     events.require(weights)
     _ids(bundle)
     for first in range(0, len(weights), _TOGETHER):
         _finite(bundle, weights[first : first + _TOGETHER])
     _sum(bundle)
-    if "covariance.json" in more.files:
+    if joint.DESCRIPTION in more.files:
         _ = bundle.covariance
-    if "networks.json" in more.files:
+    if networks.DESCRIPTION in more.files:
         _ = bundle.networks
 
 

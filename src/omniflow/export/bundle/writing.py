@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import omniflow
 from omniflow.api import Study
+from omniflow.api.choices import one_of
 from omniflow.config import dump
 from omniflow.errors import InputError
-from omniflow.events import store
 from omniflow.export.bundle import folder as files
-from omniflow.export.bundle import joint, networks, table, trained, validity
+from omniflow.export.bundle import joint, networks, sections, table, trained, validity
 from omniflow.export.bundle.bundle import DATA, SIMULATION, Bundle
 from omniflow.export.bundle.contents import RESERVED, Contents, Weights
 from omniflow.export.bundle.events import EventTable
@@ -26,22 +23,20 @@ from omniflow.export.bundle.metadata import (
     EVENT_ID,
     EVENTS,
     FACTOR,
-    FORMAT,
     METADATA,
     NOMINAL,
     Metadata,
 )
-from omniflow.export.bundle.more import About, Jagged, Limits, More, Origin, Sample, Validity
+from omniflow.export.bundle.more import About, Limits, More, Sample, Validity
 from omniflow.export.bundle.text import dump as to_yaml
 from omniflow.files import replace_folder, write_text
-from omniflow.observables.axes import Axis
 from omniflow.observables.entries import Entries
-from omniflow.unfolding.coordinates import parted, prefixed
+from omniflow.unfolding.coordinates import prefixed
 
 CONFIG = "config.yaml"
 _HELD = {
     CONFIG: "the configuration of the study, defaults included",
-    joint.DESCRIPTION: "bins of all observables, contents, and what the blocks of covariance.npy are",
+    joint.DESCRIPTION: "bins and contents of all observables, and the blocks of covariance.npy",
     joint.NUMBERS: "covariance (block, bin, bin) of the bins of all observables together",
     networks.DESCRIPTION: "what the networks read, and what their output means",
     networks.NUMBERS: "parameters (pass, lane, member, fold, d) of the networks",
@@ -98,7 +93,8 @@ def write(
     notes = [f"no {key}: give it by --about" for key in (about or About()).missing]
     contents = Contents(study, method, how)
     with replace_folder(target) as folder:
-        samples, told = {}, {}
+        samples: dict[str, Bundle] = {}
+        told: dict[str, Sample] = {}
         for name, block in contents.other_events().items():
             inner = Contents(study, prefixed(name, method), how)
             (folder / name).mkdir()
@@ -112,9 +108,7 @@ def write(
             notes.append(f"no networks: {why}")
         else:
             trained.write(study, method, how, folder)
-        bundle, more = _write(
-            contents, folder, weights, told, about, limits or Limits(), samples
-        )
+        _, more = _write(contents, folder, weights, told, about, limits or Limits(), samples)
         if more.validity is not None:
             notes += more.validity.warnings
         if method not in study.plan.variants.methods:
@@ -137,8 +131,6 @@ def refuse(target: Path, over: bool) -> None:
 
 
 def _named(study: Study, method: str | None, combine: str | None) -> tuple[str, str]:
-    from omniflow.api.choices import one_of
-
     method = one_of("method", method or study.methods[0], study.methods)
     combinations = study.plan.combinations(method)
     return method, one_of(f"combination of {method}", combine or combinations[0], combinations)
@@ -163,7 +155,7 @@ def _write(
     numbers = {
         EVENT_ID: np.asarray(contents.events.event_id, np.uint64)[rows],
         **plain,
-        **{column: values for column, values in columns.values()},
+        **dict(columns.values()),
         BASE: contents.base[rows],
         NOMINAL: final,
         FACTOR: contents.study.ratios_of(contents.result, contents.how)[rows],
@@ -177,19 +169,22 @@ def _write(
         spool.close()
     more = More(
         about=about or About(),
-        origin=_origin(contents),
+        origin=sections.origin(contents),
         factor=FACTOR,
-        jagged={name: _jagged(contents.axes[name]) for name in jagged},
+        jagged={name: sections.jagged(contents.axes[name]) for name in jagged},
         event_columns={name: column for name, (column, _) in columns.items()},
         spreads=weights.spreads,
         samples=samples,
         sample_statistics=SIMULATION if SIMULATION in weights.families else "separate",
     )
-    content = _metadata(contents, weights, [*numbers, *jagged, *weights.columns], folder, final)
+    content = sections.of_format(
+        contents, weights, [*numbers, *jagged, *weights.columns], float(final.sum())
+    )
+    content["publication"]["checksum_sha256"] = files.digest(folder / EVENTS)
     bundle = _opened(folder, content, more, others)
     more = _finished(bundle, more, limits)
     bundle = _opened(folder, content, more, others)
-    write_text(to_yaml(content | {"omniflow": _plain(more)}), folder / METADATA)
+    write_text(to_yaml(content | {"omniflow": sections.plain(more)}), folder / METADATA)
     return bundle, more
 
 
@@ -202,12 +197,13 @@ def _opened(
 
 def _finished(bundle: Bundle, more: More, limits: Limits | None) -> More:
     """Return the section with what follows from the events, and the checksums of all files."""
-    names, found = list(bundle.observables), {}
+    names: list[str] = list(bundle.observables)
+    found: dict[str, Any] = {}
     if limits is not None and names:
         counted = bundle.histogram(names)
         data = DATA if DATA in bundle.families else None
         warnings = validity.warn(counted, limits, data)
-        support = {name: _support(bundle.entries(name)) for name in names}
+        support = {name: _support(bundle.quantities.entries(name)) for name in names}
         found["validity"] = Validity(
             limits=limits,
             observables=validity.bins(counted, data),
@@ -267,98 +263,3 @@ def _event_columns(
         free = name not in taken and not name.startswith("weights_")
         found[name] = (name if free else f"event.{name}", values)
     return found
-
-
-def _jagged(axis: Axis) -> Jagged:
-    return Jagged(description=axis.label, units=axis.unit or "1", edges=axis.edges)
-
-
-def _metadata(
-    contents: Contents, weights: Weights, columns: list[str], folder: Path, final: np.ndarray
-) -> dict[str, Any]:
-    """Return the sections of the format."""
-    plan, config = contents.plan, contents.plan.config
-    method = config.methods[parted(contents.result)[1]]
-    absolute = config.unfolding.normalization == "absolute"
-    return {
-        "format_version": FORMAT,
-        "dataset": {"name": config.study.name, "method": "OmniFold", "schema_version": "1.0"},
-        "observables": [
-            {
-                "name": name,
-                "description": axis.label,
-                "units": axis.unit or "1",
-                "binning": {"official": list(axis.edges), "provenance": "bins of the study"},
-            }
-            for name, axis in contents.axes.items()
-            if axis.kind == "event"
-        ],
-        "weights": {
-            "nominal": NOMINAL,
-            "base_mc_weight": BASE,
-            "nominal_convention": "includes_mc_weight",
-            "families": {name: _plain(family) for name, family in weights.families.items()},
-        },
-        "systematics": {
-            name: {"family": name, "type": family.type, "combination": family.combination}
-            for name, family in weights.families.items()
-            if family.type == "systematic"
-        },
-        "normalization": {
-            "mode": config.unfolding.normalization,
-            "base_weight_column": BASE,
-            "nominal_weight_column": NOMINAL,
-            "expected_nominal_sumw": float(final.sum()),
-            "tolerance": 1e-8,
-            "weight_units": "events",
-            **({"sum_weights_equals": "number of events in the region"} if absolute else {}),
-        },
-        "training": {
-            "algorithm": "OmniFold",
-            "iterations": len(plan.iterations),
-            "architecture": config.classifier.kind,
-            "note": f"{method.lanes} lane(s), {method.members} member(s) per step, "
-            f"{len(plan.passes_of(contents.result))} pass(es); config.yaml has everything",
-        },
-        "publication": {
-            "format": "parquet",
-            "events_file": EVENTS,
-            "event_count": len(contents.rows),
-            "columns": columns,
-            "event_alignment": {"method": "column", "column": EVENT_ID},
-            "checksum_sha256": files.digest(folder / EVENTS),
-        },
-    }
-
-
-def _origin(contents: Contents) -> Origin:
-    plan, config = contents.plan, contents.plan.config
-    made = store.provenance(plan.store(contents.role)).get("omniflow", "unknown")
-    samples = config.samples.model_dump(mode="json")
-    seeds = {
-        role: sample["seed"]
-        for role, sample in samples.items()
-        if isinstance(sample, dict) and isinstance(sample.get("seed"), int)
-    }
-    return Origin(
-        study=config.study.name,
-        method=contents.result,
-        combine=contents.how,
-        iteration=plan.iterations[-1],
-        passes=len(plan.passes_of(contents.result)),
-        normalization=config.unfolding.normalization,
-        particle_level=config.unfolding.particle_level,
-        region=config.observables.region,
-        scale=contents.scale,
-        seeds={"study": config.study.seed, **seeds},
-        versions={
-            "omniflow": omniflow.__version__,
-            "omniflow of the study": made,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "h5py", "pyarrow")},
-        },
-    )
-
-
-def _plain(model: Any) -> dict[str, Any]:
-    return model.model_dump(mode="json", exclude_none=True, exclude_defaults=False)
