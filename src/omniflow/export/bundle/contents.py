@@ -174,10 +174,14 @@ class Contents:
             if not sides:
                 continue
             (column, *opposite), by_pass = [s[0] for s in sides], [s[1] for s in sides]
-            family = _family("systematic", [column], "systematic", f"variation {block}", by_pass)
-            if opposite:
-                family = Family(**{**dict(family), "opposite": opposite[0]})
-            found.families[block] = family
+            found.families[block] = _family(
+                "systematic",
+                [column],
+                "systematic",
+                f"variation {block}",
+                by_pass,
+                opposite[0] if opposite else None,
+            )
 
     def _add_variant(
         self, found: Weights, variant: str, column: str
@@ -257,6 +261,7 @@ def _family(
     kind: str,
     varies: str,
     by_pass: Sequence[tuple[str, ...]] = (),
+    opposite: str | None = None,
 ) -> Family:
     return Family.model_validate(
         {
@@ -266,5 +271,6 @@ def _family(
             "kind": kind,
             "varies": varies,
             "by_pass": tuple(by_pass) if all(by_pass) else (),
+            "opposite": opposite,
         }
     )
