@@ -201,9 +201,7 @@ def test_files_hold_all_of_it(bundle, tmp_path):
     np.testing.assert_allclose(content["covariance"]["total"]["matrix"], found.total)
     assert content["observables"][1]["edges"] == [0, 0.5, 2]
     found.write(tmp_path / "h.csv")
-    table, covariance = (
-        pd.read_csv(tmp_path / name) for name in ("h.csv", "h.covariance.csv")
-    )
+    table, covariance = (pd.read_csv(tmp_path / name) for name in ("h.csv", "h.covariance.csv"))
     np.testing.assert_allclose(table["error"], np.sqrt(np.diagonal(found.total)), rtol=1e-9)
     rows = covariance[covariance["block"] == "total"]
     np.testing.assert_allclose(rows["value"], found.total.ravel(), rtol=1e-9)

@@ -94,9 +94,7 @@ def test_columns_are_the_weights_of_the_study(study, written):
     x, y = study.simulation.particle.event.T
     same("x", x)
     same("y", y)
-    np.testing.assert_allclose(
-        frame["square"], np.where(y > 0.5, x * x, np.nan)[inside], rtol=1e-6
-    )
+    np.testing.assert_allclose(frame["square"], np.where(y > 0.5, x * x, np.nan)[inside], rtol=1e-6)
     # Members are combined by the median, which of two is the mean.
     members = [frame[f"weights_member_{m}_lane_0_pass_1"] for m in range(2)]
     lane = np.mean(members, axis=0)
