@@ -11,9 +11,9 @@ import pytest
 import omniflow
 
 NAMES = [
-    *("ConfigError", "Events", "InputError", "Level", "LockError", "Observable", "OmniflowError"),
+    *("Bundle", "ConfigError", "Events", "InputError", "Level", "LockError", "Observable", "OmniflowError"),
     *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
-    *("read", "unfold"),
+    *("read", "read_bundle", "unfold"),
 ]
 
 

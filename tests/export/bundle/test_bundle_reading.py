@@ -1,5 +1,6 @@
 """A bundle that is not what it says is refused, in words."""
 
+import hashlib
 import os
 import shutil
 
@@ -116,8 +117,6 @@ def test_samples_have_no_samples(copied):
         content["omniflow"]["samples"] = {"inner": sample | {"folder": "inner", "sha256": sha}}
 
     _change(copied, nest)
-    import hashlib
-
     digest = hashlib.sha256((copied / "inner" / "metadata.yaml").read_bytes()).hexdigest()
     _change(copied, _at("omniflow", "samples", "inner", "sha256", value=digest))
     _refused(copied, "is a sample of a bundle and names samples itself")
@@ -184,8 +183,9 @@ def test_metadata_that_do_not_fit(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("r1", np.nan, "r1: the weight of event 5 is not finite"),
-        ("unfolded", np.inf, "unfolded: the weight of event 5 is not finite"),
+        ("r1", np.nan, "r1: the weight of event 5 is nan, which cannot be"),
+        ("unfolded", np.inf, "unfolded: the weight of event 5 is inf"),
+        ("r1", 1e200, r"r1: the weight of event 5 is 1e\+200, which cannot be summed"),
         ("prior", "text", "prior: holds .*string, where numbers are needed"),
     ],
 )

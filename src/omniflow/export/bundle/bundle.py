@@ -174,7 +174,11 @@ class Bundle:
             raise InputError("histogram: give one expression, or several that differ")
         bins = self.quantities.edges(names, edges, isinstance(what, str))
         filled = self._filled(names, bins, where, normalise)
-        blocks, kinds = self._blocks(names, bins, where, normalise, filled)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            blocks, kinds = self._blocks(names, bins, where, normalise, filled)
+        for name, block in blocks.items():
+            if not np.isfinite(block.matrix).all():
+                raise InputError(f"{self.folder}: the covariance of {name} is not finite")
         nominal = self.metadata.weights.nominal
         content, squares = filled.contents([nominal])[0], filled.squares(nominal)
         raw = content

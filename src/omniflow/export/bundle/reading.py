@@ -15,6 +15,7 @@ from omniflow.export.bundle.metadata import METADATA, Metadata
 from omniflow.export.bundle.more import More
 
 _TOGETHER = 64  # columns that are looked at in one reading
+LARGEST = 1e60  # weights whose squares, and those of their sums, are numbers
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -119,11 +120,12 @@ def _ids(bundle: Bundle) -> None:
 def _finite(bundle: Bundle, columns: list[str]) -> None:
     start = 0
     for part in bundle.events.parts(columns):
-        if not np.isfinite(part).all():
-            row, event = np.argwhere(~np.isfinite(part))[0]
+        usable = np.abs(part) < LARGEST  # not of NaN
+        if not usable.all():
+            row, event = np.argwhere(~usable)[0]
             raise InputError(
                 f"{bundle.events.path}: {columns[row]}: the weight of event {start + event} is "
-                "not finite; write the bundle again"
+                f"{part[row, event]}, which cannot be summed; write the bundle again"
             )
         start += part.shape[1]
 

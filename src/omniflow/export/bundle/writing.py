@@ -85,6 +85,31 @@ def write(
     Raises:
         InputError: there is no such method or combination, the study has no histograms yet, or
             something is in the way.
+
+    Examples:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> import omniflow
+        >>> from omniflow.export.bundle import write
+        >>> x = np.random.default_rng(1).normal(size=(3, 500))
+        >>> simulation = omniflow.Events.from_arrays({"x": x[1]}, {"x": x[2]})
+        >>> study = omniflow.unfold(
+        ...     omniflow.Events.from_arrays({"x": x[0] + 0.1}),
+        ...     simulation,
+        ...     iterations=1,
+        ...     passes=2,
+        ...     training={"epochs": 1, "min_updates": 1},
+        ...     diagnostics={"second_classifier": False},
+        ... )
+        >>> with tempfile.TemporaryDirectory() as results:
+        ...     _ = write(study, output=f"{results}/bundle")
+        ...     bundle = omniflow.read_bundle(f"{results}/bundle")
+        ...     found = bundle.histogram("x", [-1, 0, 1])
+        ...     nu = bundle.reweight(simulation)
+        >>> bundle.observables, list(found.blocks)
+        (('x',), ['passes', 'sample'])
+        >>> np.allclose(nu, study.ratios_of(), rtol=1e-5)
+        True
     """
     method, how = _named(study, method, combine)
     default = study.folder / "bundles" / (f"{method}-{how}" if how != "none" else method)
