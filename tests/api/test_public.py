@@ -11,7 +11,16 @@ import pytest
 import omniflow
 
 NAMES = [
-    *("Bundle", "ConfigError", "Events", "InputError", "Level", "LockError", "Observable", "OmniflowError"),
+    *(
+        "Bundle",
+        "ConfigError",
+        "Events",
+        "InputError",
+        "Level",
+        "LockError",
+        "Observable",
+        "OmniflowError",
+    ),
     *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
     *("read", "read_bundle", "unfold"),
 ]

@@ -13,7 +13,6 @@ import omniflow
 from omniflow.cli import main
 
 
-
 @pytest.fixture
 def run():
     def invoke(*arguments):

@@ -186,6 +186,7 @@ def test_metadata_that_do_not_fit(tmp_path, change, message):
         ("r1", np.nan, "r1: the weight of event 5 is nan, which cannot be"),
         ("unfolded", np.inf, "unfolded: the weight of event 5 is inf"),
         ("r1", 1e200, r"r1: the weight of event 5 is 1e\+200, which cannot be summed"),
+        ("mass", "text", "mass: holds .*string, where numbers are needed"),
         ("prior", "text", "prior: holds .*string, where numbers are needed"),
     ],
 )

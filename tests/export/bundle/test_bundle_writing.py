@@ -196,10 +196,12 @@ def test_limits_of_validity_are_told_and_printed(study, tmp_path):
 
 
 def test_observables_with_several_entries_are_lists(jagged, tmp_path):
-    notes = write(jagged, output=tmp_path / "b", about=About(licence="CC0-1.0", citation="none"))
+    about = About(licence="CC0-1.0", citation="none", title="A study", experiment="none")
+    notes = write(jagged, output=tmp_path / "b", about=about)
     assert not any("licence" in note for note in notes.notes)
     frame, metadata = _frame(tmp_path / "b"), _metadata(tmp_path / "b")
     jsonschema.validate(metadata, SCHEMA)
+    assert (metadata["dataset"]["name"], metadata["dataset"]["experiment"]) == ("A study", "none")
     assert [each["name"] for each in metadata["observables"]] == ["x"]
     assert set(metadata["omniflow"]["jagged"]) == {"pt"}
     level = jagged.simulation.particle
@@ -243,4 +245,12 @@ def test_nothing_is_written_over(study, tmp_path):
 def test_methods_and_combinations_that_are_not_there(study, tmp_path, method, combine, message):
     with pytest.raises(InputError, match=message):
         write(study, method, combine, tmp_path / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variation_has_no_name_of_a_family(study, tmp_path, monkeypatch):
+    blocks = {"passes": ("prior_up",)}
+    monkeypatch.setattr(type(study.plan.variants), "blocks", lambda self: blocks)
+    with pytest.raises(InputError, match="variation passes: has the name of a family of bundles"):
+        write(study, "hybrid", output=tmp_path / "b")
     assert list(tmp_path.iterdir()) == []

@@ -150,7 +150,7 @@ def test_pickled_names_of_columns_are_not_run(tmp_path):
     ("change", "message"),
     [
         (lambda f: f.drop(columns="weight_mc"), "has no column weight_mc; it is no file of the"),
-        (lambda f: f.assign(weights_lumi=np.nan), "weights_lumi: event 0 of part 0 has no finite"),
+        (lambda f: f.assign(weights_lumi=np.nan), "weights_lumi: row 0 has no finite weight"),
         (lambda f: f.assign(text="x"), "text: holds Python objects as pickles"),
         (lambda f: f.iloc[:0], r"has shape \(1, 1\) where"),
     ],

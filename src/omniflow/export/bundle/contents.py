@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import Path
 
 import numpy as np
 
 from omniflow.api import Study, results, values
 from omniflow.errors import InputError
 from omniflow.events.sample import Events
-from omniflow.export.bundle.bundle import DATA, PASSES, SIMULATION
+from omniflow.export.bundle.bundle import DATA, PASSES, SAMPLE, SIMULATION
 from omniflow.export.bundle.metadata import (
     BASE,
     COMBINES,
@@ -21,15 +22,17 @@ from omniflow.export.bundle.metadata import (
     Family,
 )
 from omniflow.export.bundle.more import Spread
-from omniflow.files import memory_map
+from omniflow.files import memory_map, open_h5
 from omniflow.observables.axes import Axis
 from omniflow.observables.entries import Entries
 from omniflow.stages import evaluation
 from omniflow.stages.inputs import events as varied
 from omniflow.stages.weights import setup
-from omniflow.unfolding.coordinates import parted, prefixed
+from omniflow.unfolding.coordinates import Group, parted, prefixed
 from omniflow.unfolding.variants import VARIATION
 
+LANES = "lanes"
+OWN = {PASSES, DATA, SIMULATION, SAMPLE, LANES}
 RESERVED = {EVENT_ID, BASE, NOMINAL, FACTOR}
 # What a bundle may lack: columns of networks that are part of the nominal weights.
 OPTIONAL = ("lanes", "members")
@@ -166,6 +169,10 @@ class Contents:
 
     def _add_variations(self, found: Weights) -> None:
         for block, variants in self.plan.variants.blocks().items():
+            if block in OWN:
+                raise InputError(
+                    f"variation {block}: has the name of a family of bundles; give it another name"
+                )
             sides = [
                 self._add_variant(found, variant, f"weights_variation_{variant}")
                 for variant in variants
@@ -219,40 +226,48 @@ class Contents:
         lanes = self.plan.variants.method(self.result).lanes
         if lanes < 2:
             return
-        columns = {
-            f"weights_lane_{lane}_pass_{p}": partial(self._lane, p, lane)
-            for p in self._passes
-            for lane in range(lanes)
-        }
+        columns: dict[str, Make] = {}
+        for p, group in self._groups():
+            ratio = memory_map(self.plan.final_weights(group, self.plan.iterations[-1]), "ratio")
+            for lane, row in zip(group.lanes, ratio, strict=True):
+                if lane < lanes:
+                    columns[f"weights_lane_{lane}_pass_{p}"] = partial(self._of_ratio, row)
         found.columns |= columns
         if len(self._passes) == 1:  # what else measures the scatter of training
-            found.families["lanes"] = _family("ensemble", columns, "training", "the lane")
+            found.families[LANES] = _family("ensemble", columns, "training", "the lane")
         else:
-            found.spreads["lanes"] = Spread(columns=tuple(columns), varies="the lane and the pass")
-
-    def _lane(self, pass_: int, lane: int) -> np.ndarray:
-        return self.study.lanes_of(self.result, pass_)[lane]
-
-    def _member(self, ratio: np.ndarray) -> np.ndarray:
-        return np.asarray(self.base * ratio[self._order])
+            found.spreads[LANES] = Spread(columns=tuple(columns), varies="the lane and the pass")
 
     def _add_members(self, found: Weights) -> None:
         plan, iteration = self.plan, self.plan.iterations[-1]
-        columns: dict[str, Make] = {}
         lanes = plan.variants.method(self.result).lanes
-        for p in self._passes:
-            for group in plan.lane_groups(self.result, p):
-                if not plan.keeps_members(group, iteration, 2):
-                    return
-                alone = memory_map(plan.weights(group, iteration, 2), "members")
-                for row, lane in enumerate(group.lanes):
-                    for member in range(alone.shape[1]) if lane < lanes else ():
-                        name = f"weights_member_{member}_lane_{lane}_pass_{p}"
-                        columns[name] = partial(self._member, alone[row, member])
+        columns: dict[str, Make] = {}
+        for p, group in self._groups():
+            path = plan.weights(group, iteration, 2)
+            if not plan.keeps_members(group, iteration, 2) or not _has(path, "members"):
+                return
+            for lane, members in zip(group.lanes, memory_map(path, "members"), strict=True):
+                for member, row in enumerate(members) if lane < lanes else ():
+                    name = f"weights_member_{member}_lane_{lane}_pass_{p}"
+                    columns[name] = partial(self._of_ratio, row)
         found.columns |= columns
         found.spreads["members"] = Spread(
             columns=tuple(columns), varies="the member of the last step 2, the lane and the pass"
         )
+
+    def _groups(self) -> Iterator[tuple[int, Group]]:
+        for p in self._passes:
+            for group in self.plan.lane_groups(self.result, p):
+                yield p, group
+
+    def _of_ratio(self, ratio: np.ndarray) -> np.ndarray:
+        return np.asarray(self.base * ratio[self._order])
+
+
+def _has(path: Path, dataset: str) -> bool:
+    """Return whether a file has a dataset; members are kept of what was the last iteration."""
+    with open_h5(path) as file:
+        return dataset in file
 
 
 def _family(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,6 +81,27 @@ class EventTable:
                 "copy or write the bundle again"
             )
 
+    def require_numbers(self, names: Collection[str], jagged: bool = False) -> None:
+        """Refuse a table where these columns are missing, or hold no numbers.
+
+        Args:
+            names: of columns.
+            jagged: whether they hold lists of numbers.
+
+        Raises:
+            InputError: names a column.
+        """
+        self.require(names)
+        for name in names:
+            kind = self._types[name]
+            inner = kind.value_type if jagged and self.is_jagged(name) else kind
+            number = (
+                pa.types.is_integer(inner) or pa.types.is_floating(inner) or inner == pa.bool_()
+            )
+            if not number or self.is_jagged(name) is not jagged:
+                wanted = "lists of numbers" if jagged else "numbers"
+                raise InputError(f"{self.path}: {name}: holds {kind}, where {wanted} are needed")
+
     def numbers(self, name: str) -> np.ndarray:
         """Return a column with one number per event.
 
@@ -110,11 +132,7 @@ class EventTable:
         Raises:
             InputError: as `numbers`.
         """
-        self.require(names)
-        for name in names:
-            kind = self._types[name]
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or kind == pa.bool_()):
-                raise InputError(f"{self.path}: {name}: holds {kind}, where numbers are needed")
+        self.require_numbers(names)
         for batch in self._batches(names):
             yield np.stack([self._array(batch, name) for name in names])
 
@@ -123,9 +141,8 @@ class EventTable:
         return self._try(lambda: batch.column(name).to_numpy(zero_copy_only=False))
 
     def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        paths = [f"{name}.list.element" if self.is_jagged(name) else name for name in names]
         with self._opened() as file:
-            rows = self._try(lambda: file.iter_batches(_ROWS, columns=paths))
+            rows = self._try(lambda: file.iter_batches(_ROWS, columns=list(names)))
             while (batch := self._try(lambda: next(rows, None))) is not None:
                 yield batch
 
@@ -139,7 +156,7 @@ class EventTable:
             InputError: an event has none, or the column cannot be read.
         """
         self.require([name])
-        seen = self._try(lambda: pa.chunked_array(b.column(0) for b in self._batches([name])))
+        seen = self._try(lambda: pa.chunked_array(b.column(name) for b in self._batches([name])))
         if seen.null_count:
             raise InputError(f"{self.path}: {name}: {seen.null_count} events have no id")
         counts = self._try(seen.value_counts)
@@ -161,18 +178,14 @@ class EventTable:
             InputError: as `numbers`.
         """
         self.require([name])
+        self.require_numbers([name], self.is_jagged(name))
         if not self.is_jagged(name):
             return Values(self.numbers(name), None, name)
         numbers, counts = [np.empty(0)], [np.zeros(1, np.int64)]
         for batch in self._batches([name]):
-            column = batch.column(0)
-            if column.null_count or not pa.types.is_floating(column.type.value_type):
-                raise InputError(f"{self.path}: {name}: must hold lists of numbers, none missing")
-            flat = column.flatten()
-            if flat.null_count:
-                raise InputError(f"{self.path}: {name}: has entries without a number")
-            numbers.append(flat.to_numpy(zero_copy_only=False))
-            counts.append(np.asarray(column.value_lengths()).astype(np.int64))
+            flat, lengths = self._try(partial(_lists, batch, name))
+            numbers.append(flat)
+            counts.append(lengths)
         offsets = np.cumsum(np.concatenate(counts))
         if len(offsets) != self.rows + 1:
             raise InputError(f"{self.path}: {name}: has {len(offsets) - 1} of {self.rows} lists")
@@ -186,7 +199,7 @@ class EventTable:
             pa.ArrowException,
             OSError,
             ValueError,
-            KeyError,
+            LookupError,
             MemoryError,
             OverflowError,
         ) as error:
@@ -195,6 +208,15 @@ class EventTable:
                 f"{self.path}: cannot be read as Parquet ({reason}); it is damaged, or another "
                 "kind of file: copy or write the bundle again"
             ) from error
+
+
+def _lists(batch: pa.RecordBatch, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers (M,) in lists, and how many each of n has, (n,) int64."""
+    column = batch.column(name)
+    if column.null_count:
+        raise ValueError("there are events without a list")
+    flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False))
+    return flat, np.asarray(column.value_lengths()).astype(np.int64)
 
 
 def _bytes(meta: Any, group: int) -> int:

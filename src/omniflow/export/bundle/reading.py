@@ -89,8 +89,9 @@ def _check(bundle: Bundle) -> None:
     metadata, events = bundle.metadata, bundle.events
     more = metadata.omniflow or More()
     names = [each.name for each in metadata.observables]
-    events.require([*metadata.publication.columns, *names, *more.jagged])
-    events.require(list(more.event_columns.values()))
+    events.require(metadata.publication.columns)
+    events.require_numbers([*names, *more.event_columns.values()])
+    events.require_numbers(list(more.jagged), jagged=True)
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"{bundle.folder}: names the observable {twice[0]} twice")
     weights = sorted(bundle.weight_columns)

@@ -19,7 +19,15 @@ from omniflow.errors import InputError
 from omniflow.export.bundle import folder as files
 from omniflow.export.bundle import table
 from omniflow.export.bundle.bundle import DATA, SIMULATION
-from omniflow.export.bundle.metadata import BASE, COMBINES, EVENTS, FORMAT, METADATA, NOMINAL
+from omniflow.export.bundle.metadata import (
+    BASE,
+    COMBINES,
+    EVENTS,
+    FORMAT,
+    KINDS,
+    METADATA,
+    NOMINAL,
+)
 from omniflow.export.bundle.more import About, More, Sample
 from omniflow.export.bundle.pandas_file import PandasFile
 from omniflow.export.bundle.text import dump
@@ -110,6 +118,7 @@ def families(columns: Sequence[str]) -> dict[str, dict[str, Any]]:
                         "type": kind,
                         "combination": COMBINES[kind],
                         "columns": [],
+                        "kind": KINDS[kind],
                         "varies": varies,
                         "alignment": "rows",
                     },
@@ -157,14 +166,16 @@ def _write(
 
     def parts() -> Any:
         nonlocal total
-        for start, part in enumerate(source.parts()):
+        start = 0
+        for part in source.parts():
             for name in weights:
                 if not np.isfinite(part[name]).all():
                     at = int(np.flatnonzero(~np.isfinite(part[name]))[0])
                     raise InputError(
-                        f"{source.path}: {name}: event {at} of part {start} has no finite weight; "
-                        "leave such events out"
+                        f"{source.path}: {name}: row {start + at} has no finite weight; leave "
+                        "such events out"
                     )
+            start += len(part[NOMINAL])
             total += float(part[NOMINAL].astype(np.float64).sum())
             yield {name: pa.array(part[name]) for name in columns}
 

@@ -12,7 +12,7 @@ import omniflow
 from omniflow.events import store
 from omniflow.export.bundle.contents import Contents, Weights
 from omniflow.export.bundle.metadata import BASE, EVENT_ID, EVENTS, FORMAT, NOMINAL
-from omniflow.export.bundle.more import Jagged, Origin
+from omniflow.export.bundle.more import About, Jagged, Origin
 from omniflow.observables.axes import Axis
 from omniflow.unfolding.coordinates import parted
 
@@ -28,7 +28,7 @@ def jagged(axis: Axis) -> Jagged:
 
 
 def of_format(
-    contents: Contents, weights: Weights, columns: list[str], total: float
+    contents: Contents, weights: Weights, columns: list[str], total: float, about: About
 ) -> dict[str, Any]:
     """Return the sections of the format, but for the checksum of the events.
 
@@ -37,13 +37,22 @@ def of_format(
         weights: its columns of weights.
         columns: all columns of the events.
         total: sum of the nominal weights.
+        about: what the authors say.
     """
     plan, config = contents.plan, contents.plan.config
     method = config.methods[parted(contents.result)[1]]
     absolute = config.unfolding.normalization == "absolute"
     return {
         "format_version": FORMAT,
-        "dataset": {"name": config.study.name, "method": "OmniFold"},
+        "dataset": {
+            "name": about.title or config.study.name,
+            "method": "OmniFold",
+            **{
+                key: value
+                for key in ("experiment", "description")
+                if (value := getattr(about, key)) is not None
+            },
+        },
         "observables": [
             {
                 "name": name,

@@ -203,7 +203,7 @@ def _write(
         sample_statistics=SIMULATION if SIMULATION in weights.families else "separate",
     )
     content = sections.of_format(
-        contents, weights, [*numbers, *jagged, *weights.columns], float(final.sum())
+        contents, weights, [*numbers, *jagged, *weights.columns], float(final.sum()), more.about
     )
     content["publication"]["checksum_sha256"] = files.digest(folder / EVENTS)
     bundle = _opened(folder, content, more, others)
