@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         WeightError,
     )
     from omniflow.events.sample import Events, Level
+    from omniflow.export.bundle import Bundle, read_bundle
     from omniflow.observables import Observable
     from omniflow.sources.source import Source
 
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 # Modules of the public names.
 _HOMES = {
+    "Bundle": "omniflow.export.bundle",
     "Events": "omniflow.events.sample",
     "Level": "omniflow.events.sample",
     "Observable": "omniflow.observables",
@@ -39,6 +41,7 @@ _HOMES = {
     "Study": "omniflow.api",
     "plan": "omniflow.api",
     "read": "omniflow.api",
+    "read_bundle": "omniflow.export.bundle",
     "unfold": "omniflow.api",
     "ConfigError": "omniflow.errors",
     "CovarianceWarning": "omniflow.errors",
@@ -51,6 +54,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bundle",
     "ConfigError",
     "CovarianceWarning",
     "Events",
@@ -67,6 +71,7 @@ __all__ = [
     "__version__",
     "plan",
     "read",
+    "read_bundle",
     "unfold",
 ]
 

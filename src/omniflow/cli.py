@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 import omniflow
-from omniflow.errors import OmniflowError
+from omniflow import cli_export
+from omniflow.cli_parts import PATH
+from omniflow.cli_parts import clear_errors as _clear_errors
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 
-class _Path(click.Path):
-    """A path in which `~` and variables are expanded; what is there as it is written is taken."""
-
-    def convert(self, value: Any, *context: Any) -> Any:
-        from omniflow.config.paths import expanded
-
-        if not Path(value).exists():
-            try:
-                value = expanded(str(value))
-            except ValueError as error:
-                self.fail(f"{value}: {error}", *context)
-        return super().convert(value, *context)
-
-
-PATH = _Path(path_type=Path)
 CONFIG = click.argument("config", type=PATH, nargs=-1, required=True)
 SETTINGS = click.option(
     *("-C", "--config", "settings"),
@@ -40,20 +24,6 @@ SETTINGS = click.option(
     multiple=True,
     help="A setting on top of the files, as of Snakemake's --config; may be given again.",
 )
-
-
-def _clear_errors(function: Callable) -> Callable:
-    """End with status 1 and the message alone when the user can mend the error."""
-
-    @wraps(function)
-    def wrapper(*args: object, **kwargs: object) -> None:
-        try:
-            function(*args, **kwargs)
-        except OmniflowError as error:
-            click.echo(f"{type(error).__name__}: {error}", err=True)
-            sys.exit(1)
-
-    return wrapper
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -311,39 +281,6 @@ def closure(study: Path) -> None:
         )
 
 
-@main.command()
-@click.argument("study", type=PATH)
-@click.option("--method", help="Of the study; by default the first.")
-@click.option("--combine", help="Combination of its lanes; by default the first.")
-@click.option(
-    "--as",
-    "form",
-    type=click.Choice(["hepdata", "pyhf", "root"]),
-    required=True,
-    help="What is written.",
-)
-@click.option("--output", type=PATH, help="Folder; by default STUDY/export/FORMAT.")
-@click.option("--settings", type=PATH, help="YAML: texts of hepdata, the model of pyhf.")
-@_clear_errors
-def export(
-    study: Path,
-    method: str | None,
-    combine: str | None,
-    form: str,
-    output: Path | None,
-    settings: Path | None,
-) -> None:
-    """Write the binned results of the folder STUDY for HEPData, pyhf or ROOT.
-
-    A submission with the archive that HEPData takes, workspaces for fits, or histograms with
-    covariances. Lines below the files say which errors the study lacks, and what is a placeholder.
-    """
-    from omniflow.export import command
-
-    for line in command.write(study, method, combine, form, output, settings):
-        click.echo(line)
-
-
 def _distances(rows: pd.DataFrame, title: str) -> Table:
     """Return a table of the rows of `closure`: observables, with a column per iteration."""
     from rich.table import Table
@@ -375,3 +312,7 @@ def _print_whole(table: Table) -> None:
 
     needed = Console(width=1000).measure(table).maximum
     Console(width=max(needed, Console().width)).print(table)
+
+
+for _command in (cli_export.export, cli_export.histogram, cli_export.import_release):
+    main.add_command(_command)

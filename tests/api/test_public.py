@@ -12,6 +12,7 @@ import omniflow
 
 NAMES = [
     *(
+        "Bundle",
         "ConfigError",
         "CovarianceWarning",
         "Events",
@@ -22,7 +23,7 @@ NAMES = [
         "OmniflowError",
     ),
     *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
-    *("plan", "read", "unfold"),
+    *("plan", "read", "read_bundle", "unfold"),
 ]
 
 

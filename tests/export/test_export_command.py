@@ -2,7 +2,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from omniflow.cli import export, main
+from omniflow.cli import main
+from omniflow.cli_export import export
 from omniflow.export import command
 
 
@@ -58,4 +59,13 @@ def test_a_study_that_is_not_there_is_refused(tmp_path):
 def test_the_command_offers_every_format():
     (option,) = (each for each in export.params if each.name == "form")
     assert isinstance(option.type, click.Choice)
-    assert list(option.type.choices) == list(command.FORMATS)
+    assert list(option.type.choices) == ["bundle", *command.FORMATS]
+
+
+def test_options_of_a_bundle_are_refused_by_other_forms(study):
+    found = _run(study.folder, "--as", "root", "--leave-out", "lanes")
+    assert found.exit_code == 1
+    assert "--leave-out is not for --as root" in found.stderr
+    found = _run(study.folder, "--settings", "x.yaml")
+    assert found.exit_code == 1
+    assert "--settings is not for --as bundle" in found.stderr

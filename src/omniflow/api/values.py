@@ -101,7 +101,7 @@ def reordered(found: Entries, order: np.ndarray) -> Entries:
     Returns:
         Entries of m events; those of an event keep their order.
     """
-    counts = np.bincount(found.event_index, minlength=len(order))
+    counts = np.bincount(found.event_index, minlength=int(order.max(initial=-1)) + 1)
     starts = np.cumsum(counts) - counts
     taken = counts[order]
     first = np.repeat(starts[order] - (np.cumsum(taken) - taken), taken)

@@ -1,1 +1,1 @@
-"""What leaves a finished study: binned results for HEPData, fits and ROOT."""
+"""Exports: what a finished study gives to others, in formats that their tools read."""

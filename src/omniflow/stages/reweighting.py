@@ -18,7 +18,7 @@ from omniflow.events.features import open_features
 from omniflow.events.ids import places
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import parse
-from omniflow.features.feature_set import FeatureSet
+from omniflow.features.feature_set import Columns, FeatureSet
 from omniflow.files import open_h5, read_records, understood
 from omniflow.models.signature import Signature
 from omniflow.stages import inputs, samples
@@ -53,7 +53,8 @@ def ratios(
     """
     order = _order(plan, events, parted(result)[0])
     with tempfile.TemporaryDirectory(prefix="omniflow-") as folder:
-        select = np.asarray(inputs.unfolded(plan, _with_truth(events)))[order]
+        truth(events)
+        select = np.asarray(inputs.unfolded(plan, events))[order]
         job = _Applied(plan, events, 2, order, select, Path(folder))
         found = [job.ratio(result, how, pass_, iteration) for pass_ in passes]
     back = np.empty_like(order)
@@ -109,7 +110,8 @@ class _Applied(Networks):
                 f"{STEP_NAMES[step]} read; give events with both levels"
             )
         known = getattr(store.open_store(plan.store("simulation")), level(step))
-        found = _aligned(found, known, plan.features_seen[level(step)], level(step))
+        columns = known.event_columns, known.particle_columns
+        found = aligned(found, columns, plan.features_seen[level(step)], level(step))
         samples.write_features(plan, found.take(order), level(step), folder / "features.h5")
         features = open_features(folder / "features.h5")
         super().__init__(plan, level(step), features, None)
@@ -186,12 +188,12 @@ class _Applied(Networks):
         return found
 
 
-def _aligned(found: Level, known: Level, seen: FeatureSet, where: str) -> Level:
+def aligned(found: Level, columns: tuple[Columns, Columns], seen: FeatureSet, where: str) -> Level:
     """Return a level with the columns that the study has, in their order, as far as it has them.
 
     Args:
         found: the events.
-        known: of the study.
+        columns: of events and of particles that the study has.
         seen: by its networks.
         where: name of the level.
 
@@ -202,19 +204,20 @@ def _aligned(found: Level, known: Level, seen: FeatureSet, where: str) -> Level:
     names = frozenset().union(*(parse(text).names for text in (*texts, *(seen.neighbours or ()))))
     kept: dict[str, Any] = {}
     missing: list[str] = []
-    for kind, part in (("event_columns", "event"), ("particle_columns", "particles")):
-        ours, theirs = getattr(known, kind), getattr(found, kind)
+    kinds = (("event_columns", "event"), ("particle_columns", "particles"))
+    for (kind, part), ours in zip(kinds, columns, strict=True):
+        theirs = getattr(found, kind)
         kept[kind] = tuple(name for name in ours if name in theirs)
         # A plain name is that of the event's column, where there are both.
-        taken = known.event_columns if part == "particles" else ()
+        taken = columns[0] if part == "particles" else ()
         missing += [
             f"{part}.{name}"
             for name in ours
             if name not in theirs
             and (f"{part}.{name}" in names or (name in names and name not in taken))
         ]
-        columns = [theirs.index(name) for name in kept[kind]]
-        kept[part] = np.asarray(getattr(found, part))[:, columns]
+        places = [theirs.index(name) for name in kept[kind]]
+        kept[part] = np.asarray(getattr(found, part))[:, places]
     if missing:
         there = [f"event.{name}" for name in found.event_columns]
         there += [f"particles.{name}" for name in found.particle_columns]
@@ -233,13 +236,19 @@ def _require_events(given: object) -> None:
         )
 
 
-def _with_truth(events: Events) -> Events:
+def truth(events: Events) -> Level:
+    """Return the particle level of events.
+
+    Raises:
+        InputError: they have none, or are no events.
+    """
+    _require_events(events)
     if events.particle is None:
         raise InputError(
             "the events have no particle level, which is what unfolding reweights; give simulated "
             "events with their truth"
         )
-    return events
+    return events.particle
 
 
 def _order(plan: Plan, events: Events, variant: str) -> np.ndarray:
