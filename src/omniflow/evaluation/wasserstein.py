@@ -150,28 +150,29 @@ def fill(entries: Entries, edges: np.ndarray, weights: np.ndarray) -> Sums:
     def sums(values: np.ndarray) -> np.ndarray:
         return np.stack([np.bincount(cell, row, len(edges) + 1) for row in values])
 
-    factors = _entries(event, cell)
     own = weight[:, event]
+    squares, cross = (sums(own**2 * factor) for factor in _entries(event, cell))
     counted = value[own.any(axis=0)]
     return Sums(
         edges,
         sums(own),
         sums(own * (value - anchor)),
-        *([sums(own**2)] * 2 if factors is None else [sums(own**2 * each) for each in factors]),
+        squares,
+        cross,
         own @ (value - _middle(edges)) ** 2,
         counted.min(initial=np.inf),
         counted.max(initial=-np.inf),
     )
 
 
-def _entries(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return what each entry (m,) adds to n_e(x)^2, and n_e; None with one entry per event.
+def _entries(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each entry (m,) adds to n_e(x)^2, and n_e.
 
     Of the entries of an event the lowest adds 1 to the squared number, the next 3, and so on.
     """
     count = np.bincount(event)
     if count.max(initial=0) <= 1:
-        return None
+        return np.ones(len(event)), np.ones(len(event))
     order = np.lexsort((cell, event))
     rank = np.empty(len(event))
     rank[order] = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)

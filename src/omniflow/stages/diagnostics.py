@@ -15,7 +15,7 @@ from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import store
 from omniflow.events.quality import effective_size
 from omniflow.files import memory_map, open_h5
-from omniflow.stages import parts, scores, second
+from omniflow.stages import parts, response, scores, second
 from omniflow.stages.evaluation import counts, edges, read_histograms
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import STEP_NAMES, Network
@@ -43,7 +43,7 @@ def tables(
             `particle`.
     """
     falls = {
-        level: convergence.falls(*(_headline(plan, table) for table in pair))
+        level: convergence.falls(*(headline(plan, table) for table in pair))
         for level, pair in levels.items()
     }
     # A level without observables has none.
@@ -56,6 +56,7 @@ def tables(
         "effective_sizes": _effective_sizes(plan, prior),
         "overtraining": _overtraining(plan),
         "second_classifier": second.table(plan),
+        "response": response.table(plan),
         "convergence": pd.concat(some, names=["level"]).reset_index("level"),
         "stopping": _stopping(falls["detector"]),
     }
@@ -91,7 +92,7 @@ def judged(plan: Plan) -> dict[str, object]:
     return found
 
 
-def _headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
+def headline(plan: Plan, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of each method's first combination."""
     first = {method: plan.combinations(method)[0] for method in plan.config.methods}
     return table[table["combine"] == table["method"].map(first)]

@@ -26,7 +26,18 @@ from omniflow.evaluation.tables import (
 from omniflow.events import store
 from omniflow.events.quality import measure
 from omniflow.files import atomic_path, open_h5, write_csv, write_json
-from omniflow.stages import binned, diagnostics, ensembles, evaluation, quality, second, stacking
+from omniflow.stages import (
+    binned,
+    diagnostics,
+    distances,
+    ensembles,
+    evaluation,
+    oracle,
+    quality,
+    response,
+    second,
+    stacking,
+)
 from omniflow.stages.origins import overlaps
 from omniflow.stages.weights import setup
 from omniflow.training import checkpoint
@@ -76,6 +87,11 @@ def make_tables(plan: Plan) -> None:
         "weights": _weights(plan),
         "steps": _steps(plan),
         **diagnostics.tables(plan, prior, levels),
+        "distances": distances.table(
+            plan,
+            {level: diagnostics.headline(plan, pair[1]) for level, pair in levels.items()},
+            {"detector": measured, "particle": truth or {}},
+        ),
     }
     stacks = stacking.table(plan)
     if len(stacks):
@@ -148,11 +164,13 @@ def detector_level(
 
 
 def remove_checkpoints(plan: Plan) -> None:
-    """Remove those of pre-training and second classifiers, whose jobs Snakemake has seen end.
+    """Remove those of pre-training and of networks that judge, whose jobs Snakemake has seen end.
 
     See `weights.aggregate`.
     """
     judges = [network for subject in plan.second_subjects for network in second.networks(subject)]
+    judges += [oracle.network()] if plan.has_oracle else []
+    judges += [network for role in plan.response_roles for network in response.networks(role)]
     checkpoint.remove(plan.checkpoints([*plan.pretraining_networks, *judges]))
 
 
@@ -419,6 +437,7 @@ def _study(plan: Plan, scale: float, has_truth: bool, timing: pd.DataFrame) -> d
             *quality.negative(plan),
             *_poor(timing, uninformed),
             *_restarted(timing),
+            *oracle.notes(plan),
         ],
     }
 

@@ -13,9 +13,9 @@ from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
 from omniflow.sources.source import FileSource
-from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
+from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, ORACLE, SECOND
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.results import SECOND_SIMULATION
+from omniflow.unfolding.results import RESPONSE_EVENTS, SECOND_SIMULATION
 
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
 # with the native engine; replaced by measured rates as soon as the study has some.
@@ -24,6 +24,9 @@ THREAD_RATE = 3e10
 GPU_RATE = 1e12
 # How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
 EVALUATION = 2.5
+# Tests of the detector response: their networks, and seconds of all of these together, once and per
+# event of either sample.
+RESPONSE_NETWORKS, RESPONSE_NETWORK, RESPONSE_EVENT = 6, 3.0, 3e-4
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
             seconds=repeat * len(lanes) * per_stage,
         )
         seen |= lanes
+    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     trained, variants = 0.0, 0
     for group, _, step in plan.stages():
         networks = len(group.lanes) * plan.chains[group.chain].networks * len(plan.folds)
@@ -127,13 +131,18 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         variants += 0 if group.variant == NOMINAL else networks
     networks = variants + sum(size.networks - size.shared for size in methods.values())
     pretraining, second = len(plan.pretraining_networks), len(plan.second_subjects)
+    responses = [response_seconds(events, role) for role in plan.response_roles]
     return StudySize(
         {role: sample.records() for role, sample in plan.samples.items()},
         methods,
         variants,
-        networks + pretraining + 2 * second,
-        sum(1 for _ in plan.all_blocks()) + pretraining + second,
-        trained + pretraining * seconds[0] + second * second_seconds(seconds),
+        networks + pretraining + 2 * second + plan.has_oracle + RESPONSE_NETWORKS * len(responses),
+        sum(1 for _ in plan.all_blocks()) + pretraining + second + plan.has_oracle + len(responses),
+        trained
+        + pretraining * seconds[0]
+        + second * second_seconds(seconds)
+        + plan.has_oracle * seconds[ORACLE]
+        + sum(responses),
         found,
     )
 
@@ -192,6 +201,17 @@ def histogrammed(plan: Plan, result: str) -> int:
 def second_seconds(seconds: dict[int, float]) -> float:
     """Return seconds of the two second classifiers of a subject, from those of networks by step."""
     return sum(seconds[step] for step in SECOND.values())
+
+
+def response_seconds(events: dict[str, int], role: str) -> float:
+    """Return seconds of the networks that test the detector response of a sample.
+
+    Args:
+        events: by role.
+        role: of the sample.
+    """
+    used = sum(min(events[each], RESPONSE_EVENTS) for each in (role, "simulation"))
+    return RESPONSE_NETWORK + RESPONSE_EVENT * used
 
 
 def missing_files(sample: Sample) -> list[str]:
@@ -258,6 +278,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         FAKES: share * measured["simulation"],
         SECOND["detector"]: measured["data"] + passing * simulated,
         SECOND["particle"]: inside * (events["data"] + simulated),
+        ORACLE: inside * (events["data"] + events["simulation"]),
     }
 
 

@@ -1,0 +1,201 @@
+"""Distances of results to truth and data that need no bins, beside those that do."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from omniflow.evaluation import wasserstein
+from omniflow.evaluation.histograms import Histogram, normalise
+from omniflow.evaluation.metrics import td_floor, triangular_discriminator
+from omniflow.evaluation.wasserstein import Sums
+from omniflow.events import store
+from omniflow.files import writable
+from omniflow.observables import cache
+from omniflow.observables.entries import Entries
+from omniflow.stages import evaluation, final, oracle
+from omniflow.stages.weights import setup
+from omniflow.unfolding.plan import Plan
+from omniflow.unfolding.results import PRIOR
+
+# In place of an observable: all observables of events together.
+SLICED = "_sliced"
+COLUMNS = (
+    *("level", "subject", "observable"),
+    *("td", "td_floor", "wasserstein", "wasserstein_floor"),
+)
+
+# What distances are between, of the observables of a slice of so many events.
+_Of = Callable[[Mapping[str, Entries], int], dict[str, Entries]]
+
+
+def table(
+    plan: Plan,
+    summaries: Mapping[str, pd.DataFrame],
+    targets: Mapping[str, Mapping[str, Histogram]],
+) -> pd.DataFrame:
+    """Return distances to truth (particle level) and to data (detector level), after the last step.
+
+    Subjects are the simulation before unfolding, the methods (first combination, mean over passes)
+    and the oracle.
+
+    Args:
+        plan: of the study.
+        summaries: by level, the discriminators of the methods' first combinations by iteration, 0
+            before unfolding; without truth no `particle`.
+        targets: by level, what they are distances to, (B,) by observable.
+    """
+    ratio = oracle.ratio(plan)
+    rows: list[dict] = []
+    with _weights(plan, ratio) as subjects:
+        for level, summary in summaries.items():
+            binned = _binned(plan, summary)
+            if ratio is not None:
+                weight = subjects[oracle.NAME]
+                own = evaluation.fill(plan, "simulation", level, weight)
+                binned |= _discriminators(own, targets[level])
+            for observable, found in _Level(plan, level, subjects).distances():
+                for subject, distance, floor in zip(subjects, *found, strict=True):
+                    td, least = binned.get((subject, observable), (np.nan, np.nan))
+                    keys = (level, subject, observable)
+                    rows.append(
+                        dict(zip(COLUMNS, (*keys, td, least, distance, floor), strict=True))
+                    )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _binned(plan: Plan, summary: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return discriminators and floors by subject and observable."""
+    found = {}
+    for row in summary.itertuples():
+        if row.iteration == 0:
+            found[PRIOR, row.observable] = row.td, row.td_floor
+        elif row.iteration == plan.iterations[-1]:
+            found[row.method, row.observable] = row.td, row.td_floor
+    return found
+
+
+def _discriminators(
+    own: Mapping[str, Histogram], targets: Mapping[str, Histogram]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    found = {}
+    for name, histogram in own.items():
+        p, q = normalise(targets[name]), normalise(histogram)
+        if p.content.any() and q.content.any():
+            td = triangular_discriminator(p.content, q.content)
+            floor = td_floor(p.content, p.variance, q.content, q.variance)
+            found[oracle.NAME, name] = td, floor
+    return found
+
+
+@contextmanager
+def _weights(plan: Plan, ratio: np.ndarray | None) -> Iterator[dict[str, np.ndarray]]:
+    """Yield event weights (n,) by subject, memory-mapped while the context lasts."""
+    common = setup(plan)
+    base = common.scale * np.asarray(common.weight, np.float64)
+    names = [PRIOR, *plan.config.methods, *([] if ratio is None else [oracle.NAME])]
+    target = plan.table("distances.csv")
+    with tempfile.TemporaryFile(dir=target.parent) as file:
+        with writable(target, target.parent):
+            for name in names:
+                if name == oracle.NAME and ratio is not None:
+                    file.write((base * ratio).data)
+                else:
+                    file.write((base if name == PRIOR else base * _mean(plan, name)).data)
+            file.flush()
+        shape = (len(names), len(base))
+        yield dict(zip(names, np.memmap(file, np.float64, "r", shape=shape), strict=True))
+
+
+def _mean(plan: Plan, method: str) -> np.ndarray:
+    """Return the mean over passes of the ratios (n,) of a method's first combination."""
+    ratios, how = final.Ratios(plan, method), plan.combinations(method)[0]
+    total = np.zeros(len(ratios.event_id))
+    for pass_ in plan.passes:
+        total += ratios.after(how, pass_, plan.iterations[-1])
+    return total / len(plan.passes)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One level of a study: reference and subjects, gone through in slices."""
+
+    plan: Plan
+    level: str
+    subjects: Mapping[str, np.ndarray]
+
+    def distances(self) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+        """Yield distances and floors (k,) of all subjects by observable, and of all together."""
+        names = list(evaluation.edges(self.plan, self.level))
+        if not names:
+            return
+        scales = {}
+        for name, (reference, found) in self._compared(names, _alone).items():
+            scales[name] = float(reference.mean[0]), float(reference.deviation[0])
+            distance, floor = wasserstein.distance(reference, found)
+            yield name, (distance / scales[name][1], floor / scales[name][1])
+        axes = evaluation.read_axes(self.plan)
+        events = [n for n in names if axes[n].kind == "event" and scales[n][1] > 0]
+        if not events:
+            return
+        centre, scale = np.array([scales[name] for name in events]).T
+
+        def along(entries: Mapping[str, Entries], count: int) -> dict[str, Entries]:
+            found = wasserstein.projected(entries, count, centre, scale)
+            return {str(i): each for i, each in enumerate(found)}
+
+        pairs = self._compared(events, along).values()
+        distances, floors = zip(*(wasserstein.distance(*pair) for pair in pairs), strict=True)
+        yield SLICED, (np.mean(distances, axis=0), np.mean(floors, axis=0))
+
+    def _compared(self, names: Sequence[str], of: _Of) -> dict[str, tuple[Sums, Sums]]:
+        """Return the reference and the subjects, in the same cells, by what `of` returns."""
+        first = [next(self._slices(role, names, of))[1] for role in ("data", "simulation")]
+        cells = {key: wasserstein.edges(*(part[key].value for part in first)) for key in first[0]}
+        reference: dict[str, Sums] = {}
+        found: dict[str, Sums] = {}
+        for role, factor in self._measured.items():
+            weight = np.asarray(store.open_store(self.plan.store(role)).weight)
+            for rows, parts in self._slices(role, names, of):
+                own = factor * weight[rows, None]
+                for key, part in parts.items():
+                    reference[key] = wasserstein.fill(part, cells[key], own).plus(
+                        reference.get(key)
+                    )
+        for rows, parts in self._slices("simulation", names, of):
+            own = np.stack([weight[rows] for weight in self.subjects.values()], axis=1)
+            for key, part in parts.items():
+                found[key] = wasserstein.fill(part, cells[key], own).plus(found.get(key))
+        return {key: (reference[key], found[key]) for key in cells}
+
+    @property
+    def _measured(self) -> dict[str, float]:
+        """Samples that make the reference, with factors on their weights."""
+        if self.level == "particle":
+            return {"data": 1.0}
+        return {"data": 1.0} | {r: -self.plan.background_factor(r) for r in self.plan.backgrounds}
+
+    def _slices(
+        self, role: str, names: Sequence[str], of: _Of
+    ) -> Iterator[tuple[slice, dict[str, Entries]]]:
+        """Yield slices of a sample, and the entries of the events that histograms count."""
+        events = store.open_store(self.plan.store(role))
+        mask = evaluation.region(self.plan, events, self.level)
+        path = self.plan.observables(role) / f"{self.level}.h5"
+        for rows, found in cache.entries(path, names, len(events)):
+            counted = {name: _within(each, mask[rows]) for name, each in found.items()}
+            yield rows, of(counted, rows.stop - rows.start)
+
+
+def _within(entries: Entries, mask: np.ndarray) -> Entries:
+    keep = mask[entries.event_index]
+    return Entries(entries.event_index[keep], entries.value[keep])
+
+
+def _alone(entries: Mapping[str, Entries], events: int) -> dict[str, Entries]:
+    return dict(entries)
