@@ -54,6 +54,21 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
         write_text(dump(plan.config), plan.path("config"))
         for role in plan.samples:
             step(f"events of {role}", samples.make_store, plan, role)
+    train(plan, verbose=verbose, jobs_apart=jobs_apart)
+
+
+def train(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
+    """Run the stages between event stores, which are there, and final weights.
+
+    Args:
+        plan: of the study.
+        verbose: as of `run`.
+        jobs_apart: as of `run`.
+
+    Raises:
+        OmniflowError: as the jobs raise.
+    """
+    with _steps(plan, verbose) as step:
         step("scaling of features", samples.make_scaling, plan)
         for role, level in plan.classifier_inputs:
             step(f"features of {role}, {level} level", samples.make_features, plan, role, level)
