@@ -64,7 +64,7 @@ def _plan(folder):
             }
         },
         "uncertainties": {"data_replicas": 2, "simulation_replicas": 2},
-        "diagnostics": {"second_classifier": False},
+        "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
         "execution": {"networks_per_job": LANES},
     }
     return Plan(validate(raw))

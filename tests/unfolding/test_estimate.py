@@ -36,7 +36,7 @@ def _plan(tmp_path, acceptance=None, **execution):
                 "methods": {"none": {}, "parallel": {"lanes": 4}, "step": {"members": 2}},
                 "training": {"min_updates": 1},
                 "execution": execution,
-                "diagnostics": {"second_classifier": False},
+                "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
             }
         )
     )

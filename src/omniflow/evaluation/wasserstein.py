@@ -194,23 +194,25 @@ def distance(p: Sums, q: Sums) -> tuple[np.ndarray, np.ndarray]:
     moments = p.moment / p.total[:, None] - q.moment / q.total[:, None]
     upper = np.pad(difference, ((0, 0), (0, 1)))
     areas = np.abs(upper * width - moments).sum(axis=1)
-    # Beyond the edges the error falls to 0 at the last entry.
-    points = np.concatenate(
-        [[min(p.low, q.low, p.edges[0])], p.edges, [max(p.high, q.high, p.edges[-1])]]
-    )
     errors = np.pad(np.sqrt(p.variance + q.variance), ((0, 0), (1, 1)))
-    return areas, np.sqrt(2 / np.pi) * _integral(points, errors, p.edges)
+    return areas, np.sqrt(2 / np.pi) * _integral(p, q, errors)
 
 
-def _integral(points: np.ndarray, errors: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the integral of errors (k, M + 2) over points (M + 2,).
+def _integral(p: Sums, q: Sums, errors: np.ndarray) -> np.ndarray:
+    """Return the integral (k,) of errors (k, M + 2) at the edges, and 0 beyond the last entries.
 
-    Where every value is an edge the cumulative distribution is constant up to the next.
+    In a cell the error goes from that of one edge to that of the other where the entries lie.
     """
+    lowest, highest = min(p.low, q.low, p.edges[0]), max(p.high, q.high, p.edges[-1])
+    points = np.concatenate([[lowest], p.edges, [highest]])
+    weight = p.weight / p.total[:, None] + q.weight / q.total[:, None]
+    moment = p.moment / p.total[:, None] + q.moment / q.total[:, None]
+    anchor = np.concatenate([p.edges[:1], p.edges])
     widths = np.diff(points)
-    left, right = errors[:, :-1], errors[:, 1:]
-    heights = left if len(edges) <= CELLS // 2 else (left + right) / 2
-    return heights @ widths
+    with np.errstate(divide="ignore", invalid="ignore"):
+        after = np.clip((points[1:] - anchor - moment / weight) / widths, 0, 1)
+    after = np.where(np.isfinite(after), after, 0.5)
+    return (errors[:, :-1] * (1 - after) + errors[:, 1:] * after) @ widths
 
 
 def directions(dimensions: int) -> np.ndarray:
