@@ -5,6 +5,7 @@ import tracemalloc
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_study import ROLE, SOURCE
 
@@ -15,7 +16,9 @@ from omniflow.files import create_h5
 from omniflow.stages import (
     binned,
     diagnostics,
+    distances,
     evaluation,
+    response,
     samples,
     tables,
     uncertainties,
@@ -103,6 +106,7 @@ def _study(folder, n):
 def _tables(plan):
     """Return what the tables make of events; the frames themselves are as large for any number."""
     common, simulation = weights.setup(plan), binned.Simulation(plan)
+    none = pd.DataFrame(columns=["iteration", "method", "observable"])
     return [
         lambda: tables.particle_level(plan, common),
         lambda: tables.detector_level(plan, common),
@@ -111,6 +115,7 @@ def _tables(plan):
         lambda: tables._weights(plan),
         lambda: diagnostics._weights(plan),
         lambda: diagnostics._overtraining(plan),
+        lambda: distances.table(plan, dict.fromkeys(("detector", "particle"), none), {}),
     ]
 
 
@@ -125,6 +130,7 @@ def _peaks(plan, n):
         "aggregate": [lambda: weights.aggregate(plan, group, ITERATIONS, 2)],
         "combine": [partial(weights.combine, plan, result) for result in results],
         "histograms": [partial(evaluation.make_histograms, plan, result) for result in results],
+        "response": [lambda: response.read(plan, "simulation")],
         "tables": _tables(plan),
         "uncertainties": [lambda: uncertainties.make_tables(plan)],
     }
@@ -157,3 +163,8 @@ def test_memory_hardly_grows_with_events(per_event, stage):
     """By half of what a job asks for: some numbers per event, whatever is made of them."""
     print(stage, per_event[stage])
     assert per_event[stage] < HELD[stage] / 2
+
+
+def test_tests_of_the_response_hold_the_events_that_they_take(per_event):
+    """Their number is bounded (`RESPONSE_EVENTS`); these are three inputs of either level."""
+    assert per_event["response"] < 60

@@ -68,9 +68,7 @@ rule response:
         ENVIRONMENT
     threads: EXECUTION.threads
     resources:
-        mem_mb=lambda wildcards, attempt: LIMITS.memory(
-            "response", wildcards.role, "simulation", attempt=attempt
-        ),
+        mem_mb=lambda wildcards, attempt: LIMITS.training_memory(attempt),
         runtime=lambda wildcards, attempt: LIMITS.response_minutes(
             wildcards.role, attempt
         ),

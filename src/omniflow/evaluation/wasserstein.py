@@ -222,7 +222,7 @@ def directions(dimensions: int) -> np.ndarray:
         dimensions: d.
 
     Returns:
-        (`DIRECTIONS`, d); in one dimension a single one.
+        (k, d) with k = `DIRECTIONS`; in one dimension k is 1.
     """
     if dimensions == 1:
         return np.ones((1, 1))

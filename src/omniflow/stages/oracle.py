@@ -65,7 +65,14 @@ def network() -> Network:
 
 
 def ratio(plan: Plan) -> np.ndarray | None:
-    """Return the oracle's ratios (n,) of the simulation, in the order of its store; None: none."""
+    """Return the oracle's ratios of the simulation.
+
+    Args:
+        plan: of the study.
+
+    Returns:
+        (n,) float32 in the order of the store; None without an oracle.
+    """
     path = plan.oracle / _RATIO
     return memory_map(path, "ratio", (None,), "f") if plan.has_oracle and path.is_file() else None
 
@@ -103,7 +110,14 @@ class _Oracle(Networks):
         )
 
     def ratio(self, parameters: np.ndarray) -> np.ndarray:
-        """Return the ratios (n,) of truth to simulation; 1 for events that are not unfolded."""
+        """Return the ratios of truth to simulation.
+
+        Args:
+            parameters: (d,).
+
+        Returns:
+            (n,) float32; 1 for events that are not unfolded.
+        """
         truth, simulation = self._sources
         common, clip = setup(self.plan), self.plan.config.training.logit_clip
         base = common.scale * common.weight[simulation.select]

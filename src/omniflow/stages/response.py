@@ -67,7 +67,14 @@ class Sample:
     detector: np.ndarray
 
     def take(self, rows: np.ndarray) -> Sample:
-        """Return the events `rows` (n,) bool."""
+        """Return some events.
+
+        Args:
+            rows: (n,) bool, which.
+
+        Returns:
+            A sample of k events.
+        """
         return Sample(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 

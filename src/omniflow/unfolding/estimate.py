@@ -24,9 +24,9 @@ THREAD_RATE = 3e10
 GPU_RATE = 1e12
 # How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
 EVALUATION = 2.5
-# Tests of the detector response: their networks, and seconds of all of these together, once and per
-# event of either sample.
-RESPONSE_NETWORKS, RESPONSE_NETWORK, RESPONSE_EVENT = 6, 3.0, 3e-4
+# Seconds of a test of the detector response, its six small networks together: of any, and per event
+# of either sample.
+RESPONSE, RESPONSE_EVENT = 1.0, 1e-4
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,6 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
             seconds=repeat * len(lanes) * per_stage,
         )
         seen |= lanes
-    events = {role: sample.records() or 0 for role, sample in plan.samples.items()}
     trained, variants = 0.0, 0
     for group, _, step in plan.stages():
         networks = len(group.lanes) * plan.chains[group.chain].networks * len(plan.folds)
@@ -131,18 +130,16 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         variants += 0 if group.variant == NOMINAL else networks
     networks = variants + sum(size.networks - size.shared for size in methods.values())
     pretraining, second = len(plan.pretraining_networks), len(plan.second_subjects)
-    responses = [response_seconds(events, role) for role in plan.response_roles]
     return StudySize(
         {role: sample.records() for role, sample in plan.samples.items()},
         methods,
         variants,
-        networks + pretraining + 2 * second + plan.has_oracle + RESPONSE_NETWORKS * len(responses),
-        sum(1 for _ in plan.all_blocks()) + pretraining + second + plan.has_oracle + len(responses),
+        networks + pretraining + 2 * second + plan.has_oracle,
+        sum(1 for _ in plan.all_blocks()) + pretraining + second + plan.has_oracle,
         trained
         + pretraining * seconds[0]
         + second * second_seconds(seconds)
-        + plan.has_oracle * seconds[ORACLE]
-        + sum(responses),
+        + plan.has_oracle * seconds[ORACLE],
         found,
     )
 
@@ -211,7 +208,7 @@ def response_seconds(events: dict[str, int], role: str) -> float:
         role: of the sample.
     """
     used = sum(min(events[each], RESPONSE_EVENTS) for each in (role, "simulation"))
-    return RESPONSE_NETWORK + RESPONSE_EVENT * used
+    return RESPONSE + RESPONSE_EVENT * used
 
 
 def missing_files(sample: Sample) -> list[str]:

@@ -30,7 +30,6 @@ HELD = {
     "aggregate": 200,
     "combine": 150,
     "histograms": 150,
-    "response": 600,
     "tables": 200,
     "uncertainties": 150,
 }
