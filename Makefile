@@ -64,10 +64,12 @@ lint: $(VENV)/ready
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-# Pages and schema that are made from the configuration's models, then all pages as a site.
+# Pages and schema that are made from models of the configuration and declarations of tables, then
+# all pages as a site.
 docs: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/ready
 	$(BIN)/python -m omniflow.config.document
+	$(BIN)/python -m omniflow.tables.document
 	$(BIN)/mkdocs build
 	@echo "The site is build/site/index.html"
 

@@ -83,8 +83,8 @@ def test_names_of_observables_are_looked_up_without_event_files():
 LAYERS = (
     "files errors units linked checksums process lock registry outside",
     *("expressions", "config", "events", "physics", "sources", "features", "observables"),
-    *("models native", "drafts", "training", "unfolding", "evaluation", "forecast", "report"),
-    *("stages", "api", "workflow", "cli"),
+    *("models native", "drafts", "training", "tables", "unfolding", "evaluation", "forecast"),
+    *("report", "stages", "api", "workflow", "cli"),
 )
 ENTRIES = {
     f"physics/dis/{name}.py" for name in ("features", "h1", "h1_file", "observables", "pythia")

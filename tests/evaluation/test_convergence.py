@@ -4,6 +4,7 @@ import pytest
 
 from omniflow.evaluation import convergence
 from omniflow.evaluation.metrics import triangular_discriminator
+from omniflow.tables.convergence import CONVERGENCE
 
 
 def _tables(data, simulations, error=None):
@@ -33,7 +34,7 @@ def test_uncertainty_of_a_fall_is_its_scatter_over_data():
         [triangular_discriminator(p / p.sum(), q / q.sum()) for q in simulations] for p in drawn
     ]
     scatter = np.diff(distances, axis=1).std()
-    rows = convergence.falls(*_tables(truth, simulations))
+    rows = convergence.falls("detector", *_tables(truth, simulations))
     assert rows["uncertainty"][0] == pytest.approx(scatter, rel=0.1)
     expected = -np.diff(distances, axis=1).mean()
     assert rows["fall"][0] == pytest.approx(expected, rel=0.1)
@@ -43,15 +44,18 @@ def test_uncertainty_of_a_fall_is_its_scatter_over_data():
 def test_the_floor_adds_in_quadrature():
     truth = np.full(5, 400.0)
     detector, summary = _tables(truth, [truth * np.linspace(1.2, 0.8, 5), truth])
-    first = convergence.falls(detector, summary)["uncertainty"][0]
-    raised = convergence.falls(detector, summary.assign(td_floor=[9.0, 0.3]))["uncertainty"][0]
+    first = convergence.falls("detector", detector, summary)["uncertainty"][0]
+    high = summary.assign(td_floor=[9.0, 0.3])
+    raised = convergence.falls("detector", detector, high)["uncertainty"][0]
     assert raised == pytest.approx(np.hypot(first, 0.3))
 
 
 def test_every_pair_of_iterations_has_its_fall():
     truth = np.full(5, 400.0)
     slope = np.linspace(0.5, -0.5, 5)
-    rows = convergence.falls(*_tables(truth, [truth * (1 + slope * x) for x in (1, 0.5, 0.25)]))
+    rows = convergence.falls(
+        "detector", *_tables(truth, [truth * (1 + slope * x) for x in (1, 0.5, 0.25)])
+    )
     assert list(zip(rows["iteration"], rows["to"], strict=True)) == [(0, 1), (0, 2), (1, 2)]
     by_pair = rows.set_index(["iteration", "to"])["fall"]
     assert by_pair[0, 2] == pytest.approx(by_pair[0, 1] + by_pair[1, 2])
@@ -62,7 +66,7 @@ def test_observables_without_entries_have_no_fall():
     truth = np.full(5, 400.0)
     detector, summary = _tables(truth, [truth * np.linspace(1.2, 0.8, 5), truth])
     empty = summary.assign(observable="jet_pt", td=np.nan, td_floor=np.nan)
-    rows = convergence.falls(detector, pd.concat([empty, summary]))
+    rows = convergence.falls("detector", detector, pd.concat([empty, summary]))
     assert set(rows["observable"]) == {"q2"}
 
 
@@ -74,7 +78,7 @@ def _slow(events, shrinking, iterations):
     simulations = [data * (1 + 0.032 * shrinking**i * shape) for i in range(iterations + 1)]
     detector, summary = _tables(data, simulations)
     floor = 1000 * 0.5 * bins / 2 / events  # data alone: sum of variances over twice the contents
-    rows = convergence.falls(detector, summary.assign(td_floor=floor))
+    rows = convergence.falls("detector", detector, summary.assign(td_floor=floor))
     return convergence.suggest(rows), summary["td"].to_numpy()
 
 
@@ -169,7 +173,7 @@ def test_rises_are_rare_where_iterations_differ_by_chance():
         for _ in range(9):
             data = rng.poisson(parent).astype(float)
             detector, summary = _tables(data, results)
-            found.append(convergence.falls(detector, summary))
+            found.append(convergence.falls("detector", detector, summary))
         false += not convergence.rises(pd.concat(found)).empty
     # 60 at 5%: 99% of the time no more than 7
     assert false <= 7
@@ -188,6 +192,22 @@ def test_truth_takes_the_place_of_data():
         [keys | {"iteration": i, "td": 1.0 / i, "td_floor": 0.1, "td_prior": 3.0,
                  "td_prior_floor": 0.2} for i in (1, 2)]
     )  # fmt: skip
-    rows = convergence.falls(*convergence.truth_as_data(metrics, summary))
+    rows = convergence.falls("particle", *convergence.truth_as_data(metrics, summary))
     assert list(zip(rows["iteration"], rows["to"], strict=True)) == [(0, 1), (0, 2), (1, 2)]
     assert list(rows["fall"]) == [2.0, 2.5, 0.5]
+
+
+def test_suggestions_name_observables_in_one_cell():
+    rows = [
+        ("detector", "none", "none", name, i, j, 5.0, 0.1, fall, 0.9, 1.0)
+        for name in ("q2", "y")
+        for i, j, fall in ((0, 1, 9.0), (0, 2, 8.0), (1, 2, -3.0))
+    ]
+    found = convergence.stopping_table(pd.DataFrame(rows, columns=CONVERGENCE.names))
+    (row,) = found.itertuples()
+    assert (row.iteration, row.above_floor, row.rising) == (1, "q2 y", "q2 y")
+    assert row.to is pd.NA
+
+
+def test_without_distances_there_is_no_suggestion():
+    assert convergence.stopping_table(CONVERGENCE.build([])).empty

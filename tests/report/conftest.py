@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from study_factory import Model, Strategy, write_study
 
 from omniflow.report import drawing
+from omniflow.report.content import ReportTables
 from omniflow.report.page import render
-from omniflow.report.tables import ReportTables
 
 THREE = {
     "none": Strategy(),

@@ -12,8 +12,9 @@ import pandas as pd
 import trust_factory
 from scipy import stats
 
-from omniflow.evaluation.comparison import COMPARISON_COLUMNS, adjusted
-from omniflow.evaluation.networks import NETWORKS_COLUMNS
+from omniflow.evaluation.comparison import adjusted
+from omniflow.tables.catalogue import TABLES
+from omniflow.tables.table import Type
 
 OBSERVABLES = {
     "q2": ("Q²", "Q^2", "GeV^2", "event", True, np.geomspace(150, 5000, 16)),
@@ -75,22 +76,34 @@ class Model:
 
 def copied(tables):
     """Return tables with frames of their own, to be spoilt by a test."""
-    frames = {k: v.copy() for k, v in vars(tables).items() if isinstance(v, pd.DataFrame)}
-    trust = {name: frame.copy() for name, frame in tables.trust.items()}
-    return replace(tables, **frames, trust=trust)
+    return replace(tables, frames={name: frame.copy() for name, frame in tables.frames.items()})
+
+
+def changed(tables, **frames):
+    """Return tables with others in place of some."""
+    return replace(tables, frames=dict(tables.frames) | frames)
+
+
+def write_table(folder, name, rows):
+    """Write a table by its declaration; columns that no test reads hold nothing."""
+    table, frame = TABLES[name], pd.DataFrame(rows)
+    nothing = {Type.TEXT: "", Type.WHOLE: 0, Type.WHOLE_OR_EMPTY: np.nan, Type.NUMBER: np.nan}
+    lacking = [column for column in table.columns if column.name not in frame]
+    frame = frame.assign(**{column.name: nothing[column.type] for column in lacking})
+    table.write(frame, folder / table.name)
 
 
 def write_study(folder: Path, model: Model) -> Path:
     """Write study.json and all tables of `model` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
-    tables = {"metrics": [], "summary": [], "detector": [], "detector_summary": []}
+    tables = {"metrics": [], "summary": [], "detector": [], "detector_summary": [], "flows": []}
     for method, strategy in model.methods.items():
         for combine in combinations(strategy):
             for observable in model.observables:
                 _results(tables, model, rng, method, strategy, combine, observable)
     tables |= _networks(model, rng) | _bayes(model)
-    tables["networks"] = pd.DataFrame(_ensembles(model), columns=NETWORKS_COLUMNS)
+    tables["networks"] = _ensembles(model)
     tables["comparisons"] = _comparisons(model, tables["summary"])
     tables["weights"] = [
         {"method": m, "combine": c, "pass": p, "iteration": i, "sum": 60000 + 40 * p - 300 / i,
@@ -110,7 +123,7 @@ def write_study(folder: Path, model: Model) -> Path:
     ]  # fmt: skip
     tables |= trust_factory.tables(model, {o: OBSERVABLES[o][5] for o in model.observables})
     for name, rows in tables.items():
-        pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+        write_table(folder, name, rows)
     (folder / "study.json").write_text(json.dumps(_study(model)), encoding="utf-8")
     return folder
 
@@ -143,6 +156,7 @@ def _study(model: Model) -> dict:
         "observables": [
             dict(zip(("name", "label", "latex", "unit", "kind", "log_x", "log_y"),
                      (name, *OBSERVABLES[name][:5], OBSERVABLES[name][4]), strict=True))
+            | {"edges": OBSERVABLES[name][5].tolist()}
             for name in model.observables
         ],
         "methods": [
@@ -206,9 +220,11 @@ def _comparisons(model, summary):
                  "ratio": np.exp(log), "log_error": error, "p_value": p, "bins": 15,
                  "passes": model.passes}
             )  # fmt: skip
-    frame = pd.DataFrame(rows, columns=COMPARISON_COLUMNS)
+    if not rows:
+        return rows
+    frame = pd.DataFrame(rows)
     grouped = frame.groupby(["metric", "observable"])["p_value"]
-    return frame.assign(p_adjusted=grouped.transform(adjusted) if rows else np.nan)
+    return frame.assign(p_adjusted=grouped.transform(adjusted))
 
 
 def _ensembles(model):
@@ -296,7 +312,7 @@ def _networks(model, rng):
     tables = {"timing": [], "histories": [], "steps": []}
 
     def network(key, start):
-        first = key["iteration"] in (1, "")
+        first = key["iteration"] <= 1
         seconds = 20 + 4 * rng.random()
         tables["timing"].append(
             key | {"start": start, "events": 80000, "epochs": model.epochs,
@@ -316,12 +332,13 @@ def _networks(model, rng):
 
     for chain, (lanes, members, start) in chains.items():
         if start != "scratch":
-            empty = dict.fromkeys(("pass", "lane", "iteration", "step"), "") | {"fold": 0}
-            network({"chain": "", "member": 0, "purpose": "pretraining"} | empty, "scratch")
+            place = dict.fromkeys(("pass", "lane", "member", "fold", "iteration"), 0)
+            place |= {"chain": "pretraining", "step": "0", "purpose": "pretraining"}
+            network(place, "scratch")
         for p in range(1, model.passes + 1):
             for lane in range(lanes):
                 for i in range(1, model.iterations + 1):
-                    for step in (1, 2):
+                    for step in ("1", "2"):
                         key = {
                             "chain": chain,
                             "pass": p,

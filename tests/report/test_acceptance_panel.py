@@ -1,8 +1,8 @@
 import pandas as pd
 from test_page import Reader
 
-from omniflow.report import acceptance, page
-from omniflow.report.tables import ReportTables
+from omniflow.report import acceptance_panel, page
+from omniflow.report.content import ReportTables
 
 
 def _read(folder, **columns):
@@ -21,7 +21,7 @@ def test_section_is_there_with_a_folded_figure(rendered):
 
 def test_bins_of_low_efficiency_are_named(written):
     # 5%, 10% and so on: the first bin of each observable is below 10%
-    low = acceptance._low(ReportTables.read(written))
+    low = acceptance_panel._low(ReportTables.read(written))
     assert [label for label, _ in low] == ["jet τ₂₁", "Q²"]
     sentence = low[0][1].replace("\xa0", " ")
     assert sentence == "1 of 20 bins, lowest (5.00 ± 0.20) % (0 to 0.0500)"
@@ -33,15 +33,15 @@ def test_bins_that_are_not_evaluated_are_not_named(study):
     path = study / "metrics.csv"
     rows = pd.read_csv(path)
     rows[rows["bin"] > 0].to_csv(path, index=False)
-    assert acceptance._low(ReportTables.read(study)) == []
+    assert acceptance_panel._low(ReportTables.read(study)) == []
 
 
 def test_high_efficiencies_are_not_named(study):
-    assert acceptance._low(_read(study, efficiency=0.1)) == []
+    assert acceptance_panel._low(_read(study, efficiency=0.1)) == []
 
 
 def test_bins_without_particle_level_are_not_named(study):
-    assert acceptance._low(_read(study, efficiency=float("nan"))) == []
+    assert acceptance_panel._low(_read(study, efficiency=float("nan"))) == []
 
 
 def test_fractions_that_are_no_probabilities_are_named(study, undrawn):
@@ -50,17 +50,17 @@ def test_fractions_that_are_no_probabilities_are_named(study, undrawn):
     rows.loc[2, ["efficiency", "efficiency_error"]] = float("nan"), float("inf")
     rows.to_csv(study / "acceptance.csv", index=False)
     tables = ReportTables.read(study)
-    ((label, sentence),) = acceptance._outside(tables)
+    ((label, sentence),) = acceptance_panel._outside(tables)
     assert label == "jet τ₂₁"
     assert sentence.replace("\xa0", " ") == (
         "3 of 20 bins (−12.0 % and 10.0 % in 0 to 0.0500; 10.0 % and 130 % in 0.0500 to 0.100; "
         "– and 10.0 % in 0.100 to 0.150)"
     )
     # Negative efficiencies are no low ones.
-    assert [name for name, _ in acceptance._low(tables)] == ["Q²"]
+    assert [name for name, _ in acceptance_panel._low(tables)] == ["Q²"]
     text = " ".join(Reader(page.render(tables)).text.split())
     assert "Not probabilities. Negative weights outweigh the others in some bins" in text
 
 
 def test_probabilities_are_not_named(study):
-    assert acceptance._outside(ReportTables.read(study)) == []
+    assert acceptance_panel._outside(ReportTables.read(study)) == []

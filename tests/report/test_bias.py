@@ -1,13 +1,11 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, changed, write_study
 
 from omniflow.evaluation import covariance
-from omniflow.report import bias, cells, formats, networks, tradeoff
-from omniflow.report.tables import ReportTables
+from omniflow.report import bias, cells, ensemble_panel, formats, tradeoff
+from omniflow.report.content import ReportTables
 
 
 def test_what_passes_alone_give_a_method_without_bias():
@@ -28,7 +26,7 @@ def perfect(tmp_path):
     folder = write_study(tmp_path / "study", model)
     tables = ReportTables.read(folder)
     rng = np.random.default_rng(3)
-    metrics, summary = tables.metrics, tables.summary
+    metrics, summary = tables["metrics"], tables["summary"]
     parent = rng.uniform(500, 2000, len(metrics))
     truth, sample = rng.poisson(parent), rng.poisson(parent)
     mean = sample * (1 + 0.004 / np.sqrt(10) * rng.normal(size=len(metrics)))
@@ -56,7 +54,7 @@ def test_statistics_give_a_perfect_result_the_bias_that_is_expected(perfect):
 
 def test_a_perfect_result_is_not_called_biased(perfect):
     tables, _ = perfect
-    (lanes,) = networks.panels(tables, formats.looks(["parallel"]))
+    (lanes,) = ensemble_panel.panels(tables, formats.looks(["parallel"]))
     text = " ".join(lanes.sentences)
     assert "cannot be told from what statistics alone give" in text
     assert "no number of networks" not in text
@@ -135,9 +133,9 @@ def test_no_bias_is_not_called_one_however_much_the_detector_loses(efficiency):
     rng, false, above = np.random.default_rng(int(100 * efficiency)), 0, 0
     for _ in range(60):
         size, alone, p_value = _null_study(rng, efficiency)
-        text = networks._about_bias(size, alone, p_value, 0.0, True)
+        text = ensemble_panel._about_bias(size, alone, p_value, 0.0, True)
         false += "no number of networks" in " ".join(text)
-        unknown = " ".join(networks._about_bias(size, alone, float("nan"), 0.0, True))
+        unknown = " ".join(ensemble_panel._about_bias(size, alone, float("nan"), 0.0, True))
         assert "no number of networks" not in unknown
         above += "not known without replicas" in unknown
     assert false <= 6
@@ -149,7 +147,7 @@ def test_a_bias_that_replicas_exclude_is_called_one(perfect):
     tests = pd.DataFrame(
         {"method": "parallel", "prediction": "truth", "p_value": [1e-4, 0.3, np.nan]}
     )
-    tables = dataclasses.replace(tables, chi2=tests)
+    tables = changed(tables, chi2=tests)
     # The smallest of two
     assert bias.p_value(tables, "parallel") == pytest.approx(2e-4)
     assert "exclude both" in bias.words(tables, "parallel")

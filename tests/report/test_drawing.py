@@ -9,7 +9,7 @@ from omniflow.report.study import ObservableRecord
 def record(**changes):
     base = {"name": "x", "label": "x", "latex": "x", "unit": "", "kind": "event"}
     base |= {"log_x": False, "log_y": False}
-    return ObservableRecord(**(base | changes))
+    return ObservableRecord(**(base | {"edges": (0, 1)} | changes))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, copied, write_study
+from study_factory import Model, Strategy, changed, copied, write_study
 
 from omniflow.report import faults
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +26,7 @@ def found(tables):
 
 def move(tables, level, observable, iteration, td, error=0.05, method=None):
     """Set the distance after one iteration in convergence.csv; others keep theirs."""
-    rows = tables.trust["convergence"]
+    rows = tables["convergence"]
     own = (rows["level"] == level) & (rows["observable"] == observable)
     own &= rows["method"].isin([method] if method else rows["method"].unique())
     here, from_here = own & (rows["to"] == iteration), own & (rows["iteration"] == iteration)
@@ -43,7 +41,7 @@ def test_a_good_study_has_no_faults(tables):
 
 
 def test_a_distance_beyond_twice_its_floor_is_not_converged(tables):
-    rows = tables.detector_summary
+    rows = tables["detector_summary"]
     rows.loc[(rows["iteration"] == 3) & (rows["observable"] == "q2"), "td"] = 1.7
     text = found(tables)["Not converged"]
     assert "exceeds twice its floor in Q² (TD 1.7, floor 0.12)" in text
@@ -60,10 +58,10 @@ def test_a_distance_that_still_falls_asks_for_iterations(tables):
 
 def _histories(tables, losses):
     """Give every network these held-out losses by epoch, at a constant rate."""
-    rows = tables.histories
+    rows = tables["histories"]
     first = rows[rows["epoch"] == 1]
     parts = [first.assign(epoch=e, val_loss=loss) for e, loss in enumerate(losses)]
-    return dataclasses.replace(tables, histories=pd.concat(parts, ignore_index=True))
+    return changed(tables, histories=pd.concat(parts, ignore_index=True))
 
 
 def test_losses_that_still_fall_are_too_short(tables):
@@ -80,7 +78,7 @@ def test_losses_that_have_settled_are_long_enough(tables):
 
 def test_a_worse_last_iteration_is_told_with_the_one_that_data_support(tables):
     move(tables, "particle", "q2", 3, 0.66, method="parallel")
-    rows = tables.trust["stopping"]
+    rows = tables["stopping"]
     rows.loc[rows["method"] == "parallel", "iteration"] = 2
     text = found(tables)["Iterations"]
     assert "Iteration 3 is farther from truth than iteration 2" in text
@@ -107,7 +105,7 @@ def test_a_rise_within_statistics_or_below_the_floor_is_none(tables, td, error):
 
 
 def test_worse_than_the_binned_reference(tables):
-    rows = tables.summary
+    rows = tables["summary"]
     rows.loc[(rows["iteration"] == 3) & (rows["observable"] == "q2"), "td"] = 5.0
     text = found(tables)["Binned reference"]
     assert "closer to truth in Q² (TD 5.0, binned 0.71)" in text
@@ -116,7 +114,7 @@ def test_worse_than_the_binned_reference(tables):
 
 def test_a_binned_reference_that_follows_fluctuations_is_no_fault(tables):
     """Both within what statistics give: its distance may be 0 though nothing is better."""
-    tables.bayes_summary["td"] = 0.01
+    tables["bayes_summary"]["td"] = 0.01
     assert "Binned reference" not in found(tables)
 
 
@@ -128,22 +126,22 @@ def test_farther_from_truth_than_the_prior(tables):
 
 
 def test_networks_that_know_less_than_nothing(tables):
-    tables.timing.loc[tables.timing.index[:7], "val_loss"] = 0.72
+    tables["timing"].loc[tables["timing"].index[:7], "val_loss"] = 0.72
     text = found(tables)["Networks"]
     assert text.startswith("7 of ")
     assert "training.learning_rate" in text
 
 
 def test_faults_come_in_the_order_of_their_weight(tables):
-    tables.timing.loc[tables.timing.index[:7], "val_loss"] = 0.72
+    tables["timing"].loc[tables["timing"].index[:7], "val_loss"] = 0.72
     move(tables, "particle", "q2", 3, 5.2)
-    rows = tables.detector_summary
+    rows = tables["detector_summary"]
     rows.loc[rows["iteration"] == 3, "td"] = 5.0
     assert list(found(tables)) == ["Networks", "Not converged", "Iterations", "Prior"]
 
 
 def test_all_methods_need_no_names(tables):
-    rows = tables.detector_summary
+    rows = tables["detector_summary"]
     chosen = (rows["iteration"] == 3) & (rows["observable"] == "q2")
     rows.loc[chosen & (rows["method"] == "none"), "td"] = 1.7
     assert "Q² (none: TD 1.7" in found(tables)["Not converged"]

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from omniflow.report import figures
+from omniflow.report.content import edges_of, on_edges
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import edges_of, on_edges
 
 
 def record(**changes):
     base = {"name": "x", "label": "x", "latex": "x", "unit": "", "kind": "event"}
     base |= {"log_x": False, "log_y": False}
-    return ObservableRecord(**(base | changes))
+    return ObservableRecord(**(base | {"edges": (0, 1)} | changes))
 
 
 def test_absent_bins_are_gaps():
@@ -29,7 +29,7 @@ def test_many_loss_curves_become_pixels():
         n = networks * 100
         return pd.DataFrame(
             {"pass": 1, "lane": np.repeat(np.arange(networks), 100), "member": 0, "step": "1",
-             "iteration": "1", "fold": 0, "epoch": np.tile(np.arange(100), networks),
+             "iteration": 1, "fold": 0, "epoch": np.tile(np.arange(100), networks),
              "loss": np.linspace(0.7, 0.6, n), "val_loss": np.linspace(0.7, 0.65, n)}
         )  # fmt: skip
 

@@ -1,5 +1,7 @@
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from omniflow.report import formats
@@ -52,3 +54,11 @@ def test_ten_methods_look_different():
 def test_listing():
     assert formats.listing(["a"]) == "a"
     assert formats.listing(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_table_as_it_is():
+    frame = pd.DataFrame({"method": ["none", ""], "events": [12345, 1], "auc": [0.51234, np.nan]})
+    frame["stop"] = pd.array([3, None], dtype="Int64")
+    header, rows = formats.cells(frame)
+    assert header == ["method", "events", "auc", "stop"]
+    assert rows == [["none", "12\u202f345", "0.512", "3"], ["–", "1", "–", "–"]]

@@ -10,9 +10,9 @@ from jinja2 import Environment, PackageLoader
 from study_factory import Model, Strategy, write_study
 
 from omniflow.errors import InputError
-from omniflow.evaluation.tables import BAYES_COLUMNS, BAYES_SUMMARY_COLUMNS
 from omniflow.report import formats, page
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
+from omniflow.tables.reference import BAYES, BAYES_SUMMARY
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 RESOURCES = {"src", "srcset", "href", "xlink:href", "data", "action", "poster", "background"}
@@ -169,8 +169,8 @@ def test_observables_without_a_binned_reference_are_named(written):
 def test_study_without_any_binned_reference(tmp_path):
     model = Model({"none": Strategy()}, ("jet_tau21",), passes=2, iterations=1, epochs=2)
     folder = write_study(tmp_path / "study", model)
-    for name, columns in (("bayes", BAYES_COLUMNS), ("bayes_summary", BAYES_SUMMARY_COLUMNS)):
-        (folder / f"{name}.csv").write_text(",".join(columns) + "\n")
+    for table in (BAYES, BAYES_SUMMARY):
+        table.write([], folder / table.name)
     text = " ".join(Reader(page.render(ReportTables.read(folder))).text.split())
     assert text.count("binned (IBU)") == 1
     assert "There is no binned (IBU) of jet τ₂₁" in text

@@ -5,9 +5,9 @@ import pytest
 from study_factory import Model, Strategy, write_study
 
 from omniflow.report import formats, tradeoff
+from omniflow.report.content import ReportTables
 from omniflow.report.page import render
 from omniflow.report.study import MethodRecord
-from omniflow.report.tables import ReportTables
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def tables(written):
 def test_points_are_averages_of_the_tables(tables):
     """`parallel` has half of the spread and bias of `none`, `pretrained` 0.9 and 2 times them."""
     found = {point.method: point for point in tradeoff.points(tables)}
-    rows = tables.summary[tables.summary["iteration"] == 2].set_index("method")
+    rows = tables["summary"][tables["summary"]["iteration"] == 2].set_index("method")
     none = rows.loc["none"]
     assert found["none"].spread == pytest.approx(sum(none["sigma_rel"]) / 2)
     assert found["none"].bias == pytest.approx(sum(none["bias_rel"]) / 2)
@@ -111,13 +111,13 @@ def test_points_beyond_measure_are_drawn(tmp_path):
 
 
 def test_a_method_of_one_pass_has_no_point(tables):
-    rows = tables.summary["method"] == "none"
-    tables.summary.loc[rows, ["sigma_rel", "sigma_rel_error", "bias_rel_error"]] = math.nan
-    tables.summary.loc[rows, "passes"] = 1
+    rows = tables["summary"]["method"] == "none"
+    tables["summary"].loc[rows, ["sigma_rel", "sigma_rel_error", "bias_rel_error"]] = math.nan
+    tables["summary"].loc[rows, "passes"] = 1
     looks = formats.looks([m.name for m in tables.study.methods])
     panel = tradeoff.panel(tables, looks)
     assert panel.note.endswith("because their spread is not known: none.")
     assert len(panel.rows) == 3
     assert panel.rows[0][3] == "–"
-    tables.summary.loc[:, "sigma_rel"] = math.nan
+    tables["summary"].loc[:, "sigma_rel"] = math.nan
     assert tradeoff.panel(tables, looks) is None

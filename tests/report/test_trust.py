@@ -8,7 +8,7 @@ from test_page import Reader
 
 from omniflow.errors import InputError
 from omniflow.report import formats, trust
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 
 def _change(folder, name, **columns):

@@ -3,9 +3,9 @@ import math
 
 import numpy as np
 import pytest
-from study_factory import FIVE, Strategy, copied, write_study
+from study_factory import FIVE, Strategy, changed, copied, write_study
 
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 from omniflow.report.verdict import judge
 
 SHARED = Strategy(members=5, start="pretrained", spread=0.4, bias=1.8)
@@ -39,13 +39,13 @@ def paired(tables, metric="sigma_rel", **others):
 
     Two methods differ where exactly one is sure.
     """
-    rows = tables.comparisons.copy()
+    rows = tables["comparisons"].copy()
     values = {"none": (1.0, False)} | others
     for at, row in rows[rows["metric"] == metric].iterrows():
         first, second = values[row["method"]], values[row["other"]]
         rows.loc[at, ["ratio", "log_error"]] = first[0] / second[0], 0.1
         rows.loc[at, "p_adjusted"] = 0.001 if first[1] != second[1] else 0.4
-    return dataclasses.replace(tables, comparisons=rows)
+    return changed(tables, comparisons=rows)
 
 
 def test_a_clear_winner_is_named(read):
@@ -83,7 +83,7 @@ def test_only_methods_that_beat_the_reference_are_named(read):
     """1, 0.45 and 1.05 with a large error, which is not told apart from any of them."""
     three = {name: FIVE[name] for name in ("none", "parallel", "step")}
     tables = paired(read(methods=three), parallel=(0.45, True), step=(1.05, False))
-    rows = tables.comparisons
+    rows = tables["comparisons"]
     about = (rows["method"] == "parallel") & (rows["other"] == "step")
     rows.loc[about, "p_adjusted"] = 0.3
     headline, sentences = words(tables)
@@ -95,7 +95,7 @@ def test_only_methods_that_beat_the_reference_are_named(read):
 def test_the_best_of_the_significant_is_named_where_another_is_lower_but_unsure(read):
     three = {name: FIVE[name] for name in ("none", "parallel", "step")}
     tables = paired(read(methods=three), parallel=(0.5, True), step=(0.4, False))
-    tables.comparisons.loc[tables.comparisons["other"] == "step", "p_adjusted"] = 0.3
+    tables["comparisons"].loc[tables["comparisons"]["other"] == "step", "p_adjusted"] = 0.3
     headline, sentences = words(tables)
     assert headline == "parallel is the most precise method here."
     assert (
@@ -162,7 +162,7 @@ def test_one_pass_has_no_spread(read):
 def test_an_observable_without_spread_is_left_out_and_named(read):
     """It is no sign of a single pass, and leaves the others their ratio."""
     tables = read()
-    rows = tables.comparisons
+    rows = tables["comparisons"]
     rows.loc[rows["observable"] == "q2", ["bins", "ratio", "log_error"]] = 0, np.nan, np.nan
     headline, sentences = words(tables)
     assert headline == "parallel is the most precise method here."
@@ -174,7 +174,7 @@ def test_an_observable_without_spread_is_left_out_and_named(read):
 
 def test_no_spread_at_all_is_no_single_pass(read):
     tables = read()
-    rows = tables.comparisons
+    rows = tables["comparisons"]
     rows.loc[rows["metric"] == "sigma_rel", ["bins", "ratio", "log_error"]] = 0, np.nan, np.nan
     assert words(tables)[0] == "The passes do not differ, so there is no spread to compare."
 
@@ -187,7 +187,7 @@ def test_without_truth_only_precision_and_data_are_judged(read):
 
 def test_faults_come_before_the_rank(read):
     tables = read()
-    rows = tables.detector_summary
+    rows = tables["detector_summary"]
     rows.loc[rows["iteration"] == 2, "td"] = 5.0
     verdict = judge(tables)
     assert verdict.headline == "Not converged."

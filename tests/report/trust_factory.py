@@ -15,7 +15,7 @@ def tables(model, observables):
     found = {name: [] for name in ("classifiers", "reliability", "roc", "overtraining")}
     for chain, (lanes, members) in chains.items():
         for i in iterations:
-            for step in (1, 2):
+            for step in ("1", "2"):
                 for part in ("held-out", "trained"):
                     _classifiers(found, model, chain, lanes, members, i, step, part)
         found["overtraining"] += [
@@ -69,7 +69,7 @@ def tables(model, observables):
 
 
 def _classifiers(found, model, chain, lanes, members, iteration, step, part):
-    area = 0.5 + 0.08 * (0.4**iteration if step == 1 else 1) + 0.004 * (part == "trained")
+    area = 0.5 + 0.08 * (0.4**iteration if step == "1" else 1) + 0.004 * (part == "trained")
     keys = {"chain": chain, "iteration": iteration, "step": step, "part": part}
     found["classifiers"] += [
         keys | {"pass": p, "lane": lane, "member": m, "fold": 0, "events": 10000, "auc": area,

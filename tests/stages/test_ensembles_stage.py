@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from omniflow.config import validate
-from omniflow.evaluation.networks import networks_table
+from omniflow.evaluation.ensembles import networks_table
 from omniflow.events import slices, store
 from omniflow.files import create_h5
 from omniflow.stages import ensembles, evaluation, samples, weights

@@ -12,7 +12,8 @@ from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import folds, store
 from omniflow.events.batches import held_out
 from omniflow.files import open_h5
-from omniflow.stages import diagnostics, parts, scores, training
+from omniflow.stages import parts, scores, training
+from omniflow.stages.diagnostics import classifiers
 from omniflow.unfolding.coordinates import Network
 from omniflow.unfolding.plan import Plan
 
@@ -164,7 +165,7 @@ def test_studies_say_what_held_out_events_are(folder, settings, restart, expecte
         raw["methods"]["thin"] = {"members": 3, "diversity": "dropout"}
     raw["training"] |= settings
     raw["uncertainties"]["data_replicas"] = 3
-    found = diagnostics.judged(Plan(validate(raw)))
+    found = classifiers.judged(Plan(validate(raw)))
     assert (found["events"], found["fraction"], found["split"]) == expected
     # Nothing is there, so that all that should have scores lack them: steps and iterations of one
     # network per chain, or of its folds; none of replicas.

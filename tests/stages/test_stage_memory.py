@@ -5,25 +5,17 @@ import tracemalloc
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 from small_study import ROLE, SOURCE
 
 from omniflow.config import validate
+from omniflow.evaluation.event_weights import tails_tables, weights_table
 from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import create_h5
-from omniflow.stages import (
-    binned,
-    diagnostics,
-    distances,
-    evaluation,
-    response,
-    samples,
-    tables,
-    uncertainties,
-    weights,
-)
+from omniflow.stages import binned, evaluation, response, samples, uncertainties, weights
+from omniflow.stages.diagnostics import distances, overtraining
+from omniflow.stages.finished import Finished
 from omniflow.unfolding.limits import HELD
 from omniflow.unfolding.plan import Plan
 
@@ -105,17 +97,16 @@ def _study(folder, n):
 
 def _tables(plan):
     """Return what the tables make of events; the frames themselves are as large for any number."""
-    common, simulation = weights.setup(plan), binned.Simulation(plan)
-    none = pd.DataFrame(columns=["iteration", "method", "observable"])
+    study, simulation = Finished(plan), binned.Simulation(plan)
     return [
-        lambda: tables.particle_level(plan, common),
-        lambda: tables.detector_level(plan, common),
+        lambda: study.particle_level,
+        lambda: study.detector_level,
         lambda: binned.reference(simulation),
         lambda: binned.acceptance_table(simulation),
-        lambda: tables._weights(plan),
-        lambda: diagnostics._weights(plan),
-        lambda: diagnostics._overtraining(plan),
-        lambda: distances.table(plan, dict.fromkeys(("detector", "particle"), none), {}),
+        lambda: weights_table(study.weights(plan.combinations)),
+        lambda: tails_tables(study.headline_weights()),
+        lambda: overtraining.tables(study),
+        lambda: distances.tables(study),
     ]
 
 

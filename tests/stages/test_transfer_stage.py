@@ -10,6 +10,7 @@ import small_study
 
 from omniflow.config import validate
 from omniflow.errors import InputError
+from omniflow.evaluation.trainings import cost_table
 from omniflow.events import store
 from omniflow.events.features import open_features
 from omniflow.files import open_h5
@@ -225,5 +226,5 @@ def test_methods_pay_for_the_models_that_they_use(study):
         }
         for n in networks
     )
-    cost = tables.cost(study, timing).set_index("method")["pretraining_seconds"]
+    cost = cost_table(tables._priced(study), timing).set_index("method")["pretraining_seconds"]
     assert cost.to_dict() == {"parallel": 110.0, "frozen": 10.0, "thawed": 10.0}

@@ -21,6 +21,7 @@ DATA = Path(__file__).parents[1] / "data"
 EDGES = [150, 200, 300, 500, 5000]
 BINS, PASSES, REPLICAS = 4, 5, 9
 METHOD = "parallel"
+TABLES = ("covariance.csv", "shifts.csv", "chi2.csv", "pulls.csv", "coverage.csv")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -94,7 +95,7 @@ def study(request, tmp_path_factory):
     content = histograms(plan)
     uncertainties.make_tables(plan)
     scaled = {k: _unit(plan, v) for k, v in content.items()}
-    return plan, scaled, {n: pd.read_csv(plan.table(n)) for n in uncertainties.COLUMNS}
+    return plan, scaled, {n: pd.read_csv(plan.table(n)) for n in TABLES}
 
 
 def _unit(plan, content):
@@ -408,7 +409,7 @@ def test_varied_data_are_a_block_and_no_prediction(tmp_path):
     samples.make_axes(plan)
     content = histograms(plan)
     uncertainties.make_tables(plan)
-    tables = {name: pd.read_csv(plan.table(name)) for name in uncertainties.COLUMNS}
+    tables = {name: pd.read_csv(plan.table(name)) for name in TABLES}
     rows = {name: table[table.observable == "q2"] for name, table in tables.items()}
     found = rows["covariance.csv"]
     assert list(found.block.unique()) == ["training", "energy", "total"]

@@ -3,7 +3,7 @@ from plans import PYTHIA, all_networks, make_plan, state
 
 from omniflow.config import validate
 from omniflow.errors import ConfigError
-from omniflow.stages import diagnostics
+from omniflow.stages.diagnostics import classifiers
 from omniflow.unfolding.estimate import rates
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import jobs
@@ -57,10 +57,10 @@ def test_networks_from_files_must_be_declared_not_to_know_the_events(training):
         plan(training, allow_overlap=True)
     declared = plan(training, other_events=True)
     assert "declared, not checked" in " ".join(declared.notes)
-    assert diagnostics.judged(declared)["pretraining"] == "declared"
+    assert classifiers.judged(declared)["pretraining"] == "declared"
     unknown = plan({})
     assert "is not known" in " ".join(unknown.notes)
-    assert diagnostics.judged(unknown)["pretraining"] == "unknown"
+    assert classifiers.judged(unknown)["pretraining"] == "unknown"
 
 
 def test_what_pretrained_networks_have_seen_is_noted_where_there_are_any():
@@ -68,13 +68,13 @@ def test_what_pretrained_networks_have_seen_is_noted_where_there_are_any():
     samples = {"data": PYTHIA, "simulation": PYTHIA | {"seed": 4}, "pretraining": pair}
     overlaps = make_plan({"m": {"start": "backbone"}}, samples=samples)
     assert "allow_overlap: pre-trained networks may have" in " ".join(overlaps.notes)
-    assert diagnostics.judged(overlaps)["pretraining"] == "overlap"
+    assert classifiers.judged(overlaps)["pretraining"] == "overlap"
     scratch = make_plan({"m": {}}, samples=samples)
     assert not any("pretraining" in note for note in scratch.notes)
-    assert "pretraining" not in diagnostics.judged(scratch)
+    assert "pretraining" not in classifiers.judged(scratch)
     disjoint = make_plan({"m": {"start": "backbone"}})
     assert not any("pretraining" in note for note in disjoint.notes)
-    assert diagnostics.judged(disjoint)["pretraining"] == "others"
+    assert classifiers.judged(disjoint)["pretraining"] == "others"
 
 
 @pytest.mark.parametrize("folds", [1, 3])

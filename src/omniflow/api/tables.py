@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from omniflow.errors import InputError
+from omniflow.tables.catalogue import TABLES
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 class Tables(Mapping[str, "pd.DataFrame"]):
     """Tables of a study by name, such as `metrics` and `summary`, read when they are asked for.
 
-    Columns are in docs/formats.md.
+    `omniflow.tables` declares their columns, by which files are checked; docs/formats.md lists
+    them. An empty text is "", an empty number NaN.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -26,19 +28,18 @@ class Tables(Mapping[str, "pd.DataFrame"]):
         """Return a table.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or its file does not hold what it should.
         """
-        import pandas as pd
-
         if name not in list(self):
             known = ", ".join(self) or "none"
             raise InputError(f"{self._plan.root}: there is no table {name!r}; there are {known}")
-        return pd.read_csv(self._plan.table(f"{name}.csv"))
+        table = TABLES[name]
+        return table.read(self._plan.table(table.name))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of the tables that are there."""
         for path in (*self._plan.tables, *self._plan.uncertainty_tables):
-            if path.suffix == ".csv" and path.is_file():
+            if path.stem in TABLES and path.suffix == ".csv" and path.is_file():
                 yield path.stem
 
     def __len__(self) -> int:

@@ -22,12 +22,9 @@ import pandas as pd
 from scipy.linalg import helmert
 
 from omniflow.evaluation.histograms import Histogram, normalise
-from omniflow.evaluation.tables import Normalization
+from omniflow.evaluation.spectra import Normalization
+from omniflow.tables.comparisons import COMPARISONS
 
-COMPARISON_COLUMNS = (
-    *("metric", "method", "other", "observable", "ratio", "log_error"),
-    *("p_value", "p_adjusted", "bins", "passes"),
-)
 ALL = ""  # observable of rows that average over all of them
 ROTATIONS = 10_000  # p-values of 0.05 to 4%
 SEED = 19390101
@@ -148,7 +145,7 @@ def comparison_table(
     truth: Mapping[str, Histogram] | None,
     normalization: Normalization,
 ) -> pd.DataFrame:
-    """Build comparisons.csv (COMPARISON_COLUMNS): every pair of methods, by observable and of all.
+    """Build comparisons.csv: every pair of methods, by observable and of all.
 
     Metrics are sigma_rel and, with truth, rel_mse (whose ratio is that of the squares). p-values
     are adjusted for all pairs. Bins without content or without truth take no part.
@@ -169,10 +166,10 @@ def comparison_table(
         for metric, found in deviations[a].items()
     ]
     if not frames:
-        return pd.DataFrame(columns=COMPARISON_COLUMNS)
+        return COMPARISONS.build([])
     table = pd.concat(frames, ignore_index=True)
     table["p_adjusted"] = table.groupby(["metric", "observable"])["p_value"].transform(adjusted)
-    return table[list(COMPARISON_COLUMNS)]
+    return COMPARISONS.build(table)
 
 
 def _deviations(

@@ -10,19 +10,15 @@ import pandas as pd
 from scipy.special import ndtri
 
 from omniflow.evaluation.metrics import FLOORS, TD_SCALE
+from omniflow.tables.convergence import CONVERGENCE, STOPPING
 
-FALL_COLUMNS = (
-    *("method", "combine", "observable", "iteration", "to"),
-    *("td", "td_floor", "fall", "error", "uncertainty"),
-)
-LEVELS = ("detector", "particle")
 CONFIDENCE = 0.95
 
 _SPECTRUM = ["bin", "data", "data_error", "simulation", "simulation_error"]
 
 
-def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Return how far the distance to data falls from every iteration to every later one.
+def falls(level: str, bins: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
+    """Build rows of convergence.csv: how far distances fall from each iteration to later ones.
 
     With data p and simulation q_n of unit sum, the fall of TD from iteration n to m changes with a
     fluctuation d of p - q by sum_b d_b (q_m - q_n)_b / (p + q)_b: the square of d is in both
@@ -32,26 +28,26 @@ def falls(detector: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     judged by its error alone.) Bins are taken as independent.
 
     Args:
-        detector: rows of detector.csv.
-        summary: rows of detector_summary.csv.
+        level: of the distances: `detector`, or `particle` (see `truth_as_data`).
+        bins: rows of detector.csv.
+        distances: rows of detector_summary.csv.
 
     Returns:
-        One row per method, combination, observable and pair of iterations, from 0 (FALL_COLUMNS);
-        td and td_floor are those of the later one (`to`), a fall below 0 is a rise.
+        One row per method, combination, observable and pair of iterations, from 0.
     """
     keys = ["method", "combine", "observable"]
-    bins = dict(iter(detector.groupby(keys, sort=False)))
+    by_result = dict(iter(bins.groupby(keys, sort=False)))
     rows = []
     # Without data or simulation in the bins there is no distance.
-    for key, distances in summary.dropna(subset="td").groupby(keys, sort=False):
-        spectra = dict(iter(bins[key].groupby("iteration")))
-        distances = distances.set_index("iteration").sort_index()
-        for now, later in combinations(distances.index, 2):
-            td, floor = distances.loc[later, ["td", "td_floor"]]
+    for key, own in distances.dropna(subset="td").groupby(keys, sort=False):
+        spectra = dict(iter(by_result[key].groupby("iteration")))
+        own = own.set_index("iteration").sort_index()
+        for now, later in combinations(own.index, 2):
+            td, floor = own.loc[later, ["td", "td_floor"]]
             error = change_error(spectra[now], spectra[later])
-            fall = distances.at[now, "td"] - td
-            rows.append((*key, now, later, td, floor, fall, error, float(np.hypot(error, floor))))
-    return pd.DataFrame(rows, columns=FALL_COLUMNS)
+            fall, place = own.at[now, "td"] - td, (level, *key, now, later)
+            rows.append((*place, td, floor, fall, error, float(np.hypot(error, floor))))
+    return CONVERGENCE.build(pd.DataFrame(rows, columns=CONVERGENCE.names))
 
 
 def truth_as_data(
@@ -155,3 +151,14 @@ def suggest(rows: pd.DataFrame) -> Suggestion:
         tuple(here.loc[here["td"] > FLOORS * here["td_floor"], "observable"]),
         tuple(after.loc[after["fall"] < -after["uncertainty"], "observable"].unique()),
     )
+
+
+def stopping_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Build stopping.csv from the rows of `falls` at detector level."""
+    table = []
+    for method, own in rows.groupby("method", sort=False):
+        found = vars(suggest(own))
+        names = {key: " ".join(found[key]) for key in ("above_floor", "rising")}
+        names["observable"] = found["observable"] or ""
+        table.append({"method": method} | found | names)
+    return STOPPING.build(table)

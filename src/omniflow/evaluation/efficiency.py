@@ -10,11 +10,8 @@ import pandas as pd
 from scipy import sparse
 
 from omniflow.observables.entries import Objects
+from omniflow.tables.reference import ACCEPTANCE
 
-ACCEPTANCE_COLUMNS = (
-    *("observable", "bin", "low", "high"),
-    *("efficiency", "efficiency_error", "fake_fraction", "fake_fraction_error", "outside"),
-)
 # What is below the binomial limits by rounding alone is no sign of negative weights.
 _ROUNDING = 1e-9
 
@@ -132,7 +129,7 @@ def acceptance_table(
     fakes: Mapping[str, Fraction],
     edges: Mapping[str, np.ndarray],
 ) -> pd.DataFrame:
-    """Build the table of acceptance.csv (ACCEPTANCE_COLUMNS) from fractions by observable.
+    """Build acceptance.csv from fractions by observable.
 
     Bins that are empty at both levels are absent. `outside` is 1 where one of both is no
     probability: below 0, above 1, or relative to weights that add up to 0. Without observables it
@@ -146,7 +143,7 @@ def acceptance_table(
     Returns:
         One row per bin.
     """
-    frames = [pd.DataFrame(columns=list(ACCEPTANCE_COLUMNS))] if not edges else []
+    frames = []
     for name, edge in edges.items():
         frame = pd.DataFrame(
             {
@@ -163,4 +160,4 @@ def acceptance_table(
         both = efficiency[name], fakes[name]
         frame["outside"] = np.any([outside(f.value, f.error) for f in both], axis=0).astype(int)
         frames.append(frame[~np.all([np.isnan(f.error) for f in both], axis=0)])
-    return pd.concat(frames, ignore_index=True)[list(ACCEPTANCE_COLUMNS)]
+    return ACCEPTANCE.build(pd.concat(frames) if frames else [])

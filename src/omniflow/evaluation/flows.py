@@ -8,11 +8,8 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation.histograms import Histogram
+from omniflow.tables.results import FLOWS
 
-FLOW_COLUMNS = (
-    *("observable", "level", "sample", "method"),
-    *("below", "inside", "above", "outside"),
-)
 LIMIT = 0.01  # larger shares are told
 
 # Level, sample (data, which are the truth at particle level, or simulation), and the method that
@@ -21,7 +18,7 @@ Key = tuple[str, str, str]
 
 
 def flows_table(histograms: Mapping[Key, Mapping[str, Histogram]]) -> pd.DataFrame:
-    """Build flows.csv (FLOW_COLUMNS): weights of entries, and the share of those outside.
+    """Build flows.csv: weights of entries, and the share of those outside.
 
     Weights of both signs count by the magnitude of their three sums.
 
@@ -39,7 +36,7 @@ def flows_table(histograms: Mapping[Key, Mapping[str, Histogram]]) -> pd.DataFra
             whole = abs(below) + abs(inside) + abs(above)
             outside = (abs(below) + abs(above)) / whole if whole else np.nan
             rows.append((name, *key, below, inside, above, outside))
-    return pd.DataFrame(rows, columns=list(FLOW_COLUMNS))
+    return FLOWS.build(pd.DataFrame(rows, columns=FLOWS.names))
 
 
 def notes(flows: pd.DataFrame) -> list[str]:

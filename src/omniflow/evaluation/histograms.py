@@ -49,6 +49,11 @@ class Histogram:
         """Statistical standard error per bin, (..., B)."""
         return np.sqrt(self.variance)
 
+    def of_one_pass(self) -> Histogram:
+        """Return the same with a leading axis of one pass, (1, B)."""
+        flow = None if self.flow is None else self.flow[None]
+        return Histogram(self.content[None], self.variance[None], self.sum_covariance[None], flow)
+
     def plus(self, other: Histogram | None) -> Histogram:
         """Return the histogram of these events and of others, if there are any."""
         if other is None:

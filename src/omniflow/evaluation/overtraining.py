@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 from scipy import special
 
 from omniflow.evaluation.histograms import CountMatrix, Histogram
+from omniflow.tables.classifiers import OVERTRAINING
+from omniflow.unfolding.coordinates import Network
 
 
 def fill(
@@ -71,3 +76,22 @@ def compare(trained: Histogram, held_out: Histogram) -> dict[str, float]:
         "p_value": float(special.chdtrc(bins, chi2)) if bins else np.nan,
         "difference": float(totals[0] / totals[1] - 1),
     }
+
+
+def overtraining_table(
+    found: Mapping[tuple[Network, str], tuple[Histogram, Histogram]],
+) -> pd.DataFrame:
+    """Build overtraining.csv.
+
+    Args:
+        found: by network and observable what `fill` returned, of all events, (3, B).
+
+    Returns:
+        One row per network and observable.
+    """
+    rows = []
+    for (network, name), pair in found.items():
+        keys = {"chain": network.chain, "lane": network.lane, "member": network.member}
+        keys |= {"iteration": network.iteration, "observable": name}
+        rows.append(keys | compare(*pair))
+    return OVERTRAINING.build(rows)

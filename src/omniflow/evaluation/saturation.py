@@ -31,8 +31,7 @@ def saturation(histories: pd.DataFrame, uninformed: float) -> pd.DataFrame:
         where nothing was learned).
     """
     own = histories[histories["purpose"] == "unfolding"]
-    own = own.assign(**{name: pd.to_numeric(own[name]) for name in ("iteration", "epoch")})
-    first = own["step"].astype(str) == "1"
+    first = own["step"] == "1"
     own = own[own["iteration"] == first.map({True: 1, False: own["iteration"].max()})]
     stage = ["chain", "step", "iteration"]
     networks = _networks(own, [*stage, "pass", "lane", "member", "fold"])

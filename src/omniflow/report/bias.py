@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation.metrics import FLOORS
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import number, percent
 from omniflow.report.ranking import CONFIDENCE
-from omniflow.report.tables import ReportTables
 
 # A bias up to so many times its expectation cannot be told from none: in the square, as for the
 # floor of the triangular discriminator.
@@ -84,9 +84,10 @@ def p_value(tables: ReportTables, method: str) -> float:
     That of chi2.csv, smallest over observables and corrected for their number. Replicas went
     through the detector as the events did. NaN without replicas, or with too few of them.
     """
-    if tables.chi2 is None:
+    if "chi2" not in tables:
         return math.nan
-    rows = tables.chi2[(tables.chi2["method"] == method) & (tables.chi2["prediction"] == "truth")]
+    tests = tables["chi2"]
+    rows = tests[(tests["method"] == method) & (tests["prediction"] == "truth")]
     found = rows["p_value"].dropna()
     return min(1.0, float(found.min()) * len(found)) if len(found) else math.nan
 

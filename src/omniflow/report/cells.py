@@ -12,8 +12,8 @@ import pandas as pd
 from omniflow.evaluation.comparison import ALL
 from omniflow.evaluation.metrics import FLOORS
 from omniflow.report import bias, formats
+from omniflow.report.content import ReportTables
 from omniflow.report.ranking import Ratio, rank
-from omniflow.report.tables import ReportTables
 
 TITLES = {
     "sigma_rel": ("Spread σ_rel", "standard deviation over passes, relative to the mean"),
@@ -119,7 +119,7 @@ class Cost:
 
 def costs(tables: ReportTables) -> dict[str, Cost]:
     """Networks and time per pass of every method."""
-    table = tables.cost.set_index("method")
+    table = tables["cost"].set_index("method")
     seconds, error = table["seconds_per_pass"], table["seconds_per_pass_error"].fillna(0)
     reference = tables.study.reference.name
     found = {}
@@ -146,7 +146,7 @@ def distances(tables: ReportTables) -> list[tuple[str, str, list[Cell]]]:
     """
     study = tables.study
     rows = tables.headline("summary", study.iterations)
-    binned = tables.bayes_summary[tables.bayes_summary["iteration"] == study.iterations]
+    binned = tables["bayes_summary"][tables["bayes_summary"]["iteration"] == study.iterations]
     binned = binned.set_index("observable")
     found = []
     for observable in study.unfolded:
@@ -214,7 +214,7 @@ class Combinations:
 def combinations(tables: ReportTables, metric: str) -> list[Combinations]:
     """Averages of `metric` for all combinations of each method that has more than one."""
     study = tables.study
-    last = tables.summary[tables.summary["iteration"] == study.iterations]
+    last = tables["summary"][tables["summary"]["iteration"] == study.iterations]
     last = last.set_index(["method", "combine", "observable"])
     found = []
     for method in study.methods:
@@ -243,13 +243,12 @@ def timings(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the timing table, one row per method (its own lanes only)."""
     header = ["method", "lanes × members", "start", "chain", "networks per pass", "epochs"]
     header += ["best epoch", "time per network", "events/s", "time per pass", "pre-training"]
-    timing = tables.timing[tables.timing["purpose"] == "unfolding"]
-    lanes = pd.to_numeric(timing["lane"], errors="coerce")
-    cost = tables.cost.set_index("method")
+    timing = tables["timing"][tables["timing"]["purpose"] == "unfolding"]
+    cost = tables["cost"].set_index("method")
     folds = tables.study.folds
     body = []
     for method in tables.study.methods:
-        own = timing[(timing["chain"] == method.chain) & (lanes < method.lanes)]
+        own = timing[(timing["chain"] == method.chain) & (timing["lane"] < method.lanes)]
         row = cost.loc[method.name]
         per_pass = row["seconds_per_pass"], row["seconds_per_pass_error"]
         time = formats.duration(per_pass[0])
@@ -311,7 +310,7 @@ def step_weights(tables: ReportTables) -> tuple[list[str], list[list[str]]]:
     header = ["chain", "step", "stages", "sum before → after, last iteration"]
     header += ["minimum", "maximum", "smallest effective sample size", "clipped ratios"]
     body = []
-    for (chain, step), rows in tables.steps.groupby(["chain", "step"], sort=False):
+    for (chain, step), rows in tables["steps"].groupby(["chain", "step"], sort=False):
         last = rows[rows["iteration"] == rows["iteration"].max()]
         sums = [formats.count(last[c].mean()) for c in ("sum_before", "sum_after")]
         body.append(

@@ -11,8 +11,8 @@ import pandas as pd
 from omniflow.evaluation import convergence
 from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
 from omniflow.evaluation.saturation import saturation
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import count, listing, number, percent
-from omniflow.report.tables import ReportTables
 
 # Twice the epochs would add so much to what networks have learned; a loss that falls in proportion
 # to the epochs has 0.5, one that settles exponentially within them less than 0.1.
@@ -38,7 +38,7 @@ def find(tables: ReportTables) -> list[Fault]:
 
 def _diverged(tables: ReportTables) -> list[Fault]:
     """Networks that are worse than a ratio of 1 everywhere."""
-    known = tables.timing[tables.timing["purpose"] == "unfolding"]
+    known = tables["timing"][tables["timing"]["purpose"] == "unfolding"]
     limit = tables.study.uninformed_loss + _IGNORANCE * np.log(2)
     bad = known[known["val_loss"] > limit]
     if bad.empty:
@@ -83,7 +83,7 @@ def _not_converged(tables: ReportTables) -> list[Fault]:
 
 def _too_short(tables: ReportTables) -> list[Fault]:
     """Networks that would have learned much more in a longer training."""
-    rows = saturation(tables.histories, tables.study.uninformed_loss)
+    rows = saturation(tables["histories"], tables.study.uninformed_loss)
     short = rows[(rows["whole"] >= 0.5) & (rows["gain"] > GAIN)]
     if short.empty:
         return []
@@ -107,7 +107,7 @@ def _later_is_worse(tables: ReportTables) -> list[Fault]:
     """Observables whose distance in the last iteration is above that in an earlier one."""
     last, parts = tables.study.iterations, []
     supported: dict[str, float] = {}
-    stopping = tables.trust["stopping"].set_index("method")["iteration"]
+    stopping = tables["stopping"].set_index("method")["iteration"].astype(float)
     for level, target in (("detector", "data at detector level"), ("particle", "truth")):
         rows = _at(tables, level)
         rising = _rises(rows[(rows["iteration"] >= 1) & (rows["to"] == last)])
@@ -153,7 +153,7 @@ def _worse_than_binned(tables: ReportTables) -> list[Fault]:
     if not study.has_truth or not tables.binned:
         return []
     summary = tables.headline("summary", study.iterations)
-    reference = tables.bayes_summary[tables.bayes_summary["iteration"] == study.iterations]
+    reference = tables["bayes_summary"][tables["bayes_summary"]["iteration"] == study.iterations]
     both = summary.merge(reference[["observable", "td"]], on="observable", suffixes=("", "_binned"))
     errors = [_binned_error(tables, row.method, row.observable) for row in both.itertuples()]
     # The binned reference may follow fluctuations that truth and data share, down to no distance.
@@ -178,7 +178,7 @@ def _binned_error(tables: ReportTables, method: str, observable: str) -> float:
     rows = tables.headline("metrics", last)
     rows = rows[(rows["method"] == method) & (rows["observable"] == observable)]
     mine = rows.rename(columns=names | {"mean": "simulation", "mean_error": "simulation_error"})
-    other = tables.bayes[tables.bayes["observable"] == observable]
+    other = tables["bayes"][tables["bayes"]["observable"] == observable]
     other = other[other["iteration"] == last].assign(data_error=0.0)
     other = other.rename(
         columns={"truth": "data", "content": "simulation", "error": "simulation_error"}
@@ -216,7 +216,7 @@ _ALL = (
 
 
 def _at(tables: ReportTables, level: str) -> pd.DataFrame:
-    rows = tables.trust["convergence"]
+    rows = tables["convergence"]
     return rows[rows["level"] == level]
 
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from omniflow.report import drawing
+from omniflow.report.content import edges_of, on_edges
 from omniflow.report.drawing import GUIDE, PRIOR, TRUTH
 from omniflow.report.formats import BINNED_LOOK, Look
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import edges_of, on_edges
 
 CURVES_AS_PIXELS = 6000  # more points than this in a panel are drawn as pixels, to keep files small
 
@@ -264,7 +264,7 @@ def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure
         groups: dict[bool, list[np.ndarray]] = {False: [], True: []}
         for key, network in rows.groupby(keys, sort=False):
             line = network.sort_values("epoch")[["epoch", column]].to_numpy(dtype=float)
-            groups[key[4] in ("1", "")].append(line)
+            groups[key[4] <= 1].append(line)  # pre-training has 0
         pixels = len(rows) > CURVES_AS_PIXELS
         for first, lines in groups.items():
             thin = 0.9 if first else 0.6

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import pandas as pd
+
 # Okabe and Ito's colours (distinguishable with every common colour vision) without black, which
 # is truth and data, and without yellow, which is too faint for lines on white.
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -100,6 +102,23 @@ def count(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
     return f"{round(value):,}".replace(",", "\u202f")
+
+
+def cells(frame: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table as it is, numbers with three digits, for `plain_table`."""
+    whole = {name for name in frame if pd.api.types.is_integer_dtype(frame[name])}
+    rows = [
+        [_cell(value, name in whole) for name, value in zip(frame, row, strict=True)]
+        for row in frame.astype(object).itertuples(index=False)
+    ]
+    return list(frame), rows
+
+
+def _cell(value: object, whole: bool) -> str:
+    if isinstance(value, str):
+        return value or "–"
+    found = None if pd.isna(value) else float(value)  # type: ignore[arg-type]
+    return count(found) if whole else number(found)
 
 
 def duration(seconds: float) -> str:

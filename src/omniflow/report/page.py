@@ -16,18 +16,18 @@ from markupsafe import Markup
 from omniflow.errors import InputError
 from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import (
-    acceptance,
+    acceptance_panel,
     cells,
+    ensemble_panel,
     figures,
     formats,
-    networks,
-    stacking,
+    stacking_panel,
     tradeoff,
     trust,
-    uncertainties,
+    uncertainty_panel,
 )
+from omniflow.report.content import ReportTables
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import ReportTables
 from omniflow.report.verdict import judge
 
 SPREAD = "Spread $\\sigma_{\\mathrm{rel}}$"
@@ -81,19 +81,23 @@ def render(tables: ReportTables) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    diagnostics = environment.list_templates(
+        filter_func=lambda name: name.startswith("diagnostic-") and name.endswith(".html")
+    )
     script = environment.get_template("script.js").render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("report.html").render(
-        **_context(tables), script_hash=f"sha256-{digest}", f=formats
+        **_context(tables), diagnostics=diagnostics, script_hash=f"sha256-{digest}", f=formats
     )
 
 
 def _context(tables: ReportTables) -> dict:
     study = tables.study
     looks = formats.looks([m.name for m in study.methods])
-    trained = tables.timing["purpose"].value_counts()
+    trained = tables["timing"]["purpose"].value_counts()
     return {
         "study": study,
+        "tables": tables,
         "problems": tables.problems,
         "verdict": judge(tables),
         "looks": looks,
@@ -101,13 +105,13 @@ def _context(tables: ReportTables) -> dict:
         "measurable": tables.measurable(),
         "lanes_combined": any(len(m.combine) > 1 for m in study.methods),
         "pretrainings": int(trained.get("pretraining", 0)),
-        "network_panels": networks.panels(tables, looks),
-        "network_header": networks.HEADER,
-        "in_common": networks.in_common(tables),
-        "stack_header": stacking.HEADER,
-        "stack_held_out": stacking.held_out(tables),
-        "stacks": stacking.rows(tables),
-        "no_members": networks.without_members(tables),
+        "network_panels": ensemble_panel.panels(tables, looks),
+        "network_header": ensemble_panel.HEADER,
+        "in_common": ensemble_panel.in_common(tables),
+        "stack_header": stacking_panel.HEADER,
+        "stack_held_out": stacking_panel.held_out(tables),
+        "stacks": stacking_panel.rows(tables),
+        "no_members": ensemble_panel.without_members(tables),
         "passes": tables.passes(),
         "heats": cells.heat_maps(tables),
         "costs": cells.costs(tables),
@@ -129,14 +133,14 @@ def _context(tables: ReportTables) -> dict:
         "detector": [
             (o, _detector(tables, o, looks))
             for o in study.observables
-            if o.name in set(tables.detector["observable"])
+            if o.name in set(tables["detector"]["observable"])
         ],
         "convergence": [(o, _convergence(tables, o, looks)) for o in study.unfolded],
         "combine_panels": [(o, _combinations(tables, o, looks)) for o in study.unfolded],
-        "uncertainties": uncertainties.panel(tables),
+        "uncertainties": uncertainty_panel.panel(tables),
         "losses": _losses(tables),
         "weight_figures": _weights(tables, looks),
-        "acceptance": acceptance.context(tables),
+        "acceptance": acceptance_panel.context(tables),
         "trust": trust.context(tables, looks),
     }
 
@@ -154,7 +158,7 @@ def _panels(tables: ReportTables, observable: ObservableRecord, looks: dict) -> 
     """The paper's panels: distribution with ratio, spread and relative MSE per bin."""
     rows = tables.headline("metrics", tables.study.iterations)
     frames = _by_method(tables, rows[rows["observable"] == observable.name])
-    binned = tables.bayes[tables.bayes["observable"] == observable.name]
+    binned = tables["bayes"][tables["bayes"]["observable"] == observable.name]
     binned = binned[binned["iteration"] == tables.study.iterations]
     title, shape = f"{observable.label} ({observable.name})", _is_shape(tables)
     drawn = [
@@ -243,7 +247,7 @@ def _binned_distance(
     tables: ReportTables, observable: str, prior: float
 ) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Distance of the binned reference to truth by iteration, the prior first; empty without."""
-    rows = tables.bayes_summary[tables.bayes_summary["observable"] == observable]
+    rows = tables["bayes_summary"][tables["bayes_summary"]["observable"] == observable]
     if rows.empty:
         return {}
     rows = rows.sort_values("iteration")
@@ -259,9 +263,9 @@ def _combinations(
     study, drawn = tables.study, list[tuple[str, dict[str, formats.Look], Markup]]()
     if "sigma_rel" not in tables.measurable():
         return drawn
-    rows = tables.metrics[
-        (tables.metrics["iteration"] == study.iterations)
-        & (tables.metrics["observable"] == observable.name)
+    rows = tables["metrics"][
+        (tables["metrics"]["iteration"] == study.iterations)
+        & (tables["metrics"]["observable"] == observable.name)
     ]
     for method in study.methods:
         if len(method.combine) < 2:
@@ -287,7 +291,7 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
     users: dict[str, list[str]] = {}
     for method in tables.study.methods:
         users.setdefault(method.chain, []).append(method.name)
-    histories = tables.histories
+    histories = tables["histories"]
     groups = {
         (f"{chain}, step {step}", f"used by {formats.listing(names)}"): rows
         for chain, names in users.items()
@@ -298,7 +302,7 @@ def _losses(tables: ReportTables) -> list[tuple[str, str, Markup]]:
     before = histories[histories["purpose"] == "pretraining"]
     if len(before):
         caption = "before the first iteration"
-        groups["Pre-training", caption] = before.assign(iteration="1")
+        groups["Pre-training", caption] = before
     drawn = []
     for (heading, caption), curves in groups.items():
         svg = figures.losses(

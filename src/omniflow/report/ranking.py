@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from omniflow.evaluation.comparison import ALL
-from omniflow.report.tables import ReportTables
+from omniflow.report.content import ReportTables
 
 CONFIDENCE = 0.95
 
@@ -99,6 +99,6 @@ def rank(tables: ReportTables, metric: str) -> Ranking:
 
     `metric` is sigma_rel or rel_mse. Without pairs (one method, one pass) nothing has a ratio.
     """
-    pairs = tables.comparisons
+    pairs = tables["comparisons"]
     methods = tuple(m.name for m in tables.study.methods)
     return Ranking(metric, tables.study.reference.name, methods, pairs[pairs["metric"] == metric])

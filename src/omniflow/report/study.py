@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omniflow.errors import InputError
+from omniflow.tables.table import When
 
 REFERENCE = "none"  # the method that others are compared with, where a study has it
 
@@ -39,6 +40,7 @@ class ObservableRecord(_Record):
     log_x: bool
     log_y: bool
     levels: tuple[str, ...] = ("detector", "particle")  # at which it exists
+    edges: tuple[float, ...] = Field(min_length=2)
 
 
 class MethodRecord(_Record):
@@ -133,6 +135,13 @@ class Study(_Record):
     headline_combine: dict[str, str]
     warnings: tuple[str, ...] = Field((), description="What a reader must know before the result.")
     notes: tuple[str, ...]
+
+    def has(self, when: When) -> bool:
+        """Return whether the study has the files that are there at such times."""
+        if when is When.UNCERTAINTIES:
+            return bool(self.uncertain)
+        stacked = any(method.aggregate == "stacking" for method in self.methods)
+        return stacked if when is When.STACKING else True
 
     @property
     def unfolded(self) -> tuple[ObservableRecord, ...]:

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from omniflow.report import bias, drawing, formats
+from omniflow.report.content import ReportTables
 from omniflow.report.study import MethodRecord
-from omniflow.report.tables import ReportTables
 
 
 @dataclass(frozen=True)

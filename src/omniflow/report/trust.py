@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import curves, drawing, figures, formats
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import Look
-from omniflow.report.tables import ReportTables
 
 _PARTS = {"held-out": Look("#0072B2", False, "o"), "trained": Look("#D55E00", True, "s")}
 _PRIOR = Look(drawing.PRIOR, True, "")
@@ -59,8 +59,8 @@ def _labels(tables: ReportTables) -> dict[str, str]:
 def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
     """Sentences per method on where its iterations could stop, and why."""
     labels, found = _labels(tables), []
-    for row in tables.trust["stopping"].itertuples():
-        last, open_ended = int(row.last), math.isnan(row.iteration)
+    for row in tables["stopping"].itertuples():
+        last, open_ended = int(row.last), pd.isna(row.iteration)
         fall = f"{formats.number(row.fall, 2)} (uncertainty {formats.number(row.uncertainty, 2)})"
         label = labels.get(row.observable, row.observable)
         if last == 1:
@@ -99,7 +99,7 @@ def _stopping(tables: ReportTables) -> list[tuple[str, str]]:
 
 def _falls(tables: ReportTables) -> Table:
     """Fall of the distance to data per method and observable: by iteration, and after the first."""
-    labels, rows = _labels(tables), tables.trust["convergence"]
+    labels, rows = _labels(tables), tables["convergence"]
     rows = rows[rows["level"] == "detector"]
     last = tables.study.iterations
     steps = [(n, n + 1) for n in range(last)] + [(1, last)] * (last > 2)
@@ -116,7 +116,7 @@ def _falls(tables: ReportTables) -> Table:
 
 def _second(tables: ReportTables) -> Table | None:
     """Areas under the ROC curves of second classifiers; None where there are none."""
-    rows = tables.trust["second_classifier"]
+    rows = tables["second_classifier"]
     if rows.empty:
         return None
     levels = [level for level in _LEVELS if level in set(rows["level"])]
@@ -144,7 +144,7 @@ def _second(tables: ReportTables) -> Table | None:
 
 def _failures(tables: ReportTables) -> list[str]:
     """Second classifiers that could not be trained."""
-    rows = tables.trust["second_classifier"]
+    rows = tables["second_classifier"]
     return [
         f"{_called(row.subject)}, {row.level} level: {row.failure}"
         for row in rows.itertuples()
@@ -201,7 +201,7 @@ def _left_out(tables: ReportTables) -> str:
 
 def _unjudged(tables: ReportTables) -> str:
     """Say how many networks have no area; nothing if all have one."""
-    held = tables.trust["classifiers"].query("part == 'held-out'")
+    held = tables["classifiers"].query("part == 'held-out'")
     lost = int(held["auc"].isna().sum())
     if not lost:
         return ""
@@ -215,7 +215,7 @@ def _summary(tables: ReportTables) -> Table:
     """Areas and reliability of the networks of each chain and step, first and last iteration."""
     header = ["chain", "step", "iteration", "networks", "AUC, held-out", "AUC, trained"]
     header += ["trained − held-out", "reliability, held-out: χ² / bins"]
-    rows, body = tables.trust["classifiers"], []
+    rows, body = tables["classifiers"], []
     keys = ["pass", "lane", "member", "fold"]
     places = rows[["chain", "step"]].drop_duplicates().itertuples(index=False)
     for (chain, step), iteration in product(places, sorted({1, tables.study.iterations})):
@@ -241,7 +241,7 @@ def _summary(tables: ReportTables) -> Table:
 
 def _classifiers(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
     """Reliability, ROC and area by iteration of each chain and step, with who uses the chain."""
-    networks = tables.trust["classifiers"]
+    networks = tables["classifiers"]
     users: dict[str, list[str]] = {}
     for method in tables.study.methods:
         users.setdefault(method.chain, []).append(method.name)
@@ -252,8 +252,8 @@ def _classifiers(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
                 name: frame[(frame["chain"] == chain) & (frame["step"] == step)]
                 for name, frame in (
                     ("areas", networks),
-                    ("reliability", tables.trust["reliability"]),
-                    ("roc", tables.trust["roc"]),
+                    ("reliability", tables["reliability"]),
+                    ("roc", tables["roc"]),
                 )
             }
             if not own["areas"]["auc"].notna().any():
@@ -285,7 +285,7 @@ def _areas(rows: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.nda
 
 def _overtraining(tables: ReportTables) -> Table:
     """Weights of events that trained against those of held-out events: chi2 over bins."""
-    rows = tables.trust["overtraining"]
+    rows = tables["overtraining"]
     names = [o for o in tables.study.observables if o.name in set(rows["observable"])]
     header = ["chain", "iteration", "networks", "mean weight, trained over held-out, − 1"]
     header += [f"{observable.label}: χ² / bins" for observable in names]
@@ -309,7 +309,7 @@ def _tails(tables: ReportTables) -> Table:
     """Extremes, quantiles and shares of the weights after the last iteration."""
     header = ["method", "smallest ν", "0.1% below", "median", "0.1% above", "largest ν"]
     header += ["share of the largest 1%", "effective sample size"]
-    rows, body = tables.trust["tails"], []
+    rows, body = tables["tails"], []
     for method in tables.study.methods:
         own = rows[rows["method"] == method.name]
         own = own[own["iteration"] == tables.study.iterations]
@@ -325,7 +325,7 @@ def _tails(tables: ReportTables) -> Table:
 def _weights(tables: ReportTables, looks: dict[str, Look]) -> list[Markup]:
     """Distribution of the weights, and their change by iteration."""
     methods = [m.name for m in tables.study.methods]
-    distribution, rows = tables.trust["weight_distributions"], tables.trust["tails"]
+    distribution, rows = tables["weight_distributions"], tables["tails"]
     frames = {name: distribution[distribution["method"] == name] for name in methods}
     series = {}
     for name in methods:
@@ -344,7 +344,7 @@ def _weights(tables: ReportTables, looks: dict[str, Look]) -> list[Markup]:
 
 def _sizes(tables: ReportTables, looks: dict[str, Look]) -> list[tuple]:
     """Effective sample size per bin and method, with that before unfolding."""
-    rows, drawn = tables.trust["effective_sizes"], []
+    rows, drawn = tables["effective_sizes"], []
     for observable in tables.study.unfolded:
         own = rows[rows["observable"] == observable.name].assign(ess_error=0.0)
         frames = {m.name: own[own["method"] == m.name] for m in tables.study.methods}

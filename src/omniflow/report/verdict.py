@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
 from omniflow.report import bias, faults, tradeoff
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import count, duration, listing, number, pair, percent
 from omniflow.report.ranking import Ranking, rank
-from omniflow.report.tables import ReportTables
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _passes(tables: ReportTables) -> tuple[str, str]:
 def _cost(tables: ReportTables, methods: dict[str, None]) -> list[tuple[str, str]]:
     """What the leading methods cost, relative to the reference."""
     reference = tables.study.reference.name
-    cost = tables.cost.set_index("method")
+    cost = tables["cost"].set_index("method")
     base = cost.loc[reference]
     parts = []
     for method in methods:

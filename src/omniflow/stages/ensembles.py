@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import h5py
 import numpy as np
 
+from omniflow.evaluation.ensembles import Ensembles
 from omniflow.evaluation.histograms import CountMatrix
-from omniflow.evaluation.networks import Ensembles
 from omniflow.files import memory_map, open_h5, read_dataset
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from omniflow.evaluation.histograms import CountMatrix, Histogram, subtract
-from omniflow.evaluation.tables import Unfolded
+from omniflow.evaluation.spectra import Unfolded
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, open_h5, read_dataset

@@ -24,6 +24,7 @@ from omniflow.observables import cache
 from omniflow.stages import inputs
 from omniflow.stages.evaluation import read_axes
 from omniflow.stages.networks import Networks, digest
+from omniflow.tables.identifiability import RESPONSE
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
@@ -33,7 +34,6 @@ from omniflow.unfolding.results import RESPONSE_EVENTS
 
 # The test, and the same where the responses are equal by construction.
 TESTS = ("sample", "control")
-COLUMNS = ("role", "test", *(field.name for field in fields(Compared)), "failure")
 # The same in all studies: what is tested is not what the study's networks can do.
 _WIDTH, _LAYERS = 32, 2
 _TRAINING = Training(
@@ -95,10 +95,11 @@ def train(plan: Plan, role: str) -> None:
 def table(plan: Plan) -> pd.DataFrame:
     """Return the results of all tests and controls."""
     rows = []
+    none = dict.fromkeys((field.name for field in fields(Compared)), np.nan) | {"failure": ""}
     for role in plan.response_roles:
         content = json.loads(plan.response(role).read_text(encoding="utf-8"))
-        rows += [{"role": role} | record for record in content["tests"]]
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rows += [none | {"role": role} | record for record in content["tests"]]
+    return RESPONSE.build(rows)
 
 
 def networks(role: str) -> list[Network]:

@@ -18,14 +18,13 @@ from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
 from omniflow.stages import evaluation, final, samples
 from omniflow.stages.networks import Networks
+from omniflow.tables.classifiers import SECOND_CLASSIFIER
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import SECOND, Network
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import PRIOR, SECOND_SIMULATION
-
-COLUMNS = ("subject", "level", "events", "auc", "auc_error", "best_epoch", "failure")
 
 
 def train(plan: Plan, subject: str) -> None:
@@ -73,9 +72,11 @@ def table(plan: Plan) -> pd.DataFrame:
     for subject in plan.second_subjects:
         content = json.loads(plan.second(subject).read_text(encoding="utf-8"))
         for record in content["networks"]:
-            found = record.get("judged", {}) | {key: record.get(key) for key in COLUMNS[-2:]}
-            rows.append({"subject": subject, "level": levels[record["network"]["step"]]} | found)
-    return pd.DataFrame(rows, columns=COLUMNS)
+            judged = record.get("judged", dict.fromkeys(("events", "auc", "auc_error")))
+            found = judged | {"best_epoch": record.get("best_epoch")}
+            found |= {"subject": subject, "level": levels[record["network"]["step"]]}
+            rows.append(found | {"failure": record.get("failure", "")})
+    return SECOND_CLASSIFIER.build(rows)
 
 
 def comparable(plan: Plan, data: Level | None, level: str) -> bool:

@@ -15,7 +15,7 @@ from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import inputs, parts, scores, stacking
+from omniflow.stages import held_out, inputs, parts, scores
 from omniflow.stages.networks import Networks, Start, Trained
 from omniflow.training import interrupt
 from omniflow.training.interrupt import Interrupt
@@ -43,7 +43,7 @@ def train_block(plan: Plan, block: Block) -> None:
         recorder = job.recorder(block)
         trained = job.train(block.networks)
         parameters = [network for network, _ in trained]
-        held_out = job.held_out(parameters)
+        judged = job.held_out(parameters)
         members = job.members(block.networks, parameters)
         # Networks of folds give logits to their own fold alone, and thinned copies have others.
         alike = len(plan.folds) == 1 and members is parameters
@@ -68,8 +68,8 @@ def train_block(plan: Plan, block: Block) -> None:
             dataset = file.create_dataset("logits", shape, np.float32, fillvalue=np.nan)
             for rows, where, found in logits:
                 dataset[rows, where] = found
-            for network, arrays in held_out.items():
-                stacking.write(file, network, arrays)
+            for network, arrays in judged.items():
+                held_out.write(file, network, arrays)
             if recorder:
                 scores.write(folder / scores.NAME, recorder.scores)
         job.write_history([record for _, record in trained], plan.history(block))
@@ -147,13 +147,13 @@ class BlockJob(Networks):
             parameters: (d,) of each network of the block.
 
         Returns:
-            By network what `stacking.held_out` returns, (k,) each.
+            By network what `held_out.outputs` returns, (k,) each.
         """
         if self.plan.chains[self.block.group.chain].aggregate != "stacking":
             return {}
         fraction = self.plan.config.training.validation
         return {
-            network: stacking.held_out(
+            network: held_out.outputs(
                 self.trainer,
                 trained,
                 self.sources(network),

@@ -14,34 +14,25 @@ import pandas as pd
 from omniflow.evaluation import alignment, covariance
 from omniflow.evaluation.covariance import Block
 from omniflow.events.quality import measure
-from omniflow.files import create_h5, write_csv
+from omniflow.files import create_h5
 from omniflow.stages import evaluation, inputs, predictions
 from omniflow.stages.origins import origins
 from omniflow.stages.predictions import TRUTH, Prediction
+from omniflow.tables.table import Table
+from omniflow.tables.uncertainties import (
+    CHI2,
+    COVARIANCE,
+    COVERAGE,
+    JOINT_COVARIANCE,
+    PULLS,
+    SHIFTS,
+)
 from omniflow.unfolding.coordinates import NOMINAL, prefixed
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import ROLES, TOY, VARIATION
 
 # Kinds of pulls: of passes by the total error; of toys by the blocks that they vary.
 PASS_TOTAL, TOY_SAMPLES = "pass_total", "toy_samples"
-KEYS = ("method", "combine", "observable")
-COLUMNS = {
-    "covariance.csv": (*KEYS, "block", "bin_i", "bin_j", "value"),
-    "shifts.csv": (
-        *KEYS,
-        *("variation", "bin", "shift", "training_error", "statistical_error"),
-    ),
-    "chi2.csv": (
-        *KEYS,
-        *("prediction", "chi2", "bins", "p_value", "no_p_value", "covariance_freedom"),
-        *("blocks", "left_out", "parallel"),
-    ),
-    "pulls.csv": (*KEYS, "kind", "number", "bin", "pull"),
-    "coverage.csv": (
-        *KEYS,
-        *("kind", "entries", "coverage", "coverage_error", "pull_mean", "pull_width"),
-    ),
-}
 
 
 class Result:
@@ -126,20 +117,22 @@ def make_tables(plan: Plan) -> None:
     compared = predictions.make(plan)
     sizes = _relative_sizes(plan)
     truths = _truths_of_toys(plan) if inputs.events(plan, "data").particle is not None else None
-    rows: dict[str, list[tuple]] = {name: [] for name in COLUMNS}
+    rows: dict[Table, list[tuple]] = {
+        table: [] for table in (COVARIANCE, SHIFTS, CHI2, PULLS, COVERAGE)
+    }
     results = {method: _results(plan, method) for method in plan.variants.methods}
     write_joint(plan, results)
     for method, observables in results.items():
         for name, result in observables.items():
             keys = (method, plan.combinations(method)[0], name)
-            rows["covariance.csv"] += [(*keys, *row) for row in _covariance_rows(result)]
-            rows["shifts.csv"] += [(*keys, *row) for row in _shift_rows(result, sizes)]
+            rows[COVARIANCE] += [(*keys, *row) for row in _covariance_rows(result)]
+            rows[SHIFTS] += [(*keys, *row) for row in _shift_rows(result, sizes)]
             tests = _test_rows(plan, result, compared[name])
-            rows["chi2.csv"] += [(*keys, *row) for row in tests]
+            rows[CHI2] += [(*keys, *row) for row in tests]
             if truths is not None:
                 found = make_pulls(plan, result, compared[name][TRUTH], truths[name])
                 for kind, pulls in found.items():
-                    rows["pulls.csv"] += [
+                    rows[PULLS] += [
                         (*keys, kind, number + 1, bin_, pull)
                         for (number, bin_), pull in np.ndenumerate(pulls)
                         if not np.isnan(pull)
@@ -147,9 +140,9 @@ def make_tables(plan: Plan) -> None:
                     summary = covariance.coverage(pulls)
                     if kind == PASS_TOTAL:  # passes are not independent: they share the samples
                         summary["coverage_error"] = np.nan
-                    rows["coverage.csv"].append((*keys, kind, len(pulls), *summary.values()))
-    for table, columns in COLUMNS.items():
-        write_csv(pd.DataFrame(rows[table], columns=list(columns)), plan.table(table))
+                    rows[COVERAGE].append((*keys, kind, len(pulls), *summary.values()))
+    for table, lines in rows.items():
+        table.write(pd.DataFrame(lines, columns=table.names), plan.table(table.name))
 
 
 def write_joint(plan: Plan, results: dict[str, dict[str, Result]]) -> None:
@@ -159,7 +152,7 @@ def write_joint(plan: Plan, results: dict[str, dict[str, Result]]) -> None:
     bins are those within one.
     """
     sizes = {name: r.passes.shape[1] for name, r in next(iter(results.values())).items()}
-    with create_h5(plan.table("joint_covariance.h5")) as file:
+    with create_h5(plan.table(JOINT_COVARIANCE.name)) as file:
         file.attrs.update(schema="omniflow-covariance", version=1)
         file["observable"] = np.repeat(list(sizes), list(sizes.values())).astype("S")
         file["bin"] = np.concatenate([np.arange(size) for size in sizes.values()])

@@ -10,7 +10,7 @@ import numpy as np
 from omniflow.events import folds
 from omniflow.events.quality import judge
 from omniflow.files import create_h5, memory_map, replace_folder
-from omniflow.stages import quality, stacking
+from omniflow.stages import held_out, quality
 from omniflow.stages.inputs import events
 from omniflow.training import checkpoint
 from omniflow.unfolding import combine as combination
@@ -70,7 +70,7 @@ def aggregate(plan: Plan, group: Group, iteration: int, step: int) -> None:
         for row, lane in enumerate(group.lanes):
             where = f"{group.chain} pass {group.pass_} lane {lane} iteration {iteration}"
             if how == "stacking":
-                weights, record = stacking.stack(plan, blocks, lane)
+                weights, record = held_out.stack(plan, blocks, lane)
                 stacks.append(record)
             members = [logit for logit, owner in zip(logits, lanes, strict=True) if owner == lane]
             where = f"{where} step {STEP_NAMES[step]}"

@@ -8,47 +8,6 @@ from omniflow.unfolding.coordinates import STEP_NAMES, Block, Group, Network, pr
 
 _STAGE = "training/{chain}/pass-{pass_}/{group}/iteration-{iteration}/step-{step}"
 
-TABLES = (
-    "metrics.csv",
-    "metrics.parquet",
-    "summary.csv",
-    "detector.csv",
-    "detector_summary.csv",
-    "bayes.csv",
-    "bayes_summary.csv",
-    "acceptance.csv",
-    "comparisons.csv",
-    "networks.csv",
-    "timing.csv",
-    "histories.csv",
-    "cost.csv",
-    "weights.csv",
-    "steps.csv",
-    "classifiers.csv",
-    "reliability.csv",
-    "roc.csv",
-    "tails.csv",
-    "weight_distributions.csv",
-    "effective_sizes.csv",
-    "overtraining.csv",
-    "second_classifier.csv",
-    "response.csv",
-    "distances.csv",
-    "convergence.csv",
-    "stopping.csv",
-    "flows.csv",
-    "study.json",
-)
-# Only where a study has variants.
-UNCERTAINTY_TABLES = (
-    "covariance.csv",
-    "joint_covariance.h5",
-    "shifts.csv",
-    "chi2.csv",
-    "pulls.csv",
-    "coverage.csv",
-)
-
 # Every file and folder of a study, relative to its root; Snakemake reads them as wildcards.
 PATTERNS = {
     "config": "config.yaml",

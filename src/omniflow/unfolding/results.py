@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from omniflow.tables.catalogue import FILES
+from omniflow.tables.table import When
 from omniflow.unfolding.coordinates import NOMINAL, Group, parted
-from omniflow.unfolding.paths import TABLES, UNCERTAINTY_TABLES
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.trainings import Trainings
 from omniflow.unfolding.variants import TOY
@@ -57,11 +58,6 @@ class Results(Trainings):
         return list(dict.fromkeys(groups))
 
     @property
-    def uncertainty_tables(self) -> list[Path]:
-        """Tables of uncertainties; none where there are neither variants nor predictions."""
-        return [self.table(name) for name in UNCERTAINTY_TABLES if self.variants.methods]
-
-    @property
     def second_subjects(self) -> tuple[str, ...]:
         """What second classifiers judge: every method, and the simulation before unfolding."""
         wanted = self.config.diagnostics.second_classifier
@@ -89,6 +85,14 @@ class Results(Trainings):
 
     @property
     def tables(self) -> list[Path]:
-        """Tables of the study, which the report and other tools read."""
+        """Tables of the study, and other files for the reader; those of uncertainties apart."""
         stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
-        return [self.table(name) for name in (*TABLES, *(["stacking.csv"] if stacked else []))]
+        return self._files(When.ALWAYS, *([When.STACKING] if stacked else []))
+
+    @property
+    def uncertainty_tables(self) -> list[Path]:
+        """Tables of uncertainties; none where there are neither variants nor predictions."""
+        return self._files(When.UNCERTAINTIES) if self.variants.methods else []
+
+    def _files(self, *when: When) -> list[Path]:
+        return [self.table(file.name) for file in FILES if file.when in when]

@@ -1,10 +1,10 @@
-"""Tables of a study folder: what the report reads, checked column by column."""
+"""Content of the report: the tables of a study folder, each checked, and all together."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,117 +12,8 @@ import pandas as pd
 
 from omniflow.errors import InputError
 from omniflow.report.study import Study, read_study
-
-# Column kinds: s text, k coordinate kept as text, i whole number, f number that may be empty.
-_RESULT = {"method": "s", "combine": "s", "iteration": "i", "observable": "s"}
-_NETWORK = (
-    {"chain": "s"}
-    | dict.fromkeys(["pass", "lane", "member", "fold", "iteration", "step"], "k")
-    | {"purpose": "s"}
-)
-_AVERAGES = [f"{n}{w}" for n in ("bias_rel", "sigma_rel", "rel_mse") for w in ("", "_weighted")]
-_BIN = {"bin": "i", "low": "f", "high": "f"}
-COLUMNS: dict[str, dict[str, str]] = {
-    "metrics": _RESULT
-    | _BIN
-    | dict.fromkeys(["truth", "prior", "mean", "bias_rel", "sigma_rel", "sigma_rel_paper"], "f")
-    | dict.fromkeys(["rel_mse", "mse_rel_paper"], "f")
-    | dict.fromkeys(
-        [f"{n}_error" for n in ("truth", "prior", "mean", "sigma_rel", "bias_rel", "rel_mse")], "f"
-    )
-    | {"passes": "i"},
-    "summary": _RESULT
-    | dict.fromkeys(_AVERAGES + [f"{name}_error" for name in _AVERAGES], "f")
-    | dict.fromkeys(["td_prior", "td", "td_floor", "td_prior_floor"], "f")
-    | {"passes": "i", "bins": "i"},
-    "detector": _RESULT
-    | _BIN
-    | dict.fromkeys(["data", "data_error", "simulation", "simulation_error", "sigma_rel"], "f")
-    | {"passes": "i"},
-    "detector_summary": _RESULT | {"td": "f", "td_floor": "f"},
-    "bayes": {"iteration": "i", "observable": "s"}
-    | _BIN
-    | dict.fromkeys(["truth", "prior", "content", "error", "bias_rel"], "f"),
-    "bayes_summary": {"iteration": "i", "observable": "s", "td": "f", "td_floor": "f"},
-    "comparisons": dict.fromkeys(["metric", "method", "other", "observable"], "s")
-    | dict.fromkeys(["ratio", "log_error", "p_value", "p_adjusted"], "f")
-    | dict.fromkeys(["bins", "passes"], "i"),
-    "networks": {"method": "s", "combine": "s", "observable": "s", "varied": "s"}
-    | dict.fromkeys(["lanes", "members", "networks", "subsets", "passes"], "i")
-    | dict.fromkeys(["sigma_rel", "expected", "ratio", "floor_squared"], "f")
-    | dict.fromkeys(["sigma_rel_error", "ratio_error", "floor_squared_error"], "f"),
-    "timing": _NETWORK
-    | {"start": "s"}
-    | dict.fromkeys(["events", "epochs", "best_epoch", "seconds", "events_per_second"], "f")
-    | {"val_loss": "f", "parameters": "f"},
-    "cost": {"method": "s", "networks_per_pass": "i", "seconds_per_pass": "f"}
-    | {"seconds_per_pass_error": "f", "passes": "i", "pretraining_seconds": "f"},
-    "histories": _NETWORK
-    | {"epoch": "i"}
-    | dict.fromkeys(["loss", "val_loss", "learning_rate", "grad_norm"], "f")
-    | {"seconds": "f", "events_per_second": "f"},
-    "weights": {"method": "s", "combine": "s", "pass": "i", "iteration": "i"}
-    | dict.fromkeys(["sum", "minimum", "maximum", "mean", "ess", "scale"], "f"),
-    "steps": {"chain": "s", "pass": "i", "lane": "i", "iteration": "i", "step": "s"}
-    | dict.fromkeys(["sum_before", "sum_after", "minimum", "maximum", "ess", "clipped"], "f"),
-}
-# Only where a study has replicas, variations or toys.
-UNCERTAINTIES: dict[str, dict[str, str]] = {
-    "covariance": {"method": "s", "combine": "s", "observable": "s", "block": "s"}
-    | {"bin_i": "i", "bin_j": "i", "value": "f"},
-    "shifts": {"method": "s", "combine": "s", "observable": "s", "variation": "s"}
-    | {"bin": "i", "shift": "f", "training_error": "f", "statistical_error": "f"},
-    "chi2": {"method": "s", "combine": "s", "observable": "s", "prediction": "s", "chi2": "f"}
-    | {"bins": "i", "p_value": "f", "no_p_value": "s", "covariance_freedom": "f"}
-    | {"blocks": "s", "left_out": "s", "parallel": "s"},
-    "coverage": {"method": "s", "combine": "s", "observable": "s", "kind": "s", "entries": "i"}
-    | dict.fromkeys(["coverage", "coverage_error", "pull_mean", "pull_width"], "f"),
-}
-# Tables of how far the result can be trusted.
-TRUST: dict[str, dict[str, str]] = {
-    "acceptance": {"observable": "s"}
-    | _BIN
-    | dict.fromkeys(["efficiency", "efficiency_error"], "f")
-    | dict.fromkeys(["fake_fraction", "fake_fraction_error"], "f"),
-    "classifiers": {"chain": "s"}
-    | dict.fromkeys(["pass", "lane", "member", "fold", "iteration"], "i")
-    | {"step": "s", "part": "s", "events": "i"}
-    | dict.fromkeys(["auc", "auc_error", "chi2", "bins"], "f"),
-    "reliability": {"chain": "s", "iteration": "i", "step": "s", "part": "s"}
-    | dict.fromkeys(["predicted", "observed", "observed_error"], "f"),
-    "roc": {"chain": "s", "iteration": "i", "step": "s", "part": "s"}
-    | {"class_b": "f", "class_a": "f"},
-    "second_classifier": {"subject": "s", "level": "s", "failure": "s"}
-    | dict.fromkeys(["events", "auc", "auc_error", "best_epoch"], "f"),
-    "tails": {"method": "s", "pass": "i", "iteration": "i"}
-    | dict.fromkeys(["change", "minimum", "quantile_0_001", "median", "quantile_0_999"], "f")
-    | dict.fromkeys(["maximum", "share_of_largest", "ess"], "f"),
-    "weight_distributions": {"method": "s", "low": "f", "high": "f", "fraction": "f"},
-    "effective_sizes": {"method": "s", "observable": "s"} | _BIN | {"ess": "f", "ess_prior": "f"},
-    "overtraining": {"chain": "s", "observable": "s"}
-    | dict.fromkeys(["lane", "member", "iteration"], "i")
-    | dict.fromkeys(["chi2", "bins", "p_value", "difference"], "f"),
-    "convergence": {"level": "s"}
-    | _RESULT
-    | {"to": "i"}
-    | dict.fromkeys(["td", "td_floor", "fall", "error", "uncertainty"], "f"),
-    "stopping": {"method": "s", "observable": "s", "above_floor": "s", "rising": "s"}
-    | dict.fromkeys(["iteration", "to", "fall", "uncertainty", "last"], "f"),
-}
-_KEYS = {
-    "metrics": [*_RESULT, "bin"],
-    "summary": [*_RESULT],
-    "detector": [*_RESULT, "bin"],
-    "detector_summary": [*_RESULT],
-    "bayes": ["observable", "iteration", "bin"],
-    "bayes_summary": ["observable", "iteration"],
-    "acceptance": ["observable", "bin"],
-    "comparisons": ["metric", "method", "other", "observable"],
-    "networks": ["method", "observable", "varied", "lanes", "members"],
-    "cost": ["method"],
-    "weights": ["method", "combine", "pass", "iteration"],
-    "timing": list(_NETWORK),
-}
+from omniflow.tables.catalogue import TABLES
+from omniflow.tables.shared import NETWORK_KEY, RESULT_KEY
 
 
 @dataclass(frozen=True)
@@ -130,25 +21,16 @@ class ReportTables:
     """Everything that the report shows; `problems` names what the study lacks, for the reader."""
 
     study: Study
-    metrics: pd.DataFrame
-    summary: pd.DataFrame
-    detector: pd.DataFrame
-    detector_summary: pd.DataFrame
-    bayes: pd.DataFrame
-    bayes_summary: pd.DataFrame
-    comparisons: pd.DataFrame
-    networks: pd.DataFrame
-    timing: pd.DataFrame
-    cost: pd.DataFrame
-    histories: pd.DataFrame
-    weights: pd.DataFrame
-    steps: pd.DataFrame
-    trust: dict[str, pd.DataFrame]
-    problems: tuple[str, ...] = field(default=())
-    covariance: pd.DataFrame | None = None
-    shifts: pd.DataFrame | None = None
-    chi2: pd.DataFrame | None = None
-    coverage: pd.DataFrame | None = None
+    frames: Mapping[str, pd.DataFrame]
+    problems: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        """Return a table by its name, as `omniflow.tables` declares it."""
+        return self.frames[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the study has a table."""
+        return name in self.frames
 
     @classmethod
     def read(cls, folder: Path | str) -> ReportTables:
@@ -161,30 +43,32 @@ class ReportTables:
         """
         folder = Path(folder)
         study = read_study(folder / "study.json")
-        names = [*COLUMNS, *(UNCERTAINTIES if study.uncertain else ())]
-        frames = {name: _read_table(folder / f"{name}.csv", name) for name in names}
-        trust = {name: _read_table(folder / f"{name}.csv", name) for name in TRUST}
+        frames = {
+            name: table.read(folder / table.name)
+            for name, table in TABLES.items()
+            if study.has(table.when)
+        }
         empty = _empty(folder, study, frames["summary"])
         study = study.model_copy(
             update={"observables": tuple(o for o in study.observables if o.name not in empty)}
         )
-        frames, trust = _without(empty, frames), _without(empty, trust)
+        frames = _without(empty, frames)
         _check_results(folder, study, frames)
         problems = _problems(study, frames)
         if empty:
             problems.append(f"No entries, and therefore left out: {', '.join(empty)}.")
-        return cls(study=study, **frames, trust=trust, problems=tuple(problems))
+        return cls(study, frames, tuple(problems))
 
     def headline(self, name: str, iteration: int | None = None) -> pd.DataFrame:
         """Rows of table `name` at each method's headline combination (and one iteration)."""
-        table = getattr(self, name)
+        table = self[name]
         rows = table[table["combine"] == table["method"].map(self.study.headline_combine)]
         return rows if iteration is None else rows[rows["iteration"] == iteration]
 
     @property
     def binned(self) -> tuple[str, ...]:
         """Names of the observables that have a binned reference."""
-        return tuple(dict.fromkeys(self.bayes_summary["observable"]))
+        return tuple(dict.fromkeys(self["bayes_summary"]["observable"]))
 
     def averages(self, metric: str, part: str = "") -> pd.DataFrame:
         """Averages over bins of a metric, or their errors (`_error`), method x observable.
@@ -236,44 +120,6 @@ def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:
     return values
 
 
-def _read_table(path: Path, name: str) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({error})") from None
-    kinds = (COLUMNS | UNCERTAINTIES | TRUST)[name]
-    missing = [column for column in kinds if column not in table]
-    if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing")
-    for column, kind in kinds.items():
-        if kind == "s":
-            continue
-        if kind == "k":  # pandas writes 1 as 1.0 where another row of the column is empty
-            table[column] = table[column].str.removesuffix(".0")
-            continue
-        text = table[column].str.strip()
-        empty = text.str.lower().isin(["", "nan"])
-        values = pd.to_numeric(text.mask(empty), errors="coerce").astype(float)
-        wrong = values.isna() & ~empty
-        if kind == "i":
-            wrong |= empty | (values != np.round(values))
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            wanted = "a whole number" if kind == "i" else "a number"
-            raise InputError(
-                f"{path}: column {column}, line {row + 2}: {text[row]!r}, not {wanted}"
-            )
-        table[column] = values.astype(int) if kind == "i" else values
-    keys = _KEYS.get(name)
-    if keys and table.duplicated(keys).any():
-        first = table.loc[table.duplicated(keys), keys].iloc[0]
-        where = ", ".join(f"{k} {v}" for k, v in first.items())
-        raise InputError(f"{path}: more than one row for {where}")
-    return table
-
-
 def _empty(folder: Path, study: Study, summary: pd.DataFrame) -> list[str]:
     """Return the observables of which some result has no bins with entries."""
     names = set(summary.loc[summary["bins"] == 0, "observable"])
@@ -320,7 +166,7 @@ def _check_results(folder: Path, study: Study, frames: dict[str, pd.DataFrame]) 
         "weights": (headline, iterations, None),
     }
     for name, (results, steps, observables) in wanted.items():
-        columns = list(_RESULT)[: 4 if observables is not None else 3]
+        columns = list(RESULT_KEY[: 4 if observables is not None else 3])
         there = set(frames[name][columns].itertuples(index=False, name=None))
         expected = [
             (*result, *rest)
@@ -371,7 +217,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
         lanes = max(method.lanes, chains.get(method.chain, (0, 0))[0])
         chains[method.chain] = (lanes, method.networks or method.members)
     expected = [
-        (chain, str(p), str(lane), str(member), str(fold), str(iteration), step)
+        (chain, p, lane, member, fold, iteration, step)
         for chain, (lanes, members) in chains.items()
         for p in range(1, study.passes + 1)
         for lane in range(lanes)
@@ -380,7 +226,7 @@ def _problems(study: Study, frames: dict[str, pd.DataFrame]) -> list[str]:
         for iteration in range(1, study.iterations + 1)
         for step in study.steps
     ]
-    keys = list(_NETWORK)[:-1]
+    keys = list(NETWORK_KEY[:-1])
     for name in ("timing", "histories"):
         table = frames[name]
         rows = table[table["purpose"] == "unfolding"]

@@ -1,4 +1,4 @@
-"""Distances of results to truth and data that need no bins, beside those that do."""
+"""Distances to truth and data that need no bins, beside those that do."""
 
 from __future__ import annotations
 
@@ -11,95 +11,75 @@ import numpy as np
 import pandas as pd
 
 from omniflow.evaluation import wasserstein
-from omniflow.evaluation.histograms import Histogram, normalise
-from omniflow.evaluation.metrics import td_floor, triangular_discriminator
+from omniflow.evaluation.convergence import truth_as_data
+from omniflow.evaluation.histograms import normalise
+from omniflow.evaluation.spectra import discriminator
 from omniflow.evaluation.wasserstein import Sums
 from omniflow.events import store
 from omniflow.files import writable
 from omniflow.observables import cache
 from omniflow.observables.entries import Entries
 from omniflow.stages import evaluation, final, oracle
-from omniflow.stages.weights import setup
+from omniflow.stages.finished import Finished
+from omniflow.tables.identifiability import DISTANCES
+from omniflow.tables.table import Table
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import PRIOR
 
 # In place of an observable: all observables of events together.
 SLICED = "_sliced"
-COLUMNS = (
-    *("level", "subject", "observable"),
-    *("td", "td_floor", "wasserstein", "wasserstein_floor"),
-)
-
 # What distances are between, of the observables of a slice of so many events.
 _Of = Callable[[Mapping[str, Entries], int], dict[str, Entries]]
+_Discriminators = dict[tuple[str, str], tuple[float, float]]
 
 
-def table(
-    plan: Plan,
-    summaries: Mapping[str, pd.DataFrame],
-    targets: Mapping[str, Mapping[str, Histogram]],
-) -> pd.DataFrame:
+def tables(study: Finished) -> dict[Table, pd.DataFrame]:
     """Return distances to truth (particle level) and to data (detector level), after the last step.
 
     Subjects are the simulation before unfolding, the methods (first combination, mean over passes)
     and the oracle.
-
-    Args:
-        plan: of the study.
-        summaries: by level, the discriminators of the methods' first combinations by iteration, 0
-            before unfolding; without truth no `particle`.
-        targets: by level, what they are distances to, (B,) by observable.
     """
-    ratio = oracle.ratio(plan)
+    plan, ratio = study.plan, oracle.ratio(study.plan)
     rows: list[dict] = []
-    with _weights(plan, ratio) as subjects:
-        for level, summary in summaries.items():
-            binned = _binned(plan, summary)
-            if ratio is not None:
-                weight = subjects[oracle.NAME]
-                own = evaluation.fill(plan, "simulation", level, weight)
-                binned |= _discriminators(own, targets[level])
+    with _weights(study, ratio) as subjects:
+        for level in ("particle", "detector")[study.truth is None :]:
+            binned = _binned(study, level, subjects.get(oracle.NAME))
             for observable, found in _Level(plan, level, subjects).distances():
                 for subject, distance, floor in zip(subjects, *found, strict=True):
                     td, least = binned.get((subject, observable), (np.nan, np.nan))
-                    keys = (level, subject, observable)
-                    rows.append(
-                        dict(zip(COLUMNS, (*keys, td, least, distance, floor), strict=True))
-                    )
-    return pd.DataFrame(rows, columns=COLUMNS)
+                    keys = {"level": level, "subject": subject, "observable": observable}
+                    keys |= {"wasserstein": distance, "wasserstein_floor": floor}
+                    rows.append(keys | {"td": td, "td_floor": least})
+    return {DISTANCES: DISTANCES.build(rows)}
 
 
-def _binned(plan: Plan, summary: pd.DataFrame) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return discriminators and floors by subject and observable."""
-    found = {}
-    for row in summary.itertuples():
-        if row.iteration == 0:
-            found[PRIOR, row.observable] = row.td, row.td_floor
-        elif row.iteration == plan.iterations[-1]:
-            found[row.method, row.observable] = row.td, row.td_floor
-    return found
+def _binned(study: Finished, level: str, weight: np.ndarray | None) -> _Discriminators:
+    """Return discriminators and floors by subject and observable, for weights (n,) of the oracle.
 
-
-def _discriminators(
-    own: Mapping[str, Histogram], targets: Mapping[str, Histogram]
-) -> dict[tuple[str, str], tuple[float, float]]:
-    found = {}
-    for name, histogram in own.items():
-        p, q = normalise(targets[name]), normalise(histogram)
-        if p.content.any() and q.content.any():
-            td = triangular_discriminator(p.content, q.content)
-            floor = td_floor(p.content, p.variance, q.content, q.variance)
-            found[oracle.NAME, name] = td, floor
+    Those of the methods are those of the summaries.
+    """
+    particle = level == "particle"
+    summary = truth_as_data(*study.particle_level)[1] if particle else study.detector_level[1]
+    rows, last = study.headline(summary), study.plan.iterations[-1]
+    found = {
+        (row.method if row.iteration else PRIOR, row.observable): (row.td, row.td_floor)
+        for row in rows[rows["iteration"].isin([0, last])].itertuples()
+    }
+    if weight is None:
+        return found
+    target = (study.truth or {}) if particle else study.measured
+    for name, histogram in evaluation.fill(study.plan, "simulation", level, weight).items():
+        found[oracle.NAME, name] = discriminator(normalise(target[name]), normalise(histogram))
     return found
 
 
 @contextmanager
-def _weights(plan: Plan, ratio: np.ndarray | None) -> Iterator[dict[str, np.ndarray]]:
+def _weights(study: Finished, ratio: np.ndarray | None) -> Iterator[dict[str, np.ndarray]]:
     """Yield event weights (n,) by subject, memory-mapped while the context lasts."""
-    common = setup(plan)
+    plan, common = study.plan, study.common
     base = common.scale * np.asarray(common.weight, np.float64)
     names = [PRIOR, *plan.config.methods, *([] if ratio is None else [oracle.NAME])]
-    target = plan.table("distances.csv")
+    target = plan.table(DISTANCES.name)
     with tempfile.TemporaryFile(dir=target.parent) as file:
         with writable(target, target.parent):
             for name in names:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import count, listing, number
-from omniflow.report.tables import ReportTables
 
 HEADER = (
     *("method", "iteration", "step", "effective members", "largest weight", "held-out events"),

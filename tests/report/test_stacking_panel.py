@@ -3,16 +3,16 @@ import dataclasses
 import pytest
 from study_factory import Model, Strategy, write_study
 
-from omniflow.report import page, stacking
+from omniflow.report import page, stacking_panel
+from omniflow.report.content import ReportTables
 from omniflow.report.study import JudgedRecord, StackRecord
-from omniflow.report.tables import ReportTables
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_stacked_members_are_shown(tmp_path):
     model = Model({"step": Strategy(members=3)}, ("q2",), 2, 1, epochs=2)
     tables = ReportTables.read(write_study(tmp_path, model))
-    assert stacking.rows(tables) == []
+    assert stacking_panel.rows(tables) == []
     assert "Stacked members" not in page.render(tables)
     record = StackRecord(
         chain="scratch-3-mean",
@@ -32,12 +32,12 @@ def test_stacked_members_are_shown(tmp_path):
     tables = dataclasses.replace(tables, study=study)
     expected = ["step", "1", "2", "2.50 of 3", "0.500", "12\u202f345"]
     losses = ["0.69100", "0.68100", "0.68085", "1.50"]
-    assert stacking.rows(tables) == [[*expected, *losses, "5.00"]]
+    assert stacking_panel.rows(tables) == [[*expected, *losses, "5.00"]]
     old = record.model_copy(
         update=dict.fromkeys(("crossed_best", "crossed_mean", "crossed_stacked"))
     )
     before = dataclasses.replace(tables, study=study.model_copy(update={"stacking": (old,)}))
-    assert stacking.rows(before) == [[*expected, *4 * ["–"], "5.00"]]
+    assert stacking_panel.rows(before) == [[*expected, *4 * ["–"], "5.00"]]
     text = " ".join(page.render(tables).split())
     assert "Stacked members" in text
     assert "on the events that its members hold out: means over passes and lanes. No member" in text
@@ -54,4 +54,4 @@ def test_stacked_members_are_shown(tmp_path):
 def test_who_was_trained_on_the_deciding_events_is_said(written, split, words):
     tables = ReportTables.read(written)
     study = tables.study.model_copy(update={"judged": JudgedRecord(split=split)})
-    assert words in stacking.held_out(dataclasses.replace(tables, study=study))
+    assert words in stacking_panel.held_out(dataclasses.replace(tables, study=study))

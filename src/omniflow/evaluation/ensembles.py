@@ -20,14 +20,8 @@ import pandas as pd
 
 from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.metrics import spread
-from omniflow.evaluation.tables import Normalization
-
-NETWORKS_COLUMNS = (
-    *("method", "combine", "observable", "varied", "lanes", "members", "networks", "subsets"),
-    *("sigma_rel", "sigma_rel_error", "expected", "expected_error", "ratio", "ratio_error"),
-    *("floor_squared", "floor_squared_error", "passes"),
-)
-
+from omniflow.evaluation.spectra import Normalization
+from omniflow.tables.comparisons import NETWORKS
 
 # Relative spreads below are taken for rounding.
 _ROUNDING = 1e-6
@@ -122,7 +116,7 @@ def networks_table(
     truth: Mapping[str, Histogram] | None,
     normalization: Normalization,
 ) -> pd.DataFrame:
-    """Build networks.csv (NETWORKS_COLUMNS); bins and averages are those of `unfolding_tables`.
+    """Build networks.csv; bins and averages are those of `unfolding_tables`.
 
     Args:
         results: ensembles of every method that has several lanes or members.
@@ -149,5 +143,4 @@ def networks_table(
                 columns[name], columns[f"{name}_error"] = getattr(found, name)
             keys = {"method": result.method, "combine": result.combine, "observable": observable}
             frames.append(pd.DataFrame(keys | columns | {"passes": contents.shape[1]}))
-    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    return frame.reindex(columns=NETWORKS_COLUMNS)
+    return NETWORKS.build(pd.concat(frames) if frames else [])

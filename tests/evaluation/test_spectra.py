@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from omniflow.evaluation.histograms import Histogram
-from omniflow.evaluation.tables import (
+from omniflow.evaluation.spectra import (
     Unfolded,
     bayes_tables,
     detector_tables,

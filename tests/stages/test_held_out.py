@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import small_study
 
+from omniflow.evaluation.stacks import stacking_table, summary
 from omniflow.events import store
 from omniflow.events.batches import held_out
 from omniflow.events.folds import fold_of
 from omniflow.files import open_h5
-from omniflow.stages import stacking
+from omniflow.stages import tables
 from omniflow.unfolding import seeds
 
 METHODS = {
@@ -112,7 +113,7 @@ def test_halves_of_the_events_judge_each_other(plan, step, role):
         losses.append((of_a + (b[judged] * np.log1p(r)).sum() / b[judged].sum()) / 2)
     assert found["crossed_mean"] == pytest.approx(np.mean(losses))
     assert found["crossed_stacked"] != found["loss_stacked"]
-    table = stacking.table(plan)
+    table = stacking_table(tables._stacks(plan))
     table = table[(table.lane == 1) & (table.iteration == 2) & (table.step == str(step))]
     for name in ("crossed_stacked", "crossed_mean", "crossed_best"):
         assert set(table[name]) == {found[name]}
@@ -135,13 +136,13 @@ def test_members_are_averaged_with_their_weights(plan):
 
 
 def test_the_table_has_every_weight(plan):
-    table = stacking.table(plan)
+    table = stacking_table(tables._stacks(plan))
     assert len(table) == 2 * 4 * 2 * 3  # iterations, steps, lanes, members
     sums = table.groupby(["lane", "iteration", "step"]).weight.sum()
     np.testing.assert_allclose(sums, 1)
     assert set(table.chain) == {CHAIN}
     assert plan.table("stacking.csv") in plan.tables
-    rows = stacking.summary(table)
+    rows = summary(table)
     assert [(r["iteration"], r["step"]) for r in rows] == [
         (i, s) for i in (1, 2) for s in ("1", "1b", "2", "2b")
     ]
@@ -154,8 +155,9 @@ def test_the_table_has_every_weight(plan):
 
 def test_without_stacking_there_is_no_table(warm):
     assert not [path for path in warm.tables if path.name == "stacking.csv"]
-    assert stacking.table(warm).empty
-    assert stacking.summary(stacking.table(warm)) == []
+    found = stacking_table(tables._stacks(warm))
+    assert found.empty
+    assert summary(found) == []
 
 
 def test_networks_that_draw_events_start_alike_and_train_on_fewer(records):

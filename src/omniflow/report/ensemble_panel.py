@@ -11,10 +11,10 @@ from markupsafe import Markup
 from scipy.special import stdtrit
 
 from omniflow.report import bias, figures, tradeoff
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import Look, listing, number, percent
 from omniflow.report.ranking import CONFIDENCE
 from omniflow.report.study import MethodRecord
-from omniflow.report.tables import ReportTables
 
 HEADER = ("observable", "σ_rel of one", "of all", "falls by", "expected", "part that stays")
 _FOUND, _EXPECTED, _BIAS = "σ_rel", "1/√n", "|bias_rel|"
@@ -52,7 +52,7 @@ def panels(tables: ReportTables, looks: dict[str, Look]) -> list[Panel]:
     """
     found = []
     for method in tables.study.methods:
-        mine = tables.networks[tables.networks["method"] == method.name]
+        mine = tables["networks"][tables["networks"]["method"] == method.name]
         for varied in ("lanes", "members"):
             frame = mine[mine["varied"] == varied]
             if len(frame):
@@ -75,7 +75,7 @@ def without_members(tables: ReportTables) -> list[str]:
     """Return which methods of several members have no curve of them, and why, in sentences."""
     if "sigma_rel" not in tables.measurable():
         return []
-    rows = tables.networks[tables.networks["varied"] == "members"]
+    rows = tables["networks"][tables["networks"]["varied"] == "members"]
     reasons: dict[str, list[str]] = {}
     for method in tables.study.methods:
         if method.members == 1 or method.name in set(rows["method"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,19 +14,16 @@ from omniflow.events.folds import fold_of
 from omniflow.files import open_h5, read_dataset
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import stacking, weights
-from omniflow.unfolding.coordinates import STEP_NAMES, Block, Network
+from omniflow.unfolding.coordinates import Block, Network
 from omniflow.unfolding.plan import Plan
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from omniflow.training.trainer import Trainer
 
 _NAMES = ("logits", "numerator", "denominator", "half")
-_CROSSED = ("crossed_stacked", "crossed_mean", "crossed_best")
 
 
-def held_out(
+def outputs(
     trainer: Trainer, parameters: np.ndarray, sources: Sequence[Source], split: int, fraction: float
 ) -> tuple[np.ndarray, ...]:
     """Return logits, weights in class A and B, and halves of the events that a network held out.
@@ -50,15 +46,15 @@ def held_out(
         index = np.concatenate(list(Part(source, split, fraction, True).ordered(4096)))
         select = np.zeros(len(source.event_id), bool)
         select[index] = True
-        outputs = trainer.predict([parameters], replace(source, select=select))
-        logits = [logits[0, select[where]] for where, logits in outputs]
+        predicted = trainer.predict([parameters], replace(source, select=select))
+        logits = [logits[0, select[where]] for where, logits in predicted]
         half = fold_of(source.event_id[index], 2) == 1
         found.append((np.concatenate(logits), *source.weights(index), half))
     return tuple(np.concatenate(arrays) for arrays in zip(*found, strict=True))
 
 
 def write(file: h5py.File, network: Network, arrays: tuple[np.ndarray, ...]) -> None:
-    """Write what `held_out` returned beside the logits of a block.
+    """Write what `outputs` returned beside the logits of a block.
 
     Args:
         file: of the logits.
@@ -104,54 +100,6 @@ def stack(plan: Plan, blocks: Sequence[Block], lane: int) -> tuple[np.ndarray, d
         "crossed_best": crossed.best,
         "events": ratios.shape[1],
     }
-
-
-def table(plan: Plan) -> pd.DataFrame:
-    """Return stacking.csv: one row per member of each lane, iteration and step."""
-    import pandas as pd
-
-    rows = []
-    for group, iteration, step in plan.stages():
-        if plan.chains[group.chain].aggregate != "stacking":
-            continue
-        with open_h5(plan.weights(group, iteration, step)) as file:
-            records = json.loads(file.attrs["stacking"])
-        for entry in records:
-            keys = {"chain": group.chain, "pass": group.pass_, "lane": entry["lane"]}
-            keys |= {"iteration": iteration, "step": STEP_NAMES[step]}
-            shared = {name: entry[name] for name in ("loss_stacked", "loss_mean", "events")}
-            # Weights of earlier versions lack them.
-            shared |= {name: entry.get(name, np.nan) for name in _CROSSED}
-            pairs = zip(entry["weights"], entry["losses"], strict=True)
-            rows += [
-                keys | {"member": member, "weight": weight, "loss": loss} | shared
-                for member, (weight, loss) in enumerate(pairs)
-            ]
-    return pd.DataFrame(rows)
-
-
-def summary(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """Return means over passes and lanes for each chain, iteration and step.
-
-    The effective number of members is 1 / sum of squared weights.
-    """
-    if rows.empty:
-        return []
-    lanes = rows.assign(square=rows["weight"] ** 2).groupby(
-        ["chain", "iteration", "step", "pass", "lane"]
-    )
-    found = lanes.agg(
-        square=("square", "sum"),
-        largest=("weight", "max"),
-        loss_best=("loss", "min"),
-        loss_mean=("loss_mean", "first"),
-        loss_stacked=("loss_stacked", "first"),
-        **{name: (name, "first") for name in _CROSSED},
-        events=("events", "first"),
-    )
-    found["effective"] = 1 / found.pop("square")
-    mean = found.groupby(["chain", "iteration", "step"]).mean().reset_index()
-    return mean.astype(object).where(mean.notna(), None).to_dict("records")
 
 
 def _group(network: Network) -> str:

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, changed, write_study
 
-from omniflow.report import formats, networks, page
-from omniflow.report.tables import ReportTables
+from omniflow.report import ensemble_panel, formats, page
+from omniflow.report.content import ReportTables
 
 METHODS = {"none": Strategy(), "parallel": Strategy(lanes=5), "step": Strategy(members=3)}
 
@@ -21,7 +21,7 @@ def _read(folder, model=None, **changes):
 
 
 def _panel(tables):
-    panel, *_ = networks.panels(tables, _looks(tables))
+    panel, *_ = ensemble_panel.panels(tables, _looks(tables))
     return panel
 
 
@@ -89,11 +89,11 @@ def _biased(folder, bias, statistics, model=None, p_value=None, **changes):
             {"method": m.name, "prediction": "truth", "p_value": p_value}
             for m in tables.study.methods
         ]
-        tables = replace(tables, chi2=pd.DataFrame(tests))
-    tables.summary["bias_rel"] = bias
-    tables.metrics["truth_error"] = statistics * tables.metrics["truth"]
-    tables.metrics[["mean_error", "sigma_rel"]] = 0.0
-    return networks.panels(tables, _looks(tables))
+        tables = changed(tables, chi2=pd.DataFrame(tests))
+    tables["summary"]["bias_rel"] = bias
+    tables["metrics"]["truth_error"] = statistics * tables["metrics"]["truth"]
+    tables["metrics"][["mean_error", "sigma_rel"]] = 0.0
+    return ensemble_panel.panels(tables, _looks(tables))
 
 
 @pytest.mark.parametrize("statistics", [1e-4, 0.003])
@@ -120,7 +120,7 @@ def test_lanes_of_several_networks_are_called_so(tmp_path):
 def test_members_are_told_apart_from_lanes(tmp_path):
     model = Model({"hybrid": Strategy(lanes=2, members=4)}, ("q2",), 4, 1, epochs=2)
     tables = _read(tmp_path, model)
-    lanes, members = networks.panels(tables, _looks(tables))
+    lanes, members = ensemble_panel.panels(tables, _looks(tables))
     assert (lanes.title, members.title) == ("hybrid", "hybrid: members of the last step")
     text = " ".join(members.sentences).replace("\u00a0", " ")
     assert text.startswith(
@@ -143,8 +143,8 @@ def test_a_part_that_comes_from_earlier_steps_is_told(tmp_path):
 @pytest.mark.usefixtures("undrawn")
 def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
     tables = _read(tmp_path)
-    rows = tables.networks[tables.networks["varied"] == "lanes"]
-    text = page.render(replace(tables, networks=rows))
+    rows = tables["networks"][tables["networks"]["varied"] == "lanes"]
+    text = page.render(changed(tables, networks=rows))
     assert text.count('aria-label="Spread by number of lanes of parallel"') == 1
     assert "There is no curve of members of step: its last step" in text
     assert 'href="#networks"' in text
@@ -154,9 +154,9 @@ def test_the_page_shows_figure_and_table_and_names_methods_without(tmp_path):
 def test_without_lanes_or_members_there_is_no_panel(tmp_path, passes):
     model = Model({"none": Strategy()}, ("q2",), passes, 1, epochs=2)
     tables = _read(tmp_path, model)
-    assert tables.networks.empty
-    assert networks.panels(tables, _looks(tables)) == []
-    assert networks.without_members(tables) == []
+    assert tables["networks"].empty
+    assert ensemble_panel.panels(tables, _looks(tables)) == []
+    assert ensemble_panel.without_members(tables) == []
 
 
 @pytest.mark.parametrize(
@@ -171,9 +171,9 @@ def test_methods_without_a_curve_of_members_are_named(tmp_path, changes, words):
     tables = _read(tmp_path)
     (step,) = (m for m in tables.study.methods if m.name == "step")
     study = tables.study.model_copy(update={"methods": (step.model_copy(update=changes),)})
-    rows = tables.networks[tables.networks["varied"] == "lanes"]
-    assert networks.without_members(replace(tables, study=study)) == []
-    (found,) = networks.without_members(replace(tables, study=study, networks=rows))
+    rows = tables["networks"][tables["networks"]["varied"] == "lanes"]
+    assert ensemble_panel.without_members(replace(tables, study=study)) == []
+    (found,) = ensemble_panel.without_members(replace(changed(tables, networks=rows), study=study))
     assert found.startswith("There is no curve of members of step:")
     assert words in found
 
@@ -182,13 +182,13 @@ def test_models_that_passes_share_are_told(tmp_path):
     methods = {"none": Strategy(), "parallel": Strategy(lanes=2)}
     tables = _read(tmp_path / "scratch", Model(methods, ("q2",), 2, 1, epochs=2))
     alone = "nothing in common but the events, whose statistical fluctuation is not in this spread."
-    assert networks.in_common(tables).endswith(alone)
+    assert ensemble_panel.in_common(tables).endswith(alone)
     methods["begun"] = Strategy(lanes=2, start="pretrained")
     tables = _read(tmp_path / "pretrained", Model(methods, ("q2",), 2, 1, epochs=2))
-    text = networks.in_common(tables)
+    text = ensemble_panel.in_common(tables)
     assert "but the events and, of begun, pre-trained models, whose scatter is not in" in text
 
 
 def test_half_of_the_lanes_is_a_size_that_exists():
     for sizes, half in (([1, 2], 1), ([1, 2, 3], 2), ([1, 3], 1), (range(1, 11), 5)):
-        assert networks._half(pd.DataFrame({"x": 0}, index=np.array(sizes))) == half
+        assert ensemble_panel._half(pd.DataFrame({"x": 0}, index=np.array(sizes))) == half

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from omniflow.evaluation import efficiency
 from omniflow.report import figures, formats
+from omniflow.report.content import ReportTables
 from omniflow.report.formats import Look
 from omniflow.report.study import ObservableRecord
-from omniflow.report.tables import ReportTables
 
 # Below it what the detector does not see decides, which is taken from the simulation.
 LOW = 0.1
@@ -68,7 +68,7 @@ def _outside(tables: ReportTables) -> list[tuple[str, str]]:
 
 
 def _rows(tables: ReportTables, observable: ObservableRecord) -> pd.DataFrame:
-    rows = tables.trust["acceptance"]
+    rows = tables["acceptance"]
     return rows[rows["observable"] == observable.name]
 
 

@@ -21,38 +21,13 @@ from omniflow.evaluation.metrics import (
     td_floor,
     triangular_discriminator,
 )
+from omniflow.tables.reference import BAYES, BAYES_SUMMARY
+from omniflow.tables.results import DETECTOR, DETECTOR_SUMMARY, METRICS, SUMMARY
+from omniflow.tables.table import Table
 
 Normalization = Literal["absolute", "shape"]
 
-KEYS = ("method", "combine", "iteration", "observable")
-METRICS_COLUMNS = (
-    *KEYS,
-    *("bin", "low", "high", "truth", "prior", "mean", "bias_rel", "sigma_rel", "sigma_rel_paper"),
-    *("rel_mse", "mse_rel_paper", "passes"),
-    *("truth_error", "prior_error", "mean_error"),
-    *("sigma_rel_error", "bias_rel_error", "rel_mse_error"),
-)
 AVERAGED = ("bias_rel", "sigma_rel", "rel_mse")
-SUMMARY_COLUMNS = (
-    *KEYS,
-    *(f"{name}{part}" for name in AVERAGED for part in ("", "_error")),
-    *(f"{name}_weighted{part}" for name in AVERAGED for part in ("", "_error")),
-    *("td_prior", "td", "td_floor", "td_prior_floor", "passes", "bins"),
-)
-DETECTOR_COLUMNS = (
-    *KEYS,
-    *("bin", "low", "high", "data", "data_error", "simulation", "simulation_error"),
-    *("sigma_rel", "passes"),
-)
-DETECTOR_SUMMARY_COLUMNS = (*KEYS, "td", "td_floor", "passes")
-BAYES_COLUMNS = (
-    *("observable", "iteration", "bin", "low", "high"),
-    *("truth", "prior", "content", "error", "bias_rel"),
-)
-BAYES_SUMMARY_COLUMNS = (
-    *("observable", "iteration", "bias_rel", "bias_rel_weighted"),
-    *("td_prior", "td", "td_floor", "td_prior_floor", "bins"),
-)
 
 
 @dataclass(frozen=True)
@@ -85,7 +60,7 @@ def unfolding_tables(
     truth: Mapping[str, Histogram] | None,
     normalization: Normalization,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Build the tables of metrics.csv (METRICS_COLUMNS) and summary.csv (SUMMARY_COLUMNS).
+    """Build the tables of metrics.csv and summary.csv.
 
     Contents are event yields (`absolute`: truth is the sum of data weights) or normalised to unit
     sum (`shape`). The errors of truth, prior and mean are statistical, with event-level variances;
@@ -109,7 +84,7 @@ def unfolding_tables(
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
-    metrics, summary = _Rows(METRICS_COLUMNS), _Rows(SUMMARY_COLUMNS)
+    metrics, summary = _Rows(METRICS), _Rows(SUMMARY)
     priors, truths = _References(prior, normalization), _References(truth, normalization)
     for result, observable, histogram in _each(results, edges):
         reference = truths.scaled(observable)
@@ -145,8 +120,8 @@ def unfolding_tables(
                 column = name + suffix
                 row[column], row[f"{column}_error"] = bin_average(statistics, name, weights)
         shape = truths.shape(observable)
-        row["td"], row["td_floor"] = _distance(shape, _mean(normalise(histogram)))
-        row["td_prior"], row["td_prior_floor"] = _distance(shape, priors.shape(observable))
+        row["td"], row["td_floor"] = discriminator(shape, _mean(normalise(histogram)))
+        row["td_prior"], row["td_prior_floor"] = discriminator(shape, priors.shape(observable))
         summary.add(1, **keys, **row)
     return metrics.frame(), summary.frame()
 
@@ -176,7 +151,7 @@ def detector_tables(
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
-    detector, summary = _Rows(DETECTOR_COLUMNS), _Rows(DETECTOR_SUMMARY_COLUMNS)
+    detector, summary = _Rows(DETECTOR), _Rows(DETECTOR_SUMMARY)
     measurements = _References(data, normalization)
     for result, observable, histogram in _each(results, edges):
         measured = measurements.of(observable)
@@ -197,7 +172,7 @@ def detector_tables(
             sigma_rel=statistics.values["sigma_rel"][keep],
             passes=statistics.passes,
         )
-        td, floor = _distance(measurements.shape(observable), _mean(normalise(histogram)))
+        td, floor = discriminator(measurements.shape(observable), _mean(normalise(histogram)))
         summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
     return detector.frame(), summary.frame()
 
@@ -226,13 +201,13 @@ def bayes_tables(
     Raises:
         ValueError: histograms whose shapes do not fit the edges.
     """
-    bayes, summary = _Rows(BAYES_COLUMNS), _Rows(BAYES_SUMMARY_COLUMNS)
+    bayes, summary = _Rows(BAYES), _Rows(BAYES_SUMMARY)
     priors, truths = _References(prior, normalization), _References(truth, normalization)
     for observable, histogram in unfolded.items():
         before, reference = priors.of(observable), truths.scaled(observable)
         _check(observable, edges[observable], histogram, before, reference)
         scaled, shapes = _scaled(histogram, normalization), normalise(histogram)
-        td_prior, td_prior_floor = _distance(truths.shape(observable), priors.shape(observable))
+        td_prior, td_prior_floor = discriminator(truths.shape(observable), priors.shape(observable))
         for row, content in enumerate(scaled.content):
             target = np.full(len(content), np.nan) if reference is None else reference.content
             keep = histogram.filled[row] & (True if reference is None else reference.filled)
@@ -251,7 +226,7 @@ def bayes_tables(
                 error=scaled.error[row, keep],
                 bias_rel=bias,
             )
-            td, floor = _distance(truths.shape(observable), shapes.row(row))
+            td, floor = discriminator(truths.shape(observable), shapes.row(row))
             summary.add(
                 1,
                 **keys,
@@ -307,7 +282,7 @@ def _mean(histogram: Histogram) -> Histogram:
     )
 
 
-def _distance(p: Histogram | None, q: Histogram | None) -> tuple[float, float]:
+def discriminator(p: Histogram | None, q: Histogram | None) -> tuple[float, float]:
     """Discriminator and floor of two normalised histograms; NaN if one is missing or empty."""
     if p is None or q is None or not (p.content.any() and q.content.any()):
         return float("nan"), float("nan")
@@ -340,20 +315,15 @@ def _check(
 class _Rows:
     """Blocks of rows of one table, joined once at the end."""
 
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        self._blocks: dict[str, list[np.ndarray]] = {name: [] for name in columns}
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._blocks: dict[str, list[np.ndarray]] = {}
 
     def add(self, rows: int, **values: Any) -> None:
-        for name, blocks in self._blocks.items():
-            value = values[name]
+        for name, value in values.items():
             if isinstance(value, str):
                 value = np.full(rows, value, dtype=object)
-            blocks.append(np.broadcast_to(value, (rows,)))
+            self._blocks.setdefault(name, []).append(np.broadcast_to(value, (rows,)))
 
     def frame(self) -> pd.DataFrame:
-        return pd.DataFrame(
-            {
-                name: np.concatenate(blocks) if blocks else []
-                for name, blocks in self._blocks.items()
-            }
-        )
+        return self._table.build({name: np.concatenate(b) for name, b in self._blocks.items()})

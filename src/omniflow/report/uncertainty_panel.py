@@ -9,8 +9,8 @@ import pandas as pd
 from markupsafe import Markup
 
 from omniflow.report import drawing, figures, formats
+from omniflow.report.content import ReportTables
 from omniflow.report.study import ObservableRecord, Study
-from omniflow.report.tables import ReportTables
 
 TOTAL = "total"
 RESULT = ("method", "observable")
@@ -44,9 +44,9 @@ class Panel:
 
 def panel(tables: ReportTables) -> Panel | None:
     """Return the panel, or None for a study without covariances and tests."""
-    covariance, shifts, chi2 = tables.covariance, tables.shifts, tables.chi2
-    if covariance is None or shifts is None or chi2 is None or tables.coverage is None:
+    if not tables.study.uncertain:
         return None
+    covariance, shifts, chi2 = tables["covariance"], tables["shifts"], tables["chi2"]
     if covariance.empty and chi2.empty:
         return None
     blocks = [name for name in covariance["block"].unique() if name != TOTAL]
@@ -57,7 +57,7 @@ def panel(tables: ReportTables) -> Panel | None:
         _shifts(tables, shifts),
         _tests(tables.study, chi2),
         _no_p_value(tables.study, chi2),
-        _coverage(tables.study, tables.coverage),
+        _coverage(tables.study, tables["coverage"]),
         bool((chi2["left_out"] != "").any()),
         bool((chi2["parallel"] != "").any()),
     )
