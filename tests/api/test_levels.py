@@ -66,7 +66,7 @@ def test_a_smeared_gaussian_with_a_column_of_noise(gaussian):
     assert width == pytest.approx(TRUTH[1], abs=0.06)
     sizes = gaussian.tables["timing"].groupby("step")["parameters"].unique()
     assert [len(found) for found in sizes] == [1, 1]
-    assert sizes.loc[1][0] == sizes.loc[2][0] + 16  # one input more, of 16 hidden units
+    assert sizes.loc["1"][0] == sizes.loc["2"][0] + 16  # one input more, of 16 hidden units
 
 
 def test_scaling_is_that_of_each_level(gaussian):
