@@ -17,6 +17,7 @@ large z alone speak against the same response.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy.stats import norm
@@ -96,3 +97,21 @@ def compare(
     # (1 - e) in A and e in B give both the same particle level.
     response = auc(Scores.empty(clip).plus(joint - expected, a * (1 - e), b * e))
     return Compared(len(weight), *spectra, *response, z, float(norm.sf(z)))
+
+
+def judged(p_value: float, control: float, tests: int = 1) -> Literal["differs", "same", "unknown"]:
+    """Return what a test and its control say together.
+
+    Args:
+        p_value: of the test; NaN where it could not be made.
+        control: of the same test with equal responses.
+        tests: how many samples are tested, each of which may be a false alarm.
+
+    Returns:
+        `unknown` where there is no test, or where it finds a difference and the control does, too.
+    """
+    if np.isnan(p_value) or np.isnan(control):
+        return "unknown"
+    if p_value * tests >= LEVEL:
+        return "same"
+    return "differs" if control >= LEVEL else "unknown"

@@ -21,6 +21,7 @@ from omniflow.report import (
     ensemble_panel,
     figures,
     formats,
+    identifiability,
     stacking_panel,
     tradeoff,
     trust,
@@ -142,6 +143,7 @@ def _context(tables: ReportTables) -> dict:
         "weight_figures": _weights(tables, looks),
         "acceptance": acceptance_panel.context(tables),
         "trust": trust.context(tables, looks),
+        "identifiability": identifiability.context(tables),
     }
 
 
