@@ -7,6 +7,7 @@ import pytest
 import small_study
 from scipy.stats import chi2
 
+from omniflow.config import validate
 from omniflow.events import store
 from omniflow.stages import response, samples
 from omniflow.tables.identifiability import RESPONSE
@@ -52,6 +53,22 @@ def test_a_moved_wider_or_less_efficient_response_is_found(tmp_path, moved):
     found = _compare(tmp_path, 1, 2000, **moved)
     assert found.z > 4
     assert found.auc > 0.5 + 2 * found.auc_error
+
+
+def test_networks_of_the_study_may_see_particles_alone(tmp_path):
+    """What these networks see are observables, whatever the study's own do."""
+    role = small_study.ROLE | {"source": small_study.SOURCE.replace("OneNumber", "WithParticles")}
+    raw = {
+        "study": {"name": "particles", "output": str(tmp_path)},
+        "samples": {"data": role, "simulation": role | {"seed": 4}},
+        "classifier": {"kind": "deepsets", "features": {"particles": ["pt"]}},
+        "methods": {"none": {}},
+    }
+    plan = Plan(validate(raw))
+    small, rng = Plan(response.small_networks(plan), plan.root), np.random.default_rng(1)
+    pair = _sample(rng, 300), _sample(rng, 300)
+    found = response.Test(small, response.networks("data")[:3], *pair).compare()
+    assert abs(found.z) < 4
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,8 @@ FOLDERS = {
     "checksums of given files": "checksums/*.json",
     "classifier inputs": "features/*",
     "observables": "observables/*/*",
-    "networks": "**/*.weights.h5",
-    "histories": "**/history.json",
+    "networks": "training/**/*.weights.h5",
+    "histories": "training/**/history.json",
     "weights of steps": "training/**/step-?/weights.h5",
     "logits": "**/logits.h5",
     "checkpoints": "checkpoints/**/*.h5",
@@ -44,6 +44,8 @@ FOLDERS = {
     "histograms": "histograms/*",
     "scores": "**/scores.h5",
     "second classifiers": "second_classifier/*",
+    "oracle": "oracle/*",
+    "tests of the response": "response/*",
     "tables and report": "*.*",
     "time stamps of folders": "**/.snakemake_timestamp",
 }
@@ -319,6 +321,11 @@ def test_diagnostics_are_those_of_weights_and_histograms(study):
     assert len(read["second_classifier"]) == 2 * 3
     assert read["second_classifier"].failure.isna().all()
     assert read["second_classifier"].auc.between(0.3, 0.7).all()
+    assert read["response"].test.tolist() == ["sample", "control"]
+    assert read["response"].z.abs().lt(5).all()
+    # Both levels of the prior, two methods and the oracle.
+    assert len(read["distances"].query("observable == 'q2'")) == 2 * 4
+    assert read["distances"].wasserstein.gt(0).all()
     assert set(read["stopping"]["last"]) == {last}
 
 

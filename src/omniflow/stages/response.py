@@ -286,8 +286,11 @@ class _Classifier(Networks):
         Returns:
             Sixteen hexadecimal digits.
         """
-        settings = self.plan.fingerprints.training((network,))
-        parts = (omniflow.__version__, settings, self.trainer.engine.name, self._digest)
+        config = self.plan.config
+        settings = (config.classifier, config.training)  # no network of the study's own
+        parts = [omniflow.__version__, network.name, str(config.study.seed), self._digest]
+        parts += [self.trainer.engine.name, config.execution.precision]
+        parts += [each.model_dump_json(exclude={"features"}) for each in settings]
         text = np.frombuffer(" ".join(parts).encode(), np.uint8)
         return digest([text, initial])
 
