@@ -79,7 +79,6 @@ def study(folder):
         events = small_study.sample(size, mean, 1 if role == "data" else 2)
         store.write(events, plan.store(role), {}, 3)
         samples.make_observables(plan, role)
-    samples.make_axes(plan)
     return plan
 
 
@@ -121,7 +120,6 @@ def test_large_samples_are_thinned(study, monkeypatch):
 
 def test_without_truth_there_is_no_test(warm):
     samples.make_observables(warm, "simulation")
-    samples.make_axes(warm)
     response.train(warm, "data")
     assert json.loads(warm.response("data").read_text())["tests"] == []
     assert list(response.table(warm).columns) == RESPONSE.names

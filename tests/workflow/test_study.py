@@ -398,7 +398,7 @@ def test_given_files_count_by_their_bytes(study):
     lines = planned.splitlines()
     assert [line for line in lines if "wildcards: role=" in line and "level" not in line] == [
         "    wildcards: role=data"
-    ] * 2  # event store and observables
+    ] * 3  # event store, observables, and the test of the detector response
     variation = [line for line in lines if "wildcards: chain=" in line and "=model." in line]
     assert len(variation) == 2 * 2
     # Bytes that are back are those that everything was made of.

@@ -22,7 +22,6 @@ from omniflow.events.features import Features
 from omniflow.files import write_json
 from omniflow.observables import cache
 from omniflow.stages import inputs
-from omniflow.stages.evaluation import read_axes
 from omniflow.stages.networks import Networks, digest
 from omniflow.tables.identifiability import RESPONSE
 from omniflow.training import interrupt
@@ -138,8 +137,9 @@ def read(plan: Plan, role: str) -> Sample:
 
 def _values(plan: Plan, role: str, level: str, chosen: np.ndarray) -> np.ndarray:
     """Return the observables of events (k, E) float32 of chosen events (n,) bool."""
-    axes = read_axes(plan).values()
-    names = [axis.name for axis in axes if axis.kind == "event" and level in axis.levels]
+    there = [name for name, levels in plan.observed.items() if level in levels]
+    kinds = cache.kinds(plan.observables("simulation") / f"{level}.h5", there) if there else {}
+    names = [name for name, kind in kinds.items() if kind == "event"]
     values = np.full((np.count_nonzero(chosen), len(names)), np.nan, np.float32)
     place = np.cumsum(chosen) - 1
     path = plan.observables(role) / f"{level}.h5"

@@ -26,7 +26,7 @@ GPU_RATE = 1e12
 EVALUATION = 2.5
 # Seconds of a test of the detector response, its six small networks together: of any, and per event
 # of either sample.
-RESPONSE, RESPONSE_EVENT = 1.0, 1e-4
+RESPONSE, RESPONSE_EVENT = 1.0, 2e-5
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class Inputs:
         stores, observables = (
             [path(each) for each in roles] for path in (self.plan.store, self.plan.observables)
         )
-        return [*stores, *observables, self.plan.axes]
+        return [*stores, *observables]
 
     def tables(self) -> list[Path]:
         """Return the files that the tables wait for; weights of all steps come with the results."""
