@@ -94,17 +94,17 @@ def test_plan_counts_networks_and_jobs():
     text = " ".join(_run("plan", DEMO).stdout.split())
     # 3 passes x 2 iterations x 2 steps x (3 + 4 + 2) networks, and one pre-trained model: none is a
     # lane of parallel, and step one of hybrid.
-    # Two second classifiers of five methods and of the simulation before unfolding.
-    assert f"{3 * 2 * 2 * (3 + 4 + 2) + 1 + 12} networks" in text
-    assert f"{3 * 2 * 2 * 3 + 1 + 6} jobs" in text
+    # Two second classifiers of five methods and of the simulation before unfolding, and the oracle.
+    assert f"{3 * 2 * 2 * (3 + 4 + 2) + 1 + 12 + 1} networks" in text
+    assert f"{3 * 2 * 2 * 3 + 1 + 6 + 1} jobs" in text
     assert "5,000" in text
 
 
 def test_plan_of_the_papers_study_needs_no_files():
     text = " ".join(_run("plan", PAPER, "--rate", 10_000).stdout.split())
-    # 10 passes, 5 iterations of 2 steps, 4 methods of 5 networks, 50 pre-trained models, and two
-    # second classifiers of five methods and of the simulation before unfolding.
-    assert f"{10 * 5 * 2 * 4 * 5 + 50 + 12:,} networks" in text
+    # 10 passes, 5 iterations of 2 steps, 4 methods of 5 networks, 50 pre-trained models, two second
+    # classifiers of five methods and of the simulation before unfolding, and the oracle.
+    assert f"{10 * 5 * 2 * 4 * 5 + 50 + 12 + 1:,} networks" in text
     assert "simulation: data/rapgap.h5 is missing; counted as the 5,000,000 records" in text
     assert "the given rate: 10,000 events/s" in text
     # Pairs of step 1 (52% of 5.25 million) and 2; 100 epochs of 88% and the work around them.
@@ -112,6 +112,8 @@ def test_plan_of_the_papers_study_needs_no_files():
     hours += 50 * 0.52 * 7e5 * (100 * 0.88 + 1.2 / 2.5) / 1e4 / 3600
     # Second classifiers: the data and twice as many simulated events, 52% of them and all.
     hours += 6 * 1.52 * 7.5e5 * (100 * 0.88 + 1.2 / 2.5) / 1e4 / 3600
+    # The oracle: data and simulation, all at particle level.
+    hours += 5.25e6 * (100 * 0.88 + 1.2 / 2.5) / 1e4 / 3600
     assert f"at most {hours:,.1f} GPU hours" in text
 
 

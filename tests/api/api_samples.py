@@ -15,7 +15,11 @@ TRAINING = {
 }
 SMALL = {"kind": "mlp", "width": 4, "blocks": 1}
 # No second classifiers: they are trained, too.
-QUICK = {"training": TRAINING, "classifier": SMALL, "diagnostics": {"second_classifier": False}}
+QUICK = {
+    "training": TRAINING,
+    "classifier": SMALL,
+    "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
+}
 
 
 def columns(n: int, mean: float, seed: int, truth: bool = True, **given: Any) -> Events:

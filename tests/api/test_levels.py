@@ -18,7 +18,7 @@ TRAINING = {
 }
 SETTINGS = {
     **{"training": TRAINING, "iterations": 3, "passes": 1},
-    "diagnostics": {"second_classifier": False},
+    "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
 }
 
 

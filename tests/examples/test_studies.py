@@ -46,7 +46,7 @@ def measured(tmp_path_factory):
             "unfolding={iterations: 1}",
             "training={epochs: 2, min_updates: 10}",
             "uncertainties={data_replicas: 2, simulation_replicas: 2}",
-            "diagnostics={second_classifier: false}",
+            "diagnostics={second_classifier: false, oracle: false, response: false}",
         )
         yield folder, study
 
@@ -94,7 +94,7 @@ def test_source_classifier_and_observable_of_ones_own(tmp_path, monkeypatch):
         "samples={data: {events: 1000}, simulation: {events: 2000}}",
         "unfolding={iterations: 1}",
         "training={epochs: 3, min_updates: 30}",
-        "diagnostics={second_classifier: false}",
+        "diagnostics={second_classifier: false, oracle: false, response: false}",
     )
     assert study.plan.config.classifier.kind == f"{folder}/classifier.py:small"
     thrust = study.summary.set_index("observable").loc["thrust"]

@@ -46,6 +46,19 @@ def tables(model, observables):
          "ess": 900.0 - 20 * b, "ess_prior": 1000.0 - 20 * b}
         for m in methods for o, e in observables.items() for b in range(len(e) - 1)
     ]  # fmt: skip
+    subjects = ["_prior", *methods, *["_oracle"] * model.has_truth]
+    found["distances"] = [
+        {"level": level, "subject": s, "observable": o, "td": np.nan if o == "_sliced" else td,
+         "td_floor": np.nan if o == "_sliced" else 0.12, "wasserstein": td / 80,
+         "wasserstein_floor": 0.004}
+        for level in levels for s in subjects for o in (*observables, "_sliced")
+        for td in [{"_prior": 4.0, "_oracle": 0.11}.get(s, 0.15)]
+    ]  # fmt: skip
+    found["response"] = [
+        {"role": "data", "test": test, "events": 5000, "auc_alone": 0.6, "auc_alone_error": 0.005,
+         "auc": 0.503, "auc_error": 0.005, "z": 0.8, "p_value": 0.21, "failure": ""}
+        for test in ("sample", "control")
+    ] * model.has_truth  # fmt: skip
     last = model.iterations
     found["acceptance"] = [
         {"observable": o, "bin": b, "low": e[b], "high": e[b + 1], "efficiency": 0.05 * (b + 1),

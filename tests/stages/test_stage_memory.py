@@ -13,8 +13,8 @@ from omniflow.evaluation.event_weights import tails_tables, weights_table
 from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
 from omniflow.files import create_h5
-from omniflow.stages import binned, evaluation, samples, uncertainties, weights
-from omniflow.stages.diagnostics import overtraining
+from omniflow.stages import binned, evaluation, response, samples, uncertainties, weights
+from omniflow.stages.diagnostics import distances, overtraining
 from omniflow.stages.finished import Finished
 from omniflow.unfolding.limits import HELD
 from omniflow.unfolding.plan import Plan
@@ -59,7 +59,7 @@ def _plan(folder):
             }
         },
         "uncertainties": {"data_replicas": 2, "simulation_replicas": 2},
-        "diagnostics": {"second_classifier": False},
+        "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
         "execution": {"networks_per_job": LANES},
     }
     return Plan(validate(raw))
@@ -106,6 +106,7 @@ def _tables(plan):
         lambda: weights_table(study.weights(plan.combinations)),
         lambda: tails_tables(study.headline_weights()),
         lambda: overtraining.tables(study),
+        lambda: distances.tables(study),
     ]
 
 
@@ -120,6 +121,7 @@ def _peaks(plan, n):
         "aggregate": [lambda: weights.aggregate(plan, group, ITERATIONS, 2)],
         "combine": [partial(weights.combine, plan, result) for result in results],
         "histograms": [partial(evaluation.make_histograms, plan, result) for result in results],
+        "response": [lambda: response.read(plan, "simulation")],
         "tables": _tables(plan),
         "uncertainties": [lambda: uncertainties.make_tables(plan)],
     }
@@ -152,3 +154,8 @@ def test_memory_hardly_grows_with_events(per_event, stage):
     """By half of what a job asks for: some numbers per event, whatever is made of them."""
     print(stage, per_event[stage])
     assert per_event[stage] < HELD[stage] / 2
+
+
+def test_tests_of_the_response_hold_the_events_that_they_take(per_event):
+    """Their number is bounded (`RESPONSE_EVENTS`); these are three inputs of either level."""
+    assert per_event["response"] < 60

@@ -8,6 +8,7 @@ from omniflow.errors import ConfigError
 from omniflow.forecast import forecast
 from omniflow.models import registry
 from omniflow.physics.dis.h1 import H1
+from omniflow.unfolding.coordinates import ORACLE
 from omniflow.unfolding.estimate import (
     EVALUATION,
     epoch_events,
@@ -36,7 +37,7 @@ def _plan(tmp_path, acceptance=None, **execution):
                 "methods": {"none": {}, "parallel": {"lanes": 4}, "step": {"members": 2}},
                 "training": {"min_updates": 1},
                 "execution": execution,
-                "diagnostics": {"second_classifier": False},
+                "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
             }
         )
     )
@@ -157,7 +158,7 @@ def test_further_predictions_take_time():
         assert found[2] - plain[2] == pytest.approx(events / 100 / EVALUATION)
         assert found[0] == plain[0]
         trainings = [job for job in jobs(plan, speed) if job.rule == "train"]
-        second = len(plan.second_subjects) * second_seconds(plain)
+        second = len(plan.second_subjects) * second_seconds(plain) + plain[ORACLE]
         work = sum(job.work for job in trainings)
         assert work + second == pytest.approx(estimate(plan, 100.0).seconds)
 

@@ -19,8 +19,9 @@ def test_files_counted_by_hand():
     assert kinds["weights of steps"].files == 2 * 3 * 2 * (2 + 1)
     # Four combinations of lanes, and none.
     assert kinds["final weights"].files == 2 * (4 + 1)
-    # Folders: networks of every job, observables of two samples, final weights of two methods.
-    assert kinds["time stamps of folders"].files == 2 * 3 * 2 * (2 + 3) + 2 + 2
+    # Folders: networks of every job, observables of two samples, final weights of two methods, and
+    # the oracle.
+    assert kinds["time stamps of folders"].files == 2 * 3 * 2 * (2 + 3) + 2 + 2 + 1
 
 
 def test_temporary_files_are_those_of_one_step_of_every_group():

@@ -87,7 +87,7 @@ def test_trainings_start_later_where_they_load_tensorflow(execution, expected):
 
 
 def test_more_workers_than_groups_do_not_help():
-    off = {"second_classifier": False}
+    off = {"second_classifier": False, "oracle": False, "response": False}
     plan = make_plan(
         {"parallel": {"lanes": 4}}, per_job=2, passes=2, diagnostics=off
     )  # four groups

@@ -12,7 +12,10 @@ K = 3
 
 
 def _plan(folds=K, **options):
-    training, alone = {"folds": folds, "epochs": 10}, {"second_classifier": False}
+    training, alone = (
+        {"folds": folds, "epochs": 10},
+        {"second_classifier": False, "oracle": False, "response": False},
+    )
     return make_plan(METHODS, training=training, diagnostics=alone, **options)
 
 

@@ -100,7 +100,7 @@ def test_every_variant_runs_the_lanes_of_its_methods():
     assert {n.chain for n in networks if n.variant != NOMINAL} == {"scratch-1"}
     size = estimate(plan, rate=1000.0)
     assert size.variants == 8 * 18
-    assert size.networks == len(networks) + 2 * len(plan.second_subjects)
+    assert size.networks == len(networks) + 2 * len(plan.second_subjects) + plan.has_oracle
     more = all_networks(with_variants(passes=2, methods=["parallel", "step"]))
     assert sum(n.variant == "model" for n in more) == 2 * (3 + 2) * 3 * 2
 

@@ -35,8 +35,8 @@ FOLDERS = {
     "checksums of given files": "checksums/*.json",
     "classifier inputs": "features/*",
     "observables": "observables/*/*",
-    "networks": "**/*.weights.h5",
-    "histories": "**/history.json",
+    "networks": "training/**/*.weights.h5",
+    "histories": "training/**/history.json",
     "weights of steps": "training/**/step-?/weights.h5",
     "logits": "**/logits.h5",
     "checkpoints": "checkpoints/**/*.h5",
@@ -45,6 +45,8 @@ FOLDERS = {
     "histograms": "histograms/*",
     "scores": "**/scores.h5",
     "second classifiers": "second_classifier/*",
+    "oracle": "oracle/*",
+    "tests of the response": "response/*",
     "tables and report": "*.*",
     "time stamps of folders": "**/.snakemake_timestamp",
 }
@@ -323,6 +325,11 @@ def test_diagnostics_are_those_of_weights_and_histograms(study):
     assert len(read["second_classifier"]) == 2 * 3
     assert read["second_classifier"].failure.isna().all()
     assert read["second_classifier"].auc.between(0.3, 0.7).all()
+    assert read["response"].test.tolist() == ["sample", "control"]
+    assert read["response"].z.abs().lt(5).all()
+    # Both levels of the prior, two methods and the oracle.
+    assert len(read["distances"].query("observable == 'q2'")) == 2 * 4
+    assert read["distances"].wasserstein.gt(0).all()
     assert set(read["stopping"]["last"]) == {last}
 
 
@@ -395,7 +402,7 @@ def test_given_files_count_by_their_bytes(study):
     lines = planned.splitlines()
     assert [line for line in lines if "wildcards: role=" in line and "level" not in line] == [
         "    wildcards: role=data"
-    ] * 2  # event store and observables
+    ] * 3  # event store, observables, and the test of the detector response
     variation = [line for line in lines if "wildcards: chain=" in line and "=model." in line]
     assert len(variation) == 2 * 2
     # Bytes that are back are those that everything was made of.

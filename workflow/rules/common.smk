@@ -24,7 +24,7 @@ if EXECUTION.ranks > 1:
 
 
 # Rules whose jobs train networks.
-TRAINED = ("pretrain", "train", "second_classifier")
+TRAINED = ("pretrain", "train", "second_classifier", "oracle", "response")
 
 
 def refuse_untrainable():

@@ -10,7 +10,17 @@ from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_st
 from omniflow.config import dump
 from omniflow.errors import ConfigError
 from omniflow.files import write_text
-from omniflow.stages import evaluation, pretraining, samples, second, tables, training, weights
+from omniflow.stages import (
+    evaluation,
+    oracle,
+    pretraining,
+    response,
+    samples,
+    second,
+    tables,
+    training,
+    weights,
+)
 from omniflow.stages import uncertainties as covariances
 from omniflow.training.engines import require, shared
 from omniflow.unfolding.coordinates import STEP_NAMES
@@ -44,6 +54,21 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
         write_text(dump(plan.config), plan.path("config"))
         for role in plan.samples:
             step(f"events of {role}", samples.make_store, plan, role)
+    train(plan, verbose=verbose, jobs_apart=jobs_apart)
+
+
+def train(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
+    """Run the stages between event stores, which are there, and final weights.
+
+    Args:
+        plan: of the study.
+        verbose: as of `run`.
+        jobs_apart: as of `run`.
+
+    Raises:
+        OmniflowError: as the jobs raise.
+    """
+    with _steps(plan, verbose) as step:
         step("scaling of features", samples.make_scaling, plan)
         for role, level in plan.classifier_inputs:
             step(f"features of {role}, {level} level", samples.make_features, plan, role, level)
@@ -82,6 +107,10 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
             step(f"histograms of {result}", evaluation.make_histograms, plan, result)
         for subject in plan.second_subjects:
             step(f"second classifiers of {subject}", second.train, plan, subject)
+        if plan.has_oracle:
+            step("oracle", oracle.train, plan)
+        for role in plan.response_roles:
+            step(f"detector response of {role}", response.train, plan, role)
         step("tables", tables.make_tables, plan)
         if plan.uncertainty_tables:
             step("covariances", covariances.make_tables, plan)

@@ -39,6 +39,18 @@ class Diagnostics(Section):
         "and, where there is truth, truth from the unfolded result, and one of each before "
         "unfolding. That is two networks per method and two more.",
     )
+    oracle: bool = Field(
+        True,
+        description="Where data have truth: train step 2 on it, one network that tells truth from "
+        "simulation, and give its distances beside those of the methods. It is the best that such "
+        "a network and these events could do, for the price of one network.",
+    )
+    response: bool = Field(
+        True,
+        description="Where data have truth, and for other simulations of systematic variations: "
+        "test by small networks whether the detector response is that of the simulation "
+        "(method/identifiability.md).",
+    )
     weights: WeightLimits = Field(
         WeightLimits(), description="Limits beyond which event weights are called poor."
     )

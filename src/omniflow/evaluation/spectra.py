@@ -96,8 +96,8 @@ def unfolding_tables(
                 column = name + suffix
                 row[column], row[f"{column}_error"] = bin_average(statistics, name, weights)
         shape = truths.shape(observable)
-        row["td"], row["td_floor"] = _distance(shape, _mean(normalise(histogram)))
-        row["td_prior"], row["td_prior_floor"] = _distance(shape, priors.shape(observable))
+        row["td"], row["td_floor"] = discriminator(shape, _mean(normalise(histogram)))
+        row["td_prior"], row["td_prior_floor"] = discriminator(shape, priors.shape(observable))
         summary.add(1, **keys, **row)
     return metrics.frame(), summary.frame()
 
@@ -148,7 +148,7 @@ def detector_tables(
             sigma_rel=statistics.values["sigma_rel"][keep],
             passes=statistics.passes,
         )
-        td, floor = _distance(measurements.shape(observable), _mean(normalise(histogram)))
+        td, floor = discriminator(measurements.shape(observable), _mean(normalise(histogram)))
         summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
     return detector.frame(), summary.frame()
 
@@ -183,7 +183,7 @@ def bayes_tables(
         before, reference = priors.of(observable), truths.scaled(observable)
         _check(observable, edges[observable], histogram, before, reference)
         scaled, shapes = _scaled(histogram, normalization), normalise(histogram)
-        td_prior, td_prior_floor = _distance(truths.shape(observable), priors.shape(observable))
+        td_prior, td_prior_floor = discriminator(truths.shape(observable), priors.shape(observable))
         for row, content in enumerate(scaled.content):
             target = np.full(len(content), np.nan) if reference is None else reference.content
             keep = histogram.filled[row] & (True if reference is None else reference.filled)
@@ -202,7 +202,7 @@ def bayes_tables(
                 error=scaled.error[row, keep],
                 bias_rel=bias,
             )
-            td, floor = _distance(truths.shape(observable), shapes.row(row))
+            td, floor = discriminator(truths.shape(observable), shapes.row(row))
             summary.add(
                 1,
                 **keys,
@@ -258,7 +258,7 @@ def _mean(histogram: Histogram) -> Histogram:
     )
 
 
-def _distance(p: Histogram | None, q: Histogram | None) -> tuple[float, float]:
+def discriminator(p: Histogram | None, q: Histogram | None) -> tuple[float, float]:
     """Discriminator and floor of two normalised histograms; NaN if one is missing or empty."""
     if p is None or q is None or not (p.content.any() and q.content.any()):
         return float("nan"), float("nan")

@@ -11,6 +11,7 @@ import pandas as pd
 from omniflow.evaluation import convergence
 from omniflow.evaluation.metrics import FLOORS, FLOORS_IN_WORDS
 from omniflow.evaluation.saturation import saturation
+from omniflow.report import identifiability
 from omniflow.report.content import ReportTables
 from omniflow.report.formats import count, listing, number, percent
 
@@ -186,6 +187,19 @@ def _binned_error(tables: ReportTables, method: str, observable: str) -> float:
     return convergence.change_error(mine, other)
 
 
+def _other_response(tables: ReportTables) -> list[Fault]:
+    """Pseudo-data whose detector response is not that of the simulation."""
+    if "data" not in identifiability.differing(tables):
+        return []
+    text = (
+        "The detector response of the data differs from that of the simulation at equal particle "
+        "level, or depends on what the observables do not tell. Agreement at detector level cannot "
+        "show it. Take a simulation with the right response, or its difference as a systematic "
+        "variation (uncertainties.variations)."
+    )
+    return [Fault("another detector response", "Response", text)]
+
+
 def _farther_than_prior(tables: ReportTables) -> list[Fault]:
     """Observables that unfolding has moved away from truth, or from data without truth."""
     level, target = (
@@ -207,6 +221,7 @@ def _farther_than_prior(tables: ReportTables) -> list[Fault]:
 
 _ALL = (
     _diverged,
+    _other_response,
     _not_converged,
     _too_short,
     _later_is_worse,

@@ -21,6 +21,7 @@ from omniflow.report import (
     ensemble_panel,
     figures,
     formats,
+    identifiability,
     parcel,
     stacking_panel,
     tradeoff,
@@ -146,6 +147,7 @@ def _context(tables: ReportTables) -> dict:
         "acceptance": acceptance_panel.context(tables),
         "trust": trust.context(tables, looks),
         "methods": methods(tables),
+        "identifiability": identifiability.context(tables),
     }
 
 

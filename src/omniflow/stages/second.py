@@ -43,9 +43,9 @@ def train(plan: Plan, subject: str) -> None:
     records = []
     with interrupt.noted() as interruption, tempfile.TemporaryDirectory() as folder:
         for level, network in zip(SECOND, networks(subject), strict=True):
-            if not _comparable(plan, getattr(data, level), level):
+            if not comparable(plan, getattr(data, level), level):
                 continue
-            inputs = _inputs(plan, level, Path(folder))
+            inputs = inputs_of(plan, level, Path(folder))
             target = [_source(plan, data, level, inputs, numerator=(data.weight,))]
             if level == "detector":
                 target += [_background(plan, role) for role in plan.backgrounds]
@@ -85,7 +85,7 @@ def table(plan: Plan) -> pd.DataFrame:
     return SECOND_CLASSIFIER.build(rows)
 
 
-def _comparable(plan: Plan, data: Level | None, level: str) -> bool:
+def comparable(plan: Plan, data: Level | None, level: str) -> bool:
     """Return whether data have a level, with what networks see there."""
     if data is None:
         return False
@@ -152,13 +152,13 @@ def _thinned(source: Source, target: Source, plan: Plan, network: Network) -> So
     return replace(source, select=source.select & held_out(source.event_id, seed, fraction))
 
 
-def _inputs(plan: Plan, level: str, folder: Path) -> Path:
+def inputs_of(plan: Plan, level: str, folder: Path) -> Path:
     """Return the file of the data's inputs; those of truth are made for this alone."""
     if level == "detector":
         return plan.features("data", level)
     path = folder / "data-particle.h5"
     truth = store.open_store(plan.store("data")).particle
-    assert truth is not None  # see `_comparable`
+    assert truth is not None  # see `comparable`
     samples.write_features(plan, truth, level, path)
     return path
 

@@ -17,7 +17,7 @@ from omniflow.evaluation import flows, signs, stacks
 from omniflow.evaluation.trainings import poor, restarted
 from omniflow.events import store
 from omniflow.observables.axes import Axis
-from omniflow.stages import evaluation, quality
+from omniflow.stages import evaluation, oracle, quality
 from omniflow.stages.diagnostics.classifiers import judged
 from omniflow.stages.finished import Finished
 from omniflow.stages.origins import overlaps
@@ -132,6 +132,7 @@ def _notes(study: Finished, frames: Mapping[Table, pd.DataFrame], uninformed: fl
         *quality.negative(plan),
         *poor(timing, uninformed),
         *restarted(timing),
+        *oracle.notes(plan),
         *signs.unmatched(study.truth, study.prior),
         *flows.notes(frames[results.FLOWS]),
     ]

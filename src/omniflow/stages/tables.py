@@ -29,7 +29,16 @@ from omniflow.files import (
     understood,
     write_json,
 )
-from omniflow.stages import binned, diagnostics, ensembles, evaluation, second, study_record
+from omniflow.stages import (
+    binned,
+    diagnostics,
+    ensembles,
+    evaluation,
+    oracle,
+    response,
+    second,
+    study_record,
+)
 from omniflow.stages.finished import Finished, Histograms
 from omniflow.tables import comparisons, event_weights, reference, results, trainings
 from omniflow.tables.catalogue import TABLES
@@ -61,11 +70,13 @@ def make_tables(plan: Plan) -> None:
 
 
 def remove_checkpoints(plan: Plan) -> None:
-    """Remove those of pre-training and second classifiers, whose jobs Snakemake has seen end.
+    """Remove those of pre-training and of networks that judge, whose jobs Snakemake has seen end.
 
     See `weights.aggregate`.
     """
     judges = [network for subject in plan.second_subjects for network in second.networks(subject)]
+    judges += [oracle.network()] if plan.has_oracle else []
+    judges += [network for role in plan.response_roles for network in response.networks(role)]
     checkpoint.remove(plan.checkpoints([*plan.pretraining_networks, *judges]))
 
 

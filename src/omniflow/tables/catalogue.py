@@ -10,6 +10,7 @@ from omniflow.tables import (
     comparisons,
     convergence,
     event_weights,
+    identifiability,
     reference,
     results,
     trainings,
@@ -20,7 +21,7 @@ from omniflow.tables.table import File, Table
 # In the order of docs/formats.md; each module has a TITLE, NOTES and its declarations.
 MODULES = (
     *(results, comparisons, reference, uncertainties),
-    *(trainings, event_weights, classifiers, convergence),
+    *(trainings, event_weights, classifiers, convergence, identifiability),
 )
 SECTIONS = {
     module: tuple(found for found in vars(module).values() if isinstance(found, File))

@@ -15,9 +15,13 @@ MISSES, FAKES = 3, 4
 RESIDUAL = (1, MISSES)
 # Second classifiers, which belong to no step, by their level.
 SECOND = dict(zip(LEVELS, (5, 6), strict=True))
+# The oracle, and what tests the detector response: networks that tell samples by both levels and by
+# particle level alone, and one that knows what particle level tells of the first.
+ORACLE, JOINT, ALONE, EXPECTED = 7, 8, 9, 10
 STEP_NAMES = {0: "0", 1: "1", MISSES: "1b", 2: "2", FAKES: "2b"} | {
     number: f"second-{level}" for level, number in SECOND.items()
 }
+STEP_NAMES |= {ORACLE: "oracle", JOINT: "joint", ALONE: "alone", EXPECTED: "expected"}
 
 
 # The inputs as they are; other variants of them are replicas, variations and toys.

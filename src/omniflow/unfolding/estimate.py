@@ -12,9 +12,9 @@ from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
 from omniflow.sources.source import FileSource
-from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, SECOND
+from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, ORACLE, SECOND
 from omniflow.unfolding.plan import Plan
-from omniflow.unfolding.results import SECOND_SIMULATION
+from omniflow.unfolding.results import RESPONSE_EVENTS, SECOND_SIMULATION
 
 # Sustained arithmetic of one CPU thread in training, in floating-point operations per second;
 # with the native engine; replaced by measured rates as soon as the study has some.
@@ -23,6 +23,9 @@ THREAD_RATE = 3e10
 GPU_RATE = 1e12
 # How much faster events are evaluated than trained on (benchmarks/README.md: 2.3 to 2.9).
 EVALUATION = 2.5
+# Seconds of a test of the detector response, its six small networks together: of any, and per event
+# of either sample.
+RESPONSE, RESPONSE_EVENT = 1.0, 2e-5
 
 
 @dataclass(frozen=True)
@@ -130,9 +133,12 @@ def estimate(plan: Plan, rate: float | None = None) -> StudySize:
         {role: sample.records() for role, sample in plan.samples.items()},
         methods,
         variants,
-        networks + pretraining + 2 * second,
-        sum(1 for _ in plan.all_blocks()) + pretraining + second,
-        trained + pretraining * seconds[0] + second * second_seconds(seconds),
+        networks + pretraining + 2 * second + plan.has_oracle,
+        sum(1 for _ in plan.all_blocks()) + pretraining + second + plan.has_oracle,
+        trained
+        + pretraining * seconds[0]
+        + second * second_seconds(seconds)
+        + plan.has_oracle * seconds[ORACLE],
         found,
     )
 
@@ -191,6 +197,17 @@ def histogrammed(plan: Plan, result: str) -> int:
 def second_seconds(seconds: dict[int, float]) -> float:
     """Return seconds of the two second classifiers of a subject, from those of networks by step."""
     return sum(seconds[step] for step in SECOND.values())
+
+
+def response_seconds(events: dict[str, int], role: str) -> float:
+    """Return seconds of the networks that test the detector response of a sample.
+
+    Args:
+        events: by role.
+        role: of the sample.
+    """
+    used = sum(min(events[each], RESPONSE_EVENTS) for each in (role, "simulation"))
+    return RESPONSE + RESPONSE_EVENT * used
 
 
 def missing_files(sample: Sample) -> list[str]:
@@ -257,6 +274,7 @@ def trained_events(plan: Plan, events: dict[str, int]) -> dict[int, float]:
         FAKES: share * measured["simulation"],
         SECOND["detector"]: measured["data"] + passing * simulated,
         SECOND["particle"]: inside * (events["data"] + simulated),
+        ORACLE: inside * (events["data"] + events["simulation"]),
     }
 
 

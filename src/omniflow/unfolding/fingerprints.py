@@ -117,6 +117,11 @@ class Fingerprints:
         subtracted = [factors] if factors else []
         return _hash([whole["study"]["seed"], *sections, engine, ranks, *subtracted])
 
+    def response(self, role: str) -> str:
+        """Return a hash of what determines the test of a detector response, beside its files."""
+        engine = self.sections("execution.engine", "unfolding.particle_level", "study.seed")
+        return _hash([role, engine, self.observables])
+
     def combine(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""
         return _hash(

@@ -160,6 +160,11 @@ def _outputs(plan: Plan, events: dict[str, int]) -> Iterator[Kind]:
     second = len(plan.second_subjects)
     size = 2 * second * (HISTORY + EPOCH * plan.config.training.epochs)
     yield Kind("second classifiers", second, size)
+    if plan.has_oracle:
+        weights = sum(parameters(plan, "particle"))
+        yield Kind("oracle", 3, 4 * (events["simulation"] + weights) + HISTORY + 2 * HDF5)
+    responses = len(plan.response_roles)
+    yield Kind("tests of the response", responses, responses * HISTORY)
     # Tables, report, axes and configuration.
     files = len(plan.tables) + len(plan.uncertainty_tables) + 3
     yield Kind("tables and report", files, len(methods) * len(names) * TABLE)

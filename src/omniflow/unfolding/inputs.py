@@ -115,6 +115,20 @@ class Inputs:
             inputs.append(self.plan.path("unfolded", method=subject))
         return inputs
 
+    @property
+    def oracle(self) -> list[Path]:
+        """Files that the oracle waits for; features are made of the event stores."""
+        stores = [self.plan.store(role) for role in self.plan.roles]
+        return [*stores, self.plan.features("simulation", "particle")]
+
+    def response(self, role: str) -> list[Path]:
+        """Return the files that the test of a sample's detector response waits for."""
+        roles = (role, "simulation")
+        stores, observables = (
+            [path(each) for each in roles] for path in (self.plan.store, self.plan.observables)
+        )
+        return [*stores, *observables]
+
     def tables(self) -> list[Path]:
         """Return the files that the tables wait for; weights of all steps come with the results."""
         return [
@@ -126,6 +140,8 @@ class Inputs:
             *(self.plan.path("unfolded", method=method) for method in self.plan.config.methods),
             *(self.plan.histograms(method) for method in self.plan.config.methods),
             *(self.plan.second(subject) for subject in self.plan.second_subjects),
+            *([self.plan.oracle] if self.plan.has_oracle else []),
+            *(self.plan.response(role) for role in self.plan.response_roles),
         ]
 
     def uncertainties(self) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from omniflow.registry import BUILT_IN
 from omniflow.unfolding import estimate, limits
+from omniflow.unfolding.coordinates import ORACLE
 from omniflow.unfolding.makespan import Task
 from omniflow.unfolding.plan import Plan
 
@@ -42,7 +43,9 @@ class Job:
     @property
     def pool(self) -> str:
         """Where it runs: on the workers that train, or elsewhere."""
-        return TRAINING if self.rule in ("pretrain", "train", "second_classifier") else OTHER
+        return (
+            TRAINING if self.rule in ("pretrain", "train", "second_classifier", "oracle") else OTHER
+        )
 
 
 def jobs(plan: Plan, rates: estimate.Rates) -> list[Job]:
@@ -123,6 +126,12 @@ def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> I
         inputs = tuple(plan.inputs.second(subject))
         made = (plan.second(subject),)
         yield Job("second_classifier", inputs, made, second, _training_start(plan))
+    if plan.has_oracle:
+        inputs, work = tuple(plan.inputs.oracle), seconds[ORACLE]
+        yield Job("oracle", inputs, (plan.oracle,), work, _training_start(plan))
+    for role in plan.response_roles:
+        inputs, work = tuple(plan.inputs.response(role)), estimate.response_seconds(events, role)
+        yield Job("response", inputs, (plan.response(role),), work)
     work = CONVERT * events["simulation"]
     yield Job("tables", tuple(plan.inputs.tables()), tuple(plan.tables), work)
     tables = (*plan.tables, *plan.uncertainty_tables)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from omniflow.config.samples import Sample
 from omniflow.unfolding import estimate
-from omniflow.unfolding.coordinates import Block
+from omniflow.unfolding.coordinates import ORACLE, Block
 from omniflow.unfolding.plan import Plan
 
 # Starting Python and TensorFlow, compiling the native engine, opening files; in minutes.
@@ -82,6 +82,15 @@ class Limits:
         """Return the time limit of a job that trains the second classifiers of a subject."""
         fixed = self.plan.config.execution.runtime
         return fixed or attempt * _minutes(estimate.second_seconds(self._seconds))
+
+    def oracle_minutes(self, attempt: int = 1) -> int:
+        """Return the time limit of the job that trains the oracle."""
+        return self.training_minutes(1, ORACLE, attempt)
+
+    def response_minutes(self, role: str, attempt: int = 1) -> int:
+        """Return the time limit of the test of a sample's detector response."""
+        seconds = MARGIN_RULE_OF_THUMB * estimate.response_seconds(self.events, role)
+        return self.plan.config.execution.runtime or attempt * _minutes(seconds)
 
     def training_memory(self, attempt: int = 1) -> int:
         """Return the memory of a training job, in MB."""

@@ -31,6 +31,8 @@ PATTERNS = {
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
     "second": "second_classifier/{subject}.json",
+    "oracle": "oracle",
+    "response": "response/{role}.json",
     "log": "logs/{job}.log",
     "benchmark": "benchmarks/{job}.tsv",
 }
@@ -121,6 +123,15 @@ class Paths:
     def second(self, subject: str) -> Path:
         """History and verdict of the second classifiers of a subject."""
         return self.path("second", subject=subject)
+
+    @property
+    def oracle(self) -> Path:
+        """Folder of the oracle: history, network and ratios."""
+        return self.path("oracle")
+
+    def response(self, role: str) -> Path:
+        """Test whether a sample has the detector response of the simulation."""
+        return self.path("response", role=role)
 
     def table(self, name: str) -> Path:
         """Table, or other result for the reader, in the study's folder."""

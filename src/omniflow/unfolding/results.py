@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from omniflow.tables.catalogue import FILES
@@ -9,9 +10,13 @@ from omniflow.tables.table import When
 from omniflow.unfolding.coordinates import NOMINAL, Group, parted
 from omniflow.unfolding.subsets import subsets
 from omniflow.unfolding.trainings import Trainings
+from omniflow.unfolding.variants import TOY
 
 NO_COMBINATION = "none"  # in place of a combination for methods of one lane
 PRIOR = "_prior"  # in place of a method: the simulation before unfolding
+# Tests of the detector response take at most so many events of a sample: more would cost time and
+# memory, and find differences that matter to nobody.
+RESPONSE_EVENTS = 200_000
 # Second classifiers take at most so many simulated events per event of data: more would cost much
 # and tell little, because the data limit what can be told.
 SECOND_SIMULATION = 2
@@ -57,6 +62,26 @@ class Results(Trainings):
         """What second classifiers judge: every method, and the simulation before unfolding."""
         wanted = self.config.diagnostics.second_classifier
         return (PRIOR, *self.config.methods) if wanted else ()
+
+    @cached_property
+    def has_oracle(self) -> bool:
+        """Whether step 2 is trained on the truth of the data, as far as their source tells."""
+        return self.config.diagnostics.oracle and self._may_have_truth("data")
+
+    @cached_property
+    def response_roles(self) -> tuple[str, ...]:
+        """Samples whose detector response is compared with that of the simulation.
+
+        Data, where they have truth, and other simulations of systematic variations.
+        """
+        if not self.config.diagnostics.response:
+            return ()
+        others = [role for role in self.simulations if role != "simulation"]
+        varied = [role for role in others if self.variants[parted(role)[0]].kind != TOY]
+        return (*(["data"] if self._may_have_truth("data") else []), *varied)
+
+    def _may_have_truth(self, role: str) -> bool:
+        return self.samples[role].has_truth() is not False
 
     @property
     def tables(self) -> list[Path]:
