@@ -34,7 +34,7 @@ smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(cal
 	.venv-smoke/$*/bin/python -m pytest tests/smoke
 	touch $@
 
-# On a real Slurm of one node, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
+# On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready
 	$(BIN)/python -m pytest tests/cluster
 

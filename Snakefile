@@ -14,6 +14,7 @@ from omniflow.checksums import notes, update
 from omniflow.errors import OmniflowError
 from omniflow.files import write_text
 from omniflow.lock import Lock
+from omniflow.refusals import advice
 from omniflow.stages import conversion, preflight
 from omniflow.unfolding.estimate import refuse_impossible_toys
 from omniflow.unfolding.limits import Limits
@@ -90,6 +91,7 @@ if PLAN.uncertainty_tables:
 # everything. Dry runs and jobs do not come here.
 onstart:
     refuse_untrainable()
+    name_jobs()
     try:
         LOCK.acquire(logger.warning)
         atexit.register(LOCK.release)
@@ -105,6 +107,9 @@ onsuccess:
 
 onerror:
     LOCK.release()
+    said = "".join(Path(path).read_text(encoding="utf-8") for path in log)
+    for line in advice(said):
+        logger.error(line)
 
 
 rule all:

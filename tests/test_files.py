@@ -1,3 +1,4 @@
+import ast
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import omniflow
 from omniflow import files
 from omniflow.errors import InputError, OutputError
 
@@ -187,6 +189,7 @@ def test_memory_map_refuses_compressed_datasets(tmp_path):
 WRITER = """
 import sys, time
 from pathlib import Path
+import omniflow
 from omniflow import files
 with getattr(files, sys.argv[1])(sys.argv[2]) as out:
     if sys.argv[1] == "create_h5":
@@ -304,3 +307,19 @@ def test_records_need_their_keys(tmp_path):
             files.read_records(file, "checks", "lane")
         with pytest.raises(InputError, match="attribute other: is not what"):
             files.read_records(file, "other")
+
+
+def test_files_are_opened_without_locks():
+    """Some file systems of clusters refuse locks; HDF5 asks for one unless it is told not to."""
+    calls = []
+    for path in Path(omniflow.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "h5py.File":
+                calls.append((path.name, {word.arg: word.value for word in node.keywords}))
+    assert len(calls) > 5
+    unlocked = [
+        name
+        for name, words in calls
+        if ast.unparse(words.get("locking", ast.Name("no"))) == "False"
+    ]
+    assert unlocked == [name for name, _ in calls]

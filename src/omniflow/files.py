@@ -199,9 +199,11 @@ def create_h5(path: str | Path) -> Iterator[h5py.File]:
 
     Datasets start at multiples of 64 bytes, so that memory maps of them are aligned.
     """
+    aligned = {"alignment_threshold": 1, "alignment_interval": 64}
     with (
         atomic_path(path) as temporary,
-        h5py.File(temporary, "w", alignment_threshold=1, alignment_interval=64) as h5file,
+        # Nobody else knows the temporary name, and some cluster filesystems refuse locks.
+        h5py.File(temporary, "w", locking=False, **aligned) as h5file,
     ):
         yield h5file
 

@@ -1,7 +1,11 @@
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from clusters import SLURM, config, finish, with_samples, write_config
+from nodes import USERS, Cluster
 
 
 @pytest.fixture(scope="session")
@@ -11,6 +15,29 @@ def slurm(tmp_path_factory):
     subprocess.run([SLURM, "start", folder], check=True)
     yield folder
     subprocess.run([SLURM, "stop", folder], check=True)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A running cluster of three nodes, in a folder that its users can enter."""
+    folder = Path(tempfile.mkdtemp(prefix="omniflow-cluster-"))
+    found = Cluster(folder)
+    give_engine(found)
+    yield found
+    found.stop()
+    shutil.rmtree(folder)
+
+
+def give_engine(cluster):
+    """Put the native engine of this machine where users' jobs look for it."""
+    from omniflow.training.compiler import library
+
+    path = Path(library()._name)
+    for user, number in USERS.items():
+        folder = cluster.folder / "home" / user / ".cache" / "omniflow"
+        folder.mkdir(parents=True)
+        shutil.copy(path, folder)
+        subprocess.run(["chown", "-R", str(number), folder.parent], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -372,3 +372,40 @@ def test_the_address_is_that_of_the_way_to_the_other_nodes(monkeypatch, tmp_path
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert distributed._address("node[1-2]") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ("127.0.1.1", "has the address 127.0.1.1"),
+        ("::1", "has the address ::1"),
+        (None, "no address"),
+    ],
+)
+def test_a_node_whose_name_is_no_address_for_others_is_refused(rank_of, environment, found, said):
+    rank_of(1)
+    _named(environment, found)
+    with pytest.raises(
+        distributed.RankError, match=rf"rank 1 of 2 .* node-a, .*{said}.*/etc/hosts"
+    ):
+        distributed._require_address()
+
+
+@pytest.mark.parametrize("found", ["192.0.2.7", "fe80::1%eth0"])
+def test_a_node_with_an_address_of_its_own_takes_part(rank_of, environment, found):
+    rank_of(1)
+    _named(environment, found)
+    distributed._require_address()
+
+
+def _named(environment, address):
+    """Give this machine a name, and the name an address."""
+
+    def lookup(name, port, type):
+        if address is None:
+            raise OSError("Name or service not known")
+        assert name == "node-a"
+        return [(2, type, 6, "", (address, 0))]
+
+    environment.setattr(distributed.socket, "gethostname", lambda: "node-a")
+    environment.setattr(distributed.socket, "getaddrinfo", lookup)

@@ -44,7 +44,19 @@ def show_pace():
     counts = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
     if counts:
         pace = Pace(counts, costs(PLAN))
-        logger.addHandler(Handler(pace, lambda line: print(line, file=sys.stderr, flush=True)))
+        logger.addHandler(
+            Handler(pace, lambda line: print(line, file=sys.stderr, flush=True))
+        )
+
+
+def name_jobs():
+    """Put the study before the names of Slurm jobs, which are one random number of the run.
+
+    Chain, pass, iteration and step are in the comment of each.
+    """
+    executor = workflow.scheduler._executor
+    if hasattr(executor, "run_uuid"):
+        executor.run_uuid = f"{PLAN.config.study.name}_{executor.run_uuid}"
 
 
 def path_of(name):

@@ -159,7 +159,7 @@ def write(path: Path, level: Level, scaling: Scaling, wanted: FeatureSet, neighb
     """Write the scaled features of `level` to `path`, by chunks of events."""
     width, event_width = len(wanted.particles), len(wanted.event)
     total = len(level.particles)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         file.attrs["schema"] = SCHEMA
         file.attrs["version"] = VERSION
         file.create_dataset("particles", (total, width), np.float32)

@@ -24,7 +24,7 @@ def write(layout: Layout, vector: np.ndarray, path: Path) -> None:
         vector: (d,).
         path: of the file, which is replaced.
     """
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", locking=False) as file:
         for each, values in zip(layout.parameters, layout.split(vector), strict=True):
             file.create_dataset(each.place, data=values)
 

@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from omniflow import config
 from omniflow.errors import OmniflowError, OutputError
 from omniflow.lock import Lock
+from omniflow.process import Process
 from omniflow.unfolding.plan import Plan
 
 
@@ -27,6 +29,9 @@ def run(job: Callable[..., None], **coordinates: Callable[[str], object]) -> Non
     for name, kind in coordinates.items():
         parser.add_argument(f"--{name.rstrip('_')}", dest=name, type=kind, required=True)
     options = vars(parser.parse_args())
+    # The log gets its first block here, so that a message finds room on a disk that is full later.
+    with suppress(OSError):
+        print(_place(), file=sys.stderr, flush=True)
     try:
         plan = Plan(config.load(options.pop("config")))
         with Lock(plan.root).joined():
@@ -38,3 +43,10 @@ def run(job: Callable[..., None], **coordinates: Callable[[str], object]) -> Non
         os._exit(1)
     except OmniflowError as error:
         sys.exit(f"{type(error).__name__}: {error}")
+
+
+def _place() -> str:
+    """Return where and when this job runs."""
+    this = Process.current()
+    job = f", Slurm job {this.slurm_job}" if this.slurm_job else ""
+    return f"On {this.host}{job}, {this.time}"

@@ -142,7 +142,10 @@ def _writable(folders: list[Path]) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
         if folder.is_dir() and os.access(folder, os.W_OK):
             return folder
-    raise CompilerError(f"none of {', '.join(map(str, folders))} can be written to.")
+    raise CompilerError(
+        f"none of {', '.join(map(str, folders))} can be written to. Set XDG_CACHE_HOME to a folder "
+        "that can, or compile once where the first can: python -m omniflow.training.compiler"
+    )
 
 
 def _compiler() -> str:

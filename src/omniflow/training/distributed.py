@@ -7,6 +7,7 @@ result does not depend on the number of ranks beyond rounding.
 from __future__ import annotations
 
 import functools
+import ipaddress
 import os
 import socket
 import subprocess
@@ -190,6 +191,8 @@ def _describe(folder: Path) -> Path:
     }
     if len(counts) == 1:
         os.environ.setdefault("HOROVOD_GLOO_IFACE", "lo")
+    else:
+        _require_address()
     step = "-".join(os.environ[f"SLURM_{name}"] for name in ("JOB_ID", "STEP_ID"))
     return folder / f"ranks-{step}.txt"
 
@@ -282,6 +285,27 @@ def _serve(path: Path) -> str:
     scope = f"{_SCOPE}-{uuid.uuid4().hex}"
     write_text(f"{address} {port} {scope}\n", path)
     return scope
+
+
+def _require_address() -> None:
+    """Refuse a node whose own name leads other nodes astray.
+
+    Horovod 0.28 heeds HOROVOD_GLOO_IFACE while ranks meet; for what they exchange it tells the
+    others the address of the host's name, and would crash where that is of the loopback.
+    """
+    name = socket.gethostname()
+    try:
+        address = str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        address, said = "", f"has no address ({error})"
+    else:
+        said = f"has the address {address} here, where other nodes find themselves"
+    if not address or ipaddress.ip_address(address).is_loopback:
+        raise RankError(
+            f"{_name()}: the node's name, {name}, {said}. Horovod gives that address to the ranks "
+            "on other nodes. Ask those who run the cluster for the node's address in its "
+            "/etc/hosts, or keep the ranks on one node (nodes: 1 in the profile)."
+        )
 
 
 def _address(nodes: str) -> str:
