@@ -177,6 +177,10 @@ def jobs(plan: Plan) -> Iterator[tuple[str, list[str]]]:
         yield "histograms", ["--method", method]
     for subject in plan.second_subjects:
         yield "second_classifier", ["--subject", subject]
+    if plan.has_oracle:
+        yield "oracle", []
+    for role in plan.response_roles:
+        yield "response", ["--role", role]
     yield "tables", []
     yield "report", []
 

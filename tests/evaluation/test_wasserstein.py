@@ -104,6 +104,15 @@ def test_variances_are_those_of_the_definition():
     assert sums.deviation[0] == pytest.approx(np.sqrt(spread))
 
 
+def test_cells_are_those_of_a_search():
+    rng = np.random.default_rng(1)
+    edges = np.unique(rng.normal(size=50))
+    value = np.concatenate([rng.normal(size=500), edges, [-np.inf, np.inf]])
+    found = wasserstein._cells(value, edges)
+    np.testing.assert_array_equal(found, np.searchsorted(edges, value, side="left"))
+    assert wasserstein._cells(value[:0], edges).size == 0
+
+
 def test_slices_add_up_and_weights_go_together():
     rng = np.random.default_rng(7)
     value, weights = rng.normal(size=500), rng.uniform(0, 2, (500, 3))

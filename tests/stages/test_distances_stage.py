@@ -1,6 +1,7 @@
 """Distances of a whole study against SciPy's, which sorts all values."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import wasserstein_distance
 
@@ -176,6 +177,20 @@ def test_slices_change_nothing_but_the_cells(study, monkeypatch):
     # Of 77 events the cells are coarse; floors also know less of the tails.
     for part, tolerance in (("wasserstein", 0.02), ("wasserstein_floor", 0.05)):
         np.testing.assert_allclose(both[part], both[f"{part}_before"], rtol=tolerance)
+
+
+def test_a_part_of_the_events_is_projected_with_its_share_of_backgrounds(study, monkeypatch):
+    finished = Finished(study.plan)
+    monkeypatch.setattr(slices, "EVENTS", 100)
+    whole = distances.tables(finished)[DISTANCES].set_index(["level", "subject", "observable"])
+    monkeypatch.setattr(wasserstein, "PROJECTED", 200)
+    part = distances.tables(finished)[DISTANCES].set_index(["level", "subject", "observable"])
+    sliced = part.index.get_level_values("observable") == distances.SLICED
+    pd.testing.assert_frame_equal(part[~sliced], whole[~sliced])
+    assert (part.wasserstein_floor[sliced] > whole.wasserstein_floor[sliced]).all()
+    # The background is all of 60 events, and 200 of 300 data stand for all of them.
+    near = np.abs(part.wasserstein - whole.wasserstein)[sliced]
+    assert (near < 3 * part.wasserstein_floor[sliced]).all()
 
 
 def test_real_data_have_distances_at_detector_level_alone():

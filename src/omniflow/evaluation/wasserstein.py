@@ -32,6 +32,9 @@ CELLS = 1000
 # Directions of the sliced distance. All methods share them, so that they are compared alike; a mean
 # over so many is known to about a tenth, and costs what 32 observables do.
 DIRECTIONS, SEED = 32, 20250721
+# Of a sample, at most so many events are projected: their floor is half a percent of a standard
+# deviation, and more of them would cost more than all histograms.
+PROJECTED = 200_000
 
 
 @dataclass(frozen=True)
@@ -143,20 +146,25 @@ def fill(entries: Entries, edges: np.ndarray, weights: np.ndarray) -> Sums:
         Sums of k distributions.
     """
     event, value = entries.event_index, entries.value.astype(np.float64)
-    cell = np.searchsorted(edges, value, side="left")
-    anchor = np.concatenate([edges[:1], edges])[cell]
-    weight = np.asarray(weights, np.float64).T
+    cell = _cells(value, edges)
+    weight = np.ascontiguousarray(np.asarray(weights, np.float64).T)
+    # Most observables have one entry per event, and all of them.
+    own = weight if len(event) == weight.shape[1] and _counts_up(event) else weight[:, event]
+    distance = value - np.concatenate([edges[:1], edges])[cell]
 
     def sums(values: np.ndarray) -> np.ndarray:
         return np.stack([np.bincount(cell, row, len(edges) + 1) for row in values])
 
-    own = weight[:, event]
-    squares, cross = (sums(own**2 * factor) for factor in _entries(event, cell))
-    counted = value[own.any(axis=0)]
+    squared, factors = own**2, _entries(event, cell)
+    if factors is None:
+        squares = cross = sums(squared)
+    else:
+        squares, cross = (sums(squared * factor) for factor in factors)
+    counted = value if own.all() else value[own.any(axis=0)]
     return Sums(
         edges,
         sums(own),
-        sums(own * (value - anchor)),
+        sums(own * distance),
         squares,
         cross,
         own @ (value - _middle(edges)) ** 2,
@@ -165,14 +173,32 @@ def fill(entries: Entries, edges: np.ndarray, weights: np.ndarray) -> Sums:
     )
 
 
-def _entries(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return what each entry (m,) adds to n_e(x)^2, and n_e.
+def _cells(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Return the cell of each value (m,), as `np.searchsorted(edges, value)` does.
+
+    Sorting the values and finding the edges among them takes a quarter of the time.
+    """
+    order = np.argsort(value)
+    last = np.searchsorted(value[order], edges, side="right")
+    cell = np.empty(len(value), np.intp)
+    counts = np.diff(last, prepend=0, append=len(value))
+    cell[order] = np.repeat(np.arange(len(edges) + 1), counts)
+    return cell
+
+
+def _counts_up(event: np.ndarray) -> bool:
+    """Return whether events (m,) are 0, 1, 2 and so on."""
+    return bool((event == np.arange(len(event))).all())
+
+
+def _entries(event: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return what each entry (m,) adds to n_e(x)^2, and n_e; None: 1 for all of them.
 
     Of the entries of an event the lowest adds 1 to the squared number, the next 3, and so on.
     """
     count = np.bincount(event)
     if count.max(initial=0) <= 1:
-        return np.ones(len(event)), np.ones(len(event))
+        return None
     order = np.lexsort((cell, event))
     rank = np.empty(len(event))
     rank[order] = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)

@@ -129,25 +129,34 @@ class _Level:
             found = wasserstein.projected(entries, count, centre, scale)
             return {str(i): each for i, each in enumerate(found)}
 
-        pairs = self._compared(events, along).values()
+        pairs = self._compared(events, along, wasserstein.PROJECTED).values()
         distances, floors = zip(*(wasserstein.distance(*pair) for pair in pairs), strict=True)
         yield SLICED, (np.mean(distances, axis=0), np.mean(floors, axis=0))
 
-    def _compared(self, names: Sequence[str], of: _Of) -> dict[str, tuple[Sums, Sums]]:
-        """Return the reference and the subjects, in the same cells, by what `of` returns."""
+    def _compared(
+        self, names: Sequence[str], of: _Of, most: float = np.inf
+    ) -> dict[str, tuple[Sums, Sums]]:
+        """Return the reference and the subjects, in the same cells, by what `of` returns.
+
+        Args:
+            names: of observables.
+            of: what is compared.
+            most: events of a sample; those of a store are in random order.
+        """
         first = [next(self._slices(role, names, of))[1] for role in ("data", "simulation")]
         cells = {key: wasserstein.edges(*(part[key].value for part in first)) for key in first[0]}
         reference: dict[str, Sums] = {}
         found: dict[str, Sums] = {}
         for role, factor in self._measured.items():
             weight = np.asarray(store.open_store(self.plan.store(role)).weight)
-            for rows, parts in self._slices(role, names, of):
-                own = factor * weight[rows, None]
+            for rows, parts in self._slices(role, names, of, most):
+                # Some events of data stand for all, beside all of a background, or some of it.
+                own = factor * max(1.0, len(weight) / most) * weight[rows, None]
                 for key, part in parts.items():
                     reference[key] = wasserstein.fill(part, cells[key], own).plus(
                         reference.get(key)
                     )
-        for rows, parts in self._slices("simulation", names, of):
+        for rows, parts in self._slices("simulation", names, of, most):
             own = np.stack([weight[rows] for weight in self.subjects.values()], axis=1)
             for key, part in parts.items():
                 found[key] = wasserstein.fill(part, cells[key], own).plus(found.get(key))
@@ -161,13 +170,15 @@ class _Level:
         return {"data": 1.0} | {r: -self.plan.background_factor(r) for r in self.plan.backgrounds}
 
     def _slices(
-        self, role: str, names: Sequence[str], of: _Of
+        self, role: str, names: Sequence[str], of: _Of, most: float = np.inf
     ) -> Iterator[tuple[slice, dict[str, Entries]]]:
         """Yield slices of a sample, and the entries of the events that histograms count."""
         events = store.open_store(self.plan.store(role))
         mask = inputs.region(self.plan, events, self.level)
         path = self.plan.observables(role) / f"{self.level}.h5"
         for rows, found in cache.entries(path, names, len(events)):
+            if rows.start >= most:
+                return
             counted = {name: _within(each, mask[rows]) for name, each in found.items()}
             yield rows, of(counted, rows.stop - rows.start)
 
