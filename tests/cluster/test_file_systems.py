@@ -186,12 +186,12 @@ def disk(cluster, bob, tmp_path):
     for computer in computers:
         computer.run("mount", device, place)
     subprocess.run(["mount", device, place], check=True)
+    subprocess.run(["losetup", "--detach", device], check=True)  # when nobody has it any more
     shutil.chown(place, USERS["bob"], USERS["bob"])
     yield place
     subprocess.run(["umount", place], check=True)
     for computer in computers:
         computer.run("umount", place)
-    subprocess.run(["losetup", "--detach", device], check=True)
 
 
 def test_a_full_scratch(disk, bob, reference):

@@ -93,7 +93,14 @@ class User:
         return self.ask("squeue", "--me", "--noheader", "--format", "%A").split()
 
     def accounted(self, *fields):
-        """Return these fields of all jobs of the user, one list each, as the database has them."""
-        words = ["--allocations", "--noheader", "--parsable2", "--starttime", "now-1hour"]
+        """Return these fields of all jobs of the user, one list for every time that Slurm ran one."""
+        words = [
+            "--allocations",
+            "--duplicates",
+            "--noheader",
+            "--parsable2",
+            "--starttime",
+            "now-1hour",
+        ]
         said = self.ask("sacct", *words, "--format", ",".join(fields))
         return [line.split("|") for line in said.splitlines()]
