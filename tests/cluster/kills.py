@@ -32,6 +32,7 @@ def content():
     """A study whose trainings take some seconds and are saved several times a second."""
     found = clusters.config()
     found["training"] |= {"epochs": 1500, "patience": 1500}
+    found["execution"]["mem_mb"] = 700  # of which 30 attempts ask for 30 times as much
     return found
 
 

@@ -93,7 +93,7 @@ class User:
         return self.ask("squeue", "--me", "--noheader", "--format", "%A").split()
 
     def accounted(self, *fields):
-        """Return these fields of all jobs of the user, one list for every time that Slurm ran one."""
+        """Return these fields of the user's jobs, one list for every time that one ran."""
         words = [
             "--allocations",
             "--duplicates",
