@@ -306,7 +306,9 @@ def write(
     chosen = wanted or model.default(result)
     found, refused = _workspaces(result, chosen)
     if not found:
-        raise InputError("; ".join(refused.values()))
+        first, *others = refused.items()
+        more = f" (and {len(others)} more are refused: {', '.join(n for n, _ in others)})"
+        raise InputError(f"{first[0]}: {first[1]}{more if others else ''}")
     with replace_export(folder, NOTES) as temporary:
         for name, each in found.items():
             write_json(each.spec, temporary / f"{name}.json")
