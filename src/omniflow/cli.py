@@ -211,7 +211,7 @@ def inspect(file: Path, events: int | None) -> None:
 
     from omniflow.config import load
     from omniflow.drafts.reading import as_drafted
-    from omniflow.sources import comparison
+    from omniflow.sources import agreement
     from omniflow.sources.inspect import describe, of_samples, render
     from omniflow.unfolding.plan import Plan
 
@@ -223,8 +223,8 @@ def inspect(file: Path, events: int | None) -> None:
             console.print(render(found))
             described[found.name] = found
         scale = plan.config.unfolding.scale
-        if (compared := comparison.compare(described["data"], described["simulation"], scale)).rows:
-            console.print(comparison.render(compared))
+        if (compared := agreement.compare(described["data"], described["simulation"], scale)).rows:
+            console.print(agreement.render(compared))
         return
     console.print(render(describe(file)))
     if (drafted := as_drafted(str(file), events)) is not None:

@@ -18,7 +18,7 @@ def test_numbers_are_those_of_the_command():
     printed = " ".join(CliRunner().invoke(main, ["plan", str(DEMO)]).output.split())
     networks, jobs = re.search(r"([\d,]+) networks in ([\d,]+) jobs", printed).groups()
     assert size.networks == int(networks.replace(",", ""))
-    trained = sum(size.jobs.get(r, 0) for r in ("train", "pretrain", "second_classifier"))
+    trained = sum(size.jobs.get(r, 0) for r in ("train", "pretrain", "second_classifier", "oracle"))
     assert trained == int(jobs.replace(",", ""))
     assert f"{size.core_hours:,.1f} core hours" in printed
     assert f"{size.files:,} files with" in printed

@@ -36,7 +36,7 @@ def _blocks(language):
 
 
 def test_the_page_shows_what_works(tmp_path):
-    text, apart = _blocks("yaml")
+    text, apart, other_bins = _blocks("yaml")
     raw = yaml.safe_load(text)["observables"]
     section = Observables.model_validate(raw, context={"root": FOLDER})
     found = [observable for observable in find.resolve(section) if observable.name in raw["define"]]
@@ -56,6 +56,12 @@ def test_the_page_shows_what_works(tmp_path):
         "quality": ("detector",),
         "flavour": ("particle",),
         "pileup": ("detector",),
+    }
+
+    section = Observables.model_validate(yaml.safe_load(other_bins)["observables"])
+    assert find.levels(section, {"detector": ((), momenta), "particle": ((), momenta)}) == {
+        "pt": ("detector", "particle"),
+        "pt_measured": ("detector",),
     }
 
     (code,) = _blocks("python")

@@ -105,12 +105,12 @@ def plan(
         ...         "diagnostics": {"second_classifier": False},
         ...     }
         ... )
-        >>> size.networks  # 5 lanes x 2 passes x 3 iterations x 2 steps
-        60
+        >>> size.networks  # 5 lanes x 2 passes x 3 iterations x 2 steps, and the oracle
+        61
         >>> size.wall_hours(workers=4) < size.wall_hours(workers=1)
         True
         >>> print(size)
-        Study small: 60 networks in ... jobs
+        Study small: 61 networks in ... jobs
         ...
     """
     from omniflow.unfolding import estimate

@@ -29,7 +29,7 @@ class Component:
     Attributes:
         vectors: (K, B); the sum of their outer products is the covariance.
         removed: magnitude of the eigenvalues below 0 that are left out, relative to the sum of
-            those that stay; 0 for a covariance.
+            those that stay, in units of the errors; 0 for a covariance.
     """
 
     vectors: np.ndarray
@@ -49,8 +49,8 @@ def component(matrix: np.ndarray) -> Component:
         >>> import numpy as np
         >>> component(np.array([[4.0, 2.0], [2.0, 1.0]])).vectors.round(3).tolist()
         [[2.0, 1.0]]
-        >>> component(np.diag([1.0, -0.25])).removed
-        0.25
+        >>> component(np.array([[1.0, 3.0], [3.0, 1.0]])).removed  # eigenvalues 4 and -2
+        0.5
     """
     scale = np.sqrt(np.abs(np.diagonal(matrix)))
     scale[scale == 0] = 1.0

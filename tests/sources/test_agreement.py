@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from omniflow.cli import main
 from omniflow.config.section import LEVELS
 from omniflow.events.sample import Events
-from omniflow.sources.comparison import compare
+from omniflow.sources.agreement import compare
 from omniflow.sources.description import Summary
 from omniflow.sources.judgement import DOUBTFUL, GOOD, GRADES, NOTE
 
