@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from omniflow import config
 from omniflow.cli import main
-from omniflow.drafts.text import scalar
+from omniflow.drafts.commented import scalar
 
 DATA = Path(__file__).parents[1] / "data"
 

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from omniflow.report import drawing
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 
 def record(**changes):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from omniflow.report import figures
 from omniflow.report.content import edges_of, on_edges
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 
 def record(**changes):

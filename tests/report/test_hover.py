@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from omniflow.report import drawing, figures, hover, svg, ticks
 from omniflow.report.formats import Look
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 LOOK = Look("#0072b2", False, "o")
 Q2 = ObservableRecord(

@@ -5,7 +5,7 @@ from study_factory import Model, Strategy, write_study
 
 from omniflow.report import page, stacking_panel
 from omniflow.report.content import ReportTables
-from omniflow.report.study import JudgedRecord, StackRecord
+from omniflow.report.study_json import JudgedRecord, StackRecord
 
 
 @pytest.mark.usefixtures("undrawn")

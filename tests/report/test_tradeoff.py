@@ -7,7 +7,7 @@ from study_factory import Model, Strategy, write_study
 from omniflow.report import formats, tradeoff
 from omniflow.report.content import ReportTables
 from omniflow.report.page import render
-from omniflow.report.study import MethodRecord
+from omniflow.report.study_json import MethodRecord
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import omniflow
 from omniflow import config
-from omniflow.drafts import roles, study, text
+from omniflow.drafts import commented, configuration, roles
 from omniflow.errors import InputError, OmniflowError, OutputError
 from omniflow.files import write_text
 from omniflow.sources.inspect import of_samples
@@ -43,9 +43,9 @@ def init(
     """
     found = roles.decide(files, data, simulation)
     chosen = name or re.sub(r"[^a-z0-9_-]+", "-", Path(output).stem.lower()).strip("-_") or "study"
-    drafted = study.draft(found, chosen)
-    made = text.written(drafted, [])
-    count = text.todos(made)
+    drafted = configuration.draft(found, chosen)
+    made = commented.written(drafted, [])
+    count = commented.todos(made)
     head = [
         f"Written by omniflow {omniflow.__version__} init from files of the layout: "
         f"{found.layout.title}.",
@@ -53,7 +53,7 @@ def init(
         "(docs/configuration.md).",
         f"Next: omniflow inspect {output}; omniflow check {output}; omniflow plan {output}",
     ]
-    return text.written(drafted, head)
+    return commented.written(drafted, head)
 
 
 def write(
@@ -85,8 +85,8 @@ def write(
         raise OutputError(f"{output}: is there already; give another --output, or --force")
     made = init(files, data, simulation, name, str(output))
     write_text(made, output)
-    yield f"{output} written; {text.todos(made)} place(s) marked TODO:"
-    yield from (f"  {line.strip()}" for line in made.splitlines() if text.todos(line))
+    yield f"{output} written; {commented.todos(made)} place(s) marked TODO:"
+    yield from (f"  {line.strip()}" for line in made.splitlines() if commented.todos(line))
     samples = config.load(output).samples
     for role in ("data", "simulation"):
         yield from _tried(role, getattr(samples, role))

@@ -61,11 +61,11 @@ def _pyhf(
 def _root(
     study: Study, method: str | None, combine: str | None, folder: Path, settings: Path | None
 ) -> list[str]:
-    from omniflow.export import root
+    from omniflow.export import root_histograms
 
     if settings is not None:
         raise InputError(f"--settings {settings}: a ROOT file has none; leave it out")
-    return root.write(study, method, combine, folder)
+    return root_histograms.write(study, method, combine, folder)
 
 
 FORMATS: dict[str, Writer] = {"hepdata": _hepdata, "pyhf": _pyhf, "root": _root}

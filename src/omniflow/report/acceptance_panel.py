@@ -12,7 +12,7 @@ from omniflow.evaluation import efficiency
 from omniflow.report import figures, formats
 from omniflow.report.content import ReportTables
 from omniflow.report.formats import Look
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 # Below it what the detector does not see decides, which is taken from the simulation.
 LOW = 0.1

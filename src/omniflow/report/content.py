@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from omniflow.errors import InputError
-from omniflow.report.study import Study, read_study
+from omniflow.report.study_json import Study, read_study
 from omniflow.tables.catalogue import TABLES
 from omniflow.tables.shared import NETWORK_KEY, RESULT_KEY
 

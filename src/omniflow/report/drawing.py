@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from omniflow.report import hover, parcel, svg, ticks
 from omniflow.report.formats import BINNED_LOOK, Look
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 TRUTH, PRIOR, GUIDE = "#111111", "#767676", "#c4c4c4"
 WIDTH = 4.3  # inches; the page scales figures

@@ -14,7 +14,7 @@ from omniflow.report import bias, figures, tradeoff
 from omniflow.report.content import ReportTables
 from omniflow.report.formats import Look, listing, number, percent
 from omniflow.report.ranking import CONFIDENCE
-from omniflow.report.study import MethodRecord
+from omniflow.report.study_json import MethodRecord
 
 HEADER = ("observable", "σ_rel of one", "of all", "falls by", "expected", "part that stays")
 _FOUND, _EXPECTED, _BIAS = "σ_rel", "1/√n", "|bias_rel|"

@@ -15,7 +15,7 @@ from omniflow.report.content import edges_of, on_edges
 from omniflow.report.drawing import GUIDE, PRIOR, TRUTH
 from omniflow.report.formats import BINNED, BINNED_LOOK, Look
 from omniflow.report.hover import HERE, WHOLE
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 CURVES_AS_PIXELS = 6000  # more points than this in a panel are drawn as pixels, to keep files small
 

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
 
 from omniflow.report import formats
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 
 HERE = "{}"  # in the label of axes: where the place is put
 WHOLE = "{n}"  # the same where points stand apart beside whole numbers

@@ -16,7 +16,7 @@ import yaml
 from omniflow.report.content import ReportTables
 from omniflow.report.formats import count, listing, number
 from omniflow.report.references import bibtex
-from omniflow.report.study import MethodRecord
+from omniflow.report.study_json import MethodRecord
 from omniflow.report.tradeoff import policy
 
 _CITE = re.compile(r" ?\{@([\w,]+)\}")

@@ -30,7 +30,7 @@ from omniflow.report import (
 )
 from omniflow.report.content import ReportTables
 from omniflow.report.methods import methods
-from omniflow.report.study import ObservableRecord
+from omniflow.report.study_json import ObservableRecord
 from omniflow.report.verdict import judge
 
 SPREAD = "Spread $\\sigma_{\\mathrm{rel}}$"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from omniflow.report import bias, drawing, formats, hover
 from omniflow.report.content import ReportTables
-from omniflow.report.study import MethodRecord
+from omniflow.report.study_json import MethodRecord
 
 
 @dataclass(frozen=True)

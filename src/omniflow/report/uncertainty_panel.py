@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from omniflow.report import drawing, figures, formats
 from omniflow.report.content import ReportTables
-from omniflow.report.study import ObservableRecord, Study
+from omniflow.report.study_json import ObservableRecord, Study
 
 TOTAL = "total"
 RESULT = ("method", "observable")

@@ -14,7 +14,7 @@ import yaml
 
 import omniflow
 from omniflow.errors import InputError
-from omniflow.export.bundle import text
+from omniflow.export.bundle import safe_yaml
 
 
 def _change(folder, change):
@@ -146,7 +146,7 @@ def test_texts_that_are_no_metadata(tmp_path, content, message):
 
 
 def test_metadata_have_a_largest_size(tmp_path):
-    (tmp_path / "metadata.yaml").write_bytes(b"#" * (text.LARGEST + 1))
+    (tmp_path / "metadata.yaml").write_bytes(b"#" * (safe_yaml.LARGEST + 1))
     _refused(tmp_path, r"and metadata at most 4,194,304")
 
 

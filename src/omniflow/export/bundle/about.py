@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from omniflow.errors import InputError
-from omniflow.export.bundle import arrays, text
+from omniflow.export.bundle import safe_yaml, sidecar
 from omniflow.export.bundle.more import About
 
 
@@ -23,7 +23,7 @@ def read(path: Path | None, given: Mapping[str, str] | None = None) -> About:
     content: dict = {}
     if path is not None:
         try:
-            content = text.load(path.read_bytes(), str(path))
+            content = safe_yaml.load(path.read_bytes(), str(path))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check it") from error
-    return arrays.validated({**content, **(given or {})}, About, path or Path("--about"))
+    return sidecar.validated({**content, **(given or {})}, About, path or Path("--about"))

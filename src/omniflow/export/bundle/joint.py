@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, FiniteFloat
 
-from omniflow.export.bundle import arrays
+from omniflow.export.bundle import sidecar
 from omniflow.export.bundle.histogram import Histograms
 from omniflow.export.bundle.more import Section
 from omniflow.files import atomic_path, write_json
@@ -67,12 +67,12 @@ def read(folder: Path) -> Histograms:
     Raises:
         InputError: missing or damaged.
     """
-    told = arrays.describe(folder, DESCRIPTION, _Description)
+    told = sidecar.describe(folder, DESCRIPTION, _Description)
     bins = sum(len(axis.edges) - 1 for axis in told.observables)
     if len(told.content) != bins or len(told.effective) != bins:
-        raise arrays.InputError(f"{folder / DESCRIPTION}: has not as many contents as bins")
+        raise sidecar.InputError(f"{folder / DESCRIPTION}: has not as many contents as bins")
     shape = (len(told.blocks), bins, bins)
-    numbers = np.array(arrays.read(folder, NUMBERS, shape, "<f8"))
+    numbers = np.array(sidecar.read(folder, NUMBERS, shape, "<f8"))
     *names, _ = (block.name for block in told.blocks)
     return Histograms(
         tuple(axis.name for axis in told.observables),

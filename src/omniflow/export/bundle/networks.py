@@ -23,7 +23,7 @@ from omniflow.events import folds
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
-from omniflow.export.bundle import arrays
+from omniflow.export.bundle import sidecar
 from omniflow.export.bundle.more import Section
 from omniflow.expressions import ExpressionError, parse
 from omniflow.features import build
@@ -273,14 +273,14 @@ def read(folder: Path) -> Networks:
     Raises:
         InputError: missing, damaged, or of a classifier that is not of this package.
     """
-    told = arrays.describe(folder, DESCRIPTION, Described)
+    told = sidecar.describe(folder, DESCRIPTION, Described)
     layout = told.architecture.layout
     if told.parameters != tuple((each.name, each.shape) for each in layout.parameters):
         raise InputError(
             f"{folder / DESCRIPTION}: names other parameters than its classifier has; it was "
             "written by another version of omniflow"
         )
-    return Networks(told, arrays.read(folder, NUMBERS, told.shape, f"<{_kind(layout.dtype)}"))
+    return Networks(told, sidecar.read(folder, NUMBERS, told.shape, f"<{_kind(layout.dtype)}"))
 
 
 def _kind(dtype: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.export.bundle import arrays, folder, joint, networks, text
+from omniflow.export.bundle import folder, joint, networks, safe_yaml, sidecar
 from omniflow.export.bundle.bundle import Bundle
 from omniflow.export.bundle.events import EventTable
 from omniflow.export.bundle.metadata import METADATA, Metadata
@@ -70,9 +70,9 @@ def _read(where: Path, nested: bool) -> Bundle:
 
 def _metadata(where: Path) -> Metadata:
     with folder.opened(where, METADATA) as file:
-        raw = file.read(text.LARGEST + 1)
+        raw = file.read(safe_yaml.LARGEST + 1)
     path = where / METADATA
-    return arrays.validated(text.load(raw, str(path)), Metadata, path)
+    return sidecar.validated(safe_yaml.load(raw, str(path)), Metadata, path)
 
 
 def _samples(where: Path, more: More) -> Iterator[tuple[str, Bundle]]:

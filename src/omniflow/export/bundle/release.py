@@ -30,7 +30,7 @@ from omniflow.export.bundle.metadata import (
 )
 from omniflow.export.bundle.more import About, More, Sample
 from omniflow.export.bundle.pandas_file import PandasFile
-from omniflow.export.bundle.text import dump
+from omniflow.export.bundle.safe_yaml import dump
 from omniflow.export.bundle.writing import Written, refuse
 from omniflow.files import replace_folder, write_text
 

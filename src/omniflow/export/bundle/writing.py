@@ -28,7 +28,7 @@ from omniflow.export.bundle.metadata import (
     Metadata,
 )
 from omniflow.export.bundle.more import About, Limits, More, Sample, Validity
-from omniflow.export.bundle.text import dump as to_yaml
+from omniflow.export.bundle.safe_yaml import dump as to_yaml
 from omniflow.files import replace_folder, write_text
 from omniflow.observables.entries import Entries
 from omniflow.unfolding.coordinates import prefixed

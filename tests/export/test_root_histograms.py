@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import uproot
 
-from omniflow.export import root
+from omniflow.export import root_histograms
 from omniflow.export.binned import binned, correlation, error
 
 
@@ -13,7 +13,7 @@ from omniflow.export.binned import binned, correlation, error
 def written(study, tmp_path_factory):
     """The file of a study, and what was said of it."""
     folder = tmp_path_factory.mktemp("root")
-    return folder / "histograms.root", root.write(study, None, None, folder)
+    return folder / "histograms.root", root_histograms.write(study, None, None, folder)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,7 @@ def test_data_at_detector_level_are_those_that_pass(study, file):
 
 
 def test_what_is_absent_is_said(plain, tmp_path):
-    lines = root.write(plain, None, None, tmp_path)
+    lines = root_histograms.write(plain, None, None, tmp_path)
     assert "absent: simulation: set uncertainties.simulation_replicas" in lines
     with uproot.open(tmp_path / "histograms.root") as file:
         names = {key.partition("/")[2] for key in file.keys(cycle=False)}

@@ -1,4 +1,4 @@
-"""Text: a configuration as YAML with comments, to be read by people."""
+"""Commented: a configuration as YAML with comments, to be read by people."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from omniflow.drafts.configuration import Study
 from omniflow.drafts.draft import TODO
-from omniflow.drafts.study import Study
 
 _WIDTH = 110
 # Texts that YAML reads as they are, in brackets too.

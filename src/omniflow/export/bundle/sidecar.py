@@ -1,4 +1,4 @@
-"""Arrays: numbers of a bundle beside its events, as npy files of a known shape."""
+"""Sidecar: numbers of a bundle beside its events, as npy files of a known shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text: YAML of a bundle, read so that no text can run code, and none can grow."""
+"""Safe YAML: that of a bundle, read so that no text can run code, and none can grow."""
 
 from __future__ import annotations
 

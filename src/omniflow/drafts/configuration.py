@@ -1,4 +1,4 @@
-"""Study: a whole configuration of two samples, with settings that suit their size."""
+"""Configuration: a whole configuration of two samples, with settings that suit their size."""
 
 from __future__ import annotations
 
