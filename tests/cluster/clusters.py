@@ -41,6 +41,8 @@ def config(**execution):
         "unfolding": {"iterations": 1},
         "methods": {"parallel": {"lanes": 2}},
         "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
+        # Jobs like any other training.
+        "diagnostics": {"oracle": False, "response": False},
         # A checkpoint several times a second.
         "execution": {"networks_per_job": 2, "checkpoint": 0.005} | execution,
     }
