@@ -44,6 +44,7 @@ def test_contents_and_covariance_are_those_of_the_study(study, bundle, what):
         there = blocks[BLOCKS[name]]
         np.testing.assert_allclose(matrix, there, rtol=1e-3, atol=1e-5 * np.abs(there).max())
     np.testing.assert_allclose(ours.total, blocks["total"], rtol=1e-3, atol=1e-4)
+    assert "bootstrap_data: 3 replicas are too few for 3 bins" in " ".join(ours.warnings)
 
 
 def test_several_expressions_have_one_covariance(bundle):

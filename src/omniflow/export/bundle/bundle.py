@@ -195,8 +195,12 @@ class Bundle:
             filled.flow(nominal),
             normalise,
         )
+        few = [
+            f"{line}: the covariance has no inverse"
+            for line in covariance.too_few(blocks, len(content))
+        ]
         warnings = validity.warn(found, self.limits, self._statistics_of_data)
-        return replace(found, warnings=warnings)
+        return replace(found, warnings=(*few, *warnings))
 
     @property
     def _statistics_of_data(self) -> str | None:
