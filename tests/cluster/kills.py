@@ -26,6 +26,7 @@ from users import User
 FINAL = ("training/**/*.h5", "unfolded/**/*.h5", "histograms/**/*.h5", "*.csv")
 TIMES = {"cost.csv", "histories.csv", "timing.csv"}  # tables that say how long something took
 PATIENCE = 600  # seconds
+NONE = "no job"  # that ran
 
 
 def content():
@@ -108,7 +109,7 @@ def kill_snakemake(user, study, process, moments):
         return None
     process.kill()
     process.wait()
-    return running or "no job"
+    return running or NONE
 
 
 def kill_node(user, study, process, moments):
@@ -161,7 +162,7 @@ def _bytes(study):
 def _counted(counter):
     found = Counter()
     for what, count in counter.items():
-        found[what.split()[0] if " and " not in what else what] += count
+        found[what if " and " in what or what == NONE else what.split()[0]] += count
     return ", ".join(f"{count} {what}" for what, count in sorted(found.items())) or "none"
 
 
