@@ -8,7 +8,7 @@ from scipy.stats import wasserstein_distance
 import omniflow
 from omniflow import Events
 from omniflow.evaluation import wasserstein
-from omniflow.events import slices
+from omniflow.events import slices, store
 from omniflow.stages.diagnostics import distances
 from omniflow.stages.finished import Finished
 from omniflow.tables.identifiability import DISTANCES
@@ -188,9 +188,14 @@ def test_a_part_of_the_events_is_projected_with_its_share_of_backgrounds(study, 
     sliced = part.index.get_level_values("observable") == distances.SLICED
     pd.testing.assert_frame_equal(part[~sliced], whole[~sliced])
     assert (part.wasserstein_floor[sliced] > whole.wasserstein_floor[sliced]).all()
-    # The background is all of 60 events, and 200 of 300 data stand for all of them.
-    near = np.abs(part.wasserstein - whole.wasserstein)[sliced]
-    assert (near < 3 * part.wasserstein_floor[sliced]).all()
+    # All of 60 events of the background are subtracted, and 200 of 300 data stand for all of them.
+    level = distances._Level(study.plan, "detector", {"_prior": np.ones(500)})
+    (reference, _) = level._compared(["x"], distances._alone, 200)["x"]
+    data, other = (store.open_store(study.plan.store(r)) for r in ("data", "background-other"))
+    first = np.arange(200)[np.asarray(data.pass_detector)[:200]]
+    subtracted = 0.5 * np.asarray(other.weight)[np.asarray(other.pass_detector)].sum()
+    expected = 1.5 * np.asarray(data.weight)[first].sum() - subtracted
+    assert reference.total[0] == pytest.approx(expected)
 
 
 def test_real_data_have_distances_at_detector_level_alone():

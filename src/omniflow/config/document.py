@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -242,14 +242,21 @@ def _prose(text: str) -> str:
     return "`".join(parts)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write both files, from the command line."""
-    parser = argparse.ArgumentParser(description="Write config/schema.json and its page in docs/.")
+def command(
+    description: str, write: Callable[[str], None], arguments: list[str] | None = None
+) -> None:
+    """Write generated files in the project's root, from the command line."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--root", default=".", help="root of the project (default: here)")
     try:
         write(parser.parse_args(arguments).root)
     except ConfigError as error:
         parser.exit(1, f"{error}\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write both files, from the command line."""
+    command("Write config/schema.json and its page in docs/.", write, arguments)
 
 
 if __name__ == "__main__":

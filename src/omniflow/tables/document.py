@@ -6,10 +6,10 @@ compares it with the declarations.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
+from omniflow.config.document import command
 from omniflow.errors import ConfigError
 from omniflow.tables.catalogue import FILES, SECTIONS
 from omniflow.tables.table import Column, File, Table, When
@@ -95,12 +95,7 @@ def _row(column: Column) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Write the part of the page, from the command line."""
-    parser = argparse.ArgumentParser(description="Write the part of docs/formats.md on tables.")
-    parser.add_argument("--root", default=".", help="root of the project (default: here)")
-    try:
-        write(parser.parse_args(arguments).root)
-    except ConfigError as error:
-        parser.exit(1, f"{error}\n")
+    command("Write the part of docs/formats.md on tables.", write, arguments)
 
 
 if __name__ == "__main__":

@@ -226,9 +226,11 @@ def test_columns_of_single_networks_may_be_left_out(study, tmp_path):
 def test_nothing_is_written_over(study, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("...")
+    (tmp_path / "mine" / "metadata.yaml").write_text("title: mine")
     for over in (False, True):
         with pytest.raises(InputError, match="is there, and is no bundle; name another folder"):
             write(study, "none", output=tmp_path / "mine", over=over)
+    assert (tmp_path / "mine" / "thesis.tex").is_file()
     write(study, "none", output=tmp_path / "b")
     (tmp_path / "link").symlink_to(tmp_path / "b")
     with pytest.raises(InputError, match="b: is there; name another folder, or add --force"):

@@ -149,7 +149,9 @@ def refuse(target: Path, over: bool) -> None:
     """
     if not target.exists() and not target.is_symlink():
         return
-    if not (target / METADATA).is_file() or target.is_symlink():
+    # Any folder can have metadata; --force removes what it replaces.
+    bundle = all((target / name).is_file() for name in (METADATA, EVENTS))
+    if not bundle or target.is_symlink():
         raise InputError(f"{target}: is there, and is no bundle; name another folder")
     if not over:
         raise InputError(f"{target}: is there; name another folder, or add --force")
