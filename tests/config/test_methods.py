@@ -13,6 +13,11 @@ from omniflow.errors import ConfigError
         ({"aggregate": "stacking"}, "at least 2 members"),
         ({"diversity": "dropout"}, "at least 2 members"),
         ({"diversity": "dropout", "members": 2, "aggregate": "stacking"}, "one by one"),
+        ({"diversity": "identical_starts"}, "at least 2 members"),
+        (
+            {"diversity": "identical_starts", "members": 2, "start": "backbone"},
+            "start: scratch",
+        ),
     ],
 )
 def test_methods_that_cannot_be_are_refused(settings, words):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from omniflow.config import read
-from omniflow.config.text import combined
+from omniflow.config.text import combined, on_top
 from omniflow.errors import ConfigError
 
 
@@ -134,6 +134,15 @@ def test_later_files_and_settings_are_put_on_top_key_by_key(tmp_path):
         "h": {"i": 1},
         "new": ["x=1", 1e-3],
     }
+
+
+def test_a_sample_of_another_source_replaces_the_one_before():
+    base = {"samples": {"data": {"source": "pythia", "seed": 1}, "pretraining": {"weights": []}}}
+    same = on_top(base, {"samples": {"data": {"seed": 2}}})
+    assert same["samples"]["data"] == {"source": "pythia", "seed": 2}
+    other = on_top(base, {"samples": {"data": {"source": "npz", "files": "a.npz"}}})
+    assert other["samples"]["data"] == {"source": "npz", "files": "a.npz"}
+    assert other["samples"]["pretraining"] == {"weights": []}
 
 
 @pytest.mark.parametrize(

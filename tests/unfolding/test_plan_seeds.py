@@ -179,6 +179,27 @@ def test_stacked_members_of_a_lane_hold_the_same_events_out():
     assert found[first] == state(plan, mean[coordinates(first)[1:]])
 
 
+def test_identical_starts_are_those_of_the_members_of_a_lane_and_nothing_else_is_shared():
+    methods = {
+        "same": {"lanes": 2, "members": 3, "diversity": "identical_starts"},
+        "step": {"members": 3},
+    }
+    plan = make_plan(methods, passes=2, iterations=2)
+    assert set(plan.chains) == {"scratch-3-mean-identical-starts", "scratch-3-mean"}
+    networks = [n for n in all_networks(plan) if n.chain == "scratch-3-mean-identical-starts"]
+    found = {n: state(plan, n) for n in networks}
+    starts = {}
+    for network, (initial, *others) in found.items():
+        place = (network.pass_, network.lane, network.iteration, network.step)
+        assert starts.setdefault(place, initial) == initial
+        assert not {*others} & {each for n, f in found.items() if n != network for each in f}
+    assert len(set(starts.values())) == len(starts) == 2 * 2 * 2 * 2
+    # The first member of the first lane is that of independent networks.
+    mean = {coordinates(n)[1:]: n for n in all_networks(plan) if n.chain == "scratch-3-mean"}
+    first = next(n for n in networks if n.k == 0)
+    assert found[first] == state(plan, mean[coordinates(first)[1:]])
+
+
 def test_a_network_draws_the_same_events_in_all_steps():
     bagged = {"members": 2, "diversity": "bootstrap"}
     plan = make_plan({"bagged": bagged | {"lanes": 2}, "step": {"members": 2}}, iterations=2)

@@ -89,7 +89,8 @@ _Loader.add_implicit_resolver(
 def combined(paths: Iterable[str | Path], settings: Iterable[str] = ()) -> dict[str, Any]:
     """Return the mapping that YAML files and settings give.
 
-    Mappings are merged key by key; anything else that comes later replaces what came before.
+    Mappings are merged key by key; anything else that comes later replaces what came before, and so
+    does a sample of another `source`, whose keys mean something else.
 
     Args:
         paths: YAML files.
@@ -146,4 +147,6 @@ def on_top(base: object, more: object) -> Any:
     """Return `more` on top of `base`: mappings key by key, anything else replaced."""
     if not isinstance(base, Mapping) or not isinstance(more, Mapping):
         return more
+    if "source" in base and more.get("source", base["source"]) != base["source"]:
+        return dict(more)
     return {**base, **{key: on_top(base.get(key), value) for key, value in more.items()}}

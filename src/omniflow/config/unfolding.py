@@ -93,22 +93,33 @@ class Method(Section):
         description="`pretrained` loads backbone and head, `backbone` the backbone alone.",
     )
     transfer: Transfer = Field(PLAIN, description="What networks take over from pre-trained ones.")
-    diversity: Literal["seeds", "bootstrap", "dropout"] = Field(
+    diversity: Literal["seeds", "bootstrap", "dropout", "identical_starts"] = Field(
         "seeds",
         description="What networks differ by. `seeds`: initial weights, held-out events and order; "
         "`bootstrap`: also the training events, each drawn a Poisson(1) number of times; "
         "`dropout`: members are one trained network with other units dropped, at the rate "
-        "`classifier.dropout`.",
+        "`classifier.dropout`; `identical_starts`: as `seeds`, but all members of a lane begin "
+        "with the same weights, as in public codes: not for a measurement "
+        "(docs/method/diversity.md).",
     )
 
     @model_validator(mode="after")
     def _dropout_makes_members(self) -> Method:
-        if self.diversity == "dropout" and self.members < 2:
-            raise ValueError("diversity: dropout needs at least 2 members")
+        if self.diversity in ("dropout", "identical_starts") and self.members < 2:
+            raise ValueError(f"diversity: {self.diversity} needs at least 2 members")
         if self.diversity == "dropout" and self.aggregate == "stacking":
             raise ValueError(
                 "aggregate: stacking needs members that are trained one by one, which those of "
                 "diversity: dropout are not"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _identical_starts_are_new_weights(self) -> Method:
+        if self.diversity == "identical_starts" and self.start != "scratch":
+            raise ValueError(
+                "diversity: identical_starts is about new weights (start: scratch); networks that "
+                "start from one pre-trained model are start: pretrained with transfer.models: 1"
             )
         return self
 

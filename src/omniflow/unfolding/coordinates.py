@@ -76,6 +76,12 @@ class Chain:
         """Networks that are trained per lane and step; one where its copies are the members."""
         return 1 if self.diversity == "dropout" else self.members
 
+    def shares(self, purpose: str) -> bool:
+        """Return whether the members of a lane have the same random numbers for a purpose."""
+        if purpose == "split":
+            return self.aggregate == "stacking"
+        return purpose == "initial" and self.diversity == "identical_starts"
+
     @property
     def exchangeable(self) -> bool:
         """Whether there are several members, each a network of its own and weighted as the others.

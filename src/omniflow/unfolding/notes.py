@@ -44,6 +44,11 @@ def of(plan: Results) -> tuple[str, ...]:
                 f"per step{' in all passes' if method.transfer.per_pass else ''}; {used} are "
                 "used."
             )
+        if method.diversity == "identical_starts":
+            notes.append(
+                f"{name}: the members of a lane begin with the same weights, so that they differ "
+                "less than networks do (docs/method/diversity.md)."
+            )
         if method.aggregate == "truncated_mean" and method.members in (3, 4):
             notes.append(f"{name}: the truncated mean of {method.members} members is their median.")
         if "truncated_mean" not in plan.config.combine or method.lanes == 1:

@@ -39,7 +39,7 @@ class Trainings(Roles):
         if method.transfer.slug:
             parts.append(method.transfer.slug)
         if method.diversity != "seeds":
-            parts.append(method.diversity)
+            parts.append(method.diversity.replace("_", "-"))
         return "-".join(parts)
 
     @cached_property
@@ -187,14 +187,15 @@ class Trainings(Roles):
         model, attempt); those not in use are 0, and variation and replica always, so that they
         share the random numbers of the nominal result. A fixed split leaves the iteration out,
         stacked members of a lane have the split of the first, so that all hold the same events out,
-        and a network that is trained anew after divergence keeps its split. Iteration and step are
+        those with identical starts its initial weights, and a network that is trained anew after
+        divergence keeps its split. Iteration and step are
         left out of `resample`, so that a network sees the same drawn events in all of them.
         """
         iteration = network.iteration
         if purpose == "split" and self.config.unfolding.restart.split == "fixed":
             iteration = min(iteration, 1)
         chain, k = self.chains.get(network.chain), network.k
-        if purpose == "split" and chain is not None and chain.aggregate == "stacking":
+        if chain is not None and chain.shares(purpose):
             k -= network.member
         model = network.lane if network.step == 0 else 0
         attempt = 0 if purpose in ("split", "resample") else attempt
