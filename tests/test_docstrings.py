@@ -32,6 +32,7 @@ INTERFACES = {
 }
 # What users call, whatever it takes.
 PUBLIC = {
+    "api/compare.py": {"compare"},
     "api/read.py": {"read"},
     "api/run.py": {"run", "evaluate"},
     "api/study.py": {"Study"},

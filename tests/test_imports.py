@@ -96,7 +96,17 @@ LAYERS = (
     "files errors units linked checksums process lock refusals registry outside",
     *("expressions", "config", "events", "physics", "sources", "features", "observables"),
     *("models native", "drafts", "training", "tables", "unfolding", "evaluation", "forecast"),
-    *("report", "stages", "api", "export", "pace", "workflow", "cli_parts", "cli_export", "cli"),
+    *(
+        "report",
+        "stages",
+        "api",
+        "export",
+        "pace",
+        "workflow",
+        "cli_parts",
+        "cli_compare cli_export",
+        "cli",
+    ),
 )
 ENTRIES = {
     f"physics/dis/{name}.py" for name in ("features", "h1", "h1_file", "observables", "pythia")

@@ -1,7 +1,9 @@
-"""Toys of the verdict's paired test: false claims, and power to see a true ratio of spreads.
+"""Toys of the verdict's tests: false claims, and power to see a true ratio.
 
     python benchmarks/verdict/toys.py extract STUDY   # keep the passes of a finished study
     python benchmarks/verdict/toys.py table [TOYS]    # Markdown, for docs/method/comparison.md
+    python benchmarks/verdict/toys.py apart [TOYS]    # the same of two studies that share nothing
+    python benchmarks/verdict/toys.py tails           # whether passes are normal
 
 Passes of a toy are normal, with the covariance between bins and methods of the passes of that study
 (study.yaml beside this file). Spreads are scaled so that a method's mean log ratio to the first one
@@ -107,14 +109,83 @@ def table(known: dict[str, np.ndarray], toys: int) -> Iterator[str]:
             yield f"| {passes} | {text} | {' | '.join(cells)} |"
 
 
+def apart(known: dict[str, np.ndarray], toys: int) -> Iterator[str]:
+    """Yield the lines of the table on two studies, whose passes share nothing.
+
+    Every fourth bin is taken, for the sake of time. Passes are those of the first method; in
+    distances to truth the bias of a bin is as large as its spread. `tails` are passes of Student's
+    t with 5 degrees of freedom, in all bins together, in place of normal ones.
+    """
+    comparison.ROTATIONS = ROTATIONS
+    contents, observable = known["contents"][0][:, ::4], known["observable"][::4]
+    deviations = contents - contents.mean(axis=0)
+    yield "| passes | they are | true ratio | spread: seen | error | distance: seen | error |"
+    yield "|---|---|---|---|---|---|---|"
+    for tails, ratios in ((False, (1.0, 0.5)), (True, (1.0,))):
+        for passes in ((3, 3), (5, 5), (10, 10), (10, 5)):
+            for ratio in ratios:
+                rng = np.random.default_rng(1)
+                draws = [_two_studies(rng, deviations, passes, ratio, tails) for _ in range(toys)]
+                cells = [_seen(draws, observable, metric) for metric in ("spread", "mse")]
+                name = "tails" if tails else "normal"
+                yield f"| {passes[0]} and {passes[1]} | {name} | {ratio:g} | {' | '.join(cells)} |"
+
+
+def tails(known: dict[str, np.ndarray]) -> str:
+    """Return the excess kurtosis of passes per method, mean over bins, and what is normal."""
+    deviations = known["contents"] - known["contents"].mean(axis=1, keepdims=True)
+    passes = deviations.shape[1]
+    units = deviations / deviations.std(axis=1, keepdims=True)
+    found = (units**4).mean(axis=(1, 2)) - 3
+    shown = ", ".join(f"{each:.2f}" for each in found)
+    return f"excess kurtosis {shown}; of normal passes {-6 / (passes + 1):.2f}"
+
+
+def _two_studies(
+    rng: np.random.Generator,
+    deviations: np.ndarray,
+    passes: tuple[int, int],
+    ratio: float,
+    tails: bool,
+) -> list[np.ndarray]:
+    """Return contents (passes, bin) of two studies over truth, the first scaled by a ratio."""
+    bias, rows = deviations.std(axis=0), len(deviations)
+    found = []
+    for count, size in zip(passes, (ratio, 1.0), strict=True):
+        drawn = rng.normal(size=(count, rows))
+        if tails:
+            drawn *= np.sqrt(3 / rng.chisquare(5, (count, 1)))
+        found.append(1 + size * (bias + drawn @ deviations / np.sqrt(rows - 1)))
+    return found
+
+
+def _seen(draws: list[list[np.ndarray]], observable: np.ndarray, metric: str) -> str:
+    """Return the share of p < 0.05, and the scatter of log ratios over their error."""
+    found = []
+    for contents in draws:
+        if metric == "spread":
+            rows = map(comparison.spreads, contents)
+            found.append(comparison.compare_apart(*rows, observable))
+        else:
+            rows = (comparison.distances(own, np.ones(own.shape[1])) for own in contents)
+            found.append(comparison.compare_distances_apart(*rows, observable))
+    seen = np.mean([each.p_value[0] < 0.05 for each in found])
+    logs = np.log([each.ratio[0] for each in found])
+    errors = np.mean([each.log_error[0] for each in found])
+    return f"{100 * seen:.1f}% | {logs.std() / errors:.2f}"
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["extract", folder]:
             np.savez_compressed(PASSES, **extract(Path(folder)))
-        case ["table", *toys]:
+        case ["tails"]:
+            print(tails(dict(np.load(PASSES, allow_pickle=False))))
+        case [("table" | "apart") as name, *toys]:
             known = dict(np.load(PASSES, allow_pickle=False))
             known["observable"] = known["observable"].astype(int)
-            for line in table(known, int(toys[0]) if toys else TOYS):
+            lines = {"table": table, "apart": apart}[name]
+            for line in lines(known, int(toys[0]) if toys else TOYS):
                 print(line, flush=True)
         case _:
             sys.exit(__doc__)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omniflow.api.compare import compare
     from omniflow.api.read import read
     from omniflow.api.size import plan
     from omniflow.api.study import Study
@@ -39,6 +40,7 @@ _HOMES = {
     "Observable": "omniflow.observables",
     "Source": "omniflow.sources.source",
     "Study": "omniflow.api",
+    "compare": "omniflow.api",
     "plan": "omniflow.api",
     "read": "omniflow.api",
     "read_bundle": "omniflow.export.bundle",
@@ -69,6 +71,7 @@ __all__ = [
     "TrainingError",
     "WeightError",
     "__version__",
+    "compare",
     "plan",
     "read",
     "read_bundle",

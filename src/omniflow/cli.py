@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 import omniflow
-from omniflow import cli_export
-from omniflow.cli_parts import PATH
+from omniflow import cli_compare, cli_export
+from omniflow.cli_parts import PATH, print_whole
 from omniflow.cli_parts import clear_errors as _clear_errors
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ def closure(study: Path) -> None:
     for method, how in summary[["method", "combine"]].drop_duplicates().itertuples(index=False):
         rows = evaluate(summary, method, how)
         title = f"{method} ({how}): distance to truth x 1000 after iteration n"
-        _print_whole(_distances(rows, title))
+        print_whole(_distances(rows, title))
         last = rows[rows.iteration == rows.iteration.max()]
         console.print(
             f"{last.better.sum()} of {len(last)} come closer to truth; {last.closes.sum()} close: "
@@ -351,13 +351,8 @@ def _distances(rows: pd.DataFrame, title: str) -> Table:
     return table
 
 
-def _print_whole(table: Table) -> None:
-    """Print a table as wide as it is: a number that is cut is worse than a line that wraps."""
-    from rich.console import Console
-
-    needed = Console(width=1000).measure(table).maximum
-    Console(width=max(needed, Console().width)).print(table)
-
-
-for _command in (cli_export.export, cli_export.histogram, cli_export.import_release):
+for _command in (
+    *(cli_compare.compare, cli_export.export),
+    *(cli_export.histogram, cli_export.import_release),
+):
     main.add_command(_command)

@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from omniflow.errors import OmniflowError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class _Path(click.Path):
@@ -42,3 +45,11 @@ def clear_errors(function: Callable) -> Callable:
             sys.exit(1)
 
     return wrapper
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it is: a number that is cut is worse than a line that wraps."""
+    from rich.console import Console
+
+    needed = Console(width=1000).measure(table).maximum
+    Console(width=max(needed, Console().width)).print(table)

@@ -23,7 +23,7 @@ NAMES = [
         "OmniflowError",
     ),
     *("OutputError", "Source", "Study", "TrainingError", "WeightError", "__version__"),
-    *("plan", "read", "read_bundle", "unfold"),
+    *("compare", "plan", "read", "read_bundle", "unfold"),
 ]
 
 

@@ -3,7 +3,13 @@ import pytest
 from scipy import stats
 
 from omniflow.evaluation import comparison
-from omniflow.evaluation.comparison import adjusted, compare, comparison_table
+from omniflow.evaluation.comparison import (
+    adjusted,
+    compare,
+    compare_apart,
+    compare_distances_apart,
+    comparison_table,
+)
 from omniflow.evaluation.histograms import Histogram
 
 OBSERVABLE = np.repeat(np.arange(3), 8)
@@ -170,3 +176,73 @@ def test_one_pass_and_no_truth_have_no_rows():
     spectra = {name: {"q2": _histogram(np.full((1, 8), 5.0))} for name in "ab"}
     assert comparison_table(spectra, None, "absolute").empty
     assert comparison_table({"a": spectra["a"]}, None, "shape").empty
+
+
+# -- passes that share nothing -------------------------------------------------------------------
+
+
+def _two(rng, passes, ratio, bias=0.0):
+    """Contents of two studies, the first with `ratio` times spread and bias of the second."""
+    found = [draw(rng, n, [1.0], common=0)[0] for n in passes]
+    shift = bias * np.cos(np.arange(24))
+    return [100 + size * (c - 100 + shift) for c, size in zip(found, (ratio, 1), strict=True)]
+
+
+def _apart(contents, metric):
+    if metric == "spread":
+        return compare_apart(*map(comparison.spreads, contents), OBSERVABLE)
+    truth = np.full(24, 100.0)
+    rows = (comparison.distances(c, truth) for c in contents)
+    return compare_distances_apart(*rows, OBSERVABLE)
+
+
+def test_one_bin_apart_is_the_f_test():
+    """Of as many passes, where both tails are alike."""
+    rng = np.random.default_rng(11)
+    first, second = rng.normal(100, [[[1.0]], [[1.8]]], (2, 8, 1))
+    found = compare_apart(*map(comparison.spreads, (first, second)), np.zeros(1, int))
+    a, b = (c[:, 0] / c.mean() for c in (first, second))
+    expected = 2 * stats.f.sf(b.var(ddof=1) / a.var(ddof=1), 7, 7)
+    assert found.ratio[0] == pytest.approx(a.std() / b.std())
+    assert found.p_value[0] == pytest.approx(expected, abs=4 * np.sqrt(expected / 10_000))
+
+
+@pytest.mark.parametrize("metric", ["spread", "distance"])
+@pytest.mark.parametrize("passes", [(3, 3), (10, 5)])
+def test_false_claims_apart_are_as_rare_as_promised(few_rotations, passes, metric):
+    rng, toys = np.random.default_rng(sum(passes)), 150
+    drawn = (_two(rng, passes, 1.0, bias=1.0) for _ in range(toys))
+    seen = sum(_apart(contents, metric).p_value[0] < 0.05 for contents in drawn)
+    # 150 toys at 5%, and the same 400 rotations for all: 99% of the time no more than 15.
+    assert seen <= 15
+
+
+@pytest.mark.parametrize("metric", ["spread", "distance"])
+@pytest.mark.parametrize("passes", [(8, 8), (12, 6)])
+def test_a_ratio_of_a_half_is_found_apart(few_rotations, passes, metric):
+    rng, toys = np.random.default_rng(sum(passes)), 60
+    found = [_apart(_two(rng, passes, 0.5, bias=1.0), metric) for _ in range(toys)]
+    logs = np.array([np.log(each.ratio[0] / 0.5) for each in found])
+    errors = np.array([each.log_error[0] for each in found])
+    assert np.mean([each.p_value[0] < 0.05 for each in found]) > 0.85
+    assert np.std(logs / errors) == pytest.approx(1, abs=0.3)
+    if metric == "spread":  # also where numbers of passes differ
+        assert abs(logs.mean()) < 4 * logs.std() / np.sqrt(toys)
+
+
+def test_another_bias_is_another_distance(few_rotations):
+    """The same scatter about another mean."""
+    rng = np.random.default_rng(12)
+    contents = _two(rng, (6, 6), 1.0)
+    contents[0] = contents[0] + 8
+    assert _apart(contents, "distance").p_value[0] < 0.01
+    assert _apart(contents, "spread").p_value[0] > 0.01
+
+
+def test_order_of_studies_is_a_sign(few_rotations):
+    rng = np.random.default_rng(13)
+    for metric in ("spread", "distance"):
+        contents = _two(rng, (7, 4), 0.6, bias=1.0)
+        found, back = _apart(contents, metric), _apart(contents[::-1], metric)
+        np.testing.assert_allclose(found.ratio * back.ratio, 1)
+        np.testing.assert_allclose(found.p_value, back.p_value, atol=0.1)

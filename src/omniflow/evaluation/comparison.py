@@ -1,4 +1,4 @@
-"""Paired comparison of two methods' scatter over passes, by a rotation test.
+"""Comparison of two methods' scatter over passes, by rotation tests: paired, and not.
 
 Passes of different methods share random numbers, and the bins of one pass move together. Let a and
 b be the deviations of two methods, one row per pass and one column per bin. If the methods do not
@@ -8,11 +8,15 @@ alike for any rotation Q of the rows. In one bin the squares of a and b differ b
 correlation is the test of Pitman (Biometrika 31 (1939) 9) and Morgan (ibid. 13). Here s.Qd of all
 bins together, for random Q (Langsrud, Stat. Comput. 15 (2005) 53), gives the distribution of any
 average over bins, whatever the correlation between bins, observables and methods: it is in s and d.
+
+Passes that share nothing are compared apart: if the methods do not differ, all rows of both are
+independent and alike, so that they are distributed as Q of them all, and the first rows of Q are as
+good as those of the first method. Rows with a mean are turned about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -20,6 +24,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from scipy.linalg import helmert
+from scipy.special import digamma
 
 from omniflow.evaluation.histograms import Histogram, normalise
 from omniflow.evaluation.spectra import Normalization
@@ -98,22 +103,49 @@ def compare(first: np.ndarray, second: np.ndarray, observable: np.ndarray) -> Co
     Returns:
         Ratio, its error and p-value for all observables together and for each, (1 + O,) each.
     """
-    squares = np.stack([np.square(rows).mean(axis=0) for rows in (first, second)])
-    used = np.isfinite(squares).all(axis=0) & (squares > _ROUNDING**2).all(axis=0)
-    average, bins = _averages(observable, used)
+    used = _used(first, second)
     a, b = first[:, used], second[:, used]
-    found = average @ _log_ratios(a, b, np.eye(len(a))[None])[0]
-    alike = _log_ratios(a, b, _rotations(len(a))) @ average.T
-    farther = np.abs(alike) >= np.abs(found) - _ROUNDING
-    p = (1 + farther.sum(axis=0)) / (1 + len(farther))
-    scaled = _log_ratios(a * np.exp(-found[0]), b, _rotations(len(a))) @ average.T
-    known = bins > 0
-    return Comparison(
-        np.where(known, np.exp(found), np.nan),
-        np.where(known & (len(a) > 1), scaled.std(axis=0), np.nan),
-        np.where(known, p, 1.0),
-        bins,
+    return _compared(
+        lambda scale, rotations: _log_ratios(scale * a, b, rotations),
+        _rotations(len(a)),
+        _averages(observable, used),
     )
+
+
+def compare_apart(first: np.ndarray, second: np.ndarray, observable: np.ndarray) -> Comparison:
+    """Compare two methods' spreads whose passes share nothing, and may differ in number.
+
+    Ratios are corrected for what the logarithm of a spread loses with few passes, which cancels
+    where there are as many of both. Bins take part as in `compare`.
+
+    Args:
+        first: (n, B) of `spreads`.
+        second: (m, B) of `spreads`.
+        observable: (B,) number of each bin's observable, 0 to O - 1.
+
+    Returns:
+        As `compare`, (1 + O,) each.
+    """
+    lost = _log_of_few(len(first)) - _log_of_few(len(second))
+    return _apart(first, second, observable, np.eye(len(first) + len(second)), lost)
+
+
+def compare_distances_apart(
+    first: np.ndarray, second: np.ndarray, observable: np.ndarray
+) -> Comparison:
+    """Compare two methods' distances to truth whose passes share nothing.
+
+    The methods do not differ if their passes have the same mean and the same scatter about it.
+
+    Args:
+        first: (n, B) of `distances`.
+        second: (m, B) of `distances`.
+        observable: (B,) number of each bin's observable, 0 to O - 1.
+
+    Returns:
+        As `compare`, (1 + O,) each.
+    """
+    return _apart(first, second, observable, helmert(len(first) + len(second)), 0.0)
 
 
 def adjusted(p_values: Sequence[float]) -> np.ndarray:
@@ -211,6 +243,58 @@ def _pair(
     )
 
 
+def _apart(
+    first: np.ndarray, second: np.ndarray, observable: np.ndarray, axes: np.ndarray, lost: float
+) -> Comparison:
+    """Compare rows that are alike along axes (k, n + m), and fixed across them.
+
+    `lost` is the mean of the log ratio where methods do not differ.
+    """
+    used = _used(first, second)
+    a, b = first[:, used], second[:, used]
+    across = np.eye(axes.shape[1]) - axes.T @ axes
+    return _compared(
+        lambda scale, rotations: _log_ratios_apart(scale * a, b, rotations) - lost,
+        across + axes.T @ _rotations(len(axes)) @ axes,
+        _averages(observable, used),
+    )
+
+
+def _compared(
+    log_ratios: Callable[[float, np.ndarray], np.ndarray],
+    rotations: np.ndarray,
+    averages: tuple[np.ndarray, np.ndarray],
+) -> Comparison:
+    """Return what log ratios say by a scale of the first method and rotations (R, n, n).
+
+    One row can but change its sign, which tells nothing of errors.
+    """
+    average, bins = averages
+    found = average @ log_ratios(1.0, np.eye(rotations.shape[1])[None])[0]
+    alike = log_ratios(1.0, rotations) @ average.T
+    farther = np.abs(alike) >= np.abs(found) - _ROUNDING
+    p = (1 + farther.sum(axis=0)) / (1 + len(farther))
+    scaled = log_ratios(float(np.exp(-found[0])), rotations) @ average.T
+    known = bins > 0
+    return Comparison(
+        np.where(known, np.exp(found), np.nan),
+        np.where(known & (rotations.shape[1] > 1), scaled.std(axis=0), np.nan),
+        np.where(known, p, 1.0),
+        bins,
+    )
+
+
+def _used(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return which bins (B,) have a finite deviation in both."""
+    squares = np.stack([np.square(rows).mean(axis=0) for rows in (first, second)])
+    return np.isfinite(squares).all(axis=0) & (squares > _ROUNDING**2).all(axis=0)
+
+
+def _log_of_few(rows: int) -> float:
+    """Return the mean log of the root mean square of so many normal numbers of variance 1."""
+    return float(digamma(rows / 2) - np.log(rows / 2)) / 2
+
+
 def _averages(observable: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return weights (1 + O, used bins) of averages over observables and bins, and bins of each."""
     each = (observable[used] == np.arange(observable.max(initial=-1) + 1)[:, None]).astype(float)
@@ -242,3 +326,13 @@ def _log_ratios(a: np.ndarray, b: np.ndarray, rotations: np.ndarray) -> np.ndarr
     cross = rotations.reshape(len(rotations), -1) @ products
     half = (np.square(a) + np.square(b)).sum(axis=0)
     return np.arctanh(np.clip(cross / half, -_BELOW_1, _BELOW_1))
+
+
+def _log_ratios_apart(a: np.ndarray, b: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+    """Return ln(rms a' / rms b') per rotation Q and bin, (R, B), where (a', b') = Q (a, b)."""
+    rows = np.vstack([a, b])
+    first = rotations[:, : len(a)]
+    products = (rows[:, None] * rows).reshape(len(rows) ** 2, -1)
+    squares = (np.swapaxes(first, 1, 2) @ first).reshape(len(rotations), -1) @ products
+    share = np.clip(squares / np.square(rows).sum(axis=0), 1 - _BELOW_1, _BELOW_1)
+    return np.log(share / (1 - share) * len(b) / len(a)) / 2

@@ -121,6 +121,25 @@ def cost_table(methods: Mapping[str, Priced], timing: pd.DataFrame) -> pd.DataFr
     return COST.build(rows)
 
 
+def core_hours(timing: pd.DataFrame, chain: str, lanes: int) -> tuple[float, float]:
+    """Return hours of training of a pass times cores, mean over passes, and its error.
+
+    On a GPU hours are counted once per rank. NaN where threads are not known; one pass has no
+    error.
+
+    Args:
+        timing: the table of this name.
+        chain: slug of the method's chain.
+        lanes: of the method.
+    """
+    mine = timing[(timing["chain"] == chain) & (timing["lane"] < lanes)]
+    threads = mine["threads"].astype(float).where(mine["device"] == "CPU", 1.0)
+    each = mine["seconds"] * threads * mine["ranks"] / 3600
+    hours = each.groupby(mine["pass"]).agg(lambda one: one.sum(skipna=False))
+    error = hours.std(ddof=1) / np.sqrt(len(hours)) if len(hours) > 1 else np.nan
+    return float(hours.mean(skipna=False)), float(error)
+
+
 def poor(timing: pd.DataFrame, uninformed: float) -> list[str]:
     """Return a note on networks that know less than a ratio of 1 everywhere.
 

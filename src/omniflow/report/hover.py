@@ -17,6 +17,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import StepPatch
+from matplotlib.ticker import FixedFormatter
 
 from omniflow.report import formats
 from omniflow.report.study_json import ObservableRecord
@@ -69,7 +70,9 @@ def _errorbar(axes: Axes, drawn: ErrorbarContainer, edges: np.ndarray | None) ->
         places = [formats.pair(float(x[0]), across)]
         values = [_value(float(y[0]), up, up)]
     else:
-        places = _places(np.round(x) if WHOLE in str(axes.get_label()) else x, edges)
+        places = _named_places(axes, x) or _places(
+            np.round(x) if WHOLE in str(axes.get_label()) else x, edges
+        )
         ends = np.reshape(cast(Line2D, bars[0]).get_ydata(orig=True), (-1, 3))
         values = [_value(*row) for row in zip(y, y - ends[:, 0], ends[:, 1] - y, strict=True)]
     return _series(axes, str(drawn.get_label()), line.get_color(), x, y, places, values)
@@ -96,6 +99,14 @@ def _cells(axes: Axes, drawn: QuadMesh) -> Series:
     texts = [formats.number(float(value), 2) for value in matrix.ravel()]
     shown = np.where(np.isfinite(matrix.ravel()), row.astype(float), np.nan)
     return _series(axes, str(drawn.get_label()), "#111111", column, shown, places, texts)
+
+
+def _named_places(axes: Axes, x: np.ndarray) -> list[str]:
+    """Names of the nearest whole numbers, of axes whose ticks have names; nothing of others."""
+    written = axes.xaxis.get_major_formatter()
+    if not isinstance(written, FixedFormatter):
+        return []
+    return [written.seq[round(float(value))] for value in x]
 
 
 def _places(x: np.ndarray, edges: np.ndarray | None) -> list[str]:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from omniflow.errors import InputError
 from omniflow.evaluation.metrics import FLOORS_IN_WORDS
 from omniflow.report import (
     acceptance_panel,
     cells,
+    document,
     ensemble_panel,
     figures,
     formats,
     identifiability,
-    parcel,
     stacking_panel,
     tradeoff,
     trust,
@@ -48,51 +42,15 @@ def write(folder: Path | str, output: Path | str) -> None:
         InputError: a table of the folder is missing or incomplete, or `output` is no file of a
             folder that is there and can be written to.
     """
-    text = render(ReportTables.read(folder))
-    output = Path(output)
-    try:
-        _write(text, output)
-    except OSError as error:
-        raise InputError(
-            f"{output}: cannot be written ({error.strerror}); give the path of a file, in a folder "
-            "that is there"
-        ) from None
-
-
-def _write(text: str, output: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, output)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    document.write(render(ReportTables.read(folder)), output)
 
 
 def render(tables: ReportTables) -> str:
-    """HTML of the report; the same tables give the same text.
-
-    All text is escaped by jinja2. Figures, which matplotlib makes of numbers and labels, are the
-    only markup that is passed in, and a content security policy forbids any request.
-    """
-    environment = Environment(
-        loader=PackageLoader("omniflow.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    diagnostics = environment.list_templates(
+    """HTML of the report; the same tables give the same text."""
+    diagnostics = document.environment().list_templates(
         filter_func=lambda name: name.startswith("diagnostic-") and name.endswith(".html")
     )
-    script = environment.get_template("script.js").render()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = environment.get_template("report.html").render(
-        **_context(tables), diagnostics=diagnostics, script_hash=f"sha256-{digest}", f=formats
-    )
-    return parcel.pack(text)
+    return document.render("report.html", **_context(tables), diagnostics=diagnostics)
 
 
 def _context(tables: ReportTables) -> dict:
