@@ -133,13 +133,18 @@ def averages(paths: list[Path]) -> pd.DataFrame:
 
 
 def costs(paths: list[Path]) -> pd.DataFrame:
-    """Return networks and seconds of training per pass."""
+    """Return networks, seconds and epochs of training per pass."""
     frames = []
     for path in paths:
-        table = pd.read_csv(path / "cost.csv")
-        table["method"] = label(path, paths) + table["method"]
-        frames.append(table)
-    return pd.concat(frames)
+        table = pd.read_csv(path / "cost.csv").set_index("method")
+        trained = pd.read_csv(path / "timing.csv")
+        trained = trained[trained["purpose"] == "unfolding"]
+        plan = opened(path).plan
+        for name, method in plan.config.methods.items():
+            own = (trained["chain"] == plan.chain_slug(method)) & (trained["lane"] < method.lanes)
+            table.loc[name, "epochs_per_pass"] = trained.loc[own, "epochs"].sum() / len(plan.passes)
+        frames.append(table.rename(index=lambda name, path=path: label(path, paths) + name))
+    return pd.concat(frames).reset_index()
 
 
 def networks(paths: list[Path]) -> pd.DataFrame:

@@ -57,7 +57,7 @@ class Tables:
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """Networks and seconds per pass, by method."""
+        """Networks, seconds and epochs per pass, by method."""
         return pd.read_csv(self._path("costs")).set_index("method")
 
     def _path(self, kind: str) -> Path:
@@ -113,7 +113,7 @@ def table(name: str, against: str, options: str) -> str:
     tables, iteration = Tables(name), int(given.get("iteration", 0)) or None
     methods = given["methods"].split(",") if "methods" in given else tables.names
     lines = [
-        f"| method | networks | training, s | sigma_rel | sigma_rel / {against} "
+        f"| method | networks | epochs | sigma_rel | sigma_rel / {against} "
         f"| rel. MSE / {against} | distance / floor |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -126,7 +126,7 @@ def table(name: str, against: str, options: str) -> str:
             metrics = ("sigma_rel", "rel_mse")
             cells = [cell(tables.ratio(method, against, each, iteration)) for each in metrics]
         lines.append(
-            f"| {method} | {cost['networks_per_pass']:.0f} | {cost['seconds_per_pass']:.0f} "
+            f"| {method} | {cost['networks_per_pass']:.0f} | {cost['epochs_per_pass']:.0f} "
             f"| {100 * average['sigma_rel']:.2f}% | {' | '.join(cells)} "
             f"| {average['td_excess']:.2f} |"
         )
@@ -173,7 +173,7 @@ def by_observable(question: str, methods: list[str], against: str, output: Path)
 
 
 def against_cost(questions: list[str], output: Path) -> None:
-    """Draw the spread of all methods against seconds of training, one colour for each samples."""
+    """Draw the spread of all methods against epochs of training, one colour for each samples."""
     figure, axis = plt.subplots(figsize=(6.4, 4.2))
     for events, question in ((e, q) for e in EVENTS for q in questions):
         tables = Tables(f"{events}-{question}")
@@ -181,13 +181,13 @@ def against_cost(questions: list[str], output: Path) -> None:
             continue
         for method, cost in tables.costs.iterrows():
             spread = 100 * tables.average(str(method))["sigma_rel"]
-            axis.loglog(cost["seconds_per_pass"], spread, "o", color=COLOURS[events], ms=4)
+            axis.loglog(cost["epochs_per_pass"], spread, "o", color=COLOURS[events], ms=4)
             axis.annotate(
-                str(method), (cost["seconds_per_pass"], spread), fontsize=6,
+                str(method), (cost["epochs_per_pass"], spread), fontsize=6,
                 xytext=(3, 3), textcoords="offset points",
             )  # fmt: skip
         axis.plot([], [], "o", color=COLOURS[events], label=f"{EVENTS[events]}, {question}")
-    axis.set_xlabel("training per pass, s of one core")
+    axis.set_xlabel("epochs of training per pass")
     axis.set_ylabel("sigma_rel, %")
     axis.legend(fontsize=8, frameon=False)
     _save(figure, output)
