@@ -21,10 +21,15 @@ from omniflow.stages import (
     training,
     weights,
 )
+from omniflow.stages import lanes as measuring
 from omniflow.stages import uncertainties as covariances
 from omniflow.training.engines import require, shared
-from omniflow.unfolding.coordinates import STEP_NAMES
+from omniflow.unfolding import rounds
+from omniflow.unfolding.coordinates import STEP_NAMES, Group
 from omniflow.unfolding.plan import Plan
+
+# Calls a function of a stage with arguments, under a name.
+Step = Callable[..., None]
 
 
 def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
@@ -72,21 +77,54 @@ def train(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> Non
         step("scaling of features", samples.make_scaling, plan)
         for role, level in plan.classifier_inputs:
             step(f"features of {role}, {level} level", samples.make_features, plan, role, level)
-        for network in plan.pretraining_networks:
-            step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
         with nullcontext() if jobs_apart else shared():
-            for group, iteration, number in plan.stages():
-                where = f"{group.chain} pass {group.pass_} {group.slug}"
-                where = f"{where} iteration {iteration} step {STEP_NAMES[number]}"
-                blocks = plan.blocks(group, iteration, number)
-                for block in blocks:
-                    networks = f"{len(block.networks)} network(s)"
-                    step(f"{where}: {networks}", training.train_block, plan, block)
-                step(None, weights.aggregate, plan, group, iteration, number)
-                for block in blocks:  # as Snakemake does, when nobody needs them any more
-                    plan.logits(block).unlink()
+            plan = _train_in_rounds(plan, step)
         for result in plan.variants.results:
             step(f"weights of {result}", weights.combine, plan, result)
+
+
+def _train_in_rounds(plan: Plan, step: Step) -> Plan:
+    """Train the lanes of all methods; return the plan with as many as there are in the end."""
+    if plan.adaptive:  # rounds measure observables
+        _observe(plan, step)
+    most = {method: plan.config.methods[method].lanes for method in plan.adaptive}
+    lanes = {method: rounds.until(plan, method).start for method in most}
+    going, number, trained = list(most), 1, set[object]()
+    while True:
+        now = plan.with_lanes(lanes) if lanes else plan
+        _train_lanes(now, step, trained)
+        for method in going:
+            step(f"round {number} of {method}", measuring.measure, plan, method, number)
+        found = {
+            method: rounds.read(plan, method, number).following(most[method]) for method in going
+        }
+        lanes |= {method: more for method, more in found.items() if more}
+        going, number = [method for method in going if found[method]], number + 1
+        if not going:
+            return now
+
+
+def _train_lanes(plan: Plan, step: Step, trained: set[object]) -> None:
+    """Train what is not among those that are trained; add it to them."""
+    for network in plan.pretraining_networks:
+        if network not in trained:
+            step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
+    for stage in plan.stages():
+        if stage not in trained:
+            _train_stage(plan, step, *stage)
+    trained |= {*plan.pretraining_networks, *plan.stages()}
+
+
+def _train_stage(plan: Plan, step: Step, group: Group, iteration: int, number: int) -> None:
+    where = f"{group.chain} pass {group.pass_} {group.slug}"
+    where = f"{where} iteration {iteration} step {STEP_NAMES[number]}"
+    blocks = plan.blocks(group, iteration, number)
+    for block in blocks:
+        networks = f"{len(block.networks)} network(s)"
+        step(f"{where}: {networks}", training.train_block, plan, block)
+    step(None, weights.aggregate, plan, group, iteration, number)
+    for block in blocks:  # as Snakemake does, when nobody needs them any more
+        plan.logits(block).unlink()
 
 
 def evaluate(plan: Plan, *, verbose: bool = False) -> None:
@@ -99,10 +137,10 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
     Raises:
         OmniflowError: as the jobs raise.
     """
+    plan = rounds.decided(plan)
     with _steps(plan, verbose) as step, shared():
-        for role in plan.evaluated:
-            step(f"observables of {role}", samples.make_observables, plan, role)
-        step("axes", samples.make_axes, plan)
+        if not plan.adaptive:
+            _observe(plan, step)
         for result in plan.variants.results:
             step(f"histograms of {result}", evaluation.make_histograms, plan, result)
         for subject in plan.second_subjects:
@@ -116,8 +154,15 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
             step("covariances", covariances.make_tables, plan)
 
 
+def _observe(plan: Plan, step: Step) -> None:
+    """Write the observables of all samples, and the axes of histograms."""
+    for role in plan.evaluated:
+        step(f"observables of {role}", samples.make_observables, plan, role)
+    step("axes", samples.make_axes, plan)
+
+
 @contextmanager
-def _steps(plan: Plan, verbose: bool) -> Iterator[Callable[..., None]]:
+def _steps(plan: Plan, verbose: bool) -> Iterator[Step]:
     """Yield what calls a function of a stage; what it prints goes to a log, as that of a job."""
     out = sys.stdout
     log = plan.path("log", job="unfold")
