@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from stopping_toys import measured, stop
 
-from omniflow.evaluation.lanes import MOST, average, draws, upper_factor, variance, wanted
-from omniflow.unfolding.combine import combine
+from omniflow.evaluation.lanes import MOST, average, upper_factor, variance, wanted
 
 
 def test_the_mean_of_lanes_has_their_variance_over_their_number():
@@ -30,22 +30,9 @@ def test_bins_without_a_unit_do_not_count():
     ("how", "within"), [("mean", 0.1), ("log_mean", 0.1), ("median", 0.3), ("truncated_mean", 0.3)]
 )
 def test_the_scatter_of_combinations_is_that_over_passes(how, within):
-    """Ratios that scatter in common and event by event; means over the bins and some passes."""
-    rng, events, lanes = np.random.default_rng(2), 200, 8
-    common = rng.normal(0, 0.5, size=(2, events))
-    fill, base = np.eye(4)[np.arange(events) % 4], np.ones(events)
-
-    def passes(count):
-        moved = rng.normal(0, 0.2, size=(count, lanes, 2)) @ common
-        return np.exp(moved + rng.normal(0, 0.1, size=moved.shape))
-
-    true = np.std([combine(each, how, base) @ fill for each in passes(300)], axis=0, ddof=1)
-    drawn = [
-        [combine(each[list(some)], how, base) @ fill for some in draws(lanes, how)]
-        for each in passes(40)
-    ]
-    found = np.sqrt(variance(np.array(drawn), lanes, how))
-    assert np.mean(found / true) == pytest.approx(1, abs=within)
+    """Of ratios that scatter in common and event by event."""
+    true, found = measured(np.random.default_rng(2), how, 8, toys=60, passes=400)
+    assert np.mean(np.sqrt(np.mean(found**2, axis=0)) / true) == pytest.approx(1, abs=within)
 
 
 def test_the_upper_limit_holds_as_often_as_it_should():
@@ -65,25 +52,13 @@ def test_lanes_that_are_missing_follow_from_the_square_root():
     assert wanted([0.04], 1e-9, 1, 4, 2) == 4 + MOST
 
 
-def _rounds(rng, passes, bins, need, most=200):
-    """Lanes when rounds stop, whose scatter meets a target of 1 from `need` lanes on."""
-    lanes = np.sqrt(need) * rng.normal(size=(passes, most, bins))
-    count = 4
-    while True:
-        found = variance(lanes[:, :count], count, "mean")
-        following = min(wanted([average(found, np.ones(bins))], 1, passes, count, 2), most)
-        if following == count:
-            return count
-        count = following
-
-
 @pytest.mark.parametrize(
     ("passes", "bins", "above", "price"), [(3, 1, 0.15, 1.6), (3, 10, 0.02, 1.4), (1, 1, 0.3, 1.7)]
 )
 def test_stopping_early_by_chance_is_rare(passes, bins, above, price):
     """The true scatter at the stop, which the target is for, and what it costs."""
     rng = np.random.default_rng(4)
-    lanes = np.array([_rounds(rng, passes, bins, need=12) for _ in range(100)])
+    lanes = np.array([stop(rng, passes, bins, 0.5, need=12)[0] for _ in range(100)])
     true = np.sqrt(12 / lanes)
     assert np.mean(true > 1.1) <= above
     assert np.mean(lanes) <= price * 12

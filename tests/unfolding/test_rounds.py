@@ -8,6 +8,8 @@ from plans import all_networks, make_plan, state
 
 from omniflow.errors import ConfigError, InputError
 from omniflow.unfolding import rounds
+from omniflow.unfolding.estimate import rates
+from omniflow.unfolding.jobs import jobs
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.rounds import Round, Spread
 
@@ -143,6 +145,13 @@ def test_rounds_wait_for_their_lanes_and_for_the_round_before(plan):
         .inputs.round("many", 1, 4)
         .count(make_plan({"many": method}).observables("data"))
     )
+
+
+def test_the_graph_of_jobs_has_the_first_round():
+    plan = make_plan({"none": {}, "many": MANY})
+    found = [job for job in jobs(plan, rates(plan, 1e4)) if job.rule == "lanes"]
+    assert [job.outputs for job in found] == [(plan.round("many", 1),)]
+    assert found[0].inputs == tuple(plan.inputs.round("many", 1, 4))
 
 
 def test_statistical_errors_are_of_observables_at_both_levels():

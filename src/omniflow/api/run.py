@@ -30,6 +30,8 @@ from omniflow.unfolding.plan import Plan
 
 # Calls a function of a stage with arguments, under a name.
 Step = Callable[..., None]
+# Lanes, iteration and step that are trained together.
+Stage = tuple[Group, int, int]
 
 
 def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
@@ -54,6 +56,8 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
         )
     # What does not fit together is told before anything is trained.
     _ = plan.features_seen, plan.observed
+    for method in plan.adaptive:
+        rounds.observables(plan, method)
     require(plan.config)
     with _steps(plan, verbose) as step:
         write_text(dump(plan.config), plan.path("config"))
@@ -77,6 +81,8 @@ def train(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> Non
         step("scaling of features", samples.make_scaling, plan)
         for role, level in plan.classifier_inputs:
             step(f"features of {role}, {level} level", samples.make_features, plan, role, level)
+        for network in plan.pretraining_networks:
+            step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
         with nullcontext() if jobs_apart else shared():
             plan = _train_in_rounds(plan, step)
         for result in plan.variants.results:
@@ -87,32 +93,22 @@ def _train_in_rounds(plan: Plan, step: Step) -> Plan:
     """Train the lanes of all methods; return the plan with as many as there are in the end."""
     if plan.adaptive:  # rounds measure observables
         _observe(plan, step)
-    most = {method: plan.config.methods[method].lanes for method in plan.adaptive}
-    lanes = {method: rounds.until(plan, method).start for method in most}
-    going, number, trained = list(most), 1, set[object]()
+    now, number, trained = rounds.first(plan), 1, set[Stage]()
+    going = list(plan.adaptive)
     while True:
-        now = plan.with_lanes(lanes) if lanes else plan
-        _train_lanes(now, step, trained)
+        for stage in now.stages():
+            if stage not in trained:
+                _train_stage(now, step, *stage)
+        trained |= set(now.stages())
+        lanes = {}
         for method in going:
             step(f"round {number} of {method}", measuring.measure, plan, method, number)
-        found = {
-            method: rounds.read(plan, method, number).following(most[method]) for method in going
-        }
-        lanes |= {method: more for method, more in found.items() if more}
-        going, number = [method for method in going if found[method]], number + 1
-        if not going:
+            most = plan.config.methods[method].lanes
+            if more := rounds.read(plan, method, number).following(most):
+                lanes[method] = more
+        if not lanes:
             return now
-
-
-def _train_lanes(plan: Plan, step: Step, trained: set[object]) -> None:
-    """Train what is not among those that are trained; add it to them."""
-    for network in plan.pretraining_networks:
-        if network not in trained:
-            step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
-    for stage in plan.stages():
-        if stage not in trained:
-            _train_stage(plan, step, *stage)
-    trained |= {*plan.pretraining_networks, *plan.stages()}
+        now, going, number = now.with_lanes(lanes), list(lanes), number + 1
 
 
 def _train_stage(plan: Plan, step: Step, group: Group, iteration: int, number: int) -> None:
