@@ -63,7 +63,7 @@ def measure(plan: Plan, method: str, round_: int) -> None:
     )
     write_json(asdict(found), plan.round(method, round_))
     print(rounds.words(plan, method))
-    _remove_logits(few, method)
+    remove_logits(few, method)
 
 
 def _values(plan: Plan, method: str) -> dict[str, float]:
@@ -129,8 +129,8 @@ def _relative(error: np.ndarray, content: np.ndarray) -> np.ndarray:
     return error / np.where(content == 0, np.nan, np.abs(content))
 
 
-def _remove_logits(plan: Plan, method: str) -> None:
-    """Remove logits of lanes, of which weights are made already."""
+def remove_logits(plan: Plan, method: str) -> None:
+    """Remove logits of the lanes of a method, whose weights are there already."""
     for pass_ in plan.passes:
         for group in plan.lane_groups(method, pass_):
             for iteration in plan.iterations:
