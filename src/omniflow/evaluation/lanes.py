@@ -86,7 +86,7 @@ def upper_factor(passes: int, lanes: int | np.ndarray) -> np.ndarray:
         lanes: n, or (K,) numbers of them.
 
     Returns:
-        As `lanes`.
+        (), or (K,) for K numbers of lanes.
 
     Examples:
         >>> upper_factor(3, np.array([4, 16, 100])).round(2)

@@ -144,7 +144,16 @@ def _members(
 
 
 def combined(parts: Sequence[Ratios], how: str, common: Setup) -> Ratios:
-    """Return the combination of ratios; nothing is kept of events but what restores the yield."""
+    """Return the combination of ratios; nothing is kept of events but what restores the yield.
+
+    Args:
+        parts: what gives the ratios (m,) of events at m positions, of each lane or member.
+        how: their combination.
+        common: selections and sums of the n events.
+
+    Returns:
+        What gives the combined ratios (m,) of events at m positions.
+    """
     if len(parts) == 1:
         return parts[0]
     index = np.flatnonzero(common.particle)
