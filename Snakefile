@@ -65,6 +65,7 @@ wildcard_constraints:
     step="1|1b|2|2b",
     block=r"\d+",
     model=r"\d+",
+    round=r"\d+",
     method=r"(?:[a-z0-9_-]+\.)?[a-z0-9][a-z0-9_-]*",
     subject="_?[a-z0-9][a-z0-9_-]*",
 
@@ -80,6 +81,11 @@ include: "workflow/rules/samples.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/results.smk"
+
+
+if PLAN.adaptive:
+
+    include: "workflow/rules/lanes.smk"
 
 
 if PLAN.uncertainty_tables:

@@ -72,10 +72,28 @@ def test_events_of_snakemakes_log(clock):
     assert said == ["1 of 1 jobs in 40 s"]
 
 
+def test_jobs_that_become_known_count_from_then_on(clock):
+    said, left = [], []
+    pace = Pace({"lanes": 1, "tables": 1}, {}, clock)
+    handler = Handler(pace, said.append, lambda: left.append(1) or {"train": 2, "tables": 1})
+    log = logging.Logger("snakemake", logging.INFO)
+    log.addHandler(handler)
+    for job, rule in enumerate(["lanes", "train", "train", "tables"]):
+        info = {"jobid": job, "rule_name": rule, "wildcards": {}}
+        log.info("", extra={"event": SimpleNamespace(value="job_info"), **info})
+        clock.now += 40
+        log.info("", extra={"event": SimpleNamespace(value="job_finished"), "job_id": job})
+    assert [line.partition(" jobs")[0] for line in said] == [
+        *("1 of 2", "2 of 4", "3 of 4", "4 of 4")
+    ]
+    assert len(left) == 1
+
+
 def test_every_rule_of_a_study_has_a_cost(tmp_path):
     one = {"source": "pythia", "events": 1000}
     samples = {"data": one | {"seed": 1}, "simulation": one | {"seed": 2}}
-    config = {"study": {"name": "a"}, "samples": samples, "methods": {"none": {}}}
+    methods = {"none": {}, "many": {"lanes": 8, "until": {"sigma_rel": 0.01}}}
+    config = {"study": {"name": "a"}, "samples": samples, "methods": methods}
     found = costs(Plan(validate(config), tmp_path))
-    assert {"event_store", "train", "aggregate", "tables", "report"} <= set(found)
+    assert {"event_store", "train", "aggregate", "lanes", "tables", "report"} <= set(found)
     assert found["train"] > found["report"] > 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from omniflow.errors import ConfigError
-from omniflow.unfolding import estimate, makespan
+from omniflow.unfolding import estimate, makespan, rounds
 from omniflow.unfolding.coordinates import NOMINAL, parted
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import OTHER, TRAINING, Job, jobs, tasks
@@ -43,6 +43,9 @@ def forecast(plan: Plan, workers: int | None, rate: float | None) -> Iterator[Ta
     yield _samples(plan, size)
     yield from _assumptions(plan, size)
     yield _methods(plan, size)
+    for method in plan.adaptive:
+        most = plan.config.methods[method].lanes
+        yield f"{rounds.words(plan, method)} Counted with {most}, as if all were trained at once."
     yield (
         f"{size.networks:,} networks in {size.jobs:,} jobs over {len(plan.passes)} passes: at most "
         f"{_hours(plan, size.seconds)} of training, from {size.rates.source}: {_per_second(size)}. "

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _SHARE, _SHORTEST, _LONGEST = 0.05, 10.0, 300.0
 # Below this share of the work, times of few jobs tell nothing about the rest.
 _TOLD = 0.03
+# The rule after whose jobs more may become known.
+_GROWS = "lanes"
 
 
 class Pace:
@@ -34,15 +36,20 @@ class Pace:
             costs: estimated seconds of one of them; their ratios matter, not their size.
             clock: seconds.
         """
-        self._costs = {rule: costs.get(rule, 1.0) or 1.0 for rule in counts}
-        self._total, self._work = sum(counts.values()), self._sum(counts)
+        self._costs = {rule: cost or 1.0 for rule, cost in costs.items()}
         self._clock, self._begin = clock, clock()
         self._done: Counter[str] = Counter()
+        self.left(counts)
         self._said = self._begin, 0.0
         self._where = ""
 
     def _sum(self, counts: Mapping[str, int]) -> float:
         return sum(self._costs.get(rule, 1.0) * count for rule, count in counts.items())
+
+    def left(self, counts: Mapping[str, int]) -> None:
+        """Take the jobs that are left, by rule, where more have become known."""
+        self._total = self._done.total() + sum(counts.values())
+        self._work = self._sum(self._done) + self._sum(counts)
 
     def started(self, rule: str, wildcards: Mapping[str, str]) -> None:
         """Take note of a job that begins."""
@@ -56,10 +63,10 @@ class Pace:
         now, share = self._clock(), self._sum(self._done) / self._work
         number, (at, before) = self._done.total(), self._said
         last = number >= self._total
-        due = share - before >= _SHARE and now - at >= _SHORTEST
+        due = share - before / self._work >= _SHARE and now - at >= _SHORTEST
         if not (due or last or now - at >= _LONGEST):
             return ""
-        self._said = now, share
+        self._said = now, self._sum(self._done)
         took = now - self._begin
         if last:
             return f"{number} of {self._total} jobs in {_duration(took)}"
@@ -70,10 +77,16 @@ class Pace:
 class Handler(logging.Handler):
     """Tells a pace of the events in Snakemake's log, and says its lines."""
 
-    def __init__(self, pace: Pace, say: Callable[[str], None]) -> None:
-        """Take the pace, and where its lines go."""
+    def __init__(
+        self,
+        pace: Pace,
+        say: Callable[[str], None],
+        left: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
+        """Take the pace, where its lines go, and what tells the jobs that are left, by rule."""
         super().__init__(logging.INFO)
-        self._pace, self._say = pace, say
+        self._pace, self._say, self._left = pace, say, left
+        self._grown = False
         self._rules: dict[int, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -81,10 +94,14 @@ class Handler(logging.Handler):
         event = getattr(getattr(record, "event", None), "value", None)
         found: Mapping[str, Any] = vars(record)
         if event == "job_info":
+            if self._grown:
+                self._pace.left(self._left())
+                self._grown = False
             self._rules[found["jobid"]] = found["rule_name"]
             self._pace.started(found["rule_name"], found["wildcards"] or {})
         elif event == "job_finished" and (rule := self._rules.pop(found["job_id"], "")):
             self._tell(self._pace.finished(rule))
+            self._grown |= rule == _GROWS
 
     def _tell(self, line: str) -> None:
         if line:

@@ -3,9 +3,11 @@
 import os
 import sys
 from collections import Counter
+from functools import lru_cache
 
 from omniflow.pace import Handler, Pace, costs
-from omniflow.unfolding.coordinates import step_number
+from omniflow.unfolding import rounds
+from omniflow.unfolding.coordinates import parted, step_number
 
 EXECUTION = PLAN.config.execution
 
@@ -41,12 +43,16 @@ def show_pace():
     """Say how far the study is, line by line; at a terminal Snakemake's own lines are seen."""
     if sys.stderr.isatty():
         return
-    counts = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
-    if counts:
+    if counts := jobs_left():
         pace = Pace(counts, costs(PLAN))
-        logger.addHandler(
-            Handler(pace, lambda line: print(line, file=sys.stderr, flush=True))
-        )
+        say = lambda line: print(line, file=sys.stderr, flush=True)
+        logger.addHandler(Handler(pace, say, jobs_left))
+
+
+def jobs_left():
+    """Return the number of jobs that are known and not done, by rule."""
+    left = workflow.dag.needrun_jobs(exclude_finished=True)
+    return Counter(job.rule.name for job in left)
 
 
 def name_jobs():
@@ -65,6 +71,10 @@ def path_of(name):
     Snakemake compares no parameter that takes resources: a study goes on with another installation.
     """
     return lambda wildcards, resources: SCRIPTS / name
+
+
+# What tables wait for whatever rounds decide. Named by itself, so that its jobs do not wait for them.
+KNOWN = rounds.first(PLAN).inputs.tables()
 
 
 def noted(files):
@@ -97,3 +107,48 @@ def stage_inputs(wildcards):
     group = PLAN.group(wildcards.chain, int(wildcards.pass_), wildcards.group)
     step = step_number(wildcards.step)
     return PLAN.inputs.weights(group, int(wildcards.iteration), step)
+
+
+def lanes_in(method, round):
+    """Return the lanes of a round; Snakemake asks again when the one before it is over."""
+    number = int(round)
+    if number > 1:
+        checkpoints.lanes.get(method=method, round=number - 1)
+    return rounds.lanes_in(PLAN, method, number)
+
+
+def rounds_of(method):
+    """Return the rounds of a method; Snakemake asks again after each, until the last is over."""
+    found, most = [], PLAN.config.methods[method].lanes
+    while not found or found[-1].following(most):
+        number = len(found) + 1
+        checkpoints.lanes.get(method=method, round=number)
+        found.append(rounds.read(PLAN, method, number))
+    return found
+
+
+@lru_cache
+def plan_with(lanes):
+    """Return the plan with lanes of methods, pairs; one for all jobs."""
+    return PLAN.with_lanes(dict(lanes)) if lanes else PLAN
+
+
+def decided(*methods):
+    """Return the plan with as many lanes of these methods as rounds have decided on."""
+    lanes = ((m, rounds_of(m)[-1].lanes) for m in methods if m in PLAN.adaptive)
+    return plan_with(tuple(lanes))
+
+
+def decided_of(result):
+    """Return the plan with as many lanes of the method of a result as it has."""
+    return decided(parted(result)[1])
+
+
+def later_table_inputs(wildcards):
+    """Return what tables wait for beside KNOWN, when rounds are over: nothing without any."""
+    if not PLAN.adaptive:
+        return []
+    over = ((m, each.number) for m in PLAN.adaptive for each in rounds_of(m))
+    found = [PLAN.round(*each) for each in over]
+    known, tables = set(KNOWN), decided(*PLAN.adaptive).inputs.tables()
+    return found + [path for path in tables if path not in known]

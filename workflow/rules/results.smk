@@ -3,7 +3,9 @@
 
 rule combine:
     input:
-        files=lambda wildcards: noted(PLAN.inputs.combine(wildcards.method)),
+        files=lambda wildcards: noted(
+            decided_of(wildcards.method).inputs.combine(wildcards.method)
+        ),
     output:
         directory(PLAN.pattern("unfolded")),
     log:
@@ -31,7 +33,9 @@ rule combine:
 
 rule histograms:
     input:
-        files=lambda wildcards: noted(PLAN.inputs.histograms(wildcards.method)),
+        files=lambda wildcards: noted(
+            decided_of(wildcards.method).inputs.histograms(wildcards.method)
+        ),
     output:
         PLAN.pattern("histograms"),
     log:
@@ -59,7 +63,8 @@ rule histograms:
 
 rule tables:
     input:
-        files=PLAN.inputs.tables(),
+        files=KNOWN,
+        later=later_table_inputs,
     output:
         PLAN.tables,
     log:

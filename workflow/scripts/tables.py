@@ -1,6 +1,7 @@
 """Write the tables of the study."""
 
 from omniflow.stages import command, tables
+from omniflow.stages.lanes import decided
 
 if __name__ == "__main__":
-    command.run(tables.make_tables)
+    command.run(decided(tables.make_tables))

@@ -22,6 +22,7 @@ from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
 from omniflow.files import memory_map
+from omniflow.unfolding import rounds
 from omniflow.unfolding.coordinates import STEP_NAMES
 from omniflow.unfolding.plan import Plan
 
@@ -102,6 +103,8 @@ def check(
     own, other, again = (_plan(config, folder, name) for name in ("own", "other", "again"))
     say("Training with the data's own truth.")
     run(own)
+    lanes = {name: each.lanes for name, each in rounds.decided(own).config.methods.items()}
+    own, other, again = (plan.with_lanes(lanes) for plan in (own, other, again))
     data = store.open_store(own.store("data"))
     if data.particle is None:
         raise InputError(
@@ -135,6 +138,7 @@ def reduced(config: Config, records: int = RECORDS) -> Config:
         name: method.model_copy(
             update={
                 "lanes": min(method.lanes, NETWORKS),
+                "until": None,
                 "members": min(method.members, NETWORKS),
             }
         )

@@ -10,6 +10,7 @@ from omniflow.api.study import Study
 from omniflow.config import load
 from omniflow.errors import InputError
 from omniflow.sources.recorded import Recorded
+from omniflow.unfolding import rounds
 from omniflow.unfolding.paths import PATTERNS
 from omniflow.unfolding.plan import Plan
 
@@ -62,7 +63,7 @@ def read(folder: str | Path, classifier: Callable[..., Any] | None = None) -> St
             f"{root}: has no {path.name}; give the folder of a study that has been run, such as "
             "results/demo"
         )
-    plan = Plan(load(path, stand_in={"source": Recorded}), root)
+    plan = rounds.decided(Plan(load(path, stand_in={"source": Recorded}), root))
     study = Study(plan, classifier=classifier)
     method, how = study.headline
     if not plan.unfolded(method, how, plan.passes[-1]).is_file():

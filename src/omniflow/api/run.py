@@ -21,10 +21,17 @@ from omniflow.stages import (
     training,
     weights,
 )
+from omniflow.stages import lanes as measuring
 from omniflow.stages import uncertainties as covariances
 from omniflow.training.engines import require, shared
-from omniflow.unfolding.coordinates import STEP_NAMES
+from omniflow.unfolding import rounds
+from omniflow.unfolding.coordinates import STEP_NAMES, Group
 from omniflow.unfolding.plan import Plan
+
+# Calls a function of a stage with arguments, under a name.
+Step = Callable[..., None]
+# Lanes, iteration and step that are trained together.
+Stage = tuple[Group, int, int]
 
 
 def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
@@ -49,6 +56,8 @@ def run(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> None:
         )
     # What does not fit together is told before anything is trained.
     _ = plan.features_seen, plan.observed
+    for method in plan.adaptive:
+        rounds.observables(plan, method)
     require(plan.config)
     with _steps(plan, verbose) as step:
         write_text(dump(plan.config), plan.path("config"))
@@ -75,18 +84,43 @@ def train(plan: Plan, *, verbose: bool = False, jobs_apart: bool = False) -> Non
         for network in plan.pretraining_networks:
             step(f"pre-training {network.lane}", pretraining.pretrain, plan, network.lane)
         with nullcontext() if jobs_apart else shared():
-            for group, iteration, number in plan.stages():
-                where = f"{group.chain} pass {group.pass_} {group.slug}"
-                where = f"{where} iteration {iteration} step {STEP_NAMES[number]}"
-                blocks = plan.blocks(group, iteration, number)
-                for block in blocks:
-                    networks = f"{len(block.networks)} network(s)"
-                    step(f"{where}: {networks}", training.train_block, plan, block)
-                step(None, weights.aggregate, plan, group, iteration, number)
-                for block in blocks:  # as Snakemake does, when nobody needs them any more
-                    plan.logits(block).unlink()
+            plan = _train_in_rounds(plan, step)
         for result in plan.variants.results:
             step(f"weights of {result}", weights.combine, plan, result)
+
+
+def _train_in_rounds(plan: Plan, step: Step) -> Plan:
+    """Train the lanes of all methods; return the plan with as many as there are in the end."""
+    if plan.adaptive:  # rounds measure observables
+        _observe(plan, step)
+    now, number, trained = rounds.first(plan), 1, set[Stage]()
+    going = list(plan.adaptive)
+    while True:
+        for stage in now.stages():
+            if stage not in trained:
+                _train_stage(now, step, *stage)
+        trained |= set(now.stages())
+        lanes = {}
+        for method in going:
+            step(f"round {number} of {method}", measuring.measure, plan, method, number)
+            most = plan.config.methods[method].lanes
+            if more := rounds.read(plan, method, number).following(most):
+                lanes[method] = more
+        if not lanes:
+            return now
+        now, going, number = now.with_lanes(lanes), list(lanes), number + 1
+
+
+def _train_stage(plan: Plan, step: Step, group: Group, iteration: int, number: int) -> None:
+    where = f"{group.chain} pass {group.pass_} {group.slug}"
+    where = f"{where} iteration {iteration} step {STEP_NAMES[number]}"
+    blocks = plan.blocks(group, iteration, number)
+    for block in blocks:
+        networks = f"{len(block.networks)} network(s)"
+        step(f"{where}: {networks}", training.train_block, plan, block)
+    step(None, weights.aggregate, plan, group, iteration, number)
+    for block in blocks:  # as Snakemake does, when nobody needs them any more
+        plan.logits(block).unlink()
 
 
 def evaluate(plan: Plan, *, verbose: bool = False) -> None:
@@ -99,10 +133,10 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
     Raises:
         OmniflowError: as the jobs raise.
     """
+    plan = rounds.decided(plan)
     with _steps(plan, verbose) as step, shared():
-        for role in plan.evaluated:
-            step(f"observables of {role}", samples.make_observables, plan, role)
-        step("axes", samples.make_axes, plan)
+        if not plan.adaptive:
+            _observe(plan, step)
         for result in plan.variants.results:
             step(f"histograms of {result}", evaluation.make_histograms, plan, result)
         for subject in plan.second_subjects:
@@ -116,8 +150,15 @@ def evaluate(plan: Plan, *, verbose: bool = False) -> None:
             step("covariances", covariances.make_tables, plan)
 
 
+def _observe(plan: Plan, step: Step) -> None:
+    """Write the observables of all samples, and the axes of histograms."""
+    for role in plan.evaluated:
+        step(f"observables of {role}", samples.make_observables, plan, role)
+    step("axes", samples.make_axes, plan)
+
+
 @contextmanager
-def _steps(plan: Plan, verbose: bool) -> Iterator[Callable[..., None]]:
+def _steps(plan: Plan, verbose: bool) -> Iterator[Step]:
     """Yield what calls a function of a stage; what it prints goes to a log, as that of a job."""
     out = sys.stdout
     log = plan.path("log", job="unfold")

@@ -24,6 +24,7 @@ from omniflow.events.sample import Events
 from omniflow.lock import Lock
 from omniflow.sources.memory import Memory
 from omniflow.training.interrupt import Interrupted
+from omniflow.unfolding import rounds
 from omniflow.unfolding.plan import Plan
 
 
@@ -197,6 +198,7 @@ def _run(plan: Plan, verbose: bool) -> Study:
             f"({type(error).__name__}: {error})",
             stacklevel=3,
         )
+    plan = rounds.decided(plan)
     return Study(plan, {r: s.held for r, s in plan.samples.items() if isinstance(s, Memory)})
 
 

@@ -140,6 +140,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _targets_are_of_observables(self) -> Config:
+        for name, method in self.methods.items():
+            for observable in method.until.observables if method.until else ():
+                if observable not in self.observables.names:
+                    raise ValueError(
+                        f"methods.{name}.until.observables: there is no observable "
+                        f"{observable!r}; there are {', '.join(self.observables.names)}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _folds_of_whole_networks(self) -> Config:
         for name, method in self.methods.items():
             if self.training.folds > 1 and method.aggregate == "stacking":

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from omniflow.config.section import Aggregation, Positive, Rate, Section
+from omniflow.config.section import Aggregation, Fraction, Name, Positive, Rate, Section
 from omniflow.config.transfer import PLAIN, Transfer
 
 
@@ -77,10 +77,57 @@ class Unfolding(Section):
     restart: Restart = Field(Restart(), description="From iteration to iteration.")
 
 
+class Until(Section):
+    """When a method has enough lanes: a target for the scatter of training of one pass."""
+
+    sigma_rel: Fraction | None = Field(
+        None,
+        description="At most so large, relative to the content of a bin and averaged over bins: "
+        "0.01, or `1%`.",
+    )
+    statistical: Fraction | None = Field(
+        None,
+        description="At most this fraction of the statistical error of data and simulation, "
+        "averaged over bins: 0.3, or `30%`.",
+    )
+    start: int = Field(4, ge=3, description="Lanes of the first round.")
+    step: Positive = Field(
+        2, description="Later rounds add a multiple of it; a job trains so many of them at most."
+    )
+    observables: tuple[Name, ...] = Field(
+        (), description="Observables that have to meet the target; all of them if none is named."
+    )
+
+    @property
+    def quantity(self) -> Literal["sigma_rel", "statistical"]:
+        """What has a target."""
+        return "statistical" if self.sigma_rel is None else "sigma_rel"
+
+    @property
+    def target(self) -> float:
+        """The largest value that is enough."""
+        return self.sigma_rel or self.statistical or 0.0
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Until:
+        if (self.sigma_rel is None) == (self.statistical is None):
+            raise ValueError("give one target: sigma_rel, such as 1%, or statistical, such as 30%")
+        return self
+
+
 class Method(Section):
     """An unfolding strategy: lanes x members and a start policy."""
 
-    lanes: Positive = Field(1, description="Complete OmniFold runs, combined at the end.")
+    lanes: Positive = Field(
+        1,
+        description="Complete OmniFold runs, combined at the end; with `until` the most that there "
+        "may be.",
+    )
+    until: Until | None = Field(
+        None,
+        description="Begin with few lanes and add more until a target is met, or `lanes` are "
+        "there.",
+    )
     members: Positive = Field(1, description="Networks per step, aggregated before the next step.")
     aggregate: Aggregation = Field(
         "mean",
@@ -120,6 +167,26 @@ class Method(Section):
             raise ValueError(
                 "diversity: identical_starts is about new weights (start: scratch); networks that "
                 "start from one pre-trained model are start: pretrained with transfer.models: 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _lanes_can_be_added(self) -> Method:
+        if self.until is None:
+            return self
+        start, step = self.until.start, self.until.step
+        if self.lanes <= start or (self.lanes - start) % step:
+            below = max(self.lanes - (self.lanes - start) % step, start + step)
+            raise ValueError(
+                f"lanes is {self.lanes}: with until it is the most that there may be, and rounds "
+                f"begin with {start} and add multiples of {step} (until.start, until.step); give "
+                f"{below} or {below + step}, for instance"
+            )
+        if self.transfer.per_pass:
+            raise ValueError(
+                "until does not go with transfer.per_pass: which pre-trained models the lanes of a "
+                "pass take depends on the number of lanes, so that those of a round would be other "
+                "ones in the next; leave one of the two out"
             )
         return self
 

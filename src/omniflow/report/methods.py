@@ -216,7 +216,9 @@ def _strategy(method: MethodRecord, combine: str) -> str:
         step = "one network is trained in every step"
     if method.lanes > 1:
         how = _COMBINE.get(combine, combine)
-        step = f"{method.lanes} independent runs are combined by {how}; in each, {step}"
+        runs = f"{method.lanes} independent runs"
+        runs += f", added until there was a {method.until}," if method.until else ""
+        step = f"{runs} are combined by {how}; in each, {step}"
     if method.start != "scratch":
         step += f", from a start of {policy(method)}"
     return step

@@ -49,10 +49,12 @@ class MethodRecord(_Record):
     Attributes:
         models: pre-trained models that its networks start from, of all passes.
         per_pass: whether passes take other models than the passes before.
+        until: the target that lanes were added for; empty: their number was given.
     """
 
     name: str
     lanes: int = Field(ge=1)
+    until: str = ""
     members: int = Field(ge=1)
     networks: int | None = None  # trained per lane and step; None: one per member
     aggregate: str | None
@@ -140,6 +142,8 @@ class Study(_Record):
         """Return whether the study has the files that are there at such times."""
         if when is When.UNCERTAINTIES:
             return bool(self.uncertain)
+        if when is When.ADAPTIVE:
+            return any(method.until for method in self.methods)
         stacked = any(method.aggregate == "stacking" for method in self.methods)
         return stacked if when is When.STACKING else True
 

@@ -120,7 +120,7 @@ def _lanes(
         for row in memory_map(path, "ratio", (None, None), "f")
     ]
     how = plan.combinations(method)[0]
-    return [_combined([lanes[i] for i in subset], how, common) for subset in wanted]
+    return [combined([lanes[i] for i in subset], how, common) for subset in wanted]
 
 
 def _members(
@@ -135,16 +135,25 @@ def _members(
     ][: settings.lanes]
     how = plan.combinations(method)[0]
     return [
-        _combined(
-            [_combined([lane[i] for i in subset], settings.aggregate, common) for lane in lanes],
+        combined(
+            [combined([lane[i] for i in subset], settings.aggregate, common) for lane in lanes],
             *(how, common),
         )
         for subset in wanted
     ]
 
 
-def _combined(parts: Sequence[Ratios], how: str, common: Setup) -> Ratios:
-    """Return the combination of ratios; nothing is kept of events but what restores the yield."""
+def combined(parts: Sequence[Ratios], how: str, common: Setup) -> Ratios:
+    """Return the combination of ratios; nothing is kept of events but what restores the yield.
+
+    Args:
+        parts: what gives the ratios (m,) of events at m positions, of each lane or member.
+        how: their combination.
+        common: selections and sums of the n events.
+
+    Returns:
+        What gives the combined ratios (m,) of events at m positions.
+    """
     if len(parts) == 1:
         return parts[0]
     index = np.flatnonzero(common.particle)

@@ -28,7 +28,7 @@ from omniflow.observables import find
 from omniflow.observables.jets import PREFIX, PROPERTIES
 from omniflow.physics.jets import momenta
 from omniflow.training import engines
-from omniflow.unfolding import observed, seen
+from omniflow.unfolding import observed, rounds, seen
 from omniflow.unfolding.plan import Plan
 
 
@@ -110,6 +110,12 @@ def _of_levels(plan: Plan) -> Iterator[str]:
     for part in ("features_seen", "observed"):
         try:
             getattr(plan, part)
+        except ConfigError as error:
+            yield str(error)
+            return
+    for method in plan.adaptive:
+        try:
+            rounds.observables(plan, method)
         except ConfigError as error:
             yield str(error)
 

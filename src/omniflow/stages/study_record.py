@@ -24,6 +24,7 @@ from omniflow.stages.origins import overlaps
 from omniflow.tables import event_weights, reference, results, trainings
 from omniflow.tables.table import Table
 from omniflow.training.losses import LOSSES
+from omniflow.unfolding import rounds
 from omniflow.unfolding.coordinates import STEP_NAMES
 from omniflow.unfolding.notes import of_uncertainties
 from omniflow.unfolding.plan import Plan
@@ -98,6 +99,7 @@ def _methods(plan: Plan) -> list[dict[str, Any]]:
         {
             "name": name,
             "lanes": method.lanes,
+            "until": rounds.aim(method.until) if method.until else "",
             "members": method.members,
             "networks": plan.chains[plan.chain_slug(method)].networks,
             "aggregate": method.aggregate,
@@ -128,6 +130,7 @@ def _notes(study: Finished, frames: Mapping[Table, pd.DataFrame], uninformed: fl
     plan, timing = study.plan, frames[trainings.TIMING]
     return [
         *plan.notes,
+        *(rounds.words(plan, method) for method in plan.adaptive),
         *overlaps(plan),
         *quality.negative(plan),
         *poor(timing, uninformed),

@@ -34,6 +34,7 @@ from omniflow.stages import (
     diagnostics,
     ensembles,
     evaluation,
+    lanes,
     oracle,
     response,
     second,
@@ -67,6 +68,9 @@ def make_tables(plan: Plan) -> None:
         frames[results.METRICS].to_parquet(temporary, index=False)
     write_json(study_record.make(study, frames), plan.table(results.STUDY.name))
     remove_checkpoints(plan)
+    # Snakemake keeps them while rounds may bring more jobs, and forgets them when it is killed.
+    for method in plan.config.methods if plan.adaptive else ():
+        lanes.remove_logits(plan, method)
 
 
 def remove_checkpoints(plan: Plan) -> None:

@@ -11,6 +11,7 @@ from omniflow.tables import (
     convergence,
     event_weights,
     identifiability,
+    lanes,
     reference,
     results,
     trainings,
@@ -21,7 +22,7 @@ from omniflow.tables.table import File, Table
 # In the order of docs/formats.md; each module has a TITLE, NOTES and its declarations.
 MODULES = (
     *(results, comparisons, reference, uncertainties),
-    *(trainings, event_weights, classifiers, convergence, identifiability),
+    *(trainings, lanes, event_weights, classifiers, convergence, identifiability),
 )
 SECTIONS = {
     module: tuple(found for found in vars(module).values() if isinstance(found, File))

@@ -32,6 +32,7 @@ class When(StrEnum):
     ALWAYS = "always"
     UNCERTAINTIES = "with `uncertainties`"
     STACKING = "with `aggregate: stacking`"
+    ADAPTIVE = "with `methods.<name>.until`"
 
 
 @dataclass(frozen=True)

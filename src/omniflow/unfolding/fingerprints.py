@@ -122,6 +122,13 @@ class Fingerprints:
         engine = self.sections("execution.engine", "unfolding.particle_level", "study.seed")
         return _hash([role, engine, self.observables])
 
+    def rounds(self, method: str) -> str:
+        """Return a hash of what determines how many lanes a method gets, beside their weights."""
+        settings = self.plan.config.methods[method]
+        target = settings.until.model_dump(mode="json") if settings.until else None
+        how = self.plan.combinations(method)[0]
+        return _hash([target, how, len(self.plan.passes), len(self.plan.iterations)])
+
     def combine(self, method: str) -> str:
         """Return a hash of what determines the final weights, beside the lanes' weights."""
         return _hash(

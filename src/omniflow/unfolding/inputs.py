@@ -70,6 +70,25 @@ class Inputs:
         steps = (step, 1) if step == MISSES else (step,)
         return [*logits, *self._weights_before(group, iteration, *steps)]
 
+    def round(self, method: str, number: int, lanes: int) -> list[Path]:
+        """Return the files that a round of a method waits for, which measures so many lanes."""
+        until = self.plan.config.methods[method].until
+        statistical = until is not None and until.quantity == "statistical"
+        chain = self.plan.chain_slug(self.plan.config.methods[method])
+        roles = self.plan.roles if statistical else ["simulation"]
+        return [
+            *self._stores(method),
+            *(self.plan.observables(role) for role in roles),
+            self.plan.axes,
+            *([self.plan.round(method, number - 1)] if number > 1 else []),
+            *(
+                self.plan.final_weights(group, self.plan.iterations[-1])
+                for pass_ in self.plan.passes
+                for group in self.plan.groups(chain, pass_)
+                if group.lanes[0] < lanes
+            ),
+        ]
+
     def combine(self, method: str) -> list[Path]:
         """Return the files that the combination of the lanes of a method or result needs."""
         return self._stores(method) + [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omniflow.registry import BUILT_IN
-from omniflow.unfolding import estimate, limits
+from omniflow.unfolding import estimate, limits, rounds
 from omniflow.unfolding.coordinates import ORACLE
 from omniflow.unfolding.makespan import Task
 from omniflow.unfolding.plan import Plan
@@ -113,6 +113,11 @@ def _trainings(
 
 def _results(plan: Plan, events: dict[str, int], seconds: dict[int, float]) -> Iterator[Job]:
     second = estimate.second_seconds(seconds)
+    for method in plan.adaptive:  # further rounds nobody knows yet
+        lanes = rounds.until(plan, method).start
+        inputs = tuple(plan.inputs.round(method, 1, lanes))
+        work = HISTOGRAM * events["simulation"] * len(plan.passes) * lanes
+        yield Job("lanes", inputs, (plan.round(method, 1),), work)
     for method in plan.variants.results:
         passes = len(plan.passes_of(method))
         results = passes * len(plan.iterations) * len(plan.combinations(method))

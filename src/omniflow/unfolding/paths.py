@@ -28,6 +28,7 @@ PATTERNS = {
     # No rule's output: Snakemake must not remove what a killed job has trained.
     "checkpoint": "checkpoints/{chain}/pass-{pass_}/iteration-{iteration}-step-{step}"
     "-lane-{lane}-member-{member}{fold}-attempt-{attempt}.h5",
+    "round": "lanes/{method}/round-{round}.json",
     "unfolded": "unfolded/{method}",
     "histograms": "histograms/{method}.h5",
     "second": "second_classifier/{subject}.json",
@@ -111,6 +112,10 @@ class Paths:
     def weights(self, group: Group, iteration: int, step: int) -> Path:
         """Event weights of the lanes of a group after a step, (lane, event)."""
         return self.path("weights", **_stage(group, iteration, step))
+
+    def round(self, method: str, number: int) -> Path:
+        """What a round of a method that gets lanes until a target is met has found, from 1."""
+        return self.path("round", method=method, round=number)
 
     def unfolded(self, method: str, combine: str, pass_: int) -> Path:
         """Final weights of one pass of a method, or of another result."""

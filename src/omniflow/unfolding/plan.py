@@ -6,6 +6,7 @@ and numbers of networks; nothing else knows them. It loads neither TensorFlow no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +30,18 @@ class Plan(Results):
         super().__init__(config, root)
         self.fingerprints = Fingerprints(self)
         self.inputs = Inputs(self)
+
+    def with_lanes(self, lanes: Mapping[str, int]) -> Plan:
+        """Return the plan with other numbers of lanes; groups, paths and seeds are the same.
+
+        Args:
+            lanes: by method.
+        """
+        methods = {
+            name: method.model_copy(update={"lanes": lanes.get(name, method.lanes)})
+            for name, method in self.config.methods.items()
+        }
+        return Plan(self.config.model_copy(update={"methods": methods}), self.root)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

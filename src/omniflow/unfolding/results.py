@@ -87,7 +87,8 @@ class Results(Trainings):
     def tables(self) -> list[Path]:
         """Tables of the study, and other files for the reader; those of uncertainties apart."""
         stacked = any(chain.aggregate == "stacking" for chain in self.chains.values())
-        return self._files(When.ALWAYS, *([When.STACKING] if stacked else []))
+        more = [When.STACKING] * stacked + [When.ADAPTIVE] * bool(self.adaptive)
+        return self._files(When.ALWAYS, *more)
 
     @property
     def uncertainty_tables(self) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -98,14 +98,36 @@ class Trainings(Roles):
         """Groups by slug for every chain, pass and variant; rules ask for them once per job."""
         found = {}
         for variant, chain in product(self.variants.names, self.chains.values()):
-            together = chain.networks * len(self.folds)
-            size = max(1, self.config.execution.networks_per_job // together)
-            lanes = range(self._lanes(chain, variant))
-            parts = [tuple(lanes[first : first + size]) for first in range(0, len(lanes), size)]
+            parts = self._parts(chain, self._lanes(chain, variant))
             for pass_ in self.variants.passes(variant):
                 groups = [Group(chain.slug, pass_, part, variant) for part in parts]
                 found[chain.slug, pass_, variant] = {group.slug: group for group in groups}
         return found
+
+    def _parts(self, chain: Chain, count: int) -> list[tuple[int, ...]]:
+        """Return the first lanes of a chain, cut into groups of at most one job's networks.
+
+        Groups end at every number of lanes that any of its methods may come to have, so that they
+        stay when lanes are added.
+        """
+        together = chain.networks * len(self.folds)
+        size = max(1, self.config.execution.networks_per_job // together)
+        ends = {end for end in self._ends(chain, count) if end < count} | {0, count}
+        return [
+            tuple(range(first, min(first + size, last)))
+            for begin, last in pairwise(sorted(ends))
+            for first in range(begin, last, size)
+        ]
+
+    def _ends(self, chain: Chain, count: int) -> Iterator[int]:
+        """Yield numbers of lanes that methods of a chain may have, if those of any are added."""
+        methods = [m for m in self.config.methods.values() if self.chain_slug(m) == chain.slug]
+        added = [method.until for method in methods if method.until]
+        for until in added:
+            yield from range(until.start, count, until.step)
+        if added:
+            fixed = (method.lanes for method in methods if method.until is None)
+            yield from (lanes for lanes in fixed if lanes > min(u.start for u in added))
 
     def _lanes(self, chain: Chain, variant: str) -> int:
         """Return the lanes of a chain that a variant runs."""
@@ -117,6 +139,11 @@ class Trainings(Roles):
     def group_of(self, chain: str, pass_: int, lane: int, variant: str = NOMINAL) -> Group:
         """Return the group that holds a lane."""
         return next(g for g in self.groups(chain, pass_, variant) if lane in g.lanes)
+
+    @property
+    def adaptive(self) -> tuple[str, ...]:
+        """Methods that get lanes until a target is met; `lanes` is the most that they may get."""
+        return tuple(name for name, method in self.config.methods.items() if method.until)
 
     def blocks(self, group: Group, iteration: int, step: int) -> list[Block]:
         """Return the jobs that train one step of a group of lanes."""
