@@ -1,3 +1,4 @@
+import html
 import subprocess
 
 import pytest
@@ -30,6 +31,17 @@ def float64():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are made but not written as SVG, most of a page's time: for tests of its text."""
+    from omniflow.report import drawing
+
+    def label(_, title):
+        return f'<svg role="img" aria-label="{html.escape(title)}"></svg>'
+
+    monkeypatch.setattr(drawing, "_svg", label)
 
 
 @pytest.fixture
