@@ -1,10 +1,16 @@
 import html
 import subprocess
 
+import economy
 import pytest
 
 # Folders of the longest tests. They start first, so that no process ends with one of them alone.
 FIRST = ("workflow", "proofs")
+
+
+def pytest_configure(config):
+    """Count what tests cost."""
+    config.pluginmanager.register(economy.Economy())
 
 
 def pytest_collection_modifyitems(items):
