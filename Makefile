@@ -10,6 +10,9 @@ PEERS := .venv-peers
 # Jobs find the environment's python and tools first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Bytecode is kept, also where containers say not to: each job and test process would compile the
+# package anew, a quarter of its start.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test smoke test-cluster test-browser lint closure bench docs examples clean
 

@@ -1,9 +1,16 @@
+import html
 import subprocess
 
+import economy
 import pytest
 
 # Folders of the longest tests. They start first, so that no process ends with one of them alone.
 FIRST = ("workflow", "proofs")
+
+
+def pytest_configure(config):
+    """Count what tests cost."""
+    config.pluginmanager.register(economy.Economy())
 
 
 def pytest_collection_modifyitems(items):
@@ -30,6 +37,17 @@ def float64():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are made but not written as SVG, most of a page's time: for tests of its text."""
+    from omniflow.report import drawing
+
+    def label(_, title):
+        return f'<svg role="img" aria-label="{html.escape(title)}"></svg>'
+
+    monkeypatch.setattr(drawing, "_svg", label)
 
 
 @pytest.fixture

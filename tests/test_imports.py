@@ -1,4 +1,4 @@
-"""What imports load: each is measured in a process of its own."""
+"""What imports load: measured in processes of their own, one for all that may load the same."""
 
 import ast
 import json
@@ -6,26 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 CODE = """
 import json, sys
 before = set(sys.modules)
-import {module}
+import {modules}
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 HEAVY = {"tensorflow", "keras", "fastjet", "pythia8mc", "snakemake", "matplotlib", "horovod"}
 
 
-def _loaded(module):
+def _modules(*modules):
+    """Return the modules that imports load, all of them in one process."""
     result = subprocess.run(
-        [sys.executable, "-c", CODE.format(module=module)],
+        [sys.executable, "-c", CODE.format(modules=", ".join(modules))],
         capture_output=True,
         text=True,
         check=True,
     )
     assert result.stderr == ""
-    return {name.split(".")[0] for name in json.loads(result.stdout)}
+    return set(json.loads(result.stdout))
+
+
+def _loaded(*modules):
+    """Return the packages that imports load, all of them in one process."""
+    return {name.split(".")[0] for name in _modules(*modules)}
 
 
 def test_the_package_loads_nothing_else():
@@ -34,25 +38,14 @@ def test_the_package_loads_nothing_else():
     assert loaded & (HEAVY | {"h5py", "numpy", "pandas", "pydantic", "yaml"}) == set()
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_the_plan_needs_no_event_files_and_no_networks():
+    loaded = _loaded(
         "omniflow.unfolding.plan",
         "omniflow.config",
         "omniflow.observables.find",
         "omniflow.physics.dis.observables",
-    ],
-)
-def test_the_plan_needs_no_event_files_and_no_networks(module):
-    assert _loaded(module) & (HEAVY | {"h5py", "pandas", "awkward", "hist"}) == set()
-
-
-@pytest.mark.parametrize(
-    "module",
-    ["omniflow.events.batches", "omniflow.unfolding.steps", "omniflow.stages.training"],
-)
-def test_networks_are_loaded_when_one_is_built(module):
-    assert _loaded(module) & HEAVY == set()
+    )
+    assert loaded & (HEAVY | {"h5py", "pandas", "awkward", "hist"}) == set()
 
 
 def test_the_algorithm_needs_no_configuration():
@@ -60,20 +53,12 @@ def test_the_algorithm_needs_no_configuration():
     assert _loaded("omniflow.unfolding.steps") & (HEAVY | {"pydantic", "yaml", "h5py"}) == set()
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "omniflow.stages.training",
-        "omniflow.stages.pretraining",
-        "omniflow.stages.weights",
-        "omniflow.stages.second",
-        "omniflow.stages.samples",
-    ],
-)
-def test_the_many_jobs_of_a_study_load_what_they_need_alone(module):
+def test_the_many_jobs_of_a_study_load_what_they_need_alone():
     """Trainings and aggregations: a study of 1,000 networks has hundreds of them."""
+    jobs = ("training", "pretraining", "weights", "second", "samples", "command")
+    loaded = _loaded("omniflow.events.batches", *(f"omniflow.stages.{job}" for job in jobs))
     slow = {"pandas", "scipy", "hist", "awkward", "uproot", "pyarrow", "importlib_metadata"}
-    assert _loaded(f"{module}, omniflow.stages.command") & (HEAVY | slow) == set()
+    assert loaded & (HEAVY | slow) == set()
 
 
 def test_histograms_need_no_tables():
@@ -150,4 +135,15 @@ def test_imports_point_downwards():
             continue
         for node in _loaded_at_once(ast.parse(path.read_text(encoding="utf-8")).body):
             wrong += [(name, other) for other in _rooms(node) if rank.get(other, -1) > rank[room]]
+    assert wrong == []
+
+
+def test_distributions_are_loaded_where_they_are_used():
+    """Half a second for tables, report and `omniflow.unfold`; `scipy.special` has most of them."""
+    wrong = [
+        path.name
+        for path in PACKAGE.rglob("*.py")
+        for node in _loaded_at_once(ast.parse(path.read_text(encoding="utf-8")).body)
+        if "scipy.stats" in ast.unparse(node)
+    ]
     assert wrong == []

@@ -439,7 +439,7 @@ def test_events_of_another_kind_are_refused(study, particles):
 # -- tables and folders --------------------------------------------------------------------------
 
 
-def test_tables_and_report(study, read, tmp_path):
+def test_tables_and_report(study, read, tmp_path, undrawn):
     assert {"metrics", "summary", "steps", "covariance", "chi2"} <= set(read.tables)
     every = study.tables["summary"]
     assert set(every["combine"]) == {"median", "mean", "none"}
@@ -479,7 +479,7 @@ def test_reading_loads_nothing_that_the_configuration_names(study, folder, tmp_p
 
 @pytest.mark.parametrize("installed", [False, True])
 def test_reading_needs_no_package_whose_names_it_holds(
-    study, folder, tmp_path, monkeypatch, installed
+    study, folder, tmp_path, monkeypatch, undrawn, installed
 ):
     """Names of entry points: the package is gone, or is there and cannot be imported."""
     if installed:

@@ -22,6 +22,10 @@ SETTINGS = {
 }
 
 
+# Where what networks learn does not matter.
+TINY = {"kind": "mlp", "width": 4, "blocks": 1}
+
+
 def sample(n, seed, mean=0.0, width=1.0, truth=True, hits=False):
     """Return events: x at particle level; x smeared and a column of noise, or hits with noise."""
     rng = np.random.default_rng(seed)
@@ -125,7 +129,7 @@ def test_networks_are_read_again(gaussian):
 
 
 @pytest.mark.parametrize("kind", ["deepsets", "pet"])
-def test_particles_at_detector_level_only(kind, tmp_path):
+def test_particles_at_detector_level_only(kind, tmp_path, undrawn):
     """Hits give x to 0.5 on average; the particle level, which has none, has MLPs."""
     small = {"heads": 2, "class_blocks": 1} if kind == "pet" else {}
     study = omniflow.unfold(
@@ -170,7 +174,8 @@ def test_what_does_not_fit_is_told_before_anything_is_trained(tmp_path):
 
 def test_truth_without_what_networks_see_is_not_judged():
     x = np.linspace(-1, 1, 300)
-    seen, settings = {"measured": x}, SETTINGS | {"diagnostics": {}, "iterations": 1}
+    settings = SETTINGS | {"diagnostics": {}, "iterations": 1, "classifier": TINY}
+    seen = {"measured": x}
     data = omniflow.Events.from_arrays(seen, {"x": x + 0.1})
     simulation = omniflow.Events.from_arrays({"measured": x + 0.2}, {"x": x, "tag": x**2})
     study = omniflow.unfold(data, simulation, **settings)
@@ -184,7 +189,7 @@ def test_truth_without_observables_at_detector_level():
         sample(300, 2, *TRUTH),
         sample(300, 1),
         observables={"define": {"x": {"particle": "x"}}},
-        **SETTINGS,
+        **SETTINGS | {"iterations": 2, "classifier": TINY},
     )
     assert set(study.tables["convergence"]["level"]) == {"particle"}
     assert study.tables["convergence"]["iteration"].dtype.kind == "i"
@@ -212,7 +217,7 @@ def test_uncertainties_are_those_of_what_is_unfolded():
             **{"data_replicas": 2, "simulation_replicas": 2, "predictions": {"p": prediction}},
             "variations": {"v": {"simulation": flagged(300, 3)}},
         },
-        **SETTINGS | {"iterations": 1},
+        **SETTINGS | {"iterations": 1, "classifier": TINY},
     )
     for name in ("covariance", "shifts", "chi2"):
         assert set(study.tables[name]["observable"]) == {"x"}
@@ -221,11 +226,10 @@ def test_uncertainties_are_those_of_what_is_unfolded():
     assert sizes["1"] == sizes["2b"] > sizes["2"] == sizes["1b"]
 
 
-def test_a_report_of_observables_at_particle_level_alone(tmp_path):
+def test_a_report_of_observables_at_particle_level_alone(tmp_path, undrawn):
     truth = {"define": {"x": {"expression": "x", "edges": [-3, -1, 0, 1, 3]}}}
     data, simulation = sample(400, 1, 0.3, truth=False), sample(600, 2)
-    quick = SETTINGS | {"iterations": 1, "observables": truth}
-    quick["classifier"] = {"kind": "mlp", "width": 4, "blocks": 1}
+    quick = SETTINGS | {"iterations": 1, "observables": truth, "classifier": TINY}
     result = omniflow.unfold(data, simulation, **quick)
     text = result.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "No truth" in text

@@ -14,6 +14,7 @@ from omniflow.errors import InputError
 from omniflow.unfolding.plan import Plan
 
 N = 400
+DIAGNOSTICS = {"second_classifier": False, "oracle": False, "response": False}
 
 
 def sample(path, rng, *, truth=True):
@@ -43,7 +44,7 @@ def folder(tmp_path_factory):
         "training": {"epochs": 1, "min_updates": 1},
         "unfolding": {"iterations": 1, "particle_level": "pass_gen"},
         "methods": {"none": {}},
-        "diagnostics": {"second_classifier": False},
+        "diagnostics": DIAGNOSTICS,
     }
     plan = Plan(validate(config), folder / "study")
     run(plan)
@@ -110,7 +111,7 @@ def test_events_of_a_program_have_their_ids():
         iterations=1,
         passes=1,
         training={"epochs": 1, "min_updates": 1},
-        diagnostics={"second_classifier": False},
+        diagnostics=DIAGNOSTICS,
     )
     table = study.records_of()
     assert list(table.columns) == ["event_id", "weight"]

@@ -42,7 +42,7 @@ def config(**execution):
         "methods": {"parallel": {"lanes": 2}},
         "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
         # Jobs like any other training.
-        "diagnostics": {"oracle": False, "response": False},
+        "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
         # A checkpoint several times a second.
         "execution": {"networks_per_job": 2, "checkpoint": 0.005} | execution,
     }

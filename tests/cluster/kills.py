@@ -34,6 +34,7 @@ def content():
     found = clusters.config()
     found["training"] |= {"epochs": 1500, "patience": 1500}
     found["execution"]["mem_mb"] = 700  # of which 30 attempts ask for 30 times as much
+    found["diagnostics"]["second_classifier"] = True
     return found
 
 

@@ -38,13 +38,15 @@ ACCOUNT = "collaboration-on-unbinned-unfolding-with-ensembles-2026-extension"
 QOS, SUBMITTED = "few", 2
 
 # Slurm gives up a node that has not answered for some seconds, and squeue forgets jobs after as
-# many. Without cgroups, sampling ends a job that outgrows its memory.
+# many. A job that is requeued waits as long as credentials live, two minutes by default. Without
+# cgroups, sampling ends a job that outgrows its memory.
 CONFIGURATION = """\
 ClusterName=several
 SlurmctldHost=head
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=30
 CredType=cred/munge
 SlurmctldPidFile={folder}/run/slurmctld.pid
 SlurmdPidFile={folder}/run/slurmd-%n.pid

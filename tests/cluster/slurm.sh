@@ -49,7 +49,8 @@ SlurmctldHost=localhost(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$dir/run/munge.socket
+# Credentials live half a minute: as long a job that is requeued waits, two minutes without this.
+AuthInfo=socket=$dir/run/munge.socket,cred_expire=30
 CredType=cred/munge
 SlurmctldPidFile=$dir/run/slurmctld.pid
 SlurmdPidFile=$dir/run/slurmd.pid

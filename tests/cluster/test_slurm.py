@@ -59,13 +59,16 @@ def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path, monk
     """Also where samples come from a source of an installed package, which jobs have to find."""
     package = clusters.installed(tmp_path / "packages")
     monkeypatch.setenv("PYTHONPATH", str(package), prepend=os.pathsep)
-    study = clusters.with_source(clusters.config(), "ours")
+    content = clusters.config()
+    content["diagnostics"]["second_classifier"] = True
+    study = clusters.with_source(content, "ours")
     study = clusters.write_config(tmp_path / "study", study)
     output = clusters.finish(study, "slurm")
     clusters.assert_same_results(study, reference)
     # Samples, two trainings, two second classifiers, results, tables; aggregate and report are no
     # jobs of Slurm.
     assert output.count("has been submitted with SLURM jobid") == 7
+    assert len(list(study.glob("results/small/second_classifier/*.json"))) == 2
     # Neither the profile nor the machine is a reason to run anything again.
     assert "Nothing to be done" in clusters.finish(study, "slurm", "--dry-run")
     assert "Nothing to be done" in clusters.finish(study, "local", "--dry-run")

@@ -13,7 +13,7 @@ SETTINGS = {
     "passes": 2,
     "training": TRAINING,
     "classifier": {"kind": "mlp", "width": 4, "blocks": 1},
-    "diagnostics": {"second_classifier": False},
+    "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
     "observables": {
         "define": {
             "x": {"expression": "x", "edges": [-2, 0, 1, 3], "unit": "GeV"},

@@ -203,7 +203,7 @@ def study(folder):
         passes=1,
         classifier={"kind": "mlp", "width": 4, "blocks": 1, "features": {"event": ["x"]}},
         training={"epochs": 1, "min_updates": 1},
-        diagnostics={"second_classifier": False},
+        diagnostics={"second_classifier": False, "oracle": False, "response": False},
         execution={"engine": "native"},
         combine=["mean"],
         observables={

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from study_factory import Model, Strategy, write_study
 
-from omniflow.report import drawing
 from omniflow.report.content import ReportTables
 from omniflow.report.page import render
 
@@ -40,16 +38,6 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def study(tmp_path: Path, written: Path) -> Path:
     """A folder of its own with the tables of KNOWN, to be spoilt by a test."""
     return Path(shutil.copytree(written, tmp_path / "study"))
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made but not written as SVG, most of a page's time: for tests of its text."""
-
-    def label(_, title: str) -> str:
-        return f'<svg role="img" aria-label="{html.escape(title)}"></svg>'
-
-    monkeypatch.setattr(drawing, "_svg", label)
 
 
 @pytest.fixture(scope="session")

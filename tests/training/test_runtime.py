@@ -1,7 +1,6 @@
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 import fresh_process
 import numpy as np
@@ -11,18 +10,17 @@ import tensorflow as tf
 from omniflow.training import runtime
 
 
-def test_fresh_processes_train_bitwise_the_same_networks():
-    script = Path(fresh_process.__file__)
-    printed = [
-        subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
-    lines = printed[0].splitlines()
+def test_a_fresh_process_trains_bitwise_the_same_networks(capsys):
+    """As this one, whatever it has done before; each engine twice in both."""
+    command = [sys.executable, fresh_process.__file__]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = printed.splitlines()
     assert len(lines) == 4  # two engines, each twice
     for first, again in (lines[:2], lines[2:]):
         assert first == again  # twice in one process
         assert not first.endswith(" 0")  # trained, not the initial weights
-    assert printed[0] == printed[1]  # and in two
+    fresh_process.main()
+    assert capsys.readouterr().out == printed  # and in two
 
 
 def test_the_settings_hold_and_may_be_repeated():

@@ -1,12 +1,10 @@
 """The jobs that `omniflow plan` counts are those that Snakemake plans."""
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
+import snakemakes
 
 from omniflow.config import validate
 from omniflow.unfolding.estimate import rates
@@ -52,12 +50,7 @@ def _config(**pretraining):
 )
 def test_jobs_are_those_of_the_workflow(tmp_path, pretraining):
     config = _config(**pretraining)
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(path)]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    command += ["--dry-run", "--quiet", "rules"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = snakemakes.forked(tmp_path, config, "--dry-run", "--quiet", "rules")
     assert result.returncode == 0, result.stdout + result.stderr
     rows = [line.split() for line in result.stdout.splitlines()]
     planned = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}

@@ -75,7 +75,7 @@ def _until(what, process):
         if found := what():
             return found
         assert process.poll() is None, "Snakemake has ended"
-        time.sleep(0.005)
+        time.sleep(0.02)
     raise TimeoutError
 
 

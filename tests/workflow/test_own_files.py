@@ -1,41 +1,29 @@
-"""Studies of files in layouts of their users: columns with an installed package, and jets."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Studies of files in layouts of their users: columns of events, and jets."""
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import uproot
-import yaml
 
 from omniflow.api.run import evaluate, run
 from omniflow.config import validate
+from omniflow.report import page
 from omniflow.unfolding.plan import Plan
 
-ROOT = Path(__file__).parents[2]
 TRAINING = {
     **{"optimizer": "adam", "learning_rate": 5e-3, "beta_1": 0.9, "beta_2": 0.999},
     **{"warmup_epochs": 0.2, "epochs": 4, "patience": 2},
 }
+UNTRAINED = {"second_classifier": False, "oracle": False, "response": False}
 
 
-def _run(folder, config, site):
-    """Run a study as its user does, with an installed package; return its folder."""
-    (folder / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, site / "bin" / "omniflow", "run", "study.yaml", "--cores", "2"]
-    result = subprocess.run(
-        [*map(str, command), "--", "--quiet", "all"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(site)},
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return folder / "results" / config["study"]["name"]
+def _run(config):
+    """Run a study in this process; return its folder."""
+    plan = Plan(validate(config))
+    run(plan)
+    evaluate(plan)
+    return plan.root
 
 
 def _smeared(rng, n, mean):
@@ -46,7 +34,7 @@ def _smeared(rng, n, mean):
 
 
 @pytest.fixture(scope="module")
-def columns(tmp_path_factory, site):
+def columns(tmp_path_factory):
     """A study of two columns per event, in ten lines of YAML."""
     folder = tmp_path_factory.mktemp("columns")
     for name, n, mean, seed in (("data", 4000, 0.4, 1), ("simulation", 8000, 0.0, 2)):
@@ -64,7 +52,7 @@ def columns(tmp_path_factory, site):
         **{"id": "number", "missing": [-99]},
     }
     config = {
-        "study": {"name": "columns", "passes": 1},
+        "study": {"name": "columns", "passes": 1, "output": str(folder / "results")},
         "samples": {
             role: mapping | {"files": str(folder / f"{role}.root")}
             for role in ("data", "simulation")
@@ -73,8 +61,9 @@ def columns(tmp_path_factory, site):
         "training": TRAINING,
         "unfolding": {"iterations": 2},
         "methods": {"none": {}},
+        "diagnostics": UNTRAINED,
     }
-    return _run(folder, config, site)
+    return _run(config)
 
 
 def test_columns_are_unfolded_and_compared_without_a_word_on_them(columns):
@@ -95,23 +84,11 @@ def test_columns_are_unfolded_and_compared_without_a_word_on_them(columns):
     assert np.average(mass, weights=weight) == pytest.approx(0.4, abs=0.06)  # prior 0
 
 
-def test_a_checkout_goes_on_where_an_installation_has_ended(columns):
-    """Where the workflow lies makes nothing anew."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    result = subprocess.run(
-        [*command, "--configfile", "study.yaml", "--cores", "1", "--dry-run"],
-        cwd=columns.parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "Nothing to be done" in result.stdout + result.stderr
-
-
-def test_the_report_names_them(columns):
-    page = (columns / "report.html").read_text(encoding="utf-8")
-    assert "mass" in page
-    assert "width" in page
+def test_the_report_names_them(columns, tmp_path, undrawn):
+    page.write(columns, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "mass" in text
+    assert "width" in text
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +151,9 @@ def jets(tmp_path_factory):
                 "fat": {"jets": "mass", "radius": 1.0, "pt_min": 20, "bins": {"quantiles": 5}},
             }
         },
+        "diagnostics": UNTRAINED,
     }
-    plan = Plan(validate(config))
-    run(plan)
-    evaluate(plan)
-    return plan.root
+    return _run(config)
 
 
 def test_jets_are_unfolded_with_the_preset_of_particles(jets):

@@ -1,16 +1,10 @@
 """Studies that Snakemake refuses before it starts a job."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-
-ROOT = Path(__file__).parents[2]
-
+import snakemakes
 
 # Makes Python as if there were no TensorFlow.
 NO_TENSORFLOW = """
@@ -40,28 +34,17 @@ def study(tmp_path):
     }
 
 
-def _run(folder, config, **environment):
-    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--configfile", "study.yaml", "--cores", "1", "--directory", str(folder)]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=os.environ | environment,
-        check=False,
-    )
-
-
-def test_what_nothing_here_can_train_is_told_before_any_job(study):
+def test_what_nothing_here_can_train_is_told_before_any_job(study, monkeypatch):
     """Neither a compiler nor TensorFlow; the remedies are named."""
     folder, config = study
     (folder / "python").mkdir()
     (folder / "python" / "sitecustomize.py").write_text(NO_TENSORFLOW)
     path = os.pathsep.join([str(folder / "python"), os.environ.get("PYTHONPATH", "")])
     nowhere = {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": path}
-    result = _run(folder, config, CXX="/bin/false", **nowhere)
+    nowhere["CXX"] = "/bin/false"
+    for name, value in nowhere.items():
+        monkeypatch.setenv(name, value)
+    result = snakemakes.run(folder, config)
     assert result.returncode != 0
     said = result.stdout + result.stderr
     for part in ("/bin/false --version failed", "apt install g++", "pip install 'omniflow[cpu]'"):
@@ -83,10 +66,10 @@ def test_unknown_columns_are_told_before_any_job(tmp_path):
         "methods": {"none": {}},
         "observables": {"define": {"mine": {"expression": "metz"}}},
     }
-    result = _run(tmp_path, config)
+    result = snakemakes.forked(tmp_path, config)
     assert result.returncode != 0
     said = result.stdout + result.stderr
-    assert "study.yaml: 2 problem(s)" in said
+    assert "config.yaml: 2 problem(s)" in said
     assert "samples.simulation: simulation.npz: has no column 'mett'; did you mean met?" in said
     assert "observables.define.mine: unknown column 'metz': did you mean met?" in said
     assert not (tmp_path / "results").exists()

@@ -4,15 +4,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+import snakemakes
 
 from omniflow.api.run import evaluate, run
 from omniflow.config import validate
@@ -107,14 +105,6 @@ def _uncertainties(folder: Path) -> dict:
     return {"data_replicas": 2, "variations": {"model": {"simulation_weights": weights}}}
 
 
-def _snakemake(folder: Path, config: dict, *options: str) -> subprocess.CompletedProcess:
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(path)]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A finished study of pseudo-data with truth: its working folder and configuration."""
@@ -123,7 +113,7 @@ def study(tmp_path_factory):
     config = _config(folder, folder / "data.h5")
     config["uncertainties"] = _uncertainties(folder)
     config["observables"] = _of_ones_own(folder)
-    result = _snakemake(folder, config)
+    result = snakemakes.run(folder, config)
     assert result.returncode == 0, result.stdout + result.stderr
     done = re.findall(r"^(\d+) of (\d+) jobs in ", result.stderr, re.MULTILINE)
     assert len(done) == 1
@@ -334,7 +324,7 @@ def test_diagnostics_are_those_of_weights_and_histograms(study):
 
 
 def test_nothing_is_left_to_do(study):
-    result = _snakemake(*study, "--dry-run")
+    result = snakemakes.forked(*study, "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "Nothing to be done" in result.stdout + result.stderr
 
@@ -342,7 +332,7 @@ def test_nothing_is_left_to_do(study):
 def test_another_binning_trains_nothing(study):
     folder, config = study
     changed = config | {"observables": {"names": ["q2", "eta_e"]}, "combine": ["median", "mean"]}
-    result = _snakemake(folder, changed, "--dry-run")
+    result = snakemakes.forked(folder, changed, "--dry-run")
     planned = result.stdout + result.stderr
     assert result.returncode == 0, planned
     assert "rule histograms:" in planned
@@ -354,12 +344,12 @@ def test_another_definition_trains_nothing(study):
     """Changed text of a module runs again what rests on it; a label and edges cluster nothing."""
     folder, config = study
     (folder / "shapes.py").write_text(SHAPES.replace("0], len", "0] * 2, len"))
-    edited = _snakemake(folder, config, "--dry-run").stdout
+    edited = snakemakes.forked(folder, config, "--dry-run").stdout
     (folder / "shapes.py").write_text(SHAPES)
     define = config["observables"]["define"]
     bins = {"ht": define["ht"] | {"bins": {"quantiles": 5}, "label": "H_T"}}
     section = config["observables"] | {"define": define | bins}
-    binned = _snakemake(folder, config | {"observables": section}, "--dry-run").stdout
+    binned = snakemakes.forked(folder, config | {"observables": section}, "--dry-run").stdout
     for planned, computed in ((edited, True), (binned, False)):
         assert ("rule observables:" in planned) == computed
         assert "rule axes:" in planned
@@ -374,7 +364,7 @@ def test_more_passes_and_replicas_train_only_new_ones(study):
         "study": config["study"] | {"passes": 3},
         "uncertainties": config["uncertainties"] | {"data_replicas": 3},
     }
-    planned = _snakemake(folder, changed, "--dry-run").stdout
+    planned = snakemakes.forked(folder, changed, "--dry-run").stdout
     wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
     replicas = [line for line in wildcards if "group=data-3.lanes-0-0" in line]
     assert len(replicas) == 2 * 2  # training and weights of two steps
@@ -391,12 +381,12 @@ def test_given_files_count_by_their_bytes(study):
     for file, old in zip(files, content, strict=True):
         file.unlink()
         file.write_bytes(old)
-    result = _snakemake(folder, config, "--dry-run", "--max-checksum-file-size", "0")
+    result = snakemakes.forked(folder, config, "--dry-run", "--max-checksum-file-size", "0")
     assert "Nothing to be done" in result.stdout + result.stderr
     for file, old in zip(files, content, strict=True):
         file.write_bytes(old[:-1] + bytes([old[-1] ^ 1]))
         os.utime(file, ns=(10**18, 10**18))  # older than all that was made of it
-    planned = _snakemake(folder, config, "--dry-run").stdout
+    planned = snakemakes.forked(folder, config, "--dry-run").stdout
     for file, old in zip(files, content, strict=True):
         file.write_bytes(old)
     lines = planned.splitlines()
@@ -406,27 +396,28 @@ def test_given_files_count_by_their_bytes(study):
     variation = [line for line in lines if "wildcards: chain=" in line and "=model." in line]
     assert len(variation) == 2 * 2
     # Bytes that are back are those that everything was made of.
-    assert "Nothing to be done" in _snakemake(folder, config, "--dry-run").stdout
+    assert "Nothing to be done" in snakemakes.forked(folder, config, "--dry-run").stdout
 
 
 def test_snakemake_report_carries_ours(study):
     folder, config = study
-    result = _snakemake(folder, config, "--report", str(folder / "snakemake-report.html"))
+    report = folder / "snakemake-report.html"
+    result = snakemakes.forked(folder, config, "--report", str(report))
     assert result.returncode == 0, result.stderr
-    assert "report.html" in (folder / "snakemake-report.html").read_text(encoding="utf-8")
+    assert "report.html" in report.read_text(encoding="utf-8")
 
 
 def test_wrong_configuration_names_key_and_remedy(tmp_path):
     config = _config(tmp_path, DATA / "h1_nature.h5")
     config["training"]["learning_rat"] = 1
-    result = _snakemake(tmp_path, config, "--dry-run")
+    result = snakemakes.forked(tmp_path, config, "--dry-run")
     assert result.returncode != 0
     message = result.stdout + result.stderr
     assert "training.learning_rat: unknown key; did you mean 'learning_rate'?" in message
     assert "Traceback" not in message
 
 
-def test_data_without_particle_level_conditional_means_and_folds(tmp_path):
+def test_data_without_particle_level_conditional_means_and_folds(tmp_path, undrawn):
     _without_truth(DATA / "h1_nature.h5", tmp_path / "data.h5")
     config = _config(tmp_path, tmp_path / "data.h5")
     config["methods"] = {"none": {}}
@@ -438,7 +429,7 @@ def test_data_without_particle_level_conditional_means_and_folds(tmp_path):
         "misses": "conditional_mean",
         "fakes": "conditional_mean",
     }
-    planned = _snakemake(tmp_path, config, "--dry-run")
+    planned = snakemakes.forked(tmp_path, config, "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     for step in ("1", "1b", "2", "2b"):
         assert f"step={step}, block=0" in planned.stdout

@@ -17,7 +17,7 @@ TRAINING = {
 QUICK: dict[str, Any] = {
     "training": TRAINING,
     "classifier": {"kind": "mlp", "width": 4, "blocks": 1},
-    "diagnostics": {"second_classifier": False},
+    "diagnostics": {"second_classifier": False, "oracle": False, "response": False},
     "iterations": 1,
 }
 EDGES = [-1.5, -0.5, 0.0, 0.3, 1.5]

@@ -1,4 +1,4 @@
-"""One algorithm, two ways in: a study from Python, and the same one by Snakemake from files."""
+"""One algorithm, two ways in: a study from Python, and the same one by an installed Snakemake."""
 
 import json
 import os
@@ -6,12 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import snakemakes
 import yaml
 
 import omniflow
+from omniflow import Events
+from omniflow.physics.dis import h1_file
 from omniflow.tables.catalogue import TABLES
 
 ROOT = Path(__file__).parents[2]
@@ -33,34 +37,54 @@ TIMES = {"seconds", "seconds_per_pass", "seconds_per_pass_error", "events_per_se
 TIMES |= {"job_seconds", "pretraining_seconds"}
 
 
+def _events(name):
+    """Return the events of an excerpt of H1 files."""
+    return Events.joined(list(h1_file.read([str(DATA / f"h1_{name}.h5")])))
+
+
+def _datasets(folder, pattern):
+    """Return all datasets of the HDF5 files below a folder, by file and name."""
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        with h5py.File(path) as file:
+
+            def visit(name, item, path=path):
+                if isinstance(item, h5py.Dataset):
+                    found[f"{path.relative_to(folder)}: {name}"] = item[...]
+
+            file.visititems(visit)
+    return found
+
+
 @pytest.fixture(scope="module")
-def from_files(tmp_path_factory):
-    """The folder of a study that Snakemake has run."""
+def from_files(tmp_path_factory, site):
+    """The folder of a study that the `omniflow run` of an installed package has run."""
     folder = tmp_path_factory.mktemp("files")
     samples = {"data": "h1_nature.h5", "simulation": "h1_simulation.h5"}
     config = SECTIONS | {
-        "study": {
-            **{"name": "same", "seed": SEED, "passes": PASSES, "output": str(folder / "results")}
-        },
+        "study": {"name": "same", "seed": SEED, "passes": PASSES},
         "samples": {k: {"source": "h1", "files": [str(DATA / v)]} for k, v in samples.items()},
         "unfolding": {"iterations": ITERATIONS},
     }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config.yaml"]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    # Jobs start the `python` that they find first.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    options = {"cwd": folder, "env": os.environ | {"PATH": path}}
-    result = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    assert result.returncode == 0, result.stdout + result.stderr
+    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [sys.executable, site / "bin" / "omniflow", "run", "study.yaml", "--cores", "2"]
+    result = subprocess.run(
+        [*map(str, command), "--", "--quiet", "all"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return folder / "results" / "same"
 
 
 @pytest.fixture(scope="module")
-def from_python(h1):
+def from_python():
     return omniflow.unfold(
-        h1("nature"),
-        h1("simulation"),
+        _events("nature"),
+        _events("simulation"),
         seed=SEED,
         passes=PASSES,
         iterations=ITERATIONS,
@@ -68,7 +92,7 @@ def from_python(h1):
     )
 
 
-def test_stores_and_weights_are_bitwise_equal(from_files, from_python, datasets):
+def test_stores_and_weights_are_bitwise_equal(from_files, from_python):
     for pattern, least in (
         ("samples/*.h5", 10),
         ("features/*.h5", 10),
@@ -77,7 +101,7 @@ def test_stores_and_weights_are_bitwise_equal(from_files, from_python, datasets)
         ("histograms/*.h5", 20),
         ("training/**/*.weights.h5", 50),
     ):
-        ours, theirs = (datasets(p, pattern) for p in (from_python.folder, from_files))
+        ours, theirs = (_datasets(p, pattern) for p in (from_python.folder, from_files))
         assert len(theirs) >= least, pattern
         assert list(ours) == list(theirs)
         for name, values in theirs.items():
@@ -129,3 +153,12 @@ def test_what_is_read_from_the_folder_is_what_the_program_has(from_files, from_p
 def test_no_logits_are_left(from_files, from_python):
     assert not list(from_files.rglob("logits.h5"))
     assert not list(from_python.folder.rglob("logits.h5"))
+
+
+def test_a_checkout_goes_on_where_an_installation_has_ended(from_files):
+    """Where the workflow lies makes nothing anew."""
+    folder = from_files.parents[1]
+    config = yaml.safe_load((folder / "study.yaml").read_text(encoding="utf-8"))
+    result = snakemakes.forked(folder, config, "--dry-run")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Nothing to be done" in result.stdout + result.stderr
