@@ -60,3 +60,16 @@ def test_what_has_bins_waits_for_the_axes(what):
     inputs = getattr(plan.inputs, what)
     assert plan.axes in (inputs("none") if what == "histograms" else inputs())
     assert plan.inputs.axes == [plan.store("simulation"), plan.observables("simulation")]
+
+
+def test_another_lane_of_the_same_group_is_combined_anew():
+    """Inputs of the job are the same files, of all lanes that any method asks for."""
+
+    def plan(lanes):
+        few = {"few": {"lanes": lanes}, "all": {"lanes": 4}}
+        return make_plan(few, per_job=4)
+
+    one, other = plan(3), plan(4)
+    assert one.inputs.combine("few") == other.inputs.combine("few")
+    assert one.fingerprints.combine("few") != other.fingerprints.combine("few")
+    assert one.fingerprints.combine("all") == other.fingerprints.combine("all")

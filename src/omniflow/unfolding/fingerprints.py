@@ -11,7 +11,7 @@ from typing import Any
 from omniflow import registry
 from omniflow.config.observables import PER_LEVEL
 from omniflow.observables import find
-from omniflow.unfolding.coordinates import LEVELS, Network
+from omniflow.unfolding.coordinates import LEVELS, Network, parted
 from omniflow.unfolding.results import Results
 
 # Of files of observables (`observables.cache.SCHEMA_VERSION`, which the plan does not load) and of
@@ -134,6 +134,8 @@ class Fingerprints:
         return _hash(
             [
                 self.plan.combinations(method),
+                # Inputs do not tell it: another lane may lie in the same group.
+                self.plan.config.methods[parted(method)[1]].lanes,
                 len(self.plan.passes_of(method)),
                 len(self.plan.iterations),
             ]
