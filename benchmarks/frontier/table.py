@@ -27,8 +27,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from study import VARIANTS
 
 REFERENCE = "independent 1"
+# Columns, factors, digits, and whether errors stand beside.
+FORMS = (
+    *(("cost", 1, 1, False), ("sigma", 100, 2, False), ("bias", 100, 2, False)),
+    *(("rel_mse", 1e4, 1, False), ("rho_first", 1, 2, False), ("rho_last", 1, 2, False)),
+    *(("sigma_ratio", 1, 2, True), ("mse_ratio", 1, 3, True)),
+)
 FEWEST = 3  # passes of a seed
 FRONTIER = tuple(f"independent {count}" for count in (1, 2, 4, 8))
 
@@ -85,7 +92,8 @@ def table(passes: pd.DataFrame) -> pd.DataFrame:
     result = pd.DataFrame({"passes": passes.groupby("variant", sort=False).size(), "cost": cost})
     for name in nominal:
         result[name], result[f"{name}_error"] = nominal[name], errors[name]
-    return result.reset_index(names="variant")
+    ordered = [name for name in VARIANTS if name in result.index]
+    return result.loc[ordered].reset_index(names="variant")
 
 
 def _errors(groups: dict[str, list[pd.DataFrame]], cost: pd.Series) -> pd.DataFrame:
@@ -124,23 +132,29 @@ def _relative(found: dict[str, dict[str, float]], cost: pd.Series) -> pd.DataFra
     return result
 
 
-def markdown(found: pd.DataFrame) -> str:
-    """Return the rows as a table of Markdown: sigma and bias in percent, MSE in units of 1e-4."""
+def markdown(found: dict[str, pd.DataFrame]) -> str:
+    """Return a table with the numbers of all samples in each cell; sigma and bias in percent.
+
+    Relative MSEs are in units of 1e-4, and errors stand at the ratios.
+    """
+    samples = [one.set_index("variant") for one in found.values()]
     lines = [
-        "| variant | cost | sigma, % | bias, % | rel. MSE, 1e-4 | rho, first | rho, last "
+        "| members | cost | sigma, % | bias, % | rel. MSE, 1e-4 | rho, first | rho, last "
         "| sigma ratio | MSE ratio |",
         "|---" * 9 + "|",
     ]
-    for row in found.itertuples():
-        cells = [row.variant, f"{row.cost:.2f}"]
-        for name, factor, digits in (
-            *(("sigma", 100, 2), ("bias", 100, 2), ("rel_mse", 1e4, 2)),
-            *(("rho_first", 1, 2), ("rho_last", 1, 2), ("sigma_ratio", 1, 2), ("mse_ratio", 1, 3)),
-        ):
-            value, error = factor * getattr(row, name), factor * getattr(row, f"{name}_error")
-            cells.append("" if np.isnan(value) else f"{value:.{digits}f} ± {error:.{digits}f}")
-        lines.append(f"| {' | '.join(cells)} |")
+    for variant in samples[0].index:
+        rows = [one.loc[variant] for one in samples]
+        cells = [" / ".join(_cell(row, *form) for row in rows) for form in FORMS]
+        lines.append(f"| {' | '.join([variant, *cells])} |")
     return "\n".join(lines)
+
+
+def _cell(row: pd.Series, name: str, factor: float, digits: int, error: bool) -> str:
+    if np.isnan(row[name]):
+        return "–"
+    text = f"{factor * row[name]:.{digits}f}"
+    return f"{text} ± {factor * row[f'{name}_error']:.{digits}f}" if error else text
 
 
 def main() -> None:
@@ -154,8 +168,7 @@ def main() -> None:
     rows = pd.concat([one.assign(sample=sample) for sample, one in found.items()])
     rows.insert(0, "sample", rows.pop("sample"))
     rows.to_csv(options.output, index=False, float_format="%.5g")
-    for sample, one in found.items():
-        print(f"\n{sample}\n\n{markdown(one)}")
+    print(f"{' / '.join(found)}\n\n{markdown(found)}")
 
 
 if __name__ == "__main__":
