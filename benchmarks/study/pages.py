@@ -28,7 +28,6 @@ EVENTS = {
     "zjets": "Z + jets",
     "zjets-check": "Z + jets, check",
 }
-COLOURS = {"dis": "#1f6f8b", "dis-check": "#7fb7c9", "zjets": "#b3541e", "zjets-check": "#e0a67f"}
 # A date in the file would make every run another file.
 METADATA = {"Date": None, "Creator": None}
 
@@ -59,6 +58,11 @@ class Tables:
     def costs(self) -> pd.DataFrame:
         """Networks, seconds and epochs per pass, by method."""
         return pd.read_csv(self._path("costs")).set_index("method")
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """Spread against the number of networks, averaged over observables."""
+        return pd.read_csv(self._path("networks"))
 
     def _path(self, kind: str) -> Path:
         return STUDY / "tables" / f"{self.name}-{kind}.csv"
@@ -164,7 +168,8 @@ def by_observable(question: str, methods: list[str], against: str, output: Path)
                 *(x, rows["ratio"], rows["ratio"] * rows["log_error"]),
                 fmt=markers[place], ms=4, lw=1, label=method, color=f"C{place}",
             )  # fmt: skip
-        axis.axhline(1, color="0.6", lw=0.8)
+        axis.axhline(1 / np.sqrt(6), color="0.6", lw=0.8, ls="--", label="1 / √6")
+        axis.set_ylim(0, 1)
         axis.set_xticks(np.arange(len(rows)), rows.index, rotation=40, ha="right", fontsize=8)
         axis.set_title(EVENTS[name], fontsize=10)
     axes[0][0].set_ylabel(f"sigma_rel / {against}")
@@ -173,24 +178,46 @@ def by_observable(question: str, methods: list[str], against: str, output: Path)
 
 
 def against_cost(questions: list[str], output: Path) -> None:
-    """Draw the spread of all methods against epochs of training, one colour for each samples."""
-    figure, axis = plt.subplots(figsize=(6.4, 4.2))
-    for events, question in ((e, q) for e in EVENTS for q in questions):
-        tables = Tables(f"{events}-{question}")
-        if not tables._path("costs").is_file():
-            continue
-        for method, cost in tables.costs.iterrows():
-            spread = 100 * tables.average(str(method))["sigma_rel"]
-            axis.loglog(cost["epochs_per_pass"], spread, "o", color=COLOURS[events], ms=4)
-            axis.annotate(
-                str(method), (cost["epochs_per_pass"], spread), fontsize=6,
-                xytext=(3, 3), textcoords="offset points",
-            )  # fmt: skip
-        axis.plot([], [], "o", color=COLOURS[events], label=f"{EVENTS[events]}, {question}")
-    axis.set_xlabel("epochs of training per pass")
-    axis.set_ylabel("sigma_rel, %")
-    axis.legend(fontsize=8, frameon=False)
+    """Draw the spread of all methods against epochs of training, beside that of 1 to L lanes.
+
+    Args:
+        questions: whose methods are drawn; the lanes are those of the first.
+        output: file of the figure.
+    """
+    found = [name for name in EVENTS if Tables(f"{name}-{questions[0]}")._path("costs").is_file()]
+    figure, axes = plt.subplots(1, len(found), figsize=(5.2 * len(found), 4), squeeze=False)
+    for axis, events in zip(axes[0], found, strict=True):
+        lanes = Tables(f"{events}-{questions[0]}")
+        rows = lanes.networks[lanes.networks["varied"] == "lanes"]
+        rows = rows[rows["method"] == "parallel"]
+        epochs = lanes.costs.loc["parallel", "epochs_per_pass"] * rows["lanes"] / len(rows)
+        axis.loglog(epochs, 100 * rows["sigma_rel"], "-", color="0.6", label="1 to 6 lanes")
+        for place, question in enumerate(questions):
+            tables = Tables(f"{events}-{question}")
+            if tables._path("costs").is_file():
+                _points(axis, tables, f"C{place}", question)
+        for scale in (axis.xaxis, axis.yaxis):
+            scale.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+            scale.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
+            scale.set_minor_formatter(mpl.ticker.NullFormatter())
+        axis.margins(x=0.2)
+        axis.set_xlabel("epochs of training per pass")
+        axis.set_ylabel("sigma_rel, %")
+        axis.set_title(EVENTS[events], fontsize=10)
+        axis.legend(fontsize=8, frameon=False)
     _save(figure, output)
+
+
+def _points(axis: plt.Axes, tables: Tables, colour: str, question: str) -> None:
+    """Draw the methods of one question by their names."""
+    for place, (method, cost) in enumerate(tables.costs.iterrows()):
+        at = (cost["epochs_per_pass"], 100 * tables.average(str(method))["sigma_rel"])
+        axis.plot(*at, "o", color=colour, ms=4, label=None if place else question)
+        side = (5, "left") if place % 2 else (-5, "right")
+        axis.annotate(
+            *(str(method), at),
+            fontsize=6, xytext=(side[0], 0), textcoords="offset points", ha=side[1], va="center",
+        )  # fmt: skip
 
 
 def _save(figure: plt.Figure, output: Path) -> None:
@@ -204,7 +231,7 @@ def main() -> None:
     PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
     methods = ["parallel", "step", "hybrid-2x3", "hybrid-3x2"]
     by_observable("strategies", methods, "none", STUDY / "strategies.svg")
-    against_cost(["strategies"], STUDY / "cost.svg")
+    against_cost(["strategies", "diversity", "optimizers"], STUDY / "cost.svg")
 
 
 if __name__ == "__main__":
