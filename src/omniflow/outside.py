@@ -13,8 +13,9 @@ import re
 import sys
 import uuid
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from omniflow.errors import ConfigError
@@ -123,6 +124,15 @@ def digest(reference: str) -> str:
     return found.hexdigest()
 
 
+class _AsItStands(SourceFileLoader):
+    """Loader of a module's text, never of bytecode: an edit in the same second would not count."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the text."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 @cache
 def _of_file(path: str, text: str) -> ModuleType:
     """Return the module in a file, run once in a process; modules beside it can be imported.
@@ -135,7 +145,7 @@ def _of_file(path: str, text: str) -> ModuleType:
     if not file.is_file():
         raise ConfigError(f"{path}: no such file; put the module there or correct its name")
     name = f"omniflow_outside_{hashlib.sha256((path + text).encode()).hexdigest()[:12]}_{file.stem}"
-    spec = importlib.util.spec_from_file_location(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=_AsItStands(name, path))
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path}: is not a Python module")
     module = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 # One-sided, of the upper limits that have to meet a target. Without it rounds would stop where the
 # measured scatter is low by chance (docs/method/adaptive.md).
@@ -93,7 +93,7 @@ def upper_factor(passes: int, lanes: int | np.ndarray) -> np.ndarray:
         array([1.17, 1.06, 1.02])
     """
     freedom = passes * (np.asarray(lanes) - 1)
-    return np.sqrt(freedom / chi2.ppf(1 - CONFIDENCE, freedom))
+    return np.sqrt(freedom / chdtri(freedom, CONFIDENCE))
 
 
 def wanted(values: Collection[float], target: float, passes: int, lanes: int, step: int) -> int:
