@@ -94,6 +94,16 @@ class Tables:
             found = found.assign(ratio=1 / found["ratio"])
         return found.set_index("observable")
 
+    def cost(self, method: str) -> pd.Series:
+        """Return the costs of a method, which its combinations have in common."""
+        known = method in self.costs.index
+        return self.costs.loc[method if known else method.rsplit("/", 1)[0]]
+
+    def at_equal_epochs(self, ratios: pd.DataFrame, method: str, against: str) -> str:
+        """Return the ratio of all observables by the law of 1/sqrt(n), if both trained as long."""
+        epochs = [self.cost(each)["epochs_per_pass"] for each in (method, against)]
+        return f"{ratios.loc[ALL, 'ratio'] * np.sqrt(epochs[0] / epochs[1]):.2f}"
+
     def average(self, method: str, iteration: int | None = None) -> pd.Series:
         """Return the averages of a method, of its first combination or the one named."""
         rows = self.averages[self.averages["iteration"] == (iteration or self.last)]
@@ -118,17 +128,16 @@ def table(name: str, against: str, options: str) -> str:
     methods = given["methods"].split(",") if "methods" in given else tables.names
     lines = [
         f"| method | networks | epochs | sigma_rel | sigma_rel / {against} "
-        f"| rel. MSE / {against} | distance / floor |",
-        "|---|---|---|---|---|---|---|",
+        f"| at equal epochs | rel. MSE / {against} | distance / floor |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for method in methods:
-        known = method in tables.costs.index
-        cost = tables.costs.loc[method if known else method.rsplit("/", 1)[0]]
-        average = tables.average(method, iteration)
-        cells = ["1", "1"]
+        cost, average = tables.cost(method), tables.average(method, iteration)
+        cells = ["1", "1", "1"]
         if method != against:
-            metrics = ("sigma_rel", "rel_mse")
-            cells = [cell(tables.ratio(method, against, each, iteration)) for each in metrics]
+            spread = tables.ratio(method, against, "sigma_rel", iteration)
+            mse = tables.ratio(method, against, "rel_mse", iteration)
+            cells = [cell(spread), tables.at_equal_epochs(spread, method, against), cell(mse)]
         lines.append(
             f"| {method} | {cost['networks_per_pass']:.0f} | {cost['epochs_per_pass']:.0f} "
             f"| {100 * average['sigma_rel']:.2f}% | {' | '.join(cells)} "
