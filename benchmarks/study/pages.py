@@ -163,12 +163,9 @@ def by_observable(question: str, methods: list[str], against: str, output: Path)
         output: file of the figure.
     """
     found = [name for name in EVENTS if Tables(f"{name}-{question}")._path("ratios").is_file()]
-    width = [4 + 0.35 * 11 * (name.startswith("dis")) for name in found]
-    figure, axes = plt.subplots(
-        1, len(found), figsize=(sum(width), 3.6), sharey=True, squeeze=False, width_ratios=width
-    )
+    figure, axes = _panels(len(found), 3.4, sharey=True)
     markers = "osD^v"
-    for axis, name in zip(axes[0], found, strict=True):
+    for axis, name in zip(axes, found, strict=True):
         tables = Tables(f"{name}-{question}")
         for place, method in enumerate(methods):
             rows = tables.ratio(method, against, "sigma_rel").drop(index=ALL)
@@ -181,8 +178,8 @@ def by_observable(question: str, methods: list[str], against: str, output: Path)
         axis.set_ylim(0, 1)
         axis.set_xticks(np.arange(len(rows)), rows.index, rotation=40, ha="right", fontsize=8)
         axis.set_title(EVENTS[name], fontsize=10)
-    axes[0][0].set_ylabel(f"sigma_rel / {against}")
-    axes[0][0].legend(fontsize=8, frameon=False)
+        axis.set_ylabel(f"sigma_rel / {against}")
+    axes[0].legend(fontsize=8, frameon=False, ncols=2)
     _save(figure, output)
 
 
@@ -194,8 +191,8 @@ def against_cost(questions: list[str], output: Path) -> None:
         output: file of the figure.
     """
     found = [name for name in EVENTS if Tables(f"{name}-{questions[0]}")._path("costs").is_file()]
-    figure, axes = plt.subplots(1, len(found), figsize=(5.2 * len(found), 4), squeeze=False)
-    for axis, events in zip(axes[0], found, strict=True):
+    figure, axes = _panels(len(found), 3.6)
+    for axis, events in zip(axes, found, strict=True):
         lanes = Tables(f"{events}-{questions[0]}")
         rows = lanes.networks[lanes.networks["varied"] == "lanes"]
         rows = rows[rows["method"] == "parallel"]
@@ -227,6 +224,17 @@ def _points(axis: plt.Axes, tables: Tables, colour: str, question: str) -> None:
             *(str(method), at),
             fontsize=6, xytext=(side[0], 0), textcoords="offset points", ha=side[1], va="center",
         )  # fmt: skip
+
+
+def _panels(count: int, height: float, **options: bool) -> tuple[plt.Figure, list[plt.Axes]]:
+    """Return a figure of so many panels, two in a row."""
+    rows = -(-count // 2)
+    shape = {"figsize": (10, height * rows), "squeeze": False, "layout": "constrained"}
+    figure, axes = plt.subplots(rows, 2, **shape, **options)
+    panels = list(axes.ravel())
+    for unused in panels[count:]:
+        unused.remove()
+    return figure, panels[:count]
 
 
 def _save(figure: plt.Figure, output: Path) -> None:
