@@ -30,6 +30,24 @@ def test_tables_of_the_page_are_those_of_the_kept_numbers(pages):
     assert pages.filled(text) == text
 
 
+def test_the_answer_is_the_weighted_mean_of_all_pairs_of_samples(pages):
+    """Step over parallel at equal epochs, as README, advice and page quote it."""
+    found = []
+    for events in pages.EVENTS:
+        tables = pages.Tables(f"{events}-strategies")
+        row = tables.ratio("step", "parallel", "sigma_rel").loc[""]
+        epochs = [tables.cost(each)["epochs_per_pass"] for each in ("step", "parallel")]
+        ratio = row["ratio"] * np.sqrt(epochs[0] / epochs[1])
+        found.append((ratio, ratio * row["log_error"]))
+    ratios, errors = np.array(found).T
+    weights = errors**-2
+    mean, error = np.average(ratios, weights=weights), weights.sum() ** -0.5
+    quoted = f"{mean:.2f} ± {error:.2f}"
+    for place in ("README.md", "docs/strategies.md", "docs/study/README.md"):
+        assert quoted in (STUDY.parents[1] / place).read_text("utf-8"), (place, quoted)
+    assert np.sum(weights * (ratios - mean) ** 2) < 3 * len(found)  # they agree
+
+
 def test_a_number_that_was_changed_by_hand_is_seen(pages):
     text = pages.PAGE.read_text("utf-8")
     first = pages.MARK.search(text)

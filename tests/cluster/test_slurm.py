@@ -74,6 +74,23 @@ def test_slurm_gives_the_numbers_of_one_machine(slurm, reference, tmp_path, monk
     assert "Nothing to be done" in clusters.finish(study, "local", "--dry-run")
 
 
+def test_lanes_are_added_in_rounds(slurm, tmp_path):
+    """Jobs of a cluster know what rounds before them have decided."""
+    until = {"sigma_rel": "0.0001%", "start": 3, "observables": ["q2"]}
+    content = clusters.config()
+    content["training"] |= {"epochs": 5, "patience": 5}
+    content["methods"] = {"parallel": {"lanes": 7, "until": until}, "none": {}}
+    given = content | {"methods": {"parallel": {"lanes": 7}, "none": {}}}
+    study = clusters.write_config(tmp_path / "rounds", content)
+    alone = clusters.write_config(tmp_path / "given", given)
+    clusters.finish(study, "slurm")
+    clusters.finish(alone, "local")
+    clusters.assert_same_results(study, alone)
+    found = sorted(study.glob("results/small/lanes/parallel/*.json"))
+    assert [json.loads(path.read_text())["lanes"] for path in found] == [3, 7]
+    assert "Nothing to be done" in clusters.finish(study, "slurm", "--dry-run")
+
+
 def test_trainings_killed_at_random_moments(slurm, reference, tmp_path):
     seed = random.randrange(10**6)
     moments, kills = random.Random(seed), KILLS

@@ -143,6 +143,11 @@ def test_a_sample_of_another_source_replaces_the_one_before():
     other = on_top(base, {"samples": {"data": {"source": "npz", "files": "a.npz"}}})
     assert other["samples"]["data"] == {"source": "npz", "files": "a.npz"}
     assert other["samples"]["pretraining"] == {"weights": []}
+    # What else is called so is merged as everything is: columns, observables.
+    event = {"source": "a_x", "pt": "a_pt"}
+    assert on_top({"event": event}, {"event": {"source": "b_x"}})["event"] == event | {
+        "source": "b_x"
+    }
 
 
 @pytest.mark.parametrize(

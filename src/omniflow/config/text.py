@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from omniflow import outside, registry
 from omniflow.errors import ConfigError
 
 # Values of a configuration, with those that aliases repeat.
@@ -143,10 +144,20 @@ def _parse(text: str, where: str) -> object:
         raise ConfigError(f"{where}: is not valid YAML: {error}") from error
 
 
+def _another_source(old: object, new: object) -> bool:
+    """Return whether two values are kinds of sources, not columns or observables of that name."""
+    kinds = registry.names("source")
+    known = [
+        isinstance(each, str) and (each in kinds or outside.is_reference(each))
+        for each in (old, new)
+    ]
+    return all(known) and old != new
+
+
 def on_top(base: object, more: object) -> Any:
     """Return `more` on top of `base`: mappings key by key, anything else replaced."""
     if not isinstance(base, Mapping) or not isinstance(more, Mapping):
         return more
-    if "source" in base and more.get("source", base["source"]) != base["source"]:
+    if _another_source(base.get("source"), more.get("source")):
         return dict(more)
     return {**base, **{key: on_top(base.get(key), value) for key, value in more.items()}}
