@@ -58,6 +58,9 @@ def test_networks_are_those_of_a_given_number_of_lanes():
     both = [all_networks(plan) for plan in (added, given)]
     assert set(both[0]) == set(both[1])
     assert all(state(added, n) == state(given, n) for n in both[0])
+    # What was asked for is kept.
+    assert added.given.methods["many"].lanes == 12
+    assert given.given == given.config
     names = added.fingerprints, given.fingerprints
     assert names[0].training(tuple(both[0])) == names[1].training(tuple(both[0]))
     assert names[0].combine("many") == names[1].combine("many")

@@ -1,5 +1,6 @@
 """Lanes that are added in rounds, by Snakemake and in one process, on excerpts of H1 files."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -122,4 +123,9 @@ def test_another_target_trains_nothing_that_is_there(study):
     assert (row.lanes, row.met, row.wanted) == (3, "yes", 3)
     read = omniflow.read(folder / "rounds")
     assert read.lanes_of("many").shape[0] == 3
+    # The report shows what was asked for, which can be run again.
+    shown = yaml.safe_load(
+        json.loads((folder / "rounds" / "study.json").read_text())["config_yaml"]
+    )
+    assert validate(shown).methods["many"].lanes == 5
     assert "Nothing to be done" in _snakemake(folder, ALWAYS, "--dry-run")

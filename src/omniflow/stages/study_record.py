@@ -50,7 +50,7 @@ def make(study: Finished, frames: Mapping[Table, pd.DataFrame]) -> dict[str, Any
         "created": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "seed": config.study.seed,
         "versions": {"omniflow": omniflow.__version__, **_versions()},
-        "config_yaml": dump(config),
+        "config_yaml": dump(plan.given),
         "machinery_only": min(passing) < _FEW_EVENTS,
         "region": config.observables.region,
         "particle_level": config.unfolding.particle_level,

@@ -20,14 +20,18 @@ from omniflow.unfolding.results import Results
 class Plan(Results):
     """Everything that follows from a configuration."""
 
-    def __init__(self, config: Config, root: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, root: Path | None = None, given: Config | None = None
+    ) -> None:
         """Derive the plan of `config`; nothing is read or written.
 
         Args:
             config: of the study.
             root: its folder, where it is not that of the configuration.
+            given: the user's configuration, where `config` has other numbers of lanes.
         """
         super().__init__(config, root)
+        self.given = given or config
         self.fingerprints = Fingerprints(self)
         self.inputs = Inputs(self)
 
@@ -41,7 +45,7 @@ class Plan(Results):
             name: method.model_copy(update={"lanes": lanes.get(name, method.lanes)})
             for name, method in self.config.methods.items()
         }
-        return Plan(self.config.model_copy(update={"methods": methods}), self.root)
+        return Plan(self.config.model_copy(update={"methods": methods}), self.root, self.given)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -128,7 +128,7 @@ def write(
                 folder=name, block=block, sha256=files.digest(folder / name / METADATA)
             )
         weights = contents.weights(leave_out)
-        write_text(dump(study.config), folder / CONFIG)
+        write_text(dump(study.plan.given), folder / CONFIG)
         if why := trained.lacking(study, method):
             notes.append(f"no networks: {why}")
         else:
