@@ -296,7 +296,11 @@ class Cluster:
         self._join(name).run("slurmd")
 
     def power_off(self, name):
-        """End all that runs on a computer at once."""
+        """End all that runs on a node at once, and take its link away.
+
+        Connections that nobody closed may keep a network for minutes, and the link's name with it.
+        """
+        self.computers["head"].ip(f"link delete {name}")
         self.computers.pop(name).end()
 
     def link(self, name, state):
@@ -317,7 +321,7 @@ class Cluster:
         """End all computers; their namespaces, and the network, go with them."""
         for name in [*self.nodes, "login", "head"]:
             if name in self.computers:
-                self.power_off(name)
+                self.computers.pop(name).end()
         if self._database is not None:
             self._database.wait()
 

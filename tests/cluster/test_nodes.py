@@ -179,10 +179,13 @@ def test_a_job_of_two_nodes_outlives_a_partition_and_the_death_of_a_node(
         begin, ranks = time.monotonic(), clusters.trainings(study)
         assert len(ranks) == 2
         alice.cluster.link(node, "down")
+        # As connections do that nobody closed.
+        network = open(f"/proc/{alice.cluster.computers[node].pid}/ns/net")
         alice.cluster.power_off(node)
         clusters.wait_for(lambda: not set(ranks) & set(clusters.trainings(study)))
         assert time.monotonic() - begin < 60
     alice.cluster.boot(node)
+    network.close()
     alice.cluster.wait_for_nodes(node)
     assert process.returncode == 0, alice.said(study)[-6000:] + clusters.logs(study)
     assert sum(summary["resumed"] for summary in clusters.summaries(study).values()) >= 1
