@@ -39,7 +39,7 @@ smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(cal
 
 # On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
 test-cluster: $(VENV)/ready
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup
 
 # Reports in headless Chromium, which is there already.
 test-browser: $(VENV)/ready

@@ -1,5 +1,6 @@
 """Studies on a cluster of several nodes with accounting: always the same numbers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -180,12 +181,12 @@ def test_a_job_of_two_nodes_outlives_a_partition_and_the_death_of_a_node(
         assert len(ranks) == 2
         alice.cluster.link(node, "down")
         # As connections do that nobody closed.
-        network = open(f"/proc/{alice.cluster.computers[node].pid}/ns/net")
+        network = os.open(f"/proc/{alice.cluster.computers[node].pid}/ns/net", os.O_RDONLY)
         alice.cluster.power_off(node)
         clusters.wait_for(lambda: not set(ranks) & set(clusters.trainings(study)))
         assert time.monotonic() - begin < 60
     alice.cluster.boot(node)
-    network.close()
+    os.close(network)
     alice.cluster.wait_for_nodes(node)
     assert process.returncode == 0, alice.said(study)[-6000:] + clusters.logs(study)
     assert sum(summary["resumed"] for summary in clusters.summaries(study).values()) >= 1

@@ -1,12 +1,11 @@
 """Lanes that are added in rounds, by Snakemake and in one process, on excerpts of H1 files."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import snakemakes
 import yaml
 
 import omniflow
@@ -17,8 +16,7 @@ from omniflow.tables.lanes import LANES
 from omniflow.unfolding import rounds
 from omniflow.unfolding.plan import Plan
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data"
+DATA = Path(__file__).parents[2] / "tests" / "data"
 # Of a target that no lanes meet, and of one that all do.
 NEVER, ALWAYS = "0.0001%", "1000%"
 
@@ -44,12 +42,8 @@ def _added(target: str) -> dict:
     return {"lanes": 5, "until": {"sigma_rel": target, "start": 3, "observables": ["q2"]}}
 
 
-def _snakemake(folder: Path, target: str, *options: str) -> str:
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(_config(folder, "rounds", _added(target))))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(path)]
-    command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _snakemake(how, folder: Path, target: str, *options: str) -> str:
+    done = how(folder, _config(folder, "rounds", _added(target)), *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -77,9 +71,10 @@ def _weights(plan: Plan) -> list[np.ndarray]:
 def study(tmp_path_factory):
     """The folder of a study that was interrupted after its first round, and went on."""
     folder = tmp_path_factory.mktemp("rounds")
-    _snakemake(folder, NEVER, "--", str(folder / "rounds" / "lanes" / "many" / "round-1.json"))
+    first_round = folder / "rounds" / "lanes" / "many" / "round-1.json"
+    _snakemake(snakemakes.run, folder, NEVER, "--", str(first_round))
     first = _trained(folder)
-    said = _snakemake(folder, NEVER)
+    said = _snakemake(snakemakes.run, folder, NEVER)
     return folder, first, said
 
 
@@ -116,7 +111,7 @@ def test_weights_are_those_of_as_many_lanes(study, tmp_path):
 def test_another_target_trains_nothing_that_is_there(study):
     folder = study[0]
     before = _trained(folder)
-    said = _snakemake(folder, ALWAYS)
+    said = _snakemake(snakemakes.run, folder, ALWAYS)
     assert _trained(folder) == before
     assert "rule train" not in said
     (row,) = LANES.read(folder / "rounds" / "lanes.csv").itertuples()
@@ -128,4 +123,4 @@ def test_another_target_trains_nothing_that_is_there(study):
         json.loads((folder / "rounds" / "study.json").read_text())["config_yaml"]
     )
     assert validate(shown).methods["many"].lanes == 5
-    assert "Nothing to be done" in _snakemake(folder, ALWAYS, "--dry-run")
+    assert "Nothing to be done" in _snakemake(snakemakes.forked, folder, ALWAYS, "--dry-run")
