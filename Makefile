@@ -37,7 +37,8 @@ smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(cal
 	.venv-smoke/$*/bin/python -m pytest tests/smoke
 	touch $@
 
-# On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two.
+# On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two. Modules on one
+# node, and those that make networks and mounts, are a group each: either waits a part of its time.
 test-cluster: $(VENV)/ready
 	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup
 
@@ -52,12 +53,10 @@ closure: $(VENV)/ready
 	@echo "The report is results/closure/report.html"
 
 # Beside other codes, in an environment of their own; beside the H1 code where H1_CODE names a
-# checkout of it. See benchmarks/README.md.
+# checkout of it: benchmarks/results.md, in 40 minutes of two quiet cores.
 bench: $(VENV)/ready $(PEERS)/ready
-	$(BIN)/python benchmarks/bench.py --peers $(PEERS)/bin/python $(if $(H1_CODE),--h1-code $(H1_CODE))
-	$(BIN)/python benchmarks/tables.py --peers $(PEERS)/bin/python
-	$(BIN)/python benchmarks/small_study.py --peers $(PEERS)/bin/python
-	$(BIN)/python benchmarks/scaling.py
+	benchmarks/all.sh $(BIN)/python $(PEERS)/bin/python $(H1_CODE) > benchmarks/results.part
+	mv benchmarks/results.part benchmarks/results.md
 
 # Their TensorFlow is older than Python 3.12.
 $(PEERS)/ready: benchmarks/requirements.txt

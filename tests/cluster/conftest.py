@@ -7,18 +7,6 @@ import pytest
 from clusters import SLURM, config, finish, with_samples, write_config
 from nodes import USERS, Cluster
 
-# Modules that make no networks and mounts, which others look at. Either half waits a part of its
-# time, so both run side by side.
-OF_ONE_NODE = {"test_slurm", "test_ranks", "test_large_plan"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Give each half to one process of pytest-xdist."""
-    for item in items:
-        half = "one node" if item.path.stem in OF_ONE_NODE else "several nodes"
-        item.add_marker(pytest.mark.xdist_group(half))
-
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):

@@ -15,6 +15,8 @@ import pytest
 import yaml
 from clusters import STEP_1
 
+pytestmark = pytest.mark.xdist_group("one node")
+
 KILLS = int(os.environ.get("KILLS", "2"))
 
 
