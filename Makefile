@@ -7,6 +7,7 @@ endif
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+ONE_NODE := $(addprefix tests/cluster/,test_large_plan.py test_ranks.py test_slurm.py)
 # Jobs find the environment's python and tools first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
@@ -14,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 # package anew, a quarter of its start.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test smoke test-cluster test-browser lint closure bench docs examples clean
+.PHONY: demo test smoke test-cluster test-one-node test-several-nodes test-browser lint closure bench docs examples clean
 
 demo: $(VENV)/ready
 	$(BIN)/snakemake --profile profiles/local
@@ -37,10 +38,16 @@ smoke: $(addprefix .venv-smoke/,$(addsuffix /passed,$(filter-out $(PYTHON),$(cal
 	.venv-smoke/$*/bin/python -m pytest tests/smoke
 	touch $@
 
-# On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two. Modules on one
-# node, and those that make networks and mounts, are a group each: either waits a part of its time.
+# On real Slurms, as root: see docs/hpc.md. KILLS=10 kills ten trainings, not two. Those of one node
+# and those of several wait a part of their time, so they run side by side.
 test-cluster: $(VENV)/ready
-	$(BIN)/python -m pytest tests/cluster --numprocesses 2 --dist loadgroup
+	$(MAKE) --jobs 2 --output-sync test-one-node test-several-nodes
+
+test-one-node: $(VENV)/ready
+	$(BIN)/python -m pytest $(ONE_NODE)
+
+test-several-nodes: $(VENV)/ready
+	$(BIN)/python -m pytest tests/cluster $(ONE_NODE:%=--ignore=%)
 
 # Reports in headless Chromium, which is there already.
 test-browser: $(VENV)/ready

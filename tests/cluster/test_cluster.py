@@ -14,8 +14,6 @@ from nodes import Cluster, wait_for
 STARTER = """
 import sys
 from nodes import Cluster
-
-pytestmark = pytest.mark.xdist_group("several nodes")
 Cluster(sys.argv[1], nodes=1)
 print("running", flush=True)
 sys.stdin.read()

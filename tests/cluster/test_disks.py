@@ -6,8 +6,6 @@ import subprocess
 import clusters
 import pytest
 
-pytestmark = pytest.mark.xdist_group("several nodes")
-
 
 @pytest.fixture
 def disk(tmp_path, reference):

@@ -165,8 +165,6 @@ def test_nodes_of_two_kinds_keep_an_engine_each(bob, cluster):
 KEY = """
 from pathlib import Path
 from omniflow.training.compiler import library
-
-pytestmark = pytest.mark.xdist_group("several nodes")
 print(Path(library()._name).name)
 """
 

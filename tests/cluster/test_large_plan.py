@@ -4,12 +4,9 @@ import os
 import subprocess
 
 import clusters
-import pytest
 
 from omniflow.config import validate
 from omniflow.unfolding.plan import Plan
-
-pytestmark = pytest.mark.xdist_group("one node")
 
 JOBS, SECONDS, MEMORY_MB = 10_000, 30, 500
 

@@ -15,8 +15,6 @@ from clusters import STEP_1
 from nodes import ACCOUNT, QOS, SUBMITTED
 from users import User
 
-pytestmark = pytest.mark.xdist_group("several nodes")
-
 RANKS = Path(__file__).parent / "rank_process.py"
 
 

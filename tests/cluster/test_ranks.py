@@ -11,8 +11,6 @@ import pytest
 
 from omniflow.training.checkpoint import Checkpoint
 
-pytestmark = pytest.mark.xdist_group("one node")
-
 SCRIPT = Path(__file__).parent / "rank_process.py"
 HOROVODRUN = Path(sys.executable).parent / "horovodrun"
 

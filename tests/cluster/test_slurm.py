@@ -15,8 +15,6 @@ import pytest
 import yaml
 from clusters import STEP_1
 
-pytestmark = pytest.mark.xdist_group("one node")
-
 KILLS = int(os.environ.get("KILLS", "2"))
 
 
