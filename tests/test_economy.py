@@ -1,5 +1,6 @@
 """The rule itself: what tests cost is counted where it arises, and more than planned is told."""
 
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -53,6 +54,13 @@ def test_pythons_are_told_from_other_programs():
     assert economy.starts_python("python3 -m pip", shell=True)
     assert economy.starts_python(args=Path(sys.executable))
     assert not economy.starts_python(["bash", "-c", "python"])
+
+
+def test_processes_of_pytest_itself_are_not_counted():
+    """They start before there are tests, one for each core of the machine."""
+    counts = subprocess.Popen.__init__
+    economy.Economy()
+    assert subprocess.Popen.__init__ is counts
 
 
 def test_budgets_are_those_of_folders_that_are_there():
