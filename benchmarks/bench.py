@@ -272,7 +272,7 @@ def table(rates: dict[str, dict[str, list[float]]]) -> None:
     print(f"\n| ratio of *{first}* to | training | inference |\n|---|---|---|")
     for name in list(rates["train"])[1:]:
         columns = [
-            spread([a / b for a, b in zip(found[first], found[name], strict=True)], "{:#.3g}")
+            spread([a / b for a, b in zip(found[first], found[name], strict=True)], "{:.3g}")
             for found in rates.values()
         ]
         print(f"| {name} | " + " | ".join(columns) + " |")
@@ -287,7 +287,7 @@ def epoch_table(teams: dict[str, list[Contender]], epochs: dict[str, list[float]
         ratios = [a / b for a, b in zip(seconds, epochs[first], strict=True)]
         print(
             f"| {name} | {100 * teams[name][0].fraction:.0f}% | {spread(seconds, '{:,.0f}')} | "
-            f"{spread(ratios, '{:#.3g}')} |"
+            f"{spread(ratios, '{:.3g}')} |"
         )
 
 

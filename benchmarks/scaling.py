@@ -226,7 +226,8 @@ def synthetic(
 
 
 def _training(epochs: int) -> dict[str, float]:
-    return {"epochs": epochs, "patience": epochs}
+    # An epoch of few events is one pass over them, as one of many is.
+    return {"epochs": epochs, "patience": epochs, "min_updates": 1}
 
 
 def _megabytes(plan: Plan) -> float:
