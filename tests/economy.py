@@ -25,7 +25,7 @@ COUNTED = ("pythons", "networks")
 # processes of pytest make it.
 PYTHONS = {
     **{"": 13, "api": 1, "docs": 1, "examples": 2, "export": 3, "expressions": 1, "models": 1},
-    **{"outside": 2, "physics": 2, "report": 1, "smoke": 3, "training": 2, "workflow": 17},
+    **{"outside": 2, "physics": 2, "report": 1, "smoke": 3, "training": 2, "workflow": 16},
     "fuzz": 4,  # two, and again when a file has ended them
 }
 # By folder; one that is missing trains what it needs.
