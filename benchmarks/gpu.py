@@ -81,8 +81,8 @@ class Bench:
             for first in range(0, networks, engine.stack):
                 rows = slice(first, first + engine.stack)
                 vectors = [learner.parameters for learner in learners[rows]]
-                batches = [([self.source], [index]) for index in chosen[rows]]
-                (prepared,) = engine.prepare([batches])
+                batches = [([self.source], [index[np.newaxis]]) for index in chosen[rows]]
+                (prepared,) = engine.prepare(batches)
                 losses, gradients = engine.gradient(vectors, prepared)
                 for learner, loss, gradient in zip(learners[rows], losses, gradients, strict=True):
                     learner.update(gradient, loss, 1e-4, 0.99)
@@ -127,7 +127,7 @@ class Bench:
         for precision, (name, place) in product(PRECISIONS, names.items()):
             with tf.device(place):
                 engine = self.graph(precision=precision)
-                (prepared,) = engine.prepare([[([self.source], [index])]])
+                (prepared,) = engine.prepare([([self.source], [index[np.newaxis]])])
                 _, (gradient,) = engine.gradient([parameters], prepared)
                 gradients[precision, name] = np.asarray(gradient, np.float64)
                 values = np.empty(len(index))

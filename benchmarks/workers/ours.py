@@ -12,8 +12,9 @@ def main(folder: str, kind: str, threads: str) -> None:
     """Serve `train`, `infer` and `forward` on the events of step 2, and `epoch`."""
     from omniflow import config
     from omniflow.events import store
-    from omniflow.events.batches import Part, Source
+    from omniflow.events.batches import Source
     from omniflow.events.features import open_features
+    from omniflow.events.split import Part, Shuffled
     from omniflow.models.classifiers import architecture
     from omniflow.training.engines import engine
     from omniflow.training.prefetch import prefetch
@@ -63,13 +64,14 @@ def main(folder: str, kind: str, threads: str) -> None:
         )
 
     source, few = step_2(1.0), step_2(inferred / len(simulation))
-    part = Part(source, 1, 1e-9, False)
+    part = Part.of(source, 1, 1e-9, False)
     learner = trainer.learner()
     learner.start(initial)
 
     def batches():
-        for index in part.shuffled(np.random.default_rng(1), size):
-            yield from trainer.engine.prepare([[([source], [index])]])
+        order = Shuffled(part, np.random.default_rng(1))
+        while True:
+            yield from trainer.engine.prepare([([source], [order.take(size)[np.newaxis]])])
 
     stream = prefetch(batches())
 
@@ -84,12 +86,12 @@ def main(folder: str, kind: str, threads: str) -> None:
             pass
         return inferred
 
-    orders = part.shuffled(np.random.default_rng(2), size)
+    order = Shuffled(part, np.random.default_rng(2))
 
     def forward() -> int:
         """The forward pass of training, on its batches."""
         for _ in range(per_call):
-            for _ in trainer.engine.outputs([initial], source, next(orders)):
+            for _ in trainer.engine.outputs([initial], source, order.take(size)):
                 pass
         return per_call * size
 

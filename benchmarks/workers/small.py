@@ -63,8 +63,8 @@ def main(kind: str, engine: str, events: str) -> None:
         """Train on batches in memory, as many as the trainer reads at a time."""
         times = max(1, runner.ahead // size)
         if size not in prepared:
-            indices = [np.arange(size // 2)] * 2
-            found = runner.prepare([[(sources, indices)]] * times)
+            positions = [np.tile(np.arange(size // 2), (times, 1))] * 2
+            found = runner.prepare([(sources, positions)])
             learner = Learner(settings(size), layout.size)
             learner.start(initial)
             prepared[size] = found, learner.steps()

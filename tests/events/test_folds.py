@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import chi2_contingency, chisquare
 
 from omniflow.events import folds
-from omniflow.events.batches import held_out
+from omniflow.events.split import held_out
 
 IDS = np.arange(100_000).astype(np.uint64)
 

@@ -180,7 +180,7 @@ def test_engines_are_the_slow_network_to_single_precision(kind, case):
     parameters = [inputs.vector.astype(np.float32)]
     logits, loss, gradient = np.full(len(case.counts), np.nan), 0.0, 0.0
     for source, index in inputs.calls:
-        (batch,) = run.prepare([[([source], [index])]])
+        (batch,) = run.prepare([([source], [index[np.newaxis]])])
         (value,), (change,) = run.gradient(parameters, batch)
         loss, gradient = loss + value, gradient + np.asarray(change, float)
         for events, (found,) in run.outputs(parameters, source, index):
@@ -199,7 +199,7 @@ def test_several_sources_in_one_batch_are_one_sum():
     run.parts = 4
     for one in (run, native.Native(inputs.layout, inputs.settings, source.features, 1)):
         parameters = [inputs.vector.astype(np.float32)]
-        (batch,) = one.prepare([[(sources, [half, half + 3])]])
+        (batch,) = one.prepare([(sources, [half[np.newaxis], half[np.newaxis] + 3])])
         (loss,), (gradient,) = one.gradient(parameters, batch)
         logits = np.empty(6)
         for events, (found,) in one.outputs(parameters, source, np.arange(6)):

@@ -1,7 +1,6 @@
 """Cross-fitted prediction: whom a network sees and whom it predicts, from recorded event ids."""
 
 import dataclasses
-import itertools
 from collections import defaultdict
 
 import numpy as np
@@ -35,25 +34,27 @@ class Record:
 
     def __init__(self, monkeypatch):
         self.seen, self.data = (defaultdict(set) for _ in range(2))
-        self.now = None
+        self.now, self.simulated = None, {}
         fit, prepare, outputs = Trainer._fit_together, Native.prepare, Native.outputs
 
         def note(source, index):
-            target = self.seen if source.denominator else self.data
+            # Outputs are asked for without weights, of the same events.
+            target = self.seen if self.simulated[id(source.event_id)] else self.data
             target[self.now].update(source.event_id[index].tolist())
 
         def recorded_fit(trainer, tasks):
             (task,) = tasks
             self.now = task.name
+            self.simulated = {id(s.event_id): bool(s.denominator) for s in task.sources}
             outcomes = fit(trainer, tasks)
             self.now = None
             return outcomes
 
-        def recorded_prepare(engine, updates):
-            for sources, indices in itertools.chain.from_iterable(updates):
-                for source, index in zip(sources, indices, strict=True):
-                    note(source, index)
-            return prepare(engine, updates)
+        def recorded_prepare(engine, networks):
+            for sources, positions in networks:
+                for source, index in zip(sources, positions, strict=True):
+                    note(source, index.ravel())
+            return prepare(engine, networks)
 
         def recorded_outputs(engine, parameters, source, index):
             if self.now is not None:

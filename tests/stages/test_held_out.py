@@ -8,8 +8,8 @@ import small_study
 
 from omniflow.evaluation.stacks import stacking_table, summary
 from omniflow.events import store
-from omniflow.events.batches import held_out
 from omniflow.events.folds import fold_of
+from omniflow.events.split import held_out
 from omniflow.files import open_h5
 from omniflow.stages import tables
 from omniflow.unfolding import seeds

@@ -10,7 +10,7 @@ from omniflow.config import validate
 from omniflow.errors import InputError
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import folds, store
-from omniflow.events.batches import held_out
+from omniflow.events.split import held_out
 from omniflow.files import open_h5
 from omniflow.stages import parts, scores, training
 from omniflow.stages.diagnostics import classifiers

@@ -4,7 +4,7 @@ import small_study
 
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import store
-from omniflow.events.batches import held_out
+from omniflow.events.split import held_out
 from omniflow.files import open_h5
 from omniflow.stages import scores, training
 from omniflow.unfolding import seeds

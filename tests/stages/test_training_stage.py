@@ -196,7 +196,7 @@ def test_the_loss_of_the_configuration_reaches_start_training_and_logits(warm):
     logits = np.concatenate([found[0] for _, found in parts])
     np.testing.assert_allclose(logits[source.select], np.log(9), rtol=1e-6)
     index = np.flatnonzero(source.select)[:10]
-    (prepared,) = job.trainer.engine.prepare([[([source], [index])]])
+    (prepared,) = job.trainer.engine.prepare([([source], [index[np.newaxis]])])
     (loss,), _ = job.trainer.engine.gradient([weights], prepared)
     assert loss == pytest.approx(8 * source.weights(index)[1].sum(), rel=1e-5)
     assert job.fingerprint(network, weights) != training.BlockJob(warm, block).fingerprint(

@@ -6,7 +6,8 @@ import numpy as np
 from training_inputs import classifier, settings, two_classes
 
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
+from omniflow.events.split import held_out
 from omniflow.models import registry
 from omniflow.models.keras_model import KerasModel
 from omniflow.models.layout import Layout

@@ -5,8 +5,8 @@ import pytest
 from small_networks import SPLIT, initial_weights, make_trainer, mlp, train
 from training_inputs import twins, two_classes
 
-from omniflow.events.batches import held_out
 from omniflow.events.resample import poisson
+from omniflow.events.split import held_out
 
 SEED = 4321
 

@@ -120,9 +120,12 @@ def test_ranks_share_the_work(native):
         sizes[ranks.rank] = counts = []
         prepare = trainer.engine.prepare
 
-        def spy(updates):
-            counts.extend([len(index) for index in batches[0][1]] for batches in updates)
-            return prepare(updates)
+        def spy(networks):
+            ((_, positions),) = networks
+            counts.extend(
+                [len(index) for index in update] for update in zip(*positions, strict=True)
+            )
+            return prepare(networks)
 
         trainer.engine.prepare = spy
         return trainer.fit([_task(trainer, sources)])[0]

@@ -7,7 +7,7 @@ import pytest
 from small_networks import SPLIT, initial_weights, layout, make_trainer, mlp, predict, seeds
 from training_inputs import classifier, twins, two_classes
 
-from omniflow.events.batches import held_out
+from omniflow.events.split import held_out
 from omniflow.models import registry
 from omniflow.models.architecture import Units
 from omniflow.models.keras_model import KerasModel

@@ -59,10 +59,10 @@ def both(model):
 
 def test_a_gradient_is_of_its_batch_alone(both):
     engines, parameters = both
-    batch = [((twins(100),), [np.arange(40)])]
+    batch = [((twins(100),), [np.arange(40)[np.newaxis]])]
     for one in engines:
         first, second = (
-            np.array(one.gradient(parameters, one.prepare([batch])[0])[1]) for _ in range(2)
+            np.array(one.gradient(parameters, one.prepare(batch)[0])[1]) for _ in range(2)
         )
         np.testing.assert_array_equal(first, second)
 

@@ -40,15 +40,15 @@ def vector(trainers):
     return drawn + rng.normal(0, 0.2, drawn.shape).astype(np.float32)
 
 
-def _updates(sources, count=5):
+def _updates(sources, count):
     rng = np.random.default_rng(4)
     sizes = (40, 33)[: len(sources)]
-    return [[(sources, [rng.integers(0, 500, size) for size in sizes])] for _ in range(count)]
+    return sources, [rng.integers(0, 500, (count, size)) for size in sizes]
 
 
 @pytest.mark.parametrize("step", SOURCES)
 def test_engines_differ_by_rounding(step, trainers, vector):
-    update = _updates(SOURCES[step])[0]
+    update = _updates(SOURCES[step], 1)
     (expected,), (slope,) = trainers[0].engine.gradient(
         [vector], *trainers[0].engine.prepare([update])
     )
@@ -64,10 +64,11 @@ def test_engines_differ_by_rounding(step, trainers, vector):
 
 @pytest.mark.parametrize("step", SOURCES)
 def test_updates_that_are_read_together_are_those_read_alone(step, trainers, vector):
-    engine, updates = trainers[1].engine, _updates(SOURCES[step])
-    together = engine.prepare(updates)
-    for update, found in zip(updates, together, strict=True):
-        (alone,) = engine.prepare([update])
+    engine, (sources, positions) = trainers[1].engine, _updates(SOURCES[step], 5)
+    together = engine.prepare([(sources, positions)])
+    assert len(together) == 5
+    for i, found in enumerate(together):
+        (alone,) = engine.prepare([(sources, [each[i : i + 1] for each in positions])])
         one, two = (engine.gradient([vector], batch)[1][0] for batch in (found, alone))
         assert one.tobytes() == two.tobytes()
 

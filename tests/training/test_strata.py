@@ -6,7 +6,8 @@ from small_networks import fit_one, initial_weights, make_trainer, mlp
 from training_inputs import features, settings, two_classes
 
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Part, Source, held_out
+from omniflow.events.batches import Source
+from omniflow.events.split import Part, held_out
 from omniflow.training.learner import Learner
 from omniflow.training.progress import Progress, Seeds, Task
 from omniflow.training.strata import batch_sizes
@@ -31,8 +32,8 @@ def _progress(sources, **changes):
 
 
 def test_classes_share_a_batch_equally_and_their_parts_by_weight():
-    parts = [Part(s, SPLIT, 0.5, False) for s in _with_background(weight=-0.5)]
-    sums = [np.abs(p.source.weights(p.chosen(slice(0, 600)))).sum() for p in parts]
+    parts = [Part.of(s, SPLIT, 0.5, False) for s in _with_background(weight=-0.5)]
+    sums = [np.abs(p.source.weights(p.positions)).sum() for p in parts]
     data, background, simulation = batch_sizes(parts, 1000)
     assert simulation == 500
     assert data + background == pytest.approx(500, abs=1)
@@ -43,7 +44,7 @@ def test_classes_share_a_batch_equally_and_their_parts_by_weight():
 
 
 def test_small_backgrounds_have_an_event_in_every_batch():
-    parts = [Part(s, SPLIT, 0.5, False) for s in _with_background(weight=-1e-6)]
+    parts = [Part.of(s, SPLIT, 0.5, False) for s in _with_background(weight=-1e-6)]
     assert batch_sizes(parts, 64) == [32, 1, 32]
 
 

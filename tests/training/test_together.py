@@ -166,8 +166,8 @@ def test_xla_gives_the_same_gradients():
     source, stack = twins(80), 2
     plain, compiled = (_trainer("pet", stack, xla).engine for xla in (False, True))
     rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(stack)]
-    batches = [((source,), [np.arange(50 - 20 * k)]) for k in range(stack)]
-    expected, found = (one.gradient(rows, *one.prepare([batches])) for one in (plain, compiled))
+    batches = [((source,), [np.arange(50 - 20 * k)[np.newaxis]]) for k in range(stack)]
+    expected, found = (one.gradient(rows, *one.prepare(batches)) for one in (plain, compiled))
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
     for a, b in zip(found[1], expected[1], strict=True):
         size = np.abs(b).max()
@@ -193,11 +193,11 @@ def test_rows_that_fill_a_stack_change_nothing():
     plain, compiled = (_trainer("deepsets", stack, xla).engine for xla in (False, True))
     rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(4)]
     for networks, size in ((4, 5), (1, 1)):
-        batches = [((source,), [np.arange(5 * k, 40)]) for k in range(networks)]
-        (prepared,) = compiled.prepare([batches])
+        batches = [((source,), [np.arange(5 * k, 40)[np.newaxis]]) for k in range(networks)]
+        (prepared,) = compiled.prepare(batches)
         assert {tensor.shape[0] for part in prepared for tensor in part} == {size}
         found = compiled.gradient(rows[:networks], prepared)
-        expected = plain.gradient(rows[:networks], *plain.prepare([batches]))
+        expected = plain.gradient(rows[:networks], *plain.prepare(batches))
         assert [len(each) for each in found] == [networks, networks]
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
         for a, b in zip(found[1], expected[1], strict=True):
@@ -210,6 +210,6 @@ def test_xla_sees_few_lengths():
     source = twins(600)
     lengths = set()
     for start in range(0, 600, 60):
-        (parts,) = engine.prepare([[((source,), [np.arange(start, start + 60)])]])
+        (parts,) = engine.prepare([((source,), [np.arange(start, start + 60)[np.newaxis]])])
         lengths |= {part[1].shape[1] for part in parts}
     assert lengths <= {4, 8}

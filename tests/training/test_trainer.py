@@ -18,8 +18,9 @@ from small_networks import (
 from training_inputs import twins, two_classes
 
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
 from omniflow.events.features import Features
+from omniflow.events.split import held_out
 from omniflow.training.shrinkage import FACTORS
 
 # -- what is kept --------------------------------------------------------------------------------

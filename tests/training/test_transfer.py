@@ -9,7 +9,7 @@ from training_inputs import classifier, settings, two_classes
 
 from omniflow.config.transfer import Transfer
 from omniflow.errors import TrainingError
-from omniflow.events.batches import held_out
+from omniflow.events.split import held_out
 from omniflow.models import registry
 from omniflow.models.keras_model import KerasModel
 from omniflow.training.checkpoint import Checkpoint

@@ -20,7 +20,7 @@ from small_networks import (
 )
 from training_inputs import twins, two_classes
 
-from omniflow.events.batches import Part
+from omniflow.events.split import Part
 from omniflow.training.optimizers import SGD
 
 
@@ -65,7 +65,7 @@ def test_an_update_follows_the_gradient_of_the_whole_batch(one_update):
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         for source in sources:
-            part = Part(source, SPLIT, 0.2, False)
+            part = Part.of(source, SPLIT, 0.2, False)
             batch = source.batch(next(part.ordered(1000)))
             inputs = {
                 name: getattr(batch, name) for name in ("particles", "mask", "neighbours", "event")

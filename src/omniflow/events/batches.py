@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
 
 from omniflow.events.features import Features
-from omniflow.events.hashing import uniform
 from omniflow.events.slices import slices
-
-# Events are stored in random order, so slices of this many may be shuffled as units;
-# a buffer of BUFFER slices is permuted event by event.
-SLICE = 512
-BUFFER = 32
 
 
 @dataclass(frozen=True)
@@ -163,6 +156,28 @@ class Source:
             result *= factor[0] if factor.strides == (0,) and size else factor[index]
         return result
 
+    @cached_property
+    def singles(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weights of all events in class A and in class B, (n,) float32 each.
+
+        Batches look them up in every epoch: the product of their factors is taken once.
+        """
+        return self._single(self.numerator), self._single(self.denominator)
+
+    def _single(self, factors: tuple[np.ndarray, ...]) -> np.ndarray:
+        size = len(self.event_id)
+        if all(factor.strides == (0,) for factor in factors):  # none, or one number for all events
+            return np.broadcast_to(self._product(factors, slice(0, 1)).astype(np.float32), size)
+        found = np.empty(size, np.float32)
+        for rows in slices(size):
+            found[rows] = self._product(factors, rows)
+        return found
+
+    @property
+    def bare(self) -> Source:
+        """The same events without weights, where outputs alone are asked for."""
+        return replace(self, numerator=(), denominator=())
+
     def batch(self, index: np.ndarray, length: int = 1) -> Batch:
         """Return the events `index` (B,) padded to `length` or their largest multiplicity.
 
@@ -188,145 +203,20 @@ class Source:
             shape = (len(index), longest)
             particles = np.zeros((*shape, features.particles.shape[1]), np.float32)
             neighbours = np.full((*shape, features.neighbours.shape[1]), -1)
-        numerator, denominator = self.weights(index)
+        numerator, denominator = self.singles
         return Batch(
             particles,
             mask.astype(np.float32),
             neighbours.astype(np.int32),
             features.event[index],
-            numerator.astype(np.float32),
-            denominator.astype(np.float32),
+            numerator[index],
+            denominator[index],
             index,
         )
 
-    def slices(self, shard: int = 0, shards: int = 1) -> Iterator[slice]:
-        """Yield consecutive slices that cover all n events, or one of `shards` contiguous parts."""
-        size = len(self.event_id)
-        starts = np.array_split(np.arange(0, size, SLICE), shards)[shard]
-        for start in starts.tolist():
-            yield slice(start, min(start + SLICE, size))
 
-
-def held_out(event_id: np.ndarray, seed: int, fraction: float) -> np.ndarray:
-    """Return which events ((n,) uint64 ids) the network with this split seed holds out, (n,) bool.
-
-    A function of id and seed alone, so that both roles of an event in step 2 fall on the same side
-    and the split is the same for any order or rank.
-
-    Args:
-        event_id: (n,) uint64.
-        seed: of the split.
-        fraction: of the events that are held out.
-
-    Returns:
-        (n,) bool.
-
-    Examples:
-        >>> import numpy as np
-        >>> event_id = np.arange(10_000, dtype=np.uint64)
-        >>> float(held_out(event_id, seed=1, fraction=0.2).mean().round(1))
-        0.2
-    """
-    return uniform(event_id, seed) < fraction
-
-
-@dataclass(frozen=True)
-class Part:
-    """The training or the held-out events of a source, for one network."""
-
-    source: Source
-    seed: int
-    fraction: float
-    validation: bool
-
-    @cached_property
-    def _mask(self) -> np.ndarray:
-        """Which events (n,) bool belong to this part: hashed once, and looked up in every epoch."""
-        source = self.source
-        found = np.array(source.select)
-        for rows in slices(len(found)):
-            held = held_out(source.event_id[rows], self.seed, self.fraction)
-            found[rows] &= held == self.validation
-        return found
-
-    def chosen(self, *slices: slice) -> np.ndarray:
-        """Return the positions (k,) int64 of this part's events in slices, one after the other.
-
-        Several slices at a time, because a call costs as much as some hundred events.
-        """
-        size = len(self.source.event_id)
-        index = np.concatenate([np.arange(*where.indices(size)) for where in slices])
-        return index[self._mask[index]]
-
-    def _groups(self, shard: int = 0, shards: int = 1) -> Iterator[list[slice]]:
-        slices = self.source.slices(shard, shards)
-        while group := list(itertools.islice(slices, BUFFER)):
-            yield group
-
-    def totals(self) -> tuple[int, float, float]:
-        """Return the number of events and the sums of weights in class A and class B."""
-        count, sums = 0, np.zeros(2)
-        for weights in self._weights():
-            count += len(weights[0])
-            sums += [each.sum() for each in weights]
-        return count, float(sums[0]), float(sums[1])
-
-    def magnitude(self) -> float:
-        """Return the sum of the magnitudes of all weights."""
-        found = 0.0
-        for weights in self._weights():
-            found += sum(float(np.abs(each).sum()) for each in weights)
-        return found
-
-    def _weights(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the weights of the events of each slice."""
-        for group in self._groups():
-            index = self.chosen(*group)
-            ends = np.searchsorted(index, [where.stop for where in group[:-1]])
-            yield from zip(
-                *(np.split(each, ends) for each in self.source.weights(index)), strict=True
-            )
-
-    def shuffled(self, rng: np.random.Generator, size: int) -> Iterator[np.ndarray]:
-        """Yield positions (size,) for ever: random order, every event once per round.
-
-        Args:
-            rng: random numbers.
-            size: number of positions.
-
-        Yields:
-            Positions (size,) int64.
-        """
-        slices = list(self.source.slices())
-        pending = np.empty(0, np.int64)
-        while True:
-            order = rng.permutation(len(slices))
-            for start in range(0, len(order), BUFFER):
-                buffer = self.chosen(*(slices[i] for i in order[start : start + BUFFER]))
-                pending = np.concatenate([pending, rng.permutation(buffer)])
-                while len(pending) >= size:
-                    yield pending[:size]
-                    pending = pending[size:]
-
-    def ordered(self, size: int, shard: int = 0, shards: int = 1) -> Iterator[np.ndarray]:
-        """Yield all positions of a shard once, in order, at most `size` at a time.
-
-        Args:
-            size: most positions at a time.
-            shard: number of the shard, from 0.
-            shards: how many there are.
-
-        Yields:
-            Positions (k,) int64, k at most `size`.
-        """
-        pending = np.empty(0, np.int64)
-        for group in self._groups(shard, shards):
-            pending = np.concatenate([pending, self.chosen(*group)])
-            while len(pending) >= size:
-                yield pending[:size]
-                pending = pending[size:]
-        if len(pending):
-            yield pending
+# Of a network: its sources, and positions in each of them, (U, k) those of U updates.
+Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
 
 
 def flat(
@@ -345,53 +235,52 @@ def flat(
     Returns:
         Particles (M, F), neighbours (M, K), event features (B, E), weights (B,).
     """
-    return flats(sources, [indices], reads)[0]
+    return flats(sources, [index[np.newaxis] for index in indices], reads)[0]
 
 
 def flats(
     sources: Sequence[Source],
-    updates: Sequence[Sequence[np.ndarray]],
+    positions: Sequence[np.ndarray],
     reads: Sequence[str] = ("particles", "neighbours"),
 ) -> Flats:
     """Return `flat` of the same sources for several updates, read together, which is quicker.
 
-    All updates have the same number of events of each source.
-
     Args:
         sources: as of `flat`.
-        updates: U times what `flat` takes as `indices`, (k,) each, with the same numbers of events.
+        positions: for each source, positions (U, k) in U updates.
         reads: as of `flat`.
 
     Returns:
         U batches of B events.
     """
-    sizes = [len(index) for index in updates[0]]
-    shape = (len(updates), sum(sizes))
+    sizes = [each.shape[1] for each in positions]
+    shape = (len(positions[0]), sum(sizes))
     event = np.empty((*shape, sources[0].features.event.shape[1]), np.float32)
     numerator, denominator = np.empty((2, *shape), np.float32)
-    count = np.zeros(shape, np.int64)
-    indices = [np.concatenate(found) for found in zip(*updates, strict=True)]
+    offsets = np.zeros((shape[0], shape[1] + 1), np.int64)
+    rows = np.zeros(shape[0] + 1, np.int64)
+    indices = [each.ravel() for each in positions]
     # Of each update the events of the first source, then those of the second, and so on.
     columns = [slice(end - size, end) for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
     for source, index, where in zip(sources, indices, columns, strict=True):
-        features, own = source.features, event[:, where].shape[:2]
-        event[:, where] = features.event.take(index, axis=0).reshape(*own, event.shape[2])
-        for out, found in zip((numerator, denominator), source.weights(index), strict=True):
-            out[:, where] = found.reshape(own)
-        if "particles" in reads:
-            found = features.offsets[index + 1] - features.offsets[index]
-            count[:, where] = found.reshape(own)
-    offsets = np.zeros((shape[0], shape[1] + 1), np.int64)
-    np.cumsum(count, axis=1, out=offsets[:, 1:])
-    rows = np.concatenate([[0], np.cumsum(offsets[:, -1])])
-    first = offsets[:, :-1] + rows[:-1, np.newaxis]
-    places = [(first[:, where].ravel(), count[:, where].ravel()) for where in columns]
-    particles, neighbours = (
-        _rows(name, sources, indices, places)
-        if name in reads
-        else getattr(sources[0].features, name)[:0]
-        for name in ("particles", "neighbours")
-    )
+        own = event[:, where].shape
+        event[:, where] = source.features.event.take(index, axis=0).reshape(own)
+        for out, weights in zip((numerator, denominator), source.singles, strict=True):
+            out[:, where] = weights.take(index).reshape(own[:2])
+    none = sources[0].features
+    particles, neighbours = none.particles[:0], none.neighbours[:0]
+    if "particles" in reads:
+        count = np.empty(shape, np.int64)
+        for source, index, where in zip(sources, indices, columns, strict=True):
+            bounds = source.features.offsets
+            count[:, where] = (bounds[index + 1] - bounds[index]).reshape(count[:, where].shape)
+        np.cumsum(count, axis=1, out=offsets[:, 1:])
+        np.cumsum(offsets[:, -1], out=rows[1:])
+        first = offsets[:, :-1] + rows[:-1, np.newaxis]
+        places = [(first[:, where].ravel(), count[:, where].ravel()) for where in columns]
+        particles = _rows("particles", sources, indices, places)
+        if "neighbours" in reads:
+            neighbours = _rows("neighbours", sources, indices, places)
     neighbours = neighbours.astype(np.int32)
     return Flats(rows, offsets, particles, neighbours, event, numerator, denominator)
 

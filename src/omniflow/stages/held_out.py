@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from omniflow.events.batches import Part, Source
+from omniflow.events.batches import Source
 from omniflow.events.folds import fold_of
+from omniflow.events.split import Part
 from omniflow.files import open_h5, read_dataset
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import stacking, weights
@@ -43,7 +44,7 @@ def outputs(
     """
     found = []
     for source in sources:
-        index = np.concatenate(list(Part(source, split, fraction, True).ordered(4096)))
+        index = Part.of(source, split, fraction, True).positions
         select = np.zeros(len(source.event_id), bool)
         select[index] = True
         predicted = trainer.predict([parameters], replace(source, select=select))

@@ -8,7 +8,8 @@ import numpy as np
 
 from omniflow.errors import InputError
 from omniflow.events import folds
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
+from omniflow.events.split import held_out
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import Network
 from omniflow.unfolding.plan import Plan

@@ -16,8 +16,9 @@ from omniflow.errors import TrainingError
 from omniflow.evaluation import response
 from omniflow.evaluation.response import Compared
 from omniflow.events import store
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
 from omniflow.events.features import Features
+from omniflow.events.split import held_out
 from omniflow.files import read_json, understood, write_json
 from omniflow.observables import cache
 from omniflow.stages import inputs

@@ -12,9 +12,10 @@ import numpy as np
 from omniflow.errors import TrainingError
 from omniflow.evaluation.scores import Scores, auc
 from omniflow.events import store
-from omniflow.events.batches import Source, held_out
+from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events, Level
+from omniflow.events.split import held_out
 from omniflow.files import read_json, understood
 from omniflow.stages import final, samples
 from omniflow.stages.inputs import region

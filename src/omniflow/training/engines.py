@@ -10,16 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from omniflow.config.schema import Config
-from omniflow.events.batches import Source
+from omniflow.events.batches import Batches, Source
 from omniflow.events.features import Features
 from omniflow.models.architecture import Architecture
 from omniflow.training import compiler, native, runtime
 from omniflow.training.compiler import CompilerError
 from omniflow.training.native import Native
 from omniflow.training.steps import Steps
-
-# Positions (k,) in each of the sources of a network.
-Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
 
 # Engines by what they are made from, while jobs of one process share them.
 _shared: dict[tuple, Engine] | None = None
@@ -49,16 +46,17 @@ class Engine(Protocol):
     def trains(self) -> bool:
         """Whether it can do updates itself."""
 
-    def prepare(self, updates: Sequence[Sequence[Batches]]) -> Any:
-        """Return the events of updates as a sequence, for each of the same networks.
+    def prepare(self, networks: Sequence[Batches]) -> Any:
+        """Return the events of updates as a sequence, of all networks in each.
 
         Runs in another thread.
 
         Args:
-            updates: for each update and each network, its sources and the positions (k,) in them.
+            networks: for each network its sources and the positions (U, k) in each of them, those
+                of U updates.
 
         Returns:
-            As many as `updates`, for `gradient` and `train`.
+            A sequence of U, for `gradient` and, as a whole, for `train`.
         """
 
     def gradient(

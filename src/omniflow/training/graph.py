@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from omniflow.events.batches import Batch, Source, by_length, micro_batches, stacked
+from omniflow.events.batches import Batch, Batches, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
 from omniflow.models.registry import INPUTS, inputs_of
 from omniflow.training import runtime
@@ -75,16 +75,16 @@ class Graph:
         self._backward = concrete(self._trace_backward, [parameters, *each], xla)
         self._forward = concrete(self._trace_forward, [parameters, *inputs])
 
-    def prepare(
-        self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
-    ) -> list[list[list[tf.Tensor]]]:
+    def prepare(self, networks: Sequence[Batches]) -> list[list[list[tf.Tensor]]]:
         """Return micro-batches of each update: inputs, weights in class A and in class B."""
-        return [self._prepare(batches) for batches in updates]
+        updates = len(networks[0][1][0])
+        return [
+            self._prepare([(sources, [each[u] for each in found]) for sources, found in networks])
+            for u in range(updates)
+        ]
 
-    def _prepare(
-        self, batches: Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]
-    ) -> list[list[tf.Tensor]]:
-        cut = [micro_batches(sources, indices, self.parts) for sources, indices in batches]
+    def _prepare(self, networks: Sequence[Batches]) -> list[list[tf.Tensor]]:
+        cut = [micro_batches(sources, indices, self.parts) for sources, indices in networks]
         # A network with a smaller batch than the others may have fewer parts: the rest is empty.
         parts = [
             [own[i] if i < len(own) else own[0].take(np.arange(0)) for own in cut]
@@ -92,7 +92,7 @@ class Graph:
         ]
         if self.stack == 1 and not self.xla:
             return [_tensors(batch) for (batch,) in parts]
-        more = self._rows(len(batches)) - len(batches)
+        more = self._rows(len(networks)) - len(networks)
         parts = [_alike([*own, *[own[0].take(np.arange(0))] * more], self.xla) for own in parts]
         if self.stack == 1:
             return [_tensors(batch) for (batch,) in parts]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Flat, Flats, Source, flat, flats
+from omniflow.events.batches import Batches, Flat, Flats, Source, flat, flats
 from omniflow.events.features import Features
 from omniflow.models.layout import Layout
 from omniflow.training import compiler
@@ -159,13 +159,10 @@ class Native:
         """Events that are read at a time."""
         return self.network.ahead
 
-    def prepare(
-        self, updates: Sequence[Sequence[tuple[Sequence[Source], Sequence[np.ndarray]]]]
-    ) -> Flats:
-        """Return the events of each update."""
-        # Sources are those of the network, the same in every update.
-        ((sources, _),) = updates[0]
-        return flats(sources, [indices for ((_, indices),) in updates], self.network.reads)
+    def prepare(self, networks: Sequence[Batches]) -> Flats:
+        """Return the events of each update of the one network."""
+        ((sources, positions),) = networks
+        return flats(sources, positions, self.network.reads)
 
     @property
     def trains(self) -> bool:

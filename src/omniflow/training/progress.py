@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -13,8 +12,9 @@ import numpy as np
 from omniflow.config.training import Training
 from omniflow.config.transfer import PLAIN, Transfer
 from omniflow.errors import TrainingError
-from omniflow.events.batches import Part, Source
+from omniflow.events.batches import Source
 from omniflow.events.resample import resampled
+from omniflow.events.split import Part, Shuffled
 from omniflow.training.checkpoint import Checkpoint, State
 from omniflow.training.dropout import Dropout
 from omniflow.training.ecd import constants
@@ -144,7 +144,7 @@ class Progress:
         if seed is not None:
             drawn = resampled(drawn, seed)
         training, self.held_out = (
-            [Part(s, task.seeds.split, settings.validation, held) for s in sources]
+            [Part.of(s, task.seeds.split, settings.validation, held) for s in sources]
             for sources, held in ((drawn, False), (task.sources, True))
         )
         counts, sums = _totals(training, f"{task.name}: nothing to train on")
@@ -189,17 +189,30 @@ class Progress:
         """Where batches are read from, with weights as they enter a batch's loss."""
         return [part.source for part in self.parts]
 
-    def batches(self) -> Iterator[list[np.ndarray]]:
-        """Yield positions (k,) per source for what is left of the epoch's updates."""
+    def batches(self, most: int = 1) -> Iterator[list[np.ndarray]]:
+        """Yield positions of what is left of the epoch's updates, at most `most` at a time.
+
+        Args:
+            most: updates at a time.
+
+        Yields:
+            Positions (U, k) per source, those of U updates.
+        """
         # Own numbers per epoch, so that an epoch does not depend on how the last one ended.
         words = [int(word) for word in self.task.seeds.order.generate_state(4)]
         streams = [
-            part.shuffled(np.random.default_rng([self.numbers.epoch, i, *words]), size)
-            for i, (part, size) in enumerate(zip(self.parts, self.sizes, strict=True))
+            Shuffled(part, np.random.default_rng([self.numbers.epoch, i, *words]))
+            for i, part in enumerate(self.parts)
         ]
-        yield from itertools.islice(
-            map(list, zip(*streams, strict=True)), self.numbers.update, self.updates
-        )
+        done = self.numbers.update
+        for stream, size in zip(streams, self.sizes, strict=True):
+            stream.take(done * size)
+        for first in range(done, self.updates, most):
+            shapes = [(min(most, self.updates - first), size) for size in self.sizes]
+            yield [
+                stream.take(math.prod(shape)).reshape(shape)
+                for stream, shape in zip(streams, shapes, strict=True)
+            ]
 
     def mask(self) -> np.ndarray | None:
         """Return the factors on the parameters (d,) in the next update; None: all are 1."""
@@ -233,7 +246,8 @@ class Progress:
             return
         rate, momentum = self._rates(now.update)
         backbone = self.task.transfer.backbone_factor(now.epoch)
-        self._note(loss, self.learner.update(gradient, loss, rate, momentum, backbone), rate)
+        norm = self.learner.update(gradient, loss, rate, momentum, backbone)
+        self._note([loss], [norm], rate)
 
     @property
     def plain(self) -> bool:
@@ -247,10 +261,8 @@ class Progress:
         steps = self.learner.steps()
         assert steps is not None  # see `plain`
         found = engine.train(steps, batches, *zip(*rates, strict=True))
-        for loss, norm, (rate, _) in zip(*found, rates, strict=False):
-            if not self._finite(float(loss), f"training loss of epoch {now.epoch}"):
-                return
-            self._note(float(loss), float(norm), rate)
+        losses, norms = (each.tolist() for each in found)
+        self._note(losses, norms, rates[len(losses) - 1][0])
 
     def _rates(self, update: int) -> tuple[float, float]:
         """Return learning rate and momentum of the average in an update of this epoch."""
@@ -263,16 +275,21 @@ class Progress:
         # The average starts short and lengthens, so that early states do not linger.
         return rate, min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
 
-    def _note(self, loss: float, norm: float, rate: float) -> None:
-        """Count an update, unless the norm of its gradient is not finite."""
+    def _note(self, losses: list[float], norms: list[float], rate: float) -> None:
+        """Count updates, but for a last one whose loss or gradient is not finite."""
         now = self.numbers
         now.rate = rate
-        if not self._finite(norm, f"gradient of epoch {now.epoch}"):
-            return  # sums must stay finite too: checkpoints are JSON
-        now.update += 1
-        now.loss += loss
-        now.norm += norm
-        now.norm_max = max(now.norm_max, norm)
+        if not (
+            self._finite(losses[-1], f"training loss of epoch {now.epoch}")
+            and self._finite(norms[-1], f"gradient of epoch {now.epoch}")
+        ):
+            # Sums must stay finite too: checkpoints are JSON.
+            losses, norms = losses[:-1], norms[:-1]
+        for loss, norm in zip(losses, norms, strict=True):
+            now.loss += loss
+            now.norm += norm
+        now.norm_max = max([now.norm_max, *norms])
+        now.update += len(losses)
 
     def close_epoch(self, loss: float, seconds: float) -> None:
         """Note the held-out loss of the averaged parameters after the epoch's last update.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from omniflow.events.batches import Part
+from omniflow.events.split import Part
 
 
 def batch_sizes(parts: Sequence[Part], events: int) -> list[int]:

@@ -125,7 +125,7 @@ class Trainer:
         shrinkage = Shrinkage(self._loss, one.held_sums)
         for part in one.held_out:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
-                for index, (outputs,) in self._outputs([fit.parameters], part.source, chunk):
+                for index, (outputs,) in self._outputs([fit.parameters], part.source.bare, chunk):
                     shrinkage.add(outputs, *part.source.weights(index))
         (losses,) = self.ranks.sum([shrinkage.losses])
         factor = best_factor(losses)
@@ -194,27 +194,19 @@ class Trainer:
 
     def _batches(self, active: list[Progress]) -> Iterator[tuple[list[int], Sequence[Any]]]:
         """Yield groups of updates: which networks they are for, and the batches of each."""
-        updates = itertools.zip_longest(*(one.batches() for one in active))
         most = 1
         if len(active) == 1:  # of several, some may have more updates than others
             most = max(1, self.engine.ahead // sum(active[0].sizes))
-        while group := list(itertools.islice(updates, most)):
-            rows = [row for row, indices in enumerate(group[0]) if indices is not None]
-            sources = [active[row].sources for row in rows]
-            shares = [
-                [
-                    (own, [self._share(index) for index in found[row]])
-                    for own, row in zip(sources, rows, strict=True)
-                ]
-                for found in group
-            ]
-            yield rows, self.engine.prepare(shares)
+        for found in itertools.zip_longest(*(one.batches(most) for one in active)):
+            rows = [row for row, positions in enumerate(found) if positions is not None]
+            networks = [(active[row].sources, list(map(self._share, found[row]))) for row in rows]
+            yield rows, self.engine.prepare(networks)
 
-    def _share(self, index: np.ndarray) -> np.ndarray:
-        """Return this rank's part of events (k,): neighbours in the file, so that it reads less."""
+    def _share(self, positions: np.ndarray) -> np.ndarray:
+        """Return this rank's part of events (..., k): neighbours in the file, to read less."""
         if self.ranks.size == 1:
-            return index
-        return np.array_split(np.sort(index), self.ranks.size)[self.ranks.rank]
+            return positions
+        return np.array_split(np.sort(positions), self.ranks.size, axis=-1)[self.ranks.rank]
 
     def _save(self, networks: Sequence[Progress]) -> None:
         if self.ranks.rank == 0:
@@ -242,12 +234,11 @@ class Trainer:
             Interrupted: the interrupt was requested.
         """
         size = _CHUNK * self.ranks.size
-        bare = replace(source, numerator=(), denominator=())  # weights do not matter here
         for start in range(0, len(source.event_id), size):
             where = slice(start, min(start + size, len(source.event_id)))
             index = np.flatnonzero(source.select[where]) + start
             found = np.zeros((len(parameters), where.stop - start), np.float32)
-            for events, outputs in self._outputs(parameters, bare, self._share(index)):
+            for events, outputs in self._outputs(parameters, source.bare, self._share(index)):
                 found[:, events - start] = self._loss.log_ratio(outputs.astype(float))
             (found,) = self.ranks.sum([found])
             out = np.full_like(found, np.nan)
@@ -258,7 +249,7 @@ class Trainer:
         total, sums = np.zeros(1), progress.held_sums
         for part in progress.held_out:
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
-                for index, (outputs,) in self._outputs([parameters], part.source, chunk):
+                for index, (outputs,) in self._outputs([parameters], part.source.bare, chunk):
                     cost_a, cost_b = self._loss.values(outputs)
                     a, b = part.source.weights(index)
                     with np.errstate(invalid="ignore", over="ignore"):  # NaN is found by the caller
