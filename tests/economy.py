@@ -30,8 +30,8 @@ PYTHONS = {
 }
 # By folder; one that is missing trains what it needs.
 NETWORKS = {
-    **{"": 50, "api": 380, "docs": 40, "examples": 140, "export": 230, "fuzz": 20, "proofs": 310},
-    **{"stages": 540, "training": 420, "workflow": 110},
+    **{"": 50, "api": 380, "benchmarks": 1, "docs": 40, "examples": 140, "export": 230},
+    **{"fuzz": 20, "proofs": 310, "stages": 540, "training": 420, "workflow": 110},
 }
 # Whose tests are about processes: run by commands of their own.
 FREE = ("browser", "cluster")

@@ -130,7 +130,14 @@ class Shuffled:
         self._pending = np.empty(0, np.int64)
 
     def take(self, count: int) -> np.ndarray:
-        """Return the next positions, (count,) int64."""
+        """Return the next positions, (count,) int64.
+
+        Args:
+            count: how many.
+
+        Returns:
+            (count,) int64.
+        """
         found = [self._pending]
         missing = count - len(self._pending)
         while missing > 0:
