@@ -276,38 +276,46 @@ def flats(
             count[:, where] = (bounds[index + 1] - bounds[index]).reshape(count[:, where].shape)
         np.cumsum(count, axis=1, out=offsets[:, 1:])
         np.cumsum(offsets[:, -1], out=rows[1:])
-        first = offsets[:, :-1] + rows[:-1, np.newaxis]
-        places = [(first[:, where].ravel(), count[:, where].ravel()) for where in columns]
-        particles = _rows("particles", sources, indices, places)
+        wanted = [
+            _particles(source, each, count[:, where])
+            for source, each, where in zip(sources, positions, columns, strict=True)
+        ]
+        particles = _rows([source.features.particles for source in sources], wanted)
         if "neighbours" in reads:
-            neighbours = _rows("neighbours", sources, indices, places)
+            neighbours = _rows([source.features.neighbours for source in sources], wanted)
     neighbours = neighbours.astype(np.int32)
     return Flats(rows, offsets, particles, neighbours, event, numerator, denominator)
 
 
-def _rows(
-    name: str,
-    sources: Sequence[Source],
-    indices: Sequence[np.ndarray],
-    places: Sequence[tuple[np.ndarray, np.ndarray]],
-) -> np.ndarray:
-    """Return rows of particles of events of all sources.
+def _particles(source: Source, positions: np.ndarray, count: np.ndarray) -> list[np.ndarray]:
+    """Return the rows of the particles of events, for each of U updates.
 
     Args:
-        name: of the array.
-        sources: where it is read.
-        indices: events (k,) of each source.
-        places: first row of each event in what is returned, and number of rows, (k,) each.
+        source: where the events are.
+        positions: (U, k) of the events.
+        count: (U, k) particles of each.
+
+    Returns:
+        U times rows (m,).
     """
-    found = []
-    for source, index, (_, count) in zip(sources, indices, places, strict=True):
-        starts = source.features.offsets[index].astype(np.int64)
-        found.append(getattr(source.features, name)[_ranges(starts, count)])
-    if len(found) == 1:
-        return found[0]
-    result = np.empty((sum(map(len, found)), found[0].shape[1]), found[0].dtype)
-    for rows, (first, count) in zip(found, places, strict=True):
-        result[_ranges(first, count)] = rows
+    starts = source.features.offsets[positions]
+    return [_ranges(first, size) for first, size in zip(starts, count, strict=True)]
+
+
+def _rows(arrays: Sequence[np.ndarray], wanted: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+    """Return rows of several arrays: those of the first update of each array, and so on.
+
+    Args:
+        arrays: (rows, columns) each, with the same columns.
+        wanted: for each array and update, rows (m,).
+    """
+    size = sum(len(rows) for found in wanted for rows in found)
+    result, end = np.empty((size, arrays[0].shape[1]), arrays[0].dtype), 0
+    for found in zip(*wanted, strict=True):
+        for array, rows in zip(arrays, found, strict=True):
+            first, end = end, end + len(rows)
+            # `clip` writes into the result at once; all rows exist.
+            array.take(rows, axis=0, out=result[first:end], mode="clip")
     return result
 
 
