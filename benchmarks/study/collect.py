@@ -4,7 +4,8 @@
     python benchmarks/study/collect.py zjets-optimizers results/zjets/study-optimizers*
 
 Of several studies with the same samples and seeds, methods of the later ones are called by study
-and method; passes of all of them share random numbers, so they are compared in pairs as well.
+and method, or by its folder where the study has the same name; passes of all of them share random
+numbers, so they are compared in pairs as well.
 """
 
 from __future__ import annotations
@@ -55,8 +56,14 @@ def opened(path: Path) -> Finished:
 
 
 def label(path: Path, studies: list[Path]) -> str:
-    """Return what stands before the methods of a study; nothing before those of the first."""
-    return "" if path == studies[0] else f"{path.name.rpartition('-')[2]}/"
+    """Return what stands before the methods of a study; nothing before those of the first.
+
+    The last word of its name, or of its folder if the name is that of the first.
+    """
+    if path == studies[0]:
+        return ""
+    other = path.parent if path.name == studies[0].name else path
+    return f"{other.name.rpartition('-')[2]}/"
 
 
 def ratios(studies: dict[str, Finished]) -> pd.DataFrame:

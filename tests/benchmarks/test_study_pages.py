@@ -84,3 +84,11 @@ def test_pairs_of_methods_have_known_ratios():
     assert rows["rel_mse", "u"]["ratio"] == pytest.approx(0.25)
     assert rows["sigma_rel", ""]["passes"] == 20
     assert rows["rel_mse", ""]["passes"] == 19
+
+
+def test_methods_of_several_studies_are_called_by_what_tells_these_apart():
+    collect = _script("collect")
+    one = Path("results/study-optimizers")
+    others = [Path("results/study-optimizers-lion"), Path("results/long/study-optimizers")]
+    found = [collect.label(path, [one, *others]) for path in (one, *others)]
+    assert found == ["", "lion/", "long/"]

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniflow.events import slices
-from omniflow.events.batches import Source, by_length, micro_batches
+from omniflow.events.batches import Source, by_length, flat, micro_batches
 from omniflow.events.features import Features
 
 
@@ -135,3 +136,26 @@ def test_weights_in_single_precision_are_those_of_batches(monkeypatch):
         np.testing.assert_array_equal(found, weights.astype(np.float32))
     assert b.strides == (0,)
     assert not np.any(source.bare.singles)
+
+
+@pytest.mark.parametrize("read", ["batch", "held-out"])
+def test_reading_a_batch_takes_the_memory_of_the_batch(read):
+    """Of weights that are one number, and of features that a file has at an odd place."""
+    n = 200_000
+    event = np.frombuffer(bytearray(n * 8 + 2), np.uint8)[2:].view("f4").reshape(n, 2)
+    assert not event.flags.aligned
+    none = np.zeros(0)
+    features = Features(none.reshape(0, 3), none.reshape(0, 2), np.zeros(n + 1, np.int64), event)
+    one = np.broadcast_to(0.5, n)
+    source = Source(features, np.arange(n), np.ones(n, bool), (one,), ())
+    source = source.bare if read == "held-out" else source
+    assert not any(each.strides[0] for each in source.singles)
+    index = np.arange(0, n, 1000)
+    tracemalloc.start()
+    try:
+        found = flat([source], [index], reads=())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.event.shape == (200, 2)
+    assert peak < 100_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from training_inputs import classifier, settings, two_classes
 
@@ -84,7 +86,7 @@ def predict(trainer: Trainer, parameters: np.ndarray, source: Source) -> np.ndar
 
 
 def changed(source: Source, **changes: object) -> Source:
-    return Source(**(vars(source) | changes))
+    return replace(source, **changes)
 
 
 def mlp(parameters: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -169,8 +169,9 @@ class Source:
         if all(factor.strides == (0,) for factor in factors):  # none, or one number for all events
             return np.broadcast_to(self._product(factors, slice(0, 1)).astype(np.float32), size)
         found = np.empty(size, np.float32)
-        for rows in slices(size):
-            found[rows] = self._product(factors, rows)
+        with np.errstate(over="ignore"):  # an infinite weight is found by the training it is in
+            for rows in slices(size):
+                found[rows] = self._product(factors, rows)
         return found
 
     @property
@@ -215,8 +216,8 @@ class Source:
         )
 
 
-# Of a network: its sources, and positions in each of them, (U, k) those of U updates.
-Batches = tuple[Sequence[Source], Sequence[np.ndarray]]
+# Of a network: its sources, and positions in each of them: (k,), or (U, k) of U updates.
+Selection = tuple[Sequence[Source], Sequence[np.ndarray]]
 
 
 def flat(
@@ -264,9 +265,10 @@ def flats(
     columns = [slice(end - size, end) for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
     for source, index, where in zip(sources, indices, columns, strict=True):
         own = event[:, where].shape
-        event[:, where] = source.features.event.take(index, axis=0).reshape(own)
+        # `take` would copy whole arrays first that are not contiguous or, in a file, not aligned.
+        event[:, where] = source.features.event[index].reshape(own)
         for out, weights in zip((numerator, denominator), source.singles, strict=True):
-            out[:, where] = weights.take(index).reshape(own[:2])
+            out[:, where] = weights[index].reshape(own[:2])
     none = sources[0].features
     particles, neighbours = none.particles[:0], none.neighbours[:0]
     if "particles" in reads:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from omniflow.config.schema import Config
-from omniflow.events.batches import Batches, Source
+from omniflow.events.batches import Selection, Source
 from omniflow.events.features import Features
 from omniflow.models.architecture import Architecture
 from omniflow.training import compiler, native, runtime
@@ -46,14 +46,14 @@ class Engine(Protocol):
     def trains(self) -> bool:
         """Whether it can do updates itself."""
 
-    def prepare(self, networks: Sequence[Batches]) -> Any:
+    def prepare(self, networks: Sequence[Selection]) -> Any:
         """Return the events of updates as a sequence, of all networks in each.
 
         Runs in another thread.
 
         Args:
             networks: for each network its sources and the positions (U, k) in each of them, those
-                of U updates.
+                of U updates, as many for all networks.
 
         Returns:
             A sequence of U, for `gradient` and, as a whole, for `train`.

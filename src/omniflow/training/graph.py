@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from omniflow.events.batches import Batch, Batches, Source, by_length, micro_batches, stacked
+from omniflow.events.batches import Batch, Selection, Source, by_length, micro_batches, stacked
 from omniflow.events.features import Features
 from omniflow.models.registry import INPUTS, inputs_of
 from omniflow.training import runtime
@@ -75,7 +75,7 @@ class Graph:
         self._backward = concrete(self._trace_backward, [parameters, *each], xla)
         self._forward = concrete(self._trace_forward, [parameters, *inputs])
 
-    def prepare(self, networks: Sequence[Batches]) -> list[list[list[tf.Tensor]]]:
+    def prepare(self, networks: Sequence[Selection]) -> list[list[list[tf.Tensor]]]:
         """Return micro-batches of each update: inputs, weights in class A and in class B."""
         updates = len(networks[0][1][0])
         return [
@@ -83,7 +83,7 @@ class Graph:
             for u in range(updates)
         ]
 
-    def _prepare(self, networks: Sequence[Batches]) -> list[list[tf.Tensor]]:
+    def _prepare(self, networks: Sequence[Selection]) -> list[list[tf.Tensor]]:
         cut = [micro_batches(sources, indices, self.parts) for sources, indices in networks]
         # A network with a smaller batch than the others may have fewer parts: the rest is empty.
         parts = [

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from omniflow.config.training import Classifier
-from omniflow.events.batches import Batches, Flat, Flats, Source, flat, flats
+from omniflow.events.batches import Flat, Flats, Selection, Source, flat, flats
 from omniflow.events.features import Features
 from omniflow.models.layout import Layout
 from omniflow.training import compiler
@@ -159,7 +159,7 @@ class Native:
         """Events that are read at a time."""
         return self.network.ahead
 
-    def prepare(self, networks: Sequence[Batches]) -> Flats:
+    def prepare(self, networks: Sequence[Selection]) -> Flats:
         """Return the events of each update of the one network."""
         ((sources, positions),) = networks
         return flats(sources, positions, self.network.reads)

@@ -206,7 +206,8 @@ class Progress:
         ]
         done = self.numbers.update
         for stream, size in zip(streams, self.sizes, strict=True):
-            stream.take(done * size)
+            for _ in range(done):
+                stream.take(size)
         for first in range(done, self.updates, most):
             shapes = [(min(most, self.updates - first), size) for size in self.sizes]
             yield [

@@ -124,8 +124,9 @@ class Trainer:
             return fit
         shrinkage = Shrinkage(self._loss, one.held_sums)
         for part in one.held_out:
+            bare = part.source.bare
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
-                for index, (outputs,) in self._outputs([fit.parameters], part.source.bare, chunk):
+                for index, (outputs,) in self._outputs([fit.parameters], bare, chunk):
                     shrinkage.add(outputs, *part.source.weights(index))
         (losses,) = self.ranks.sum([shrinkage.losses])
         factor = best_factor(losses)
@@ -233,12 +234,12 @@ class Trainer:
         Raises:
             Interrupted: the interrupt was requested.
         """
-        size = _CHUNK * self.ranks.size
+        size, bare = _CHUNK * self.ranks.size, source.bare
         for start in range(0, len(source.event_id), size):
             where = slice(start, min(start + size, len(source.event_id)))
             index = np.flatnonzero(source.select[where]) + start
             found = np.zeros((len(parameters), where.stop - start), np.float32)
-            for events, outputs in self._outputs(parameters, source.bare, self._share(index)):
+            for events, outputs in self._outputs(parameters, bare, self._share(index)):
                 found[:, events - start] = self._loss.log_ratio(outputs.astype(float))
             (found,) = self.ranks.sum([found])
             out = np.full_like(found, np.nan)
@@ -248,8 +249,9 @@ class Trainer:
     def _held_out_loss(self, progress: Progress, parameters: np.ndarray) -> float:
         total, sums = np.zeros(1), progress.held_sums
         for part in progress.held_out:
+            bare = part.source.bare
             for chunk in part.ordered(_CHUNK, self.ranks.rank, self.ranks.size):
-                for index, (outputs,) in self._outputs([parameters], part.source.bare, chunk):
+                for index, (outputs,) in self._outputs([parameters], bare, chunk):
                     cost_a, cost_b = self._loss.values(outputs)
                     a, b = part.source.weights(index)
                     with np.errstate(invalid="ignore", over="ignore"):  # NaN is found by the caller
