@@ -60,6 +60,25 @@ def test_optimizers_differ_in_nothing_else(optimizer, events):
     )
 
 
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("events", [(), ("check",), ("zjets",)])
+def test_long_trainings_differ_in_nothing_else(question, events):
+    more = ("zjets-pretraining",) if question == "pretraining" and "zjets" in events else ()
+    files = [_file(question), *map(_over, (*events, *more))]
+    one, other = load(*files), load(*files, _over("long"))
+    assert (other.training.epochs, other.training.patience) == (60, 10)
+    assert one.study.output != other.study.output
+    same = ("epochs", "patience")
+    back = other.training.model_copy(update={key: getattr(one.training, key) for key in same})
+    assert one == other.model_copy(update={"study": one.study, "training": back})
+
+
+def test_long_trainings_by_ecd_have_steps_of_their_own():
+    files = map(_over, ("ecd", "long", "ecd-long"))
+    ecd = load(_file("optimizers"), *files).training.ecd
+    assert (ecd.dt_hat, ecd.eta) == (0.3, 445)
+
+
 def test_dropout_adds_copies_of_one_network():
     config = load(_file("diversity"), _over("dropout"))
     assert config.classifier.dropout > 0

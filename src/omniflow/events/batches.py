@@ -269,8 +269,8 @@ def flats(
         event[:, where] = source.features.event[index].reshape(own)
         for out, weights in zip((numerator, denominator), source.singles, strict=True):
             out[:, where] = weights[index].reshape(own[:2])
-    none = sources[0].features
-    particles, neighbours = none.particles[:0], none.neighbours[:0]
+    like = sources[0].features
+    particles, neighbours = like.particles[:0], like.neighbours[:0]
     if "particles" in reads:
         count = np.empty(shape, np.int64)
         for source, index, where in zip(sources, indices, columns, strict=True):
