@@ -4,7 +4,7 @@ import pytest
 
 from omniflow.config.training import Training
 from omniflow.evaluation.saturation import saturation
-from omniflow.training.schedule import learning_rate
+from omniflow.training.schedule import learning_rates
 
 LN2 = np.log(2)
 
@@ -21,7 +21,7 @@ def histories(loss, rates, **network):
 def schedule_of(kind, epochs, updates=50):
     """The rate of each epoch's last update, and the share spent by the end of epochs 0, 1 ..."""
     settings = Training(schedule=kind, epochs=epochs, warmup_epochs=0)
-    rates = [learning_rate(settings, n, updates, 1.0) for n in range(epochs * updates)]
+    rates = learning_rates(settings, range(epochs * updates), updates, 1.0)
     spent = np.insert(np.cumsum(rates), 0, 0)[::updates]
     return np.array(rates[updates - 1 :: updates]), spent / spent[-1]
 

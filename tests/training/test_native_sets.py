@@ -17,6 +17,7 @@ from small_networks import (
 from training_inputs import twins, two_classes
 
 from omniflow.errors import TrainingError
+from omniflow.events.batches import Flat
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.dropout import Dropout
 from omniflow.training.losses import LOSSES
@@ -193,3 +194,50 @@ def test_units_are_dropped_by_either_engine(kind):
         plain = fit_one(trainer, SOURCES["step 1"], initial_weights(trainer))
         assert np.abs(plain.parameters - fits[-1].parameters).max() > 1e-3
     np.testing.assert_allclose(fits[1].parameters, fits[0].parameters, atol=2e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("double", [False, True])
+def test_costs_are_those_of_the_loss(loss, double):
+    """Of a network that passes its one feature on; whole vectors of events, and single ones."""
+    rng, kind = np.random.default_rng(7), np.float64 if double else np.float32
+    z = np.concatenate([[-30, -0.0, 0, 30], rng.normal(0, 4, 200), np.linspace(-1, 1, 97)])
+    if loss == "bce_logistic":
+        z = np.concatenate([z, [-600, -45, 45, 600]])
+    z = z.astype(kind)
+    a, b = rng.uniform(0, 2, (2, len(z))).astype(kind)
+    network = Sets(None, [], (0, 1), double=double, loss=loss)
+
+    def run(some):
+        n = len(z[some])
+        none = np.zeros((0, 0), kind)
+        events = Flat(np.zeros(n + 1, np.int64), none, none, z[some, None], a[some], b[some])
+        return network(np.array([1, 0], kind), events, gradient=True)
+
+    whole = run(slice(None))
+    np.testing.assert_array_equal(whole.outputs, z)
+    single = [run(slice(i, i + 1)) for i in range(len(z))]
+    cost_a, cost_b = LOSSES[loss].values(z)
+    least = 1e-15 if loss.startswith("mlc") else 0.0  # f - 1 loses digits where f is almost 1
+    costs = a * cost_a + b * cost_b
+    np.testing.assert_allclose([one.loss for one in single], costs, rtol=1e-14, atol=least)
+    assert whole.loss == pytest.approx(sum(one.loss for one in single), rel=1e-14)
+    # With respect to factor and shift.
+    slopes = np.sum([one.gradient for one in single], axis=0, dtype=np.float64)
+    np.testing.assert_allclose(whole.gradient, slopes, rtol=1e-13 if double else 1e-5)
+    if loss == "bce_logistic":
+        share = np.exp(-np.logaddexp(0, -z.astype(float)))
+        expected = b * share - a * np.exp(-np.logaddexp(0, z.astype(float)))
+        found = [one.gradient[1] for one in single]
+        np.testing.assert_allclose(found, expected, rtol=1e-13 if double else 1e-6, atol=1e-16)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_output_that_is_no_number_shows_in_the_loss(loss):
+    network = Sets(None, [], (0, 1), loss=loss)
+    z = np.ones((40, 1), np.float32)
+    z[19] = np.nan
+    none, one = np.zeros((0, 0), np.float32), np.ones(40, np.float32)
+    events = Flat(np.zeros(41, np.int64), none, none, z, one, one)
+    found = network(np.array([1, 0], np.float32), events, gradient=True)
+    assert np.isnan(found.loss)

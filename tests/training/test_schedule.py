@@ -4,12 +4,12 @@ import math
 import pytest
 from training_inputs import settings
 
-from omniflow.training.schedule import learning_rate
+from omniflow.training.schedule import learning_rates
 
 
 def _rates(count, factor=1.0, **changes):
     chosen = settings(learning_rate=0.5, **changes)
-    return [learning_rate(chosen, update, 10, factor) for update in range(count)]
+    return learning_rates(chosen, range(count), 10, factor)
 
 
 def test_the_warm_up_rises_linearly_to_the_peak():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
@@ -218,12 +218,27 @@ class Source:
 
 # Of a network: its sources, and positions in each of them: (k,), or (U, k) of U updates.
 Selection = tuple[Sequence[Source], Sequence[np.ndarray]]
+# Writes rows of an array to where they are wanted; see `gathered`.
+Gather = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+
+
+def gathered(array: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
+    """Write rows of an array.
+
+    Args:
+        array: (n, ...).
+        index: (U, k) positions.
+        out: (U, k, ...), changed.
+    """
+    # `take` would copy whole arrays first that are not contiguous or, in a file, not aligned.
+    out[...] = array[index]
 
 
 def flat(
     sources: Sequence[Source],
     indices: Sequence[np.ndarray],
     reads: Sequence[str] = ("particles", "neighbours"),
+    gather: Gather = gathered,
 ) -> Flat:
     """Return the events of several sources, one source after the other.
 
@@ -232,17 +247,20 @@ def flat(
         indices: for each source, positions (k,).
         reads: what a network reads beside features of events: particles, neighbours. What it does
             not read has no rows, and without particles all counts are 0.
+        gather: as of `flats`.
 
     Returns:
         Particles (M, F), neighbours (M, K), event features (B, E), weights (B,).
     """
-    return flats(sources, [index[np.newaxis] for index in indices], reads)[0]
+    positions = [index[np.newaxis] for index in indices]
+    return flats(sources, positions, reads, gather)[0]
 
 
 def flats(
     sources: Sequence[Source],
     positions: Sequence[np.ndarray],
     reads: Sequence[str] = ("particles", "neighbours"),
+    gather: Gather = gathered,
 ) -> Flats:
     """Return `flat` of the same sources for several updates, read together, which is quicker.
 
@@ -250,6 +268,7 @@ def flats(
         sources: as of `flat`.
         positions: for each source, positions (U, k) in U updates.
         reads: as of `flat`.
+        gather: looks up features and weights of events.
 
     Returns:
         U batches of B events.
@@ -263,12 +282,10 @@ def flats(
     indices = [each.ravel() for each in positions]
     # Of each update the events of the first source, then those of the second, and so on.
     columns = [slice(end - size, end) for end, size in zip(np.cumsum(sizes), sizes, strict=True)]
-    for source, index, where in zip(sources, indices, columns, strict=True):
-        own = event[:, where].shape
-        # `take` would copy whole arrays first that are not contiguous or, in a file, not aligned.
-        event[:, where] = source.features.event[index].reshape(own)
+    for source, each, where in zip(sources, positions, columns, strict=True):
+        gather(source.features.event, each, event[:, where])
         for out, weights in zip((numerator, denominator), source.singles, strict=True):
-            out[:, where] = weights[index].reshape(own[:2])
+            gather(weights, each, out[:, where])
     like = sources[0].features
     particles, neighbours = like.particles[:0], like.neighbours[:0]
     if "particles" in reads:

@@ -58,10 +58,10 @@ double pass(const Batch<S>& batch, const std::vector<int64_t>& cuts, Network& ne
     // Fixed shares, so that sums do not depend on which thread is faster.
     for (int64_t c = worker; c < chunks; c += workers) {
       const int64_t first = cuts[c], last = cuts[c + 1], row = batch.offsets[first];
-      chunk.in.spans.clear();
+      chunk.in.spans.resize(last - first);
       for (int64_t e = first; e < last; ++e)
-        chunk.in.spans.push_back(
-            {Index(batch.offsets[e] - row), Index(batch.offsets[e + 1] - batch.offsets[e])});
+        chunk.in.spans[e - first] = {Index(batch.offsets[e] - row),
+                                     Index(batch.offsets[e + 1] - batch.offsets[e])};
       // Views are of numbers that may change; these are only read.
       chunk.in.raw = {const_cast<S*>(batch.particles) + row * z.features,
                       Index(batch.offsets[last] - row), z.features, z.features};
@@ -72,11 +72,8 @@ double pass(const Batch<S>& batch, const std::vector<int64_t>& cuts, Network& ne
       std::copy_n(chunk.outputs.at, last - first, outputs + first);
       if (!own) continue;
       slope.size(last - first, 1);
-      for (int64_t e = first; e < last; ++e) {
-        const Costs cost = costs(loss, outputs[e]);
-        losses[worker] += batch.a[e] * cost.a.value + batch.b[e] * cost.b.value;
-        slope.at[e - first] = S(batch.a[e] * cost.a.slope + batch.b[e] * cost.b.slope);
-      }
+      charge(loss, last - first, outputs + first, batch.a + first, batch.b + first, slope.at,
+             losses[worker]);
       chunk.backward(slope, *own);
     }
   };

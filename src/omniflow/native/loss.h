@@ -5,21 +5,41 @@
 #include <cmath>
 #include <limits>
 
+#include "vector.h"
+
 namespace omniflow {
 
-struct Cost {  // of an event of weight 1, and its slope
-  double value, slope;
+template <class V>
+struct One {  // cost of an event of weight 1, and its slope
+  V value, slope;
 };
 
-struct Costs {  // in class A and in class B
-  Cost a, b;
+template <class V>
+struct Both {  // in class A and in class B
+  One<V> a, b;
 };
+
+using Cost = One<double>;
+using Costs = Both<double>;
+
+// ln(1 + x) for 0 <= x <= 1, to rounding: 2 artanh(t) with t = x / (2 + x), of which t^2 <= 1/9.
+template <class V>
+inline V logarithm(V x) {
+  const V t = x / (x + 2.0), square = t * t;
+  V sum = fill<V>(1.0 / 33);
+#pragma GCC unroll 16
+  for (int n = 31; n > 0; n -= 2) sum = sum * square + 1.0 / n;
+  return 2.0 * t * sum;
+}
 
 // softplus(-z) and softplus(z), which share what takes time.
-inline Costs logistic(double z) {
-  const double small = std::exp(-std::abs(z)), rest = std::log1p(small);
-  return {{rest + std::max(-z, 0.0), -(z <= 0 ? 1 : small) / (1 + small)},
-          {rest + std::max(z, 0.0), (z >= 0 ? 1 : small) / (1 + small)}};
+template <class V>
+inline Both<V> logistic(V z) {
+  const V zero{}, size = z < zero ? V(-z) : z, small = exponential<double>(V(-size));
+  const V rest = z == z ? logarithm(small) : z;  // NaN stays
+  const V near = 1.0 / (small + 1.0), far = small * near;
+  return {{rest + (z < zero ? size : zero), z > zero ? V(-far) : V(-near)},
+          {rest + (z > zero ? size : zero), z < zero ? far : near}};
 }
 
 // -ln Phi(z), with its slope; from the tail beyond |z|.
@@ -55,7 +75,7 @@ inline Costs likelihood(double g, double slope) {
 inline Costs costs(int loss, double z) {
   switch (loss) {
     case 0:
-      return logistic(z);
+      return logistic<double>(z);
     case 1:
       return {minus_log_normal(z), mirrored(minus_log_normal(-z))};
     case 2:
@@ -73,5 +93,22 @@ inline Costs costs(int loss, double z) {
 
 // Whether there is a loss of this number: at output 1 every loss is finite.
 inline bool knows(int loss) { return !std::isnan(costs(loss, 1).a.value); }
+
+// Adds the loss of n events with weights a and b to `sum`, one after the other; writes its slopes.
+template <class S>
+void charge(int loss, Index n, const S* outputs, const S* a, const S* b, S* slopes, double& sum) {
+  const auto add = [&](Index i, const auto& cost) {
+    using V = decltype(cost.a.value + 0.0);
+    const V in_a = widened<V>(a + i), in_b = widened<V>(b + i);
+    narrow(slopes + i, V(in_a * cost.a.slope + in_b * cost.b.slope));
+    double values[sizeof(V) / sizeof(double)];
+    store(values, V(in_a * cost.a.value + in_b * cost.b.value));
+    for (const double value : values) sum += value;
+  };
+  if (loss == 0)
+    each<double>(n, [&](Index i, auto v) { add(i, logistic(widened<decltype(v)>(outputs + i))); });
+  else
+    for (Index i = 0; i < n; ++i) add(i, costs(loss, outputs[i]));
+}
 
 }  // namespace omniflow

@@ -61,7 +61,7 @@ struct Hidden {  // output of a GELU, and its derivative
 // In place of its input in h.y.
 template <class S>
 void gelu(Hidden<S>& h) {
-  h.slope.size(h.y.rows, h.y.columns);
+  h.slope.size_beside(h.y);
   S *at = h.y.at, *slope = h.slope.at;
   each<S>(h.y.rows * h.y.columns, [=](Index i, auto v) {
     using V = decltype(v);

@@ -69,6 +69,21 @@ inline Vector<S> counting() {
   for (Index i = 0; i < LANES<S>; ++i) numbers[i] = S(i);
   return load<Vector<S>>(numbers);
 }
+// As many numbers of another type as a vector of doubles has: read, and written.
+template <class V, class S>
+inline V widened(const S* from) {
+  if constexpr (sizeof(V) == sizeof(double))
+    return double(*from);
+  else
+    return __builtin_convertvector(load<Vector<S, sizeof(V) / sizeof(double) * sizeof(S)>>(from), V);
+}
+template <class V, class S>
+inline void narrow(S* to, V v) {
+  if constexpr (sizeof(V) == sizeof(double))
+    *to = S(v);
+  else
+    store(to, __builtin_convertvector(v, Vector<S, sizeof(V) / sizeof(double) * sizeof(S)>));
+}
 template <class V>
 inline V larger(V a, V b) {
   return a > b ? a : b;

@@ -76,12 +76,10 @@ class Loss:
         return tf.reduce_sum(a * cost_a + b * cost_b)
 
 
-def _softplus(z: np.ndarray) -> np.ndarray:
-    return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
-
-
 def _logistic(z: np.ndarray) -> Costs:
-    return _softplus(-z), _softplus(z)
+    """Return softplus(-z) and softplus(z), which share what takes time."""
+    rest = np.log1p(np.exp(-np.abs(z)))
+    return np.maximum(-z, 0) + rest, np.maximum(z, 0) + rest
 
 
 def _log_normal(z: np.ndarray) -> np.ndarray:

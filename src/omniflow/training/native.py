@@ -18,6 +18,7 @@ from omniflow.events.features import Features
 from omniflow.models.layout import Layout
 from omniflow.training import compiler
 from omniflow.training.calls import Result, loss_number, pointer
+from omniflow.training.gather import gather
 from omniflow.training.sets import Sets
 from omniflow.training.steps import Steps
 
@@ -162,7 +163,7 @@ class Native:
     def prepare(self, networks: Sequence[Selection]) -> Flats:
         """Return the events of each update of the one network."""
         ((sources, positions),) = networks
-        return flats(sources, positions, self.network.reads)
+        return flats(sources, positions, self.network.reads, gather)
 
     @property
     def trains(self) -> bool:
@@ -190,7 +191,7 @@ class Native:
         self, parameters: Sequence[np.ndarray], source: Source, index: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the events `index` (k,), read once for all networks, and outputs (networks, k)."""
-        events = flat([source], [index], self.network.reads)
+        events = flat([source], [index], self.network.reads, gather)
         vectors = (np.ascontiguousarray(each, np.float32) for each in parameters)
         yield index, np.stack([self.network(vector, events).outputs for vector in vectors])
 

@@ -20,7 +20,7 @@ from omniflow.training.dropout import Dropout
 from omniflow.training.ecd import constants
 from omniflow.training.learner import Learner
 from omniflow.training.losses import LOSSES
-from omniflow.training.schedule import learning_rate
+from omniflow.training.schedule import learning_rates
 from omniflow.training.strata import batch_sizes
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class Progress:
                 f"reached training.ecd.f0, {self.ecd.f0:.4g}. Set a lower one."
             )
             return
-        rate, momentum = self._rates(now.update)
+        (rate,), (momentum,) = self._rates(1)
         backbone = self.task.transfer.backbone_factor(now.epoch)
         norm = self.learner.update(gradient, loss, rate, momentum, backbone)
         self._note([loss], [norm], rate)
@@ -257,24 +257,25 @@ class Progress:
 
     def updates_by(self, engine: Engine, batches: Any) -> None:
         """Let the engine do the updates of several batches."""
-        now = self.numbers
-        rates = [self._rates(now.update + i) for i in range(len(batches))]
+        rates, momenta = self._rates(len(batches))
         steps = self.learner.steps()
         assert steps is not None  # see `plain`
-        found = engine.train(steps, batches, *zip(*rates, strict=True))
+        found = engine.train(steps, batches, rates, momenta)
         losses, norms = (each.tolist() for each in found)
-        self._note(losses, norms, rates[len(losses) - 1][0])
+        self._note(losses, norms, rates[len(losses) - 1])
 
-    def _rates(self, update: int) -> tuple[float, float]:
-        """Return learning rate and momentum of the average in an update of this epoch."""
-        settings, step = self.settings, (self.numbers.epoch - 1) * self.updates + update
-        rate = (
-            self.ecd.dt
-            if self.ecd
-            else learning_rate(settings, step, self.updates, self.rate_factor)
-        )
+    def _rates(self, count: int) -> tuple[list[float], list[float]]:
+        """Return learning rates and momenta of the average in the next updates."""
+        now, ema = self.numbers, self.settings.ema
+        first = (now.epoch - 1) * self.updates + now.update
+        steps = range(first, first + count)
+        if self.ecd:
+            rates = [self.ecd.dt] * count
+        else:
+            rates = learning_rates(self.settings, steps, self.updates, self.rate_factor)
         # The average starts short and lengthens, so that early states do not linger.
-        return rate, min(settings.ema, (1 + step) / (10 + step)) if settings.ema else 0.0
+        momenta = [min(ema, (1 + step) / (10 + step)) if ema else 0.0 for step in steps]
+        return rates, momenta
 
     def _note(self, losses: list[float], norms: list[float], rate: float) -> None:
         """Count updates, but for a last one whose loss or gradient is not finite."""

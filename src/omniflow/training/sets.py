@@ -20,7 +20,7 @@ from omniflow.training.steps import Steps
 ROWS, EVENTS = 256, 96
 
 # Events that are read at a time: an MLP trains on 256 faster than NumPy reads so few.
-AHEAD = 8192
+AHEAD = 16384
 
 
 class Layers(ctypes.Structure):
