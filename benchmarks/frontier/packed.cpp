@@ -234,7 +234,7 @@ extern "C" __attribute__((visibility("default"))) double packed_train(
         for (int64_t i = 0; i < rows; ++i) {
           const double times = counts ? counts[at[i] * z.members + k] : 1;
           const double one = times * a[at[i]], two = times * b[at[i]];
-          const Costs c = logistic(chunk.outputs.row(k)[i]);
+          const Costs c = logistic<double>(chunk.outputs.row(k)[i]);
           loss += one * c.a.value + two * c.b.value;
           chunk.outputs.row(k)[i] = Float(one * c.a.slope + two * c.b.slope);
         }
