@@ -78,7 +78,7 @@ def test_names_of_observables_are_looked_up_without_event_files():
 # From the lowest up, as docs/architecture.md has them. Entries of the registry use what is above
 # the rest of their package, as a user's own modules do.
 LAYERS = (
-    "files errors units linked checksums process lock refusals registry outside",
+    "files errors hdf5 units linked checksums process lock refusals registry outside",
     *("expressions", "config", "events", "physics", "sources", "features", "observables"),
     *("models native", "drafts", "training", "tables", "unfolding", "evaluation", "forecast"),
     *(

@@ -6,7 +6,7 @@ import pytest
 
 from omniflow import linked
 from omniflow.errors import InputError
-from omniflow.files import find_dataset, open_h5, read_dataset
+from omniflow.hdf5 import find_dataset, open_h5, read_dataset
 
 
 def write(path, **datasets):

@@ -17,7 +17,7 @@ from omniflow import registry
 from omniflow.errors import ConfigError, InputError
 from omniflow.events import store
 from omniflow.expressions import ExpressionError
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import training
 from omniflow.stages.evaluation import LEVELS
 from omniflow.training.engines import shared

@@ -8,7 +8,7 @@ from scipy.stats import multivariate_normal
 from omniflow.api import run
 from omniflow.events import store
 from omniflow.events.sample import Events, Level
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 
 pytestmark = pytest.mark.usefixtures("tensorflow_runtime")
 

@@ -6,7 +6,7 @@ import small_study
 
 from omniflow.config import validate
 from omniflow.events import store
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.unfolding.plan import Plan
 
 METHODS = {"thinned": {"lanes": 2, "members": 3, "diversity": "dropout"}, "none": {}}

@@ -10,7 +10,7 @@ import pytest
 from omniflow.config import validate
 from omniflow.evaluation.ensembles import networks_table
 from omniflow.events import slices, store
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import ensembles, evaluation, samples, weights
 from omniflow.unfolding.plan import Plan
 

@@ -10,7 +10,7 @@ import small_study
 from omniflow.config import validate
 from omniflow.evaluation.scores import Scores
 from omniflow.events import store
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import scores
 from omniflow.training.native import Native
 from omniflow.training.trainer import Trainer

@@ -10,7 +10,7 @@ from omniflow.evaluation.stacks import stacking_table, summary
 from omniflow.events import store
 from omniflow.events.folds import fold_of
 from omniflow.events.split import held_out
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import tables
 from omniflow.unfolding import seeds
 

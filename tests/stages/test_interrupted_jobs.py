@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from omniflow.errors import TrainingError
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import training, weights
 from omniflow.training.interrupt import Interrupted
 from omniflow.training.native import Native

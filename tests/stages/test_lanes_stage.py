@@ -9,7 +9,7 @@ from omniflow.config import validate
 from omniflow.errors import WeightError
 from omniflow.evaluation.lanes import draws, upper_factor
 from omniflow.events import slices, store
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import lanes, samples
 from omniflow.unfolding import rounds
 from omniflow.unfolding.plan import Plan

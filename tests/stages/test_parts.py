@@ -11,7 +11,7 @@ from omniflow.errors import InputError
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import folds, store
 from omniflow.events.split import held_out
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import parts, scores, training
 from omniflow.stages.diagnostics import classifiers
 from omniflow.unfolding.coordinates import Network

@@ -10,7 +10,7 @@ import pytest
 
 from omniflow.config import validate
 from omniflow.errors import InputError
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import origins, predictions, samples, uncertainties
 from omniflow.unfolding.plan import Plan
 

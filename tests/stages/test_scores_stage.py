@@ -5,7 +5,7 @@ import small_study
 from omniflow.evaluation.scores import PARTS, Scores
 from omniflow.events import store
 from omniflow.events.split import held_out
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import scores, training
 from omniflow.unfolding import seeds
 from omniflow.unfolding.coordinates import MISSES

@@ -6,7 +6,7 @@ import small_study
 from scipy.stats import norm
 
 from omniflow.events import store
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import samples, second, tables
 from omniflow.training import progress, trainer
 from omniflow.unfolding.plan import Plan

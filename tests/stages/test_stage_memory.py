@@ -12,7 +12,7 @@ from omniflow.config import validate
 from omniflow.evaluation.event_weights import tails_tables, weights_table
 from omniflow.events import slices, store
 from omniflow.events.sample import Events, Level
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import binned, evaluation, response, samples, uncertainties, weights
 from omniflow.stages.diagnostics import distances, overtraining
 from omniflow.stages.finished import Finished

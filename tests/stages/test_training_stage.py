@@ -7,7 +7,7 @@ import small_study
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.features import open_features
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import networks, training
 from omniflow.training.distributed import Ranks
 from omniflow.unfolding.coordinates import FAKES, MISSES

@@ -13,7 +13,7 @@ from omniflow.errors import InputError
 from omniflow.evaluation.trainings import cost_table
 from omniflow.events import store
 from omniflow.events.features import open_features
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import networks, pretraining, samples, tables, training
 from omniflow.unfolding.plan import Plan
 

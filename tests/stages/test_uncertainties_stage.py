@@ -12,7 +12,7 @@ from scipy import stats
 from omniflow.config import validate
 from omniflow.evaluation.varied import Prediction, Varied
 from omniflow.events import slices
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import samples, uncertainties
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import replica_weights

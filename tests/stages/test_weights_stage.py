@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omniflow.events import store
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import final
 
 

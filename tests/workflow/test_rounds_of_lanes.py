@@ -11,7 +11,7 @@ import yaml
 import omniflow
 from omniflow.api.run import evaluate, run
 from omniflow.config import validate
-from omniflow.files import memory_map
+from omniflow.hdf5 import memory_map
 from omniflow.tables.lanes import LANES
 from omniflow.unfolding import rounds
 from omniflow.unfolding.plan import Plan

@@ -21,7 +21,7 @@ from omniflow.config.uncertainties import Uncertainties
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
-from omniflow.files import memory_map
+from omniflow.hdf5 import memory_map
 from omniflow.unfolding import rounds
 from omniflow.unfolding.coordinates import STEP_NAMES
 from omniflow.unfolding.plan import Plan

@@ -12,7 +12,7 @@ from omniflow.evaluation.covariance import Block, error_of_errors, too_few
 from omniflow.evaluation.histograms import CountMatrix
 from omniflow.evaluation.varied import Varied
 from omniflow.events.ids import places
-from omniflow.files import memory_map, open_h5, read_dataset
+from omniflow.hdf5 import memory_map, open_h5, read_dataset
 from omniflow.stages import final, inputs, uncertainties
 from omniflow.stages.weights import setup
 from omniflow.unfolding.coordinates import NOMINAL, parted, prefixed

@@ -16,7 +16,7 @@ from omniflow.drafts.arrays import layout as of_arrays
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.expressions import Values
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.sources.readers import hdf5, npz, parquet, root
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout

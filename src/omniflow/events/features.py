@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import memory_map, open_h5
+from omniflow.hdf5 import memory_map, open_h5
 
 SCHEMA = "omniflow-features"
 VERSION = 3

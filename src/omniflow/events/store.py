@@ -26,7 +26,8 @@ from omniflow import __version__
 from omniflow.errors import InputError
 from omniflow.events.checks import check_flag
 from omniflow.events.sample import Events, Level
-from omniflow.files import MISREAD, create_h5, find_dataset, memory_map, open_h5, to_json
+from omniflow.files import MISREAD, to_json
+from omniflow.hdf5 import create_h5, find_dataset, memory_map, open_h5
 
 SCHEMA = "omniflow-events"
 VERSION = 1

@@ -15,7 +15,8 @@ from omniflow.config.training import Classifier
 from omniflow.errors import InputError
 from omniflow.features.feature_set import FeatureSet
 from omniflow.features.scaling import Scaling
-from omniflow.files import MISREAD, open_h5, to_json
+from omniflow.files import MISREAD, to_json
+from omniflow.hdf5 import open_h5
 
 ATTRIBUTE = "omniflow"
 # Inputs that differ by more in mean or width, in standard deviations, are not what a network knows.

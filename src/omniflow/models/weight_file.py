@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.models.layout import Layout
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.sample import Level
 from omniflow.events.slices import slices
-from omniflow.files import create_h5, find_dataset, open_h5, read_rows
+from omniflow.hdf5 import create_h5, find_dataset, open_h5, read_rows
 from omniflow.observables.compute import Part, parts
 from omniflow.observables.entries import Entries, Objects
 from omniflow.observables.observable import Kind, Observable

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from omniflow.evaluation.histograms import CountMatrix
-from omniflow.files import memory_map, open_h5, read_dataset
+from omniflow.hdf5 import memory_map, open_h5, read_dataset
 from omniflow.unfolding import combine as combination
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.results import NO_COMBINATION

@@ -8,7 +8,7 @@ import numpy as np
 
 from omniflow.evaluation.histograms import CountMatrix, Histogram, Unfolded, subtract
 from omniflow.events import store
-from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.hdf5 import create_h5, open_h5, read_dataset
 from omniflow.observables import axes, cache
 from omniflow.observables.axes import Axis
 from omniflow.stages import ensembles, final, inputs

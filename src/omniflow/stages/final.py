@@ -11,7 +11,8 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.ids import places
-from omniflow.files import memory_map, writable
+from omniflow.files import writable
+from omniflow.hdf5 import memory_map
 from omniflow.unfolding.coordinates import FAKES, parted
 from omniflow.unfolding.plan import Plan
 

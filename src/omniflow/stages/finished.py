@@ -12,7 +12,7 @@ from omniflow.evaluation.event_weights import FinalWeights
 from omniflow.evaluation.histograms import Histogram, Unfolded
 from omniflow.evaluation.spectra import detector_tables, unfolding_tables
 from omniflow.events import store
-from omniflow.files import open_h5
+from omniflow.hdf5 import open_h5
 from omniflow.stages import evaluation
 from omniflow.stages.weights import setup
 from omniflow.unfolding.plan import Plan

@@ -12,7 +12,7 @@ import numpy as np
 from omniflow.events.batches import Source
 from omniflow.events.folds import fold_of
 from omniflow.events.split import Part
-from omniflow.files import open_h5, read_dataset
+from omniflow.hdf5 import open_h5, read_dataset
 from omniflow.training.losses import LOSSES
 from omniflow.unfolding import stacking, weights
 from omniflow.unfolding.coordinates import Block, Network

@@ -11,7 +11,7 @@ from omniflow.config.uncertainties import EventWeights
 from omniflow.errors import InputError
 from omniflow.events import store
 from omniflow.events.sample import Events
-from omniflow.files import open_h5, read_dataset
+from omniflow.hdf5 import open_h5, read_dataset
 from omniflow.unfolding.coordinates import NOMINAL
 from omniflow.unfolding.plan import Plan
 from omniflow.unfolding.variants import replica_weights

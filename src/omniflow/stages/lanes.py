@@ -14,7 +14,8 @@ import numpy as np
 from omniflow.errors import WeightError
 from omniflow.evaluation import lanes as scatter
 from omniflow.evaluation.histograms import Histogram, normalise, stack
-from omniflow.files import memory_map, write_json
+from omniflow.files import write_json
+from omniflow.hdf5 import memory_map
 from omniflow.stages import evaluation
 from omniflow.stages.ensembles import Ratios, combined
 from omniflow.stages.weights import setup

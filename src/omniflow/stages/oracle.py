@@ -12,7 +12,8 @@ from omniflow.errors import TrainingError
 from omniflow.events import store
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
-from omniflow.files import create_h5, memory_map, read_json, replace_folder, understood, write_json
+from omniflow.files import read_json, replace_folder, understood, write_json
+from omniflow.hdf5 import create_h5, memory_map
 from omniflow.stages import inputs, parts, second
 from omniflow.stages.networks import Networks
 from omniflow.stages.weights import setup

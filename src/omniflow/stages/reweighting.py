@@ -19,7 +19,8 @@ from omniflow.events.ids import places
 from omniflow.events.sample import Events, Level
 from omniflow.expressions import parse
 from omniflow.features.feature_set import Columns, FeatureSet
-from omniflow.files import open_h5, read_records, understood
+from omniflow.files import understood
+from omniflow.hdf5 import open_h5, read_records
 from omniflow.models.signature import Signature
 from omniflow.stages import inputs, samples
 from omniflow.stages.networks import Networks

@@ -9,7 +9,7 @@ import numpy as np
 
 from omniflow.evaluation.scores import PARTS, SUMS, Scores
 from omniflow.events.batches import Source
-from omniflow.files import create_h5, open_h5, read_dataset
+from omniflow.hdf5 import create_h5, open_h5, read_dataset
 from omniflow.unfolding.coordinates import Block, Network
 
 NAME = "scores.h5"

@@ -21,14 +21,8 @@ from omniflow.evaluation.trainings import (
     training_rows,
     trainings_tables,
 )
-from omniflow.files import (
-    atomic_path,
-    open_h5,
-    read_json,
-    read_records,
-    understood,
-    write_json,
-)
+from omniflow.files import atomic_path, read_json, understood, write_json
+from omniflow.hdf5 import open_h5, read_records
 from omniflow.stages import (
     binned,
     diagnostics,

@@ -13,7 +13,8 @@ from omniflow.events import folds
 from omniflow.events.batches import Source
 from omniflow.events.features import open_features
 from omniflow.events.sample import Events
-from omniflow.files import create_h5, memory_map, read_json, replace_folder, understood
+from omniflow.files import read_json, replace_folder, understood
+from omniflow.hdf5 import create_h5, memory_map
 from omniflow.stages import held_out, inputs, parts, scores
 from omniflow.stages.networks import Networks, Start, Trained
 from omniflow.training import interrupt

@@ -19,7 +19,7 @@ from omniflow.evaluation.uncertainty_tables import (
 )
 from omniflow.evaluation.varied import Scheme, Varied
 from omniflow.events.quality import measure
-from omniflow.files import create_h5
+from omniflow.hdf5 import create_h5
 from omniflow.stages import evaluation, inputs, predictions
 from omniflow.stages.origins import origins
 from omniflow.stages.predictions import TRUTH

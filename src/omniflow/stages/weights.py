@@ -9,7 +9,8 @@ import numpy as np
 
 from omniflow.events import folds
 from omniflow.events.quality import judge
-from omniflow.files import create_h5, memory_map, replace_folder
+from omniflow.files import replace_folder
+from omniflow.hdf5 import create_h5, memory_map
 from omniflow.stages import held_out, quality
 from omniflow.stages.inputs import events
 from omniflow.training import checkpoint

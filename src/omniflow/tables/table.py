@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omniflow.errors import InputError
+from omniflow.files import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,8 +152,6 @@ class Table(File):
         Raises:
             ValueError: as `build`.
         """
-        from omniflow.files import write_csv  # loads h5py, which plans do without
-
         write_csv(self.build(rows), path)
 
     def read(self, path: Path) -> pd.DataFrame:

@@ -10,14 +10,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from omniflow.files import (
-    create_h5,
-    discard_left_over,
-    open_h5,
-    read_dataset,
-    to_json,
-    understood,
-)
+from omniflow.files import discard_left_over, to_json, understood
+from omniflow.hdf5 import create_h5, open_h5, read_dataset
 
 SCHEMA = 2
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from omniflow.config.execution import Execution
 from omniflow.config.samples import Sample
 from omniflow.errors import ConfigError
+from omniflow.files import read_json, understood
 from omniflow.sources.source import FileSource
 from omniflow.unfolding.coordinates import FAKES, LEVELS, MISSES, NOMINAL, ORACLE, SECOND
 from omniflow.unfolding.plan import Plan
@@ -318,8 +319,6 @@ def measured_rates(plan: Plan) -> dict[int, float] | None:
 
 def _measurements(plan: Plan) -> Iterator[tuple[int, list[float], dict]]:
     """Yield steps, events per second of networks or their epochs, and how their jobs ran."""
-    from omniflow.files import read_json, understood  # by h5py, which a plan does not load
-
     table = plan.table("timing.csv")
     if table.is_file():
         with understood(table):

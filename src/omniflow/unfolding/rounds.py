@@ -13,6 +13,7 @@ from typing import Any
 
 from omniflow.config.unfolding import Until
 from omniflow.errors import ConfigError
+from omniflow.files import read_json, understood
 from omniflow.unfolding.plan import Plan
 
 
@@ -78,8 +79,6 @@ def read(plan: Plan, method: str, number: int) -> Round:
     Raises:
         InputError: its file is missing or damaged.
     """
-    from omniflow.files import read_json, understood  # loads h5py, which plans do without
-
     path = plan.round(method, number)
     found: dict[str, Any] = read_json(path)
     with understood(path):

@@ -22,7 +22,7 @@ from omniflow.export.bundle.metadata import (
     Family,
 )
 from omniflow.export.bundle.more import Spread
-from omniflow.files import memory_map, open_h5
+from omniflow.hdf5 import memory_map, open_h5
 from omniflow.observables.axes import Axis
 from omniflow.observables.entries import Entries
 from omniflow.stages import evaluation, inputs

@@ -14,7 +14,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.slices import slices
 from omniflow.export.bundle.events import GROWTH, SMALL
-from omniflow.files import find_dataset, open_h5, read_rows
+from omniflow.hdf5 import find_dataset, open_h5, read_rows
 
 # Opcodes of a pickled list of strings; any other is refused, and none is run.
 _TEXT = {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "STRING"}

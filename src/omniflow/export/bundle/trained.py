@@ -13,7 +13,8 @@ import numpy as np
 from omniflow.api import Study, TrainedNetwork
 from omniflow.events import store
 from omniflow.export.bundle.networks import DESCRIPTION, NUMBERS
-from omniflow.files import atomic_path, open_h5, write_json
+from omniflow.files import atomic_path, write_json
+from omniflow.hdf5 import open_h5
 from omniflow.models.architecture import Architecture
 from omniflow.models.classifiers import architecture, is_built_in
 from omniflow.models.signature import Signature

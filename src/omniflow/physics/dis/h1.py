@@ -29,7 +29,7 @@ class H1(DISEvents, FileSource):
     def count(self, path: str) -> int:
         """Return the number of records in a file."""
         from omniflow.errors import InputError
-        from omniflow.files import open_h5
+        from omniflow.hdf5 import open_h5
 
         with open_h5(path) as h5file:
             if "reco_event_features" not in h5file:
@@ -39,7 +39,7 @@ class H1(DISEvents, FileSource):
     def has_truth(self) -> bool | None:
         """Return whether all files have a particle level; None where they cannot be read."""
         from omniflow.errors import InputError
-        from omniflow.files import open_h5
+        from omniflow.hdf5 import open_h5
 
         truth = True
         try:

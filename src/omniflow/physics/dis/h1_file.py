@@ -18,7 +18,7 @@ import numpy as np
 from omniflow.errors import InputError
 from omniflow.events.checks import check_finite, check_flag, problem
 from omniflow.events.sample import Events, Level
-from omniflow.files import attributes, find_dataset, open_h5, read_dataset
+from omniflow.hdf5 import attributes, find_dataset, open_h5, read_dataset
 from omniflow.physics.dis.kinematics import DIS_EVENT, DIS_PARTICLE, UNITS
 from omniflow.sources.description import Description, Summary
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.files import attributes, open_h5, read_dataset, undamaged
+from omniflow.hdf5 import attributes, open_h5, read_dataset, undamaged
 from omniflow.sources.description import Description, Table
 from omniflow.sources.readers.array_reader import ArrayReader
 from omniflow.sources.readers.arrays import Array, Layout

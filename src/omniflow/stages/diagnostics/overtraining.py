@@ -10,7 +10,7 @@ import pandas as pd
 from omniflow.evaluation.histograms import Histogram
 from omniflow.evaluation.overtraining import fill, overtraining_table
 from omniflow.events import store
-from omniflow.files import memory_map
+from omniflow.hdf5 import memory_map
 from omniflow.stages import parts
 from omniflow.stages.evaluation import counts
 from omniflow.stages.finished import Finished
