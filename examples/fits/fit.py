@@ -1,6 +1,6 @@
 """Fit the strength of a peak and the shape of what lies below it to an unfolded spectrum.
 
-    python fit.py [events [replicas]]
+    python fit.py [events [replicas [bins]]]
 
 unfolds pseudo-data of a falling spectrum with a peak, with replicas and a systematic variation,
 writes pyhf's workspace of the result into `workspaces/`, fits it, and prints a chi-square with the
@@ -23,7 +23,6 @@ from omniflow.export.binned import binned
 FOLDER = Path(__file__).parent
 SLOPE, STEEPER = 1.0, 1.15  # of exp(-slope mass) between 0 and 4
 PEAK, WIDTH, SHARE = 2.0, 0.15, 0.04  # position, width, and yield relative to the spectrum
-EDGES = np.linspace(0, 4, 11).tolist()
 
 
 def spectrum(events: int, slope: float, rng: np.random.Generator) -> np.ndarray:
@@ -43,9 +42,9 @@ def sample(mass: np.ndarray, rng: np.random.Generator, width: float = 0.1) -> om
     )
 
 
-def unfold(events: int, replicas: int, output: Path) -> omniflow.Study:
+def unfold(events: int, replicas: int, bins: int, output: Path) -> omniflow.Study:
     """Return the study: data with a peak of strength 1, unfolded, and predictions beside it."""
-    rng = np.random.default_rng(1)
+    rng, edges = np.random.default_rng(1), np.linspace(0, 4, bins + 1).tolist()
     more = 4 * events  # simulated events, which count a quarter each
     bumps = round(SHARE * more)
     data = np.concatenate([spectrum(events, SLOPE, rng), peak(round(SHARE * events), rng)])
@@ -58,7 +57,7 @@ def unfold(events: int, replicas: int, output: Path) -> omniflow.Study:
         classifier={"kind": "mlp", "width": 32, "blocks": 2},
         training={"epochs": 6, "batch_size": 512, "learning_rate": 2e-3},
         unfolding={"scale": events / more},
-        observables={"define": {"mass": {"expression": "mass", "edges": EDGES}}},
+        observables={"define": {"mass": {"expression": "mass", "edges": edges}}},
         uncertainties={
             **{"data_replicas": replicas, "simulation_replicas": replicas},
             "variations": {
@@ -115,9 +114,9 @@ def compare(result: fits.Binned, mu: float, shape: float) -> None:
         print(f"{name:<20} {full.chi2(expected):16.1f} {np.sum(pulls**2):14.1f}")
 
 
-def main(events: int = 10_000, replicas: int = 24) -> None:
+def main(events: int = 10_000, replicas: int = 24, bins: int = 10) -> None:
     """Unfold, export, fit, compare."""
-    study = unfold(events, replicas, Path("results/fits"))
+    study = unfold(events, replicas, bins, Path("results/fits"))
     wanted = model.read(FOLDER / "model.yaml")
     print(*fits.write(study, None, None, Path("workspaces"), wanted), sep="\n")
     # Minuit finds its step sizes; SciPy's default loses digits in correlated bins.

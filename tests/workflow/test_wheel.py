@@ -60,4 +60,8 @@ def test_with_a_baseline_library_it_is_a_wheel_of_the_platform(wheel, checkout, 
         words = file.read("omniflow/native/baseline.so").decode().split()
     assert set(BASELINE_FLAGS) <= set(words)
     assert "-march=native" not in words
-    assert [Path(word).name for word in words if word.endswith(".cpp")] == ["pet.cpp", "sets.cpp"]
+    assert [Path(word).name for word in words if word.endswith(".cpp")] == [
+        "gather.cpp",
+        "pet.cpp",
+        "sets.cpp",
+    ]

@@ -41,24 +41,25 @@ struct Aligned {  // allocator: vectors do not straddle cache lines
 template <class S>
 struct Matrix : View<S> {
   std::vector<S, Aligned<S>> store;
+  size_t skipped = 0;  // numbers of the store before the first
 
   Matrix() = default;
   Matrix(Matrix&&) = default;
   Matrix& operator=(Matrix&&) = default;
   void size(Index rows, Index columns) {
-    if (size_t(rows * columns) > store.size()) store.resize(size_t(rows * columns));
-    static_cast<View<S>&>(*this) = {store.data(), rows, columns, columns};
+    const size_t needed = skipped + size_t(rows * columns);
+    if (needed > store.size()) store.resize(needed);
+    static_cast<View<S>&>(*this) = {store.data() + skipped, rows, columns, columns};
   }
   // As large as `other`, and half a page away from it but for whole pages. Processors first compare
   // addresses within pages: loads from one would wait for stores to the other a little before it.
   void size_beside(const View<S>& other) {
     constexpr uintptr_t PAGE = 4096;
-    const size_t needed = size_t(other.rows * other.columns) + PAGE / sizeof(S);
-    if (needed > store.size()) store.resize(needed);
+    const size_t most = size_t(other.rows * other.columns) + PAGE / sizeof(S);
+    if (most > store.size()) store.resize(most);
     const auto address = [](const S* at) { return reinterpret_cast<uintptr_t>(at); };
-    const uintptr_t skipped = (address(other.at) + PAGE / 2 - address(store.data())) % PAGE;
-    static_cast<View<S>&>(*this) = {store.data() + skipped / sizeof(S), other.rows, other.columns,
-                                    other.columns};
+    skipped = (address(other.at) + PAGE / 2 - address(store.data())) % PAGE / sizeof(S);
+    size(other.rows, other.columns);
   }
   void zero(Index rows, Index columns) {
     size(rows, columns);
