@@ -49,6 +49,15 @@ def test_rows_are_those_of_numpy(name, shape):
     assert found.tobytes() == expected.tobytes()
 
 
+def test_positions_may_be_a_part_of_others():
+    """As those of one rank among several are."""
+    index = np.random.default_rng(2).integers(0, N, (4, 90))[:, 30:60]
+    found, expected = np.zeros((2, 4, 30, 5), np.float32)
+    gather(ARRAYS["rows"], index, found)
+    gathered(ARRAYS["rows"], index, expected)
+    assert found.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("wrong", [-1, N, 2**40, -(2**63)])
 @pytest.mark.parametrize("name", ["one number", "rows", "every third row"])
 def test_nothing_outside_of_the_array_is_read(name, wrong):

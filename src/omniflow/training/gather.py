@@ -35,8 +35,6 @@ def gather(array: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
         and out.shape == (*index.shape, *row)
         and array.strides[1:] == inner
         and out.strides[1:] == (size, *inner)
-        and index.dtype == np.int64
-        and index.flags.c_contiguous
     )
     if not fits:
         out[...] = array[index]
@@ -44,6 +42,7 @@ def gather(array: np.ndarray, index: np.ndarray, out: np.ndarray) -> None:
     if array.strides[0] == 0:  # one row for all, as of a constant weight
         out[...] = array[:1]
         return
+    index = np.ascontiguousarray(index, np.int64)
     done = _call()(
         *(array.ctypes.data, len(array), array.strides[0], size),
         *(*index.shape, index.ctypes.data, out.ctypes.data, out.strides[0]),
