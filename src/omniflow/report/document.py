@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import os
 import tempfile
@@ -15,6 +16,7 @@ from omniflow.errors import InputError
 from omniflow.report import formats, parcel
 
 
+@functools.cache
 def environment() -> Environment:
     """Return what finds and fills templates; all text is escaped."""
     return Environment(
