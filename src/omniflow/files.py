@@ -26,7 +26,6 @@ MISREAD = (
     *(AssertionError, RecursionError, StopIteration),
 )
 
-
 # What only writing can run into, and what helps.
 _UNWRITABLE = {
     errno.ENOSPC: "no space is left on the device; free some, or set study.output to a larger one",

@@ -19,7 +19,7 @@ from omniflow.training.steps import Steps
 # would waste matrix products, more would leave the cache.
 ROWS, EVENTS = 256, 96
 
-# Events that are read at a time: an MLP trains on 256 faster than NumPy reads so few.
+# Events that are read at a time: an MLP trains on 256 faster than Python asks for so few.
 AHEAD = 16384
 
 
