@@ -96,7 +96,7 @@ def test_memory_map_is_the_dataset_read_only(tmp_path):
     path = _h5(tmp_path / "a.h5", a=np.zeros(7, np.uint8), x=x, z=np.arange(5.0))
     for source in (path, str(path)):
         mapped = hdf5.memory_map(source, "x", (None, 3), "f")
-        assert isinstance(mapped.base, np.memmap)
+        assert isinstance(mapped.base.base, np.memmap)
         assert mapped.dtype == np.float32
         assert mapped.flags.aligned
         np.testing.assert_array_equal(mapped, x)

@@ -6,10 +6,10 @@ import json
 import math
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -175,7 +175,7 @@ def find_dataset(
             f"{where}: lies in chunks of {found.chunks}, of which each would be in memory as a "
             "whole; write it in chunks of about 1 MB (h5repack)"
         )
-    linked.find(h5file, name)
+    linked.check(found, h5file, name)
     return found
 
 
@@ -227,6 +227,79 @@ def read_rows(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
         ) from error
 
 
+class Place(NamedTuple):
+    """Where the numbers of a dataset lie in a file, as one block."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def place(
+    h5file: h5py.File, name: str, shape: Shape | None = None, dtype_kind: str | None = None
+) -> Place:
+    """Return where dataset `name` lies; arguments as in `find_dataset`.
+
+    Args:
+        h5file: an open file.
+        name: path of the dataset.
+        shape: that it must have; None in it: any length.
+        dtype_kind: kinds of type that it may have, such as `f` or `iu`.
+
+    Raises:
+        InputError: as `find_dataset`, or the dataset is chunked or compressed, or reaches beyond
+            the file.
+    """
+    dataset = find_dataset(h5file, name, shape, dtype_kind)
+    found = Place(dataset.id.get_offset() or 0, dataset.shape, dataset.dtype)
+    if not dataset.size:
+        return found
+    if dataset.chunks is not None or not found.offset:
+        raise InputError(
+            f"{h5file.filename}: {name}: is not stored as one contiguous uncompressed block "
+            "and cannot be memory-mapped; write it without chunks and filters"
+        )
+    end, size = _end(found), os.path.getsize(h5file.filename)
+    if found.dtype.hasobject or end > size:
+        raise InputError(
+            f"{h5file.filename}: {name}: reaches to byte {end:,} of a file of {size:,}, or is of a "
+            "type without numbers; the file is damaged: write or copy it again"
+        )
+    return found
+
+
+def memory_maps(path: str | Path, places: Iterable[Place]) -> list[np.ndarray]:
+    """Return what lies at places of a file, as read-only arrays on one memory map of it.
+
+    An empty dataset owns no bytes of the file, and gives an empty array.
+
+    Args:
+        path: of the file.
+        places: (`place`).
+
+    Returns:
+        An array of the shape of each place, such as (n,); none can be written to.
+    """
+    # Plain arrays on its pages: taking parts of np.memmap costs more than small parts do.
+    content = np.asarray(np.memmap(path, np.uint8, "r"))
+    return [
+        content[at.offset : _end(at)].view(at.dtype).reshape(at.shape)
+        if math.prod(at.shape)
+        else _empty(at)
+        for at in places
+    ]
+
+
+def _empty(at: Place) -> np.ndarray:
+    found = np.empty(at.shape, at.dtype)
+    found.flags.writeable = False
+    return found
+
+
+def _end(at: Place) -> int:
+    return at.offset + math.prod(at.shape) * at.dtype.itemsize
+
+
 def memory_map(
     source: h5py.File | str | Path,
     name: str,
@@ -234,8 +307,6 @@ def memory_map(
     dtype_kind: str | None = None,
 ) -> np.ndarray:
     """Return dataset `name` as a read-only memory map; it stays valid after the file is closed.
-
-    Empty datasets, which own no bytes of the file, give an empty array.
 
     Args:
         source: an open file, or a path.
@@ -247,29 +318,10 @@ def memory_map(
         An array of the shape of the dataset, such as (n,); it cannot be written to.
 
     Raises:
-        InputError: as `find_dataset`, or the dataset is chunked or compressed.
+        InputError: as `place`.
     """
     if not isinstance(source, h5py.File):
         with open_h5(source) as h5file:
             return memory_map(h5file, name, shape, dtype_kind)
-    dataset = find_dataset(source, name, shape, dtype_kind)
-    if dataset.size == 0:
-        empty = np.empty(dataset.shape, dataset.dtype)
-        empty.flags.writeable = False
-        return empty
-    offset = dataset.id.get_offset()
-    if dataset.chunks is not None or offset is None:
-        raise InputError(
-            f"{source.filename}: {name}: is not stored as one contiguous uncompressed block "
-            "and cannot be memory-mapped; write it without chunks and filters"
-        )
-    end = offset + dataset.size * dataset.dtype.itemsize
-    if dataset.dtype.hasobject or end > os.path.getsize(source.filename):
-        raise InputError(
-            f"{source.filename}: {name}: reaches to byte {end:,} of a file of "
-            f"{os.path.getsize(source.filename):,}, or is of a type without numbers; the file is "
-            "damaged: write or copy it again"
-        )
-    mapped = np.memmap(source.filename, dataset.dtype, "r", offset, dataset.shape)
-    # A plain array on the same pages: taking parts of np.memmap costs more than small parts do.
-    return np.asarray(mapped)
+    (found,) = memory_maps(source.filename, [place(source, name, shape, dtype_kind)])
+    return found

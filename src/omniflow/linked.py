@@ -38,6 +38,16 @@ def find(h5file: h5py.File, name: str) -> list[Path]:
     return list(dict.fromkeys(_of_item(found, h5file, where)))
 
 
+def check(dataset: h5py.Dataset, h5file: h5py.File, name: str) -> None:
+    """Refuse a dataset, found in a file by a name, whose content is not all there.
+
+    Raises:
+        InputError: as `find`.
+    """
+    for _ in _of_item(dataset, h5file, f"{h5file.filename}: {name}"):
+        pass
+
+
 def of_file(path: str | Path) -> list[Path]:
     """Return the other files that the datasets of an HDF5 file take their content from.
 

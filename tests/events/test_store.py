@@ -216,6 +216,20 @@ def test_open_store_refuses_what_it_does_not_know(path, edit, message):
         store.open_store(path)
 
 
+def test_a_store_is_checked_once_until_it_is_written_again(path, excerpt, monkeypatch):
+    first = np.array(store.open_store(path).event_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "open_h5", None)
+        np.testing.assert_array_equal(store.open_store(path).event_id, first)
+    store.write(excerpt, path, {}, seed=5)
+    again = np.array(store.open_store(path).event_id)
+    np.testing.assert_array_equal(np.sort(again), np.sort(first))
+    assert not np.array_equal(again, first)
+    path.unlink()
+    with pytest.raises(InputError, match=r"events\.h5: no such file"):
+        store.open_store(path)
+
+
 def test_truncated_stores_are_refused(path):
     content = path.read_bytes()
     path.write_bytes(content[:-100])

@@ -87,6 +87,7 @@ def test_the_order_of_columns_in_a_file_is_free(tmp_path):
         ("method,lane,stop\nnone,0,3\n", "column loss is missing"),
         (CSV.replace("\n", ",1\n").replace("loss,1", "loss,gain"), "column gain is unknown"),
         (CSV.replace("stop", "lane"), "columns stop are missing|column stop is missing"),
+        (CSV.replace("\n", ",1\n").replace("loss,1", "loss,lane"), "column lane is given twice"),
         (CSV + "more,2\n", "line 4 has 2 cells, and there are 4 columns"),
         (CSV + "more,2,,1,1\n", "line 4 has 5 cells"),
         (CSV.replace("0.1", "0.1,5"), "line 2 has 5 cells"),

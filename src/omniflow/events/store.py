@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -27,10 +28,19 @@ from omniflow.errors import InputError
 from omniflow.events.checks import check_flag
 from omniflow.events.sample import Events, Level
 from omniflow.files import MISREAD, to_json
-from omniflow.hdf5 import create_h5, find_dataset, memory_map, open_h5
+from omniflow.hdf5 import (
+    Place,
+    create_h5,
+    find_dataset,
+    memory_map,
+    memory_maps,
+    open_h5,
+    place,
+)
 
 SCHEMA = "omniflow-events"
 VERSION = 1
+_WEIGHTS = "weights/"
 _BLOCK = 50_000  # events written, or 64-byte rows hashed, at a time
 
 
@@ -68,7 +78,7 @@ def write(
         _write(h5file, "event_id", events.event_id[order].astype("<u8"))
         _write(h5file, "weight", events.weight[order].astype("<f8"))
         for name, values in events.weights.items():
-            _write(h5file, f"weights/{name}", values[order].astype("<f8"))
+            _write(h5file, f"{_WEIGHTS}{name}", values[order].astype("<f8"))
         _write(h5file, "pass_detector", events.pass_detector[order].astype("u1"))
         _write_level(h5file, "detector", events.detector, order, units or {})
         written("detector")
@@ -123,7 +133,7 @@ def _names(h5file: h5py.File) -> list[str]:
 
 def _weights(h5file: h5py.File) -> list[str]:
     """Return the datasets of further weights."""
-    return [f"weights/{name}" for name in h5file.get("weights", ())]
+    return [f"{_WEIGHTS}{name}" for name in h5file.get(_WEIGHTS, ())]
 
 
 def _checksum(digests: Mapping[str, str]) -> str:
@@ -146,24 +156,96 @@ def is_store(h5file: h5py.File) -> bool:
 def open_store(path: str | Path) -> Events:
     """Return the sample in `path`; its arrays are read-only memory maps.
 
+    A file is checked once by a process, as long as it does not change.
+
     Raises:
         InputError: the file is missing, truncated, not HDF5, not an event store, of another
             schema version, or a dataset is missing or has another type or shape.
     """
+    try:
+        state = os.stat(path)
+        signs: tuple[int, ...] = (
+            state.st_dev,
+            state.st_ino,
+            state.st_size,
+            state.st_mtime_ns,
+            state.st_ctime_ns,
+        )
+    except OSError:
+        signs = ()  # which is told when it is opened
+    layout = _layout(str(path), signs)
+    return layout.events(memory_maps(path, layout.places.values()))
+
+
+class _Layout(NamedTuple):
+    """Where the datasets of a store lie, and the columns of those that have some, by name."""
+
+    places: dict[str, Place]
+    columns: dict[str, tuple[str, ...]]
+
+    def events(self, arrays: Iterable[np.ndarray]) -> Events:
+        """Return the sample of the arrays at the places."""
+        found = dict(zip(self.places, arrays, strict=True))
+        truth = "pass_particle" in found
+        return Events(
+            event_id=found["event_id"],
+            weight=found["weight"],
+            pass_detector=found["pass_detector"].view(np.bool_),
+            pass_particle=found["pass_particle"].view(np.bool_) if truth else None,
+            detector=self._level(found, "detector"),
+            particle=self._level(found, "particle") if truth else None,
+            weights={
+                name.removeprefix(_WEIGHTS): values
+                for name, values in found.items()
+                if name.startswith(_WEIGHTS)
+            },
+        )
+
+    def _level(self, found: dict[str, np.ndarray], name: str) -> Level:
+        return Level(
+            event=found[f"{name}/event"],
+            particles=found[f"{name}/particles"],
+            offsets=found[f"{name}/offsets"],
+            event_columns=self.columns[f"{name}/event"],
+            particle_columns=self.columns[f"{name}/particles"],
+        )
+
+
+@lru_cache(maxsize=100)
+def _layout(path: str, signs: tuple[int, ...]) -> _Layout:
+    """Return where everything lies in a store, checked; `signs` change with the file."""
     with _open(path) as h5file:
         n = find_dataset(h5file, "event_id", (None,), "u").shape[0]
-        truth = "particle" in h5file
-        return Events(
-            event_id=memory_map(h5file, "event_id", (n,), "u"),
-            weight=memory_map(h5file, "weight", (n,), "f"),
-            pass_detector=_flag(h5file, "pass_detector", n),
-            pass_particle=_flag(h5file, "pass_particle", n) if truth else None,
-            detector=_level(h5file, "detector", n),
-            particle=_level(h5file, "particle", n) if truth else None,
-            weights={
-                name.partition("/")[2]: memory_map(h5file, name, (n,), "f")
-                for name in _weights(h5file)
-            },
+        places = {
+            "event_id": place(h5file, "event_id", (n,), "u"),
+            "weight": place(h5file, "weight", (n,), "f"),
+        }
+        columns: dict[str, tuple[str, ...]] = {}
+        for level in ("detector", *(["particle"] if "particle" in h5file else [])):
+            places[f"pass_{level}"] = place(h5file, f"pass_{level}", (n,), "u")
+            (flags,) = memory_maps(path, [places[f"pass_{level}"]])
+            check_flag(flags, path, f"pass_{level}", f"pass_{level}")
+            for part, rows in (("event", n), ("particles", None)):
+                name = f"{level}/{part}"
+                columns[name] = _columns(h5file, name)
+                places[name] = place(h5file, name, (rows, len(columns[name])), "f")
+            places[f"{level}/offsets"] = place(h5file, f"{level}/offsets", (n + 1,), "i")
+            (offsets,) = memory_maps(path, [places[f"{level}/offsets"]])
+            _check_offsets(offsets, places[f"{level}/particles"].shape[0], path, level)
+        for name in _weights(h5file):
+            places[name] = place(h5file, name, (n,), "f")
+        return _Layout(places, columns)
+
+
+def _check_offsets(offsets: np.ndarray, particles: int, path: str, level: str) -> None:
+    if offsets[0] != 0 or offsets[-1] != particles:
+        raise InputError(
+            f"{path}: {level}/offsets: run from {offsets[0]} to {offsets[-1]} but "
+            f"{level}/particles has {particles} rows; ingest the sample again"
+        )
+    if not (offsets[1:] >= offsets[:-1]).all():
+        raise InputError(
+            f"{path}: {level}/offsets: fall; the file is damaged: ingest the sample again"
         )
 
 
@@ -270,42 +352,6 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
 def _attribute(item: h5py.HLObject, name: str) -> Any:
     value = item.attrs.get(name)
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _flag(h5file: h5py.File, name: str, n: int) -> np.ndarray:
-    values = memory_map(h5file, name, (n,), "u")
-    check_flag(values, h5file.filename, name, name)
-    return values.view(np.bool_)
-
-
-def _level(h5file: h5py.File, name: str, n: int) -> Level:
-    columns = {part: _columns(h5file, f"{name}/{part}") for part in ("event", "particles")}
-    particles = memory_map(h5file, f"{name}/particles", (None, len(columns["particles"])), "f")
-    offsets = memory_map(h5file, f"{name}/offsets", (n + 1,), "i")
-    if offsets[0] != 0 or offsets[-1] != len(particles):
-        raise InputError(
-            f"{h5file.filename}: {name}/offsets: run from {offsets[0]} to {offsets[-1]} but "
-            f"{name}/particles has {len(particles)} rows; ingest the sample again"
-        )
-    state = Path(h5file.filename).stat()
-    if not _rises(h5file.filename, f"{name}/offsets", state.st_mtime_ns, state.st_size):
-        raise InputError(
-            f"{h5file.filename}: {name}/offsets: fall; the file is damaged: ingest the sample again"
-        )
-    return Level(
-        event=memory_map(h5file, f"{name}/event", (n, len(columns["event"])), "f"),
-        particles=particles,
-        offsets=offsets,
-        event_columns=columns["event"],
-        particle_columns=columns["particles"],
-    )
-
-
-@lru_cache(maxsize=100)
-def _rises(path: str, name: str, time: int, size: int) -> bool:
-    """Return whether offsets never fall; jobs open a store many times, and look once."""
-    offsets = memory_map(path, name)
-    return bool((offsets[1:] >= offsets[:-1]).all())
 
 
 def _columns(h5file: h5py.File, name: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -168,8 +168,11 @@ class Table(File):
         """
         import pandas as pd
 
-        cells = _read_cells(path)
-        _same_columns(self, list(cells.columns), InputError, f"{path}")
+        names, rows = _read_cells(path)
+        _same_columns(self, names, InputError, f"{path}")
+        cells = dict(
+            zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)
+        )
         frame = pd.DataFrame({c.name: _parsed(c, cells[c.name], path) for c in self.columns})
         self._check_key(frame, InputError, f"{path}")
         return frame
@@ -184,8 +187,11 @@ class Table(File):
 
 
 def _same_columns(table: Table, found: list[str], error: type[Exception], where: str) -> None:
-    """Refuse columns that are missing or unknown."""
+    """Refuse columns that are missing, unknown or given twice."""
     missing = [name for name in table.names if name not in found]
+    if len(found) > len(set(found)) and not missing:
+        twice = next(name for name in found if found.count(name) > 1)
+        raise error(f"{where}: column {twice} is given twice")
     unknown = [str(name) for name in found if name not in table.names]
     for names, what in ((missing, "missing"), (unknown, "unknown")):
         if names:
@@ -215,14 +221,14 @@ def _typed(column: Column, values: pd.Series, file: str) -> Any:
     return _stored(found, column.type)
 
 
-def _parsed(column: Column, cells: pd.Series, path: Path) -> Any:
+def _parsed(column: Column, cells: Sequence[str], path: Path) -> Any:
     """Return what the cells (n,) of a column say, in its type."""
     if column.type is Type.TEXT:
-        return cells.to_numpy(object)
-    stripped = cells.str.strip()
-    empty = stripped.str.lower().isin(["", "nan"])
-    found = np.array([_number(cell) for cell in stripped.mask(empty, "nan")], float)
-    wrong = (np.isnan(found) & ~empty.to_numpy(bool)) | _misfits(found, column.type)
+        return np.array(cells, object)
+    found = np.array([_number(cell) for cell in cells], float)
+    wrong = _misfits(found, column.type)
+    for row in np.flatnonzero(np.isnan(found)):
+        wrong[row] |= cells[row].strip().lower() not in ("", "nan")
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
@@ -264,27 +270,23 @@ def _stored(found: np.ndarray, type_: Type) -> Any:
     return found
 
 
-def _read_cells(path: Path) -> pd.DataFrame:
-    """Return the cells of a CSV file as they stand there."""
-    import pandas as pd
-
+def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the names of the columns of a CSV file, and its rows as they stand there."""
     try:
-        _check_lines(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            names, rows = next(lines, []), []
+            for cells in lines:
+                if len(cells) != len(names):
+                    raise InputError(
+                        f"{path}: line {lines.line_num} has {len(cells)} cells, and there are "
+                        f"{len(names)} columns"
+                    )
+                rows.append(cells)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run the evaluation") from None
-    except (csv.Error, ValueError, OverflowError, MemoryError) as error:  # of pandas, too
+    except (csv.Error, ValueError) as error:
         raise InputError(f"{path}: not a CSV table ({error})") from None
-
-
-def _check_lines(path: Path) -> None:
-    """Refuse lines with more or fewer cells than there are columns, which pandas takes."""
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = csv.reader(file, strict=True)
-        columns = len(next(lines, []))
-        for cells in lines:
-            if len(cells) != columns:
-                raise InputError(
-                    f"{path}: line {lines.line_num} has {len(cells)} cells, and there are "
-                    f"{columns} columns"
-                )
+    if not names:
+        raise InputError(f"{path}: not a CSV table (it is empty)")
+    return names, rows
