@@ -196,7 +196,7 @@ def test_the_file_holds_the_same_features(tmp_path, monkeypatch):
         found = getattr(read, name)
         np.testing.assert_array_equal(found, array)
         assert found.dtype == array.dtype
-        assert isinstance(found.base, np.memmap)
+        assert isinstance(found.base.base, np.memmap)
     assert [path.name for path in tmp_path.iterdir()] == ["f.h5"]
 
 
