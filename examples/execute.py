@@ -1,6 +1,6 @@
 """Execute the notebooks of examples/, in place: `python examples/execute.py [NOTEBOOK ...]`.
 
-A cell whose metadata have an entry `small` has that text in its place in the tests, for few events.
+Texts in the entry `small` of a cell's metadata are replaced in the tests: few events, short trainings.
 Outputs are kept with a hash of the code that gave them; figures also go to docs/examples/.
 """
 
@@ -36,7 +36,10 @@ def run(path, folder, small=False):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-            cell.source = cell.metadata.get("small", cell.source) if small else cell.source
+            for old, new in cell.metadata.get("small", {}).items() if small else ():
+                if old not in cell.source:
+                    raise ValueError(f"{path}: no cell with small has {old!r}")
+                cell.source = cell.source.replace(old, new)
     where = {"metadata": {"path": str(folder)}}
     client = NotebookClient(
         notebook,

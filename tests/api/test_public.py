@@ -56,7 +56,7 @@ def test_types_are_part_of_the_package():
 
 
 def test_the_page_runs(tmp_path, monkeypatch, undrawn):
-    """The blocks of docs/python.md, one after the other, of a fifth of the events."""
+    """The blocks of docs/python.md, one after the other: a fifth of the events, short epochs."""
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
@@ -64,6 +64,7 @@ def test_the_page_runs(tmp_path, monkeypatch, undrawn):
     for many, few in (("events(4000,", "events(800,"), ("events(6000,", "events(1200,")):
         assert many in blocks[0]
         blocks[0] = blocks[0].replace(many, few)
+    blocks = [re.sub(r'"epochs": \d+', '"epochs": 1, "min_updates": 20', each) for each in blocks]
     names = {"__name__": "__main__"}
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)

@@ -1,12 +1,16 @@
 """YAML as physicists write it, files on top of each other, and settings on top of them."""
 
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 
 from omniflow.config import read
-from omniflow.config.text import combined, on_top
+from omniflow.config.text import _Fast, _Loader, combined, on_top
 from omniflow.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
 
 
 def _read(tmp_path, text, name="study.yaml"):
@@ -110,6 +114,54 @@ def test_values_that_are_not_what_they_say_are_named_with_their_line(tmp_path, v
 def test_what_cannot_be_merged(tmp_path, text):
     with pytest.raises(ConfigError, match=r"study\.yaml: is not valid YAML"):
         _read(tmp_path, text)
+
+
+TRICKY = (
+    *(
+        "a: 1e-3\nb: 1.e5\nc: .5e+3\nd: 2026-01-31\ne: 0o17\nf: 017\ng: 1_000\nh: 1:30",
+        "a: [x=1, 'y']",
+    ),
+    *("b: &b {x: 1}\nc: {<<: *b, y: 2}\nd: [*b, *b]", "a: |\n  two\n  lines\nb: >-\n  one\n  line"),
+    *(
+        "a: 'µ ≥ 1'\nb: \"\\u00b5 \\n\"",
+        "a: ~\nb: null\nc: yes\nd: 'yes'\ne: .inf\nf: -.INF",
+        "? x\n: 1",
+    ),
+    *(
+        "# nothing",
+        "",
+        "a: !!str 1\nb: !!int '2'",
+        "'a b': {c d: e}\n",
+        "a: {b: [1, {c: [2]}]}",
+        "- 1",
+    ),
+)
+
+
+@pytest.mark.parametrize("text", TRICKY)
+def test_both_loaders_read_alike(text):
+    assert repr(yaml.load(text, Loader=_Fast)) == repr(yaml.load(text, Loader=_Loader))
+
+
+def test_both_loaders_read_all_configurations_alike():
+    texts = [
+        path.read_text("utf-8")
+        for path in [*ROOT.glob("config/**/*.yaml"), *ROOT.glob("examples/**/*.yaml")]
+    ]
+    assert len(texts) > 20
+    for text in texts:
+        found = [list(yaml.load_all(text, Loader=loader)) for loader in (_Fast, _Loader)]
+        assert repr(found[0]) == repr(found[1])
+
+
+@pytest.mark.parametrize("depth", [10, 40, 60, 100_000])
+def test_deep_nesting_does_not_end_the_process(tmp_path, depth):
+    text = f"a: {'[' * depth}{']' * depth}"
+    if depth < 100:
+        assert len(str(_read(tmp_path, text)["a"])) == 2 * depth
+    else:
+        with pytest.raises(ConfigError, match="is not valid YAML: maximum recursion depth"):
+            _read(tmp_path, text)
 
 
 def test_aliases_that_go_round_in_circles_are_no_crash(tmp_path):
