@@ -44,7 +44,7 @@ def main(folder: str, engine: str) -> None:
         classifier={"kind": "pet", "width": 8, "heads": 2, "blocks": 1, "class_blocks": 1},
         training={"epochs": 2, "min_updates": 5, "warmup_epochs": 0, "learning_rate": 1e-2},
         methods={"hybrid": {"lanes": 2, "members": 2}},
-        iterations=2,
+        iterations=1,
         passes=2,
         execution={"engine": engine},
         output=f"{folder}/study",

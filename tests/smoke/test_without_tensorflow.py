@@ -22,8 +22,8 @@ def test_a_study_runs_from_events_to_the_report(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "</html>" in (tmp_path / "report.html").read_text(encoding="utf-8")
     networks = list(tmp_path.rglob("*.weights.h5"))
-    # 2 passes x 2 iterations x 2 steps x 4 networks, and the oracle.
-    assert len(networks) == 33
+    # 2 passes x 2 steps x 4 networks, and the oracle.
+    assert len(networks) == 17
 
 
 def test_where_tensorflow_is_needed_the_error_names_the_remedy(tmp_path):
