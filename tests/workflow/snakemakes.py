@@ -1,7 +1,8 @@
-"""Snakemake on this checkout, as users start it, and dry runs without the time to start.
+"""Snakemake on this checkout, as users start it, and without the time to start.
 
-A dry run is mostly the import of Snakemake. So those of tests are forked from one process that has
-imported it; everything else, from the arguments on, is as in a process of their own.
+A dry run is mostly the import of Snakemake, and a small job that of the package. So those of tests
+are forked from one process that has imported both; everything else, from the arguments on, is as in
+a process of their own.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import forked_jobs
 import yaml
 
 ROOT = Path(__file__).parents[2]
 FORKS = multiprocessing.get_context("forkserver")
-# What Snakemake and our Snakefile import.
+# What Snakemake, our Snakefile and most jobs import.
 FORKS.set_forkserver_preload(
     [
-        *("snakemake.cli", "omniflow.config", "omniflow.stages.conversion", "omniflow.pace"),
+        *("snakemake.cli", "smart_open", "snakemake_logger_plugin_rich"),
+        *("omniflow.config", "omniflow.stages.conversion", "omniflow.pace"),
         *("omniflow.stages.preflight", "omniflow.unfolding.estimate", "omniflow.unfolding.limits"),
+        *("omniflow.stages.evaluation", "omniflow.stages.training"),
     ]
 )
 
@@ -41,7 +45,10 @@ def run(folder: Path, config: dict, *options: str) -> CompletedProcess[str]:
 
 
 def forked(folder: Path, config: dict, *options: str) -> CompletedProcess[str]:
-    """Do the same in a forked process, which ends without tidying up: for what starts no job."""
+    """Do the same in a forked process, whose jobs are forked, too (`forked_jobs`).
+
+    It ends without tidying up, so it is not for what is interrupted.
+    """
     arguments = [*written(folder, config), *options]
     said = [folder / name for name in ("out.txt", "err.txt")]
     process = FORKS.Process(target=_main, args=(arguments, folder, said))
@@ -58,6 +65,7 @@ def _main(arguments: list[str], folder: Path, said: list[Path]) -> None:
             os.dup2(file.fileno(), number)
     os.chdir(folder)
     sys.argv[:] = ["snakemake", *arguments]
-    from snakemake.cli import main
+    with forked_jobs.python():
+        from snakemake.cli import main
 
-    main(arguments)
+        main(arguments)

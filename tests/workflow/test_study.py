@@ -1,9 +1,14 @@
-"""A whole study through Snakemake, as a user runs it, on the excerpts in tests/data."""
+"""One algorithm, two ways in: a study that an installed Snakemake has run, and Python's.
+
+What is made, what is left to do, and that both are equal bit by bit, on the excerpts in tests/data.
+"""
 
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -11,21 +16,52 @@ import numpy as np
 import pandas as pd
 import pytest
 import snakemakes
+import yaml
 
+import omniflow
+from omniflow import Events
 from omniflow.api.run import evaluate, run
 from omniflow.config import validate
+from omniflow.physics.dis import h1_file
 from omniflow.report import page
+from omniflow.tables.catalogue import TABLES
 from omniflow.unfolding.estimate import rates
 from omniflow.unfolding.footprint import footprint
 from omniflow.unfolding.jobs import jobs
 from omniflow.unfolding.plan import Plan
 
-ROOT = Path(__file__).parents[2]
-DATA = ROOT / "tests" / "data"
-METRICS = [
-    *("method", "combine", "iteration", "observable", "bin", "low", "high", "truth", "prior"),
-    *("mean", "bias_rel", "sigma_rel", "sigma_rel_paper", "rel_mse", "mse_rel_paper", "passes"),
-]
+DATA = Path(__file__).parents[2] / "tests" / "data"
+PASSES = 2
+SECTIONS = {
+    "classifier": {"kind": "deepsets", "width": 8, "blocks": 1, "features": "dis"},
+    "unfolding": {"iterations": 1},
+    "training": {
+        **{"optimizer": "adam", "learning_rate": 1e-2, "epochs": 1, "warmup_epochs": 0},
+        **{"min_updates": 15, "batch_size": 100},
+    },
+    "methods": {"hybrid": {"lanes": 2, "members": 2, "aggregate": "median"}},
+    "combine": ["mean", "log_mean"],
+    # By name, by an expression and in Python, in bins of all kinds.
+    "observables": {
+        "names": ["q2", "jet_pt", "ht", "sum_pt"],
+        "define": {
+            "ht": {"expression": "sum(pt)", "bins": {"quantiles": 6}, "unit": "GeV"},
+            "sum_pt": {"object": "shapes:scalar_sum", "edges": [5, 20]},
+        },
+    },
+    "execution": {"networks_per_job": 4},
+}
+SHAPES = """\
+import numpy as np
+
+def scalar_sum(level):
+    event = np.repeat(np.arange(len(level)), level.counts)
+    return np.bincount(event, level.particles[:, 0], len(level))
+"""
+# What tells of the run and not of the result.
+TIMES = {"seconds", "seconds_per_pass", "seconds_per_pass_error", "events_per_second", "waiting"}
+TIMES |= {"job_seconds", "pretraining_seconds"}
+
 
 # Kinds of files, by the folders that they are in; whatever else lies above them is a table.
 FOLDERS = {
@@ -58,179 +94,138 @@ def _without_truth(source: Path, target: Path) -> None:
                 old.copy(name, new)
 
 
-def _config(folder: Path, data: Path) -> dict:
-    return {
-        "study": {"name": "small", "passes": 2, "output": str(folder / "results")},
-        "samples": {
-            "data": {"source": "h1", "files": [str(data)]},
-            "simulation": {"source": "h1", "files": [str(DATA / "h1_simulation.h5")]},
-        },
-        "classifier": {"kind": "deepsets", "width": 8, "blocks": 1},
-        "training": {
-            **{"optimizer": "adam", "learning_rate": 1e-3, "epochs": 1},
-            **{"warmup_epochs": 0, "min_updates": 1},
-        },
-        "unfolding": {"iterations": 1},
-        "methods": {"none": {}, "parallel": {"lanes": 3}},
-        "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
-        "execution": {"networks_per_job": 3},
+def _config(folder: Path) -> dict:
+    """Return the configuration of a study in a folder, which has the data."""
+    samples = {"data": folder / "data.h5", "simulation": DATA / "h1_simulation.h5"}
+    return SECTIONS | {
+        "study": {"name": "small", "seed": 7, "passes": PASSES, "output": str(folder / "results")},
+        "samples": {k: {"source": "h1", "files": [str(v)]} for k, v in samples.items()},
     }
 
 
-SHAPES = """\
-import numpy as np
-
-def scalar_sum(level):
-    event = np.repeat(np.arange(len(level)), level.counts)
-    return np.bincount(event, level.particles[:, 0], len(level))
-"""
+def _events(name):
+    """Return the events of an excerpt of H1 files."""
+    return Events.joined(list(h1_file.read([str(DATA / f"h1_{name}.h5")])))
 
 
-def _of_ones_own(folder: Path) -> dict:
-    """Observables by an expression, by jets and in Python, in bins of all kinds."""
-    (folder / "shapes.py").write_text(SHAPES)
-    define = {
-        "ht": {"expression": "sum(pt)", "bins": {"quantiles": 6}, "unit": "GeV"},
-        "sum_pt": {"object": "shapes:scalar_sum", "edges": [5, 20]},
-        "mass": {"jets": "mass", "radius": 0.8, "pt_min": 5, "edges": [0, 2, 4, 8]},
-    }
-    return {"names": ["q2", "log10_pt", "jet_pt", *define], "define": define}
+def _datasets(folder, pattern):
+    """Return all datasets of the HDF5 files below a folder, by file and name."""
+    found = {}
+    for path in sorted(folder.glob(pattern)):
+        with h5py.File(path) as file:
 
+            def visit(name, item, path=path):
+                if isinstance(item, h5py.Dataset):
+                    found[f"{path.relative_to(folder)}: {name}"] = item[...]
 
-def _uncertainties(folder: Path) -> dict:
-    """Two replicas of the data and a variation, of the method `none`."""
-    with h5py.File(folder / "weights.h5", "w") as file:
-        file["up"] = np.linspace(0.5, 1.5, 1000)
-    weights = {"files": [str(folder / "weights.h5")], "dataset": "up"}
-    return {"data_replicas": 2, "variations": {"model": {"simulation_weights": weights}}}
+            file.visititems(visit)
+    return found
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
-    """A finished study of pseudo-data with truth: its working folder and configuration."""
+def study(tmp_path_factory, site):
+    """The folder and configuration of a study that `omniflow run` of an installed package has run.
+
+    Of pseudo-data with truth. Its jobs are processes of their own, as a user's are.
+    """
     folder = tmp_path_factory.mktemp("study")
     shutil.copy(DATA / "h1_nature.h5", folder / "data.h5")
-    config = _config(folder, folder / "data.h5")
-    config["uncertainties"] = _uncertainties(folder)
-    config["observables"] = _of_ones_own(folder)
-    result = snakemakes.run(folder, config)
-    assert result.returncode == 0, result.stdout + result.stderr
+    (folder / "shapes.py").write_text(SHAPES)
+    with h5py.File(folder / "weights.h5", "w") as file:
+        file["up"] = np.linspace(0.5, 1.5, 1000)
+    weights = {"files": [str(folder / "weights.h5")], "dataset": "up"}
+    config = _config(folder) | {
+        "uncertainties": {"variations": {"model": {"simulation_weights": weights}}}
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = [sys.executable, site / "bin" / "omniflow", "run", "study.yaml", "--cores", "2"]
+    result = subprocess.run(
+        [*map(str, command), "--", "--quiet", "rules"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        # Bytecode is kept: each job would compile the package anew.
+        env=os.environ | {"PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": ""},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     done = re.findall(r"^(\d+) of (\d+) jobs in ", result.stderr, re.MULTILINE)
     assert len(done) == 1
     assert done[0][0] == done[0][1]
     return folder, config
 
 
-def _results(study) -> Path:
+@pytest.fixture(scope="module")
+def from_files(study):
     return study[0] / "results" / "small"
 
 
-def test_promised_files(study):
-    root = _results(study)
-    report = (root / "report.html").read_text(encoding="utf-8")
-    assert report.lstrip().lower().startswith("<!doctype html>")
-    metrics = pd.read_csv(root / "metrics.csv")
-    assert list(metrics.columns[: len(METRICS)]) == METRICS
-    assert set(metrics["method"]) == {"none", "parallel"}
-    assert set(metrics[metrics["method"] == "none"]["combine"]) == {"none"}
-    assert set(metrics[metrics["method"] == "parallel"]["combine"]) == {
-        "mean",
-        "median",
-        "truncated_mean",
-        "log_mean",
-    }
-    assert metrics.truth.notna().all()
-    summary = pd.read_csv(root / "summary.csv")
-    assert {"td_prior", "td", "td_floor"} <= set(summary.columns)
-    bayes = pd.read_csv(root / "bayes.csv")
-    matched = {"q2", "jet_pt", "ht", "sum_pt", "mass"}  # particles are not
-    assert set(bayes.observable) == matched
-    assert set(pd.read_csv(root / "bayes_summary.csv").observable) == matched
-    assert "There is no binned (IBU) of log₁₀(p_T / GeV): " in report
-    assert "networks have no scores" not in report  # replicas and variations never have any
-    acceptance = pd.read_csv(root / "acceptance.csv")
-    assert set(acceptance.observable) == {*matched, "log10_pt"}
-    mine = metrics[metrics.method == "none"]
-    both = bayes.merge(mine, on=["observable", "bin"], suffixes=("", "_omnifold"))
-    assert len(both) > 20
-    for column in ("low", "high", "truth", "prior"):  # same bins, same inputs
-        np.testing.assert_allclose(both[column], both[f"{column}_omnifold"])
-    timing = pd.read_csv(root / "timing.csv")
-    variants = timing.chain.str.contains(".", regex=False)
-    assert sum(~variants) == 2 * 2 * 3  # passes, steps, lanes; `none` costs nothing more
-    assert sum(variants) == 3 * 2  # one pass of one lane, twice
+@pytest.fixture(scope="module")
+def from_python(study):
+    return omniflow.unfold(_events("nature"), _events("simulation"), config=study[0] / "study.yaml")
 
 
-def test_observables_of_ones_own(study):
-    """A sum of pt in quantiles, and the same in Python in one bin, with what lies outside of it."""
-    root = _results(study)
-    axes = {axis["name"]: axis for axis in json.loads((root / "axes.json").read_text())["axes"]}
-    with h5py.File(DATA / "h1_simulation.h5") as file:
-        flag, weight = file["reco_event_features"][:, -1] == 1, file["reco_event_features"][:, 5]
-        ht = file["reco_particle_features"][:][flag][:, :, 0].astype(float).sum(axis=1)
-        true = file["gen_particle_features"][:][file["gen_event_features"][:, -1] == 1]
-        true = true[:, :, 0].astype(float).sum(axis=1)
-    assert (weight == 1).all()
-    edges = axes["ht"]["edges"]
-    parts = np.histogram(ht.astype(np.float32), edges)[0]
-    assert parts.sum() == len(ht)  # all of the simulation lies inside
-    assert np.ptp(parts) <= 1
-    assert [axes[name]["kind"] for name in ("ht", "sum_pt", "mass")] == ["event", "event", "jet"]
-    metrics = pd.read_csv(root / "metrics.csv").query("method == 'none' and iteration == 1")
-    scale = json.loads((root / "study.json").read_text())["scale"]
-    found = metrics[metrics.observable == "ht"]
-    np.testing.assert_allclose(found.prior, scale * np.histogram(true, edges)[0], rtol=1e-6)
-    flows = pd.read_csv(root / "flows.csv", keep_default_na=False)
-    row = flows.query("observable == 'sum_pt' and level == 'particle' and sample == 'simulation'")
-    row = row[row.method == ""].iloc[0]
-    counted = [(true < 5).sum(), ((true >= 5) & (true < 20)).sum(), (true >= 20).sum()]
-    np.testing.assert_allclose(
-        row[["below", "inside", "above"]].astype(float), scale * np.array(counted)
-    )
-    assert row.outside == pytest.approx(1 - counted[1] / len(true))
-    assert set(flows.method) == {"", "none", "parallel"}
-    report = (root / "report.html").read_text(encoding="utf-8")
-    assert "sum_pt: " in report
-    assert "lies outside of the bins" in report
-    study_json = json.loads((root / "study.json").read_text())
-    labels = [o["label"] for o in study_json["observables"]]
-    assert labels[3:] == ["ht", "sum_pt", "mass"]
+def test_stores_and_weights_are_bitwise_equal(from_files, from_python):
+    for pattern, least in (
+        ("samples/*.h5", 10),
+        ("features/*.h5", 10),
+        ("training/**/weights.h5", 8),
+        ("unfolded/**/*.h5", 12),
+        ("histograms/*.h5", 20),
+        ("training/**/*.weights.h5", 50),
+    ):
+        ours, theirs = (_datasets(p, pattern) for p in (from_python.folder, from_files))
+        assert len(theirs) >= least, pattern
+        assert list(ours) == list(theirs)
+        for name, values in theirs.items():
+            assert ours[name].dtype == values.dtype
+            assert ours[name].tobytes() == values.tobytes(), name
 
 
-def test_uncertainties_of_the_study(study):
-    root = _results(study)
+def test_tables_are_equal(from_files, from_python):
+    names = sorted(path.stem for path in from_files.glob("*.csv"))
+    assert set(names) == set(from_python.tables)
+    for name in names:
+        theirs = TABLES[name].read(from_files / f"{name}.csv")
+        ours = from_python.tables[name]
+        kept = [column for column in theirs if column not in TIMES]
+        pd.testing.assert_frame_equal(ours[kept], theirs[kept], check_exact=True)
 
-    def q2(name):
-        with h5py.File(root / "histograms" / f"{name}.h5") as file:
-            return file["particle/none/q2/content"][-1]
 
-    covariance = pd.read_csv(root / "covariance.csv")
-    covariance = covariance[(covariance.method == "none") & (covariance.observable == "q2")]
-    nominal, replicas = q2("none"), np.concatenate([q2("data-1.none"), q2("data-2.none")])
-    shift = q2("model.none")[0] - nominal[0]
-    expected = {
-        "data": np.cov(replicas.T),
-        "training": np.cov(nominal.T) / 2,
-        "model": np.outer(shift, shift),
-    }
-    assert np.all(np.abs(shift).sum() > 0)
-    expected["total"] = sum(expected.values())
-    assert set(covariance.block) == set(expected)
-    for block, matrix in expected.items():
-        found = covariance[covariance.block == block].value.to_numpy().reshape(matrix.shape)
-        np.testing.assert_allclose(found, matrix, rtol=1e-9, atol=1e-12, err_msg=block)
-    # The yield of a replica is that of its data, which fluctuates with sqrt(n).
-    with h5py.File(study[0] / "data.h5") as file:
-        seen = file["reco_event_features"][:][:, -1].sum()
-    for name in ("none", "data-1.none", "data-2.none"):
-        with h5py.File(root / "unfolded" / name / "none" / "pass-1.h5") as file:
-            assert abs(file.attrs["sum_data"] - seen) < 5 * np.sqrt(seen)
-    tests = pd.read_csv(root / "chi2.csv")
-    assert set(tests.prediction) == {"truth", "simulation"}
-    assert set(pd.read_csv(root / "coverage.csv").kind) == {"pass_total"}
-    report = (root / "report.html").read_text(encoding="utf-8")
-    assert 'id="uncertainties"' in report
-    assert "Correlation of none: Q² (q2)" in report
+def test_the_record_has_the_bins_of_the_tables(from_files):
+    record = json.loads((from_files / "study.json").read_text(encoding="utf-8"))
+    axes = json.loads((from_files / "axes.json").read_text(encoding="utf-8"))["axes"]
+    assert [{key: o[key] for key in axes[0]} for o in record["observables"]] == axes
+    metrics = TABLES["metrics"].read(from_files / "metrics.csv")
+    for observable in record["observables"]:
+        edges = np.array(observable["edges"])
+        rows = metrics[metrics["observable"] == observable["name"]]
+        assert len(rows)
+        np.testing.assert_array_equal(rows["low"], edges[rows["bin"]])
+        np.testing.assert_array_equal(rows["high"], edges[rows["bin"] + 1])
+
+
+def test_what_is_read_from_the_folder_is_what_the_program_has(from_files, from_python):
+    study = omniflow.read(from_files)
+    assert study.headline == from_python.headline == ("hybrid", "mean")
+    # Ids are the numbers of the records, so that both are in the order of the file.
+    np.testing.assert_array_equal(study.weights, from_python.weights)
+    np.testing.assert_array_equal(study.ensemble, from_python.ensemble)
+    assert study.ensemble.shape == (PASSES, 1000)
+    place = {"combine": "log_mean", "pass_": 2, "iteration": 1}
+    np.testing.assert_array_equal(study.weights_of(**place), from_python.weights_of(**place))
+    assert np.std(study.weights) > 1e-3
+    assert not np.array_equal(*study.ensemble)
+    for role in ("data", "simulation"):
+        ours, theirs = from_python.events(role), study.events(role)
+        np.testing.assert_array_equal(ours.event_id, theirs.event_id)
+        np.testing.assert_array_equal(ours.particle.particles, theirs.particle.particles)
+    assert study.scale == from_python.scale
+
+
+def test_no_logits_are_left(from_files, from_python):
+    assert not list(from_files.rglob("logits.h5"))
+    assert not list(from_python.folder.rglob("logits.h5"))
 
 
 def test_files_are_those_that_the_plan_counts(study):
@@ -254,76 +249,15 @@ def test_files_are_those_that_the_plan_counts(study):
     assert len(notes) == predicted["Snakemake's notes"].files
 
 
-def test_final_weights_of_every_pass(study):
-    ids = None
-    for how in ("none/none", "parallel/mean", "parallel/median"):
-        for pass_ in (1, 2):
-            with h5py.File(_results(study) / "unfolded" / how / f"pass-{pass_}.h5") as file:
-                weight, event_id = file["weight"][:], file["event_id"][:]
-            assert weight.dtype == np.float64
-            assert event_id.dtype == np.uint64
-            assert np.all(np.isfinite(weight))
-            assert len(weight) == 1000
-            ids = event_id if ids is None else ids
-            assert np.array_equal(event_id, ids)
-    assert np.array_equal(ids, np.arange(1000))
+def test_the_report_is_there(from_files):
+    report = (from_files / "report.html").read_text(encoding="utf-8")
+    assert report.lstrip().lower().startswith("<!doctype html>")
+    assert report.rstrip().endswith("</html>")
+    assert "Q² (q2)" in report
 
 
-def test_yield_of_parallel_is_the_mean_of_its_lanes(study):
-    # The lanes of pass 1 are not written as results; their yields are, step by step.
-    steps = pd.read_csv(_results(study) / "steps.csv")
-    lanes = steps[(steps["pass"] == 1) & (steps.step == 2)].sum_after
-    with h5py.File(_results(study) / "unfolded" / "parallel" / "median" / "pass-1.h5") as file:
-        assert file["weight"][:].sum() == pytest.approx(lanes.mean(), rel=1e-6)
-
-
-def test_diagnostics_are_those_of_weights_and_histograms(study):
-    root, config = _results(study), study[1]
-    passes, last = config["study"]["passes"], config["unfolding"]["iterations"]
-    read = {path.stem: pd.read_csv(path) for path in root.glob("*.csv")}
-    first = read["weights"][read["weights"]["combine"].isin(["none", "mean"])]
-    both = read["tails"].merge(first, on=["method", "pass", "iteration"])
-    assert len(both) == 2 * passes * last
-    for name in ("ess", "minimum", "maximum"):
-        np.testing.assert_allclose(both[f"{name}_x"], both[f"{name}_y"], rtol=1e-6)
-    with h5py.File(root / "unfolded" / "parallel" / "mean" / "pass-1.h5") as file:
-        weight, nu = file["weight"][:], file["ratio"][:].astype(float)
-    base = weight / nu[-1]
-    before = nu[-2] if last > 1 else 1
-    row = read["tails"].query(f"method == 'parallel' and `pass` == 1 and iteration == {last}")
-    change = (base * abs(nu[-1] - before)).sum() / weight.sum()
-    assert row.change.item() == pytest.approx(change)
-    largest = np.sort(weight)[-10:].sum() / weight.sum()
-    assert row.share_of_largest.item() == pytest.approx(largest)
-    with h5py.File(root / "histograms" / "none.h5") as file:
-        content, variance = (file[f"particle/none/q2/{n}"][-1] for n in ("content", "variance"))
-    sizes = read["effective_sizes"].query("method == 'none' and observable == 'q2'")
-    expected = (content[:, sizes.bin] ** 2 / variance[:, sizes.bin]).mean(axis=0)
-    np.testing.assert_allclose(sizes.ess, expected)
-    fractions = read["weight_distributions"].groupby("method").fraction.sum()
-    np.testing.assert_allclose(fractions, 1)
-    at_detector = read["convergence"].query("level == 'detector'")
-    distances = at_detector.merge(
-        read["detector_summary"].rename(columns={"iteration": "to"}),
-        on=["method", "combine", "observable", "to"],
-    )
-    assert len(distances) == len(at_detector)
-    assert len(read["convergence"]) == 2 * len(at_detector)
-    np.testing.assert_array_equal(distances.td_x, distances.td_y)
-    # Passes, iterations, steps, lanes and parts; both levels of two methods and the prior.
-    assert len(read["classifiers"]) == passes * last * 2 * 3 * 2
-    assert len(read["second_classifier"]) == 2 * 3
-    assert read["second_classifier"].failure.isna().all()
-    assert read["second_classifier"].auc.between(0.3, 0.7).all()
-    assert read["response"].test.tolist() == ["sample", "control"]
-    assert read["response"].z.abs().lt(5).all()
-    # Both levels of the prior, two methods and the oracle.
-    assert len(read["distances"].query("observable == 'q2'")) == 2 * 4
-    assert read["distances"].wasserstein.gt(0).all()
-    assert set(read["stopping"]["last"]) == {last}
-
-
-def test_nothing_is_left_to_do(study):
+def test_a_checkout_goes_on_where_an_installation_has_ended(study):
+    """Where the workflow lies makes nothing anew, and nothing is left to do."""
     result = snakemakes.forked(*study, "--dry-run")
     assert result.returncode == 0, result.stderr
     assert "Nothing to be done" in result.stdout + result.stderr
@@ -358,19 +292,14 @@ def test_another_definition_trains_nothing(study):
             assert f"rule {rule}:" not in planned
 
 
-def test_more_passes_and_replicas_train_only_new_ones(study):
+def test_more_passes_train_only_new_ones(study):
+    """Neither those that are there nor the variation; of replicas: test_rounds_of_lanes.py."""
     folder, config = study
-    changed = config | {
-        "study": config["study"] | {"passes": 3},
-        "uncertainties": config["uncertainties"] | {"data_replicas": 3},
-    }
+    changed = config | {"study": config["study"] | {"passes": PASSES + 1}}
     planned = snakemakes.forked(folder, changed, "--dry-run").stdout
-    wildcards = [line for line in planned.splitlines() if "wildcards: chain=" in line]
-    replicas = [line for line in wildcards if "group=data-3.lanes-0-0" in line]
-    assert len(replicas) == 2 * 2  # training and weights of two steps
-    passes = [line for line in wildcards if line not in replicas]
-    assert passes
-    assert all("pass_=3" in line for line in passes)
+    passes = [line for line in planned.splitlines() if "wildcards: chain=" in line]
+    assert len(passes) == 2 * 2  # training and weights of two steps
+    assert all(f"pass_={PASSES + 1}" in line for line in passes)
 
 
 def test_given_files_count_by_their_bytes(study):
@@ -408,8 +337,7 @@ def test_snakemake_report_carries_ours(study):
 
 
 def test_wrong_configuration_names_key_and_remedy(tmp_path):
-    config = _config(tmp_path, DATA / "h1_nature.h5")
-    config["training"]["learning_rat"] = 1
+    config = _config(tmp_path) | {"training": SECTIONS["training"] | {"learning_rat": 1}}
     result = snakemakes.forked(tmp_path, config, "--dry-run")
     assert result.returncode != 0
     message = result.stdout + result.stderr
@@ -419,16 +347,17 @@ def test_wrong_configuration_names_key_and_remedy(tmp_path):
 
 def test_data_without_particle_level_conditional_means_and_folds(tmp_path, undrawn):
     _without_truth(DATA / "h1_nature.h5", tmp_path / "data.h5")
-    config = _config(tmp_path, tmp_path / "data.h5")
-    config["methods"] = {"none": {}}
-    config["study"]["passes"] = 1
-    config["training"]["folds"] = 2
-    # And with every step that there is.
-    config["unfolding"] |= {
-        "particle_level": "pass_gen",
-        "misses": "conditional_mean",
-        "fakes": "conditional_mean",
+    config = _config(tmp_path) | {
+        "methods": {"none": {}},
+        "training": SECTIONS["training"] | {"folds": 2},
+        # And with every step that there is.
+        "unfolding": {
+            **{"iterations": 1, "particle_level": "pass_gen"},
+            **{"misses": "conditional_mean", "fakes": "conditional_mean"},
+        },
+        "observables": {"names": ["q2", "log10_pt", "jet_pt"]},
     }
+    config["study"]["passes"] = 1
     planned = snakemakes.forked(tmp_path, config, "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     for step in ("1", "1b", "2", "2b"):
