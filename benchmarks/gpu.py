@@ -53,16 +53,30 @@ class Bench:
         # Every event stands in both classes, as in step 2.
         self.source = Source(self.features, events.event_id, select, weight, weight)
         self.batch = self.settings.training.batch_size
+        self._graphs: dict[tuple, Graph] = {}
 
     def classifier(self, precision: str = "float32") -> Architecture:
         """Return the network of the study."""
         sizes = self.features.particles.shape[1], self.features.event.shape[1]
         return architecture(self.settings.classifier, *sizes, precision)
 
-    def graph(self, stack: int = 1, xla: bool = False, precision: str = "float32") -> Graph:
-        """Return the engine for so many networks at a time."""
-        parts = self.settings.training.micro_batches
-        return Graph(self.classifier(precision).keras(), self.features, parts, stack, xla=xla)
+    def graph(
+        self,
+        stack: int = 1,
+        xla: bool = False,
+        precision: str = "float32",
+        place: str | None = None,
+    ) -> Graph:
+        """Return the engine for so many networks at a time, made once.
+
+        `place` is the device that the caller asks TensorFlow for, if any.
+        """
+        key = stack, xla, precision, place
+        if key not in self._graphs:
+            model = self.classifier(precision).keras()
+            parts = self.settings.training.micro_batches
+            self._graphs[key] = Graph(model, self.features, parts, stack, xla=xla)
+        return self._graphs[key]
 
     def initial(self, seed: int) -> np.ndarray:
         """Return parameters (d,) to start from."""
@@ -120,13 +134,16 @@ class Bench:
             update = self.updates(engine, 1)
             twice.append([update() for _ in range(5)][-1][0])
         found = {"two trainings agree bit by bit": "yes" if np.equal(*twice).all() else "NO"}
-        names = {"CPU": "/CPU:0", **{gpu.name: "/GPU:0" for gpu in _gpus()}}
+        gpus = {gpu.name: "/GPU:0" for gpu in _gpus()}
+        # Without a GPU there is nothing to choose from.
+        places: dict[str, str | None] = {"CPU": "/CPU:0" if gpus else None}
+        places |= gpus
         parameters = self.initial(1)
         index = np.arange(self.batch)
         gradients, outputs = {}, {}
-        for precision, (name, place) in product(PRECISIONS, names.items()):
+        for precision, (name, place) in product(PRECISIONS, places.items()):
             with tf.device(place):
-                engine = self.graph(precision=precision)
+                engine = self.graph(precision=precision, place=place)
                 (prepared,) = engine.prepare([([self.source], [index[np.newaxis]])])
                 _, (gradient,) = engine.gradient([parameters], prepared)
                 gradients[precision, name] = np.asarray(gradient, np.float64)

@@ -25,13 +25,13 @@ COUNTED = ("pythons", "networks")
 # processes of pytest make it.
 PYTHONS = {
     **{"": 13, "api": 1, "docs": 1, "examples": 2, "export": 3, "expressions": 1, "models": 1},
-    **{"outside": 2, "physics": 2, "report": 1, "smoke": 3, "training": 2, "workflow": 16},
+    **{"outside": 2, "physics": 2, "report": 1, "smoke": 3, "training": 2, "workflow": 12},
     "fuzz": 4,  # two, and again when a file has ended them
 }
 # By folder; one that is missing trains what it needs.
 NETWORKS = {
     **{"": 50, "api": 380, "benchmarks": 1, "docs": 40, "examples": 140, "export": 230},
-    **{"fuzz": 20, "proofs": 310, "stages": 540, "training": 420, "workflow": 110},
+    **{"fuzz": 20, "proofs": 310, "stages": 540, "training": 350, "workflow": 140},
 }
 # Whose tests are about processes: run by commands of their own.
 FREE = ("browser", "cluster")

@@ -40,7 +40,10 @@ def _npz(path, header, content, method=zipfile.ZIP_DEFLATED):
     """An npz file of one array with any header."""
     text = header.encode("latin1") + b"\n"
     start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text))
-    with zipfile.ZipFile(path, "w", method, compresslevel=1) as file, file.open("x.npy", "w") as member:
+    with (
+        zipfile.ZipFile(path, "w", method, compresslevel=1) as file,
+        file.open("x.npy", "w") as member,
+    ):
         member.write(start + text)
         for block in content:
             member.write(block)

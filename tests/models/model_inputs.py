@@ -21,9 +21,9 @@ def small(kind: str, **changes: object) -> Classifier:
     return Classifier(kind=kind, **(settings | {"neighbours": NEIGHBOURS} | changes))
 
 
-def randomised(settings: Classifier, seed: int = 0) -> keras.Model:
+def randomised(settings: Classifier, seed: int = 0, precision: str | None = None) -> keras.Model:
     """A network whose biases, norms and scales differ from their neutral initial values."""
-    model = registry.build(settings, PARTICLE, EVENT)
+    model = registry.build(settings, PARTICLE, EVENT, precision)
     rng = np.random.default_rng(seed)
     layout = KerasModel(model).layout
     weights = layout.split(layout.initial(np.random.SeedSequence(seed)))

@@ -1,3 +1,5 @@
+import functools
+
 import model_inputs as make
 import numpy as np
 import pytest
@@ -5,14 +7,19 @@ import tensorflow as tf
 from slow_pet import nearest
 
 from omniflow.config.training import Classifier
-from omniflow.models import registry
+from omniflow.models.classifiers import architecture
 
 KINDS = ("pet", "deepsets", "mlp")
 
 
+@functools.cache
+def _network(kind):
+    return make.randomised(make.small(kind))
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def model(request):
-    return make.randomised(make.small(request.param))
+    return _network(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +77,7 @@ def test_logits_do_not_depend_on_the_other_events(model, alone):
 
 @pytest.mark.parametrize("kind", ["pet", "deepsets"])
 def test_a_particle_whose_features_are_all_zero_counts(kind):
-    model = make.randomised(make.small(kind))
+    model = _network(kind)
     (event,) = make.some_events([4], seed=3)
     points = np.vstack([event["particles"], np.zeros(make.PARTICLE)])
     longer = event | {
@@ -83,7 +90,7 @@ def test_a_particle_whose_features_are_all_zero_counts(kind):
 
 @pytest.mark.parametrize("kind", ["pet", "deepsets"])
 def test_the_number_of_particles_matters(kind):
-    model = make.randomised(make.small(kind))
+    model = _network(kind)
     particle = np.ones((1, make.PARTICLE))
     (event,) = make.some_events([1])
     sets = [
@@ -100,7 +107,7 @@ def test_the_number_of_particles_matters(kind):
 
 
 def test_the_mlp_ignores_particles():
-    model = make.randomised(make.small("mlp"))
+    model = _network("mlp")
     (event,) = make.some_events([4])
     others = make.some_events([4], seed=99)[0] | {"event": event["event"]}
     first, second = make.logits(model, make.padded([event, others], 4))
@@ -127,5 +134,5 @@ def test_every_parameter_receives_a_gradient(kind, float64):
 
 
 def test_the_default_pet_has_the_size_of_the_published_one():
-    count = registry.build(Classifier(), 7, 5).count_params()
+    count = architecture(Classifier(), 7, 5).layout.size
     assert abs(count - 247_366) < 0.01 * 247_366

@@ -1,4 +1,4 @@
-import math
+import functools
 import re
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from omniflow.config import load
 from omniflow.config.training import Classifier
 from omniflow.features.feature_set import resolved
 from omniflow.models import registry
+from omniflow.models.classifiers import architecture
 from omniflow.models.keras_model import KerasModel
 from omniflow.registry import BUILT_IN
 from omniflow.training.losses import LOSSES
@@ -119,21 +120,25 @@ def test_a_neutral_head_changes_the_head_alone(model):
     assert sum(bool(np.all(w == 1)) for w in found) == len(found) - 2
 
 
+@functools.cache
+def _outputs_about(neutral, kind):
+    """Outputs of a network that starts around `neutral`, as drawn and with a neutral head."""
+    model = registry.build(make.small(kind), make.PARTICLE, make.EVENT, output=neutral)
+    layout, inputs = KerasModel(model).layout, make.padded(make.some_events(), 9)
+    drawn, found = layout.initial(np.random.SeedSequence(5)), []
+    for parameters in (drawn, layout.neutral(drawn)):
+        model.set_weights(layout.split(parameters))
+        found.append(make.logits(model, inputs).astype(float))
+    return found
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_with_a_neutral_head_gives_every_event_the_ratio_one(kind, loss):
-    neutral = LOSSES[loss].neutral
-    model = registry.build(make.small(kind), make.PARTICLE, make.EVENT, output=neutral)
-    layout = KerasModel(model).layout
-    drawn = layout.initial(np.random.SeedSequence(5))
-    inputs = make.padded(make.some_events(), 9)
-
-    def log_ratio(parameters):
-        model.set_weights(layout.split(parameters))
-        return LOSSES[loss].log_ratio(make.logits(model, inputs).astype(float))
-
-    assert np.ptp(log_ratio(drawn)) > 0.01
-    np.testing.assert_allclose(log_ratio(layout.neutral(drawn)), 0, atol=1e-7)
+    outputs = _outputs_about(LOSSES[loss].neutral, kind)
+    drawn, neutral = map(LOSSES[loss].log_ratio, outputs)
+    assert np.ptp(drawn) > 0.01
+    np.testing.assert_allclose(neutral, 0, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +153,7 @@ def test_stated_numbers_of_parameters_are_those_of_the_networks(path, config):
     settings = load(ROOT / f"config/{config}.yaml").classifier if config else Classifier()
     preset = "dis" if settings.features == "auto" else settings.features
     seen = resolved(preset, (), ())
-    model = registry.build(settings, len(seen.particles), len(seen.event))
-    number = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    number = architecture(settings, len(seen.particles), len(seen.event)).layout.size
     stated = re.findall(r"(\d[\d,]+)\s+parameters", (ROOT / path).read_text(encoding="utf-8"))
     assert stated == [f"{number:,}"] * len(stated)
     assert stated or path == "docs/closure.md"

@@ -23,10 +23,10 @@ def _signature(kind="pet", loss="bce_logistic", scaling=None, features=DIS, **cl
     return Signature(small(kind, **classifier), features, loss, scaling or _scaling())
 
 
-@pytest.fixture
-def path(tmp_path):
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
     """A network of the signature that all others are compared with."""
-    found = tmp_path / "x.weights.h5"
+    found = tmp_path_factory.mktemp("signature") / "x.weights.h5"
     randomised(small("pet")).save_weights(found)
     _signature().write(found)
     return found

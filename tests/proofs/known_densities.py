@@ -29,12 +29,18 @@ Part = tuple[np.ndarray, np.ndarray | float, bool]
 
 
 def learned(
-    seed: int, parts: Sequence[Part], precision: str | None = None, epochs: int = TRAINING.epochs
+    seed: int,
+    parts: Sequence[Part],
+    precision: str = "float32",
+    epochs: int = TRAINING.epochs,
 ) -> np.ndarray:
-    """Return the logits (n,) of one network for the values of all parts, one after the other."""
-    from omniflow.models import registry
-    from omniflow.models.keras_model import KerasModel
+    """Return the logits (n,) of one network for the values of all parts, one after the other.
+
+    Precisions other than float32 are TensorFlow's.
+    """
+    from omniflow.models.classifiers import architecture
     from omniflow.training.graph import Graph
+    from omniflow.training.native import Native
     from omniflow.training.progress import Seeds, Task
     from omniflow.training.trainer import Trainer
 
@@ -52,10 +58,13 @@ def learned(
         for i, numerator in enumerate(in_numerator)
     )
     classifier = Classifier(kind="mlp", width=32, blocks=2, features="columns")
-    model = registry.build(classifier, 0, 1, precision)
-    settings = TRAINING.model_copy(update={"epochs": epochs})
-    layout = KerasModel(model).layout
-    trainer = Trainer(layout, settings, Graph(model, features, 2))
+    network = architecture(classifier, 0, 1, precision)
+    settings, layout = TRAINING.model_copy(update={"epochs": epochs}), network.layout
+    if precision == "float32":
+        engine = Native(layout, classifier, features, 1)
+    else:
+        engine = Graph(network.keras(), features, settings.micro_batches)
+    trainer = Trainer(layout, settings, engine)
     initial = layout.initial(np.random.SeedSequence(seed))
     seeds = Seeds(seed, np.random.SeedSequence(seed + 1))
     (fit,) = trainer.fit([Task("ratio", sources, initial, seeds)])

@@ -15,7 +15,7 @@ def log_ratio(x):
     return SHIFT * x - SHIFT**2 / 2
 
 
-def learned(seed, precision=None):
+def learned(seed, precision):
     """Return x (200,000) of both classes and the logits of one network trained on them."""
     rng = np.random.default_rng(seed)
     one, other = rng.normal(SHIFT, 1, EVENTS), rng.normal(0, 1, EVENTS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
+import keras
 import numpy as np
 from training_inputs import classifier, settings, two_classes
 
@@ -27,22 +29,36 @@ def seeds(split: int = SPLIT, order: int = 3, resample: int | None = None) -> Se
     return Seeds(split, np.random.SeedSequence(order), resample)
 
 
-def make_trainer(kind: str = "mlp", **changes: object) -> Trainer:
-    chosen = settings(**changes)
-    model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
+@functools.cache
+def _graph(_, kind: str, loss: str, parts: int, stack: int, xla: bool) -> Graph:
+    model = registry.build(classifier(kind), 3, 2, output=LOSSES[loss].neutral)
+    return Graph(model, two_classes(2)[0].features, parts, stack, xla, loss)
+
+
+@functools.cache
+def _native(_, kind: str, loss: str) -> Native:
+    model = registry.build(classifier(kind), 3, 2, output=LOSSES[loss].neutral)
     features = two_classes(2)[0].features
-    engine = Graph(model, features, chosen.micro_batches, loss=chosen.loss)
-    return Trainer(KerasModel(model).layout, chosen, engine)
+    engine = Native(KerasModel(model).layout, classifier(kind), features, 1, loss)
+    engine.model = model
+    return engine
+
+
+def make_trainer(
+    kind: str = "mlp", stack: int = 1, xla: bool = False, **changes: object
+) -> Trainer:
+    """A new trainer; its engine, which holds no state, is the one of all that are alike."""
+    chosen = settings(**changes)
+    sizes = chosen.loss, chosen.micro_batches, stack, xla
+    engine = _graph(keras.config.floatx(), kind, *sizes)
+    return Trainer(KerasModel(engine.model).layout, chosen, engine)
 
 
 def native_trainer(kind: str = "mlp", **changes: object) -> Trainer:
     """The same with the native engine, of one thread."""
     chosen = settings(**changes)
-    model = registry.build(classifier(kind), 3, 2, output=LOSSES[chosen.loss].neutral)
-    found, features = KerasModel(model).layout, two_classes(2)[0].features
-    engine = Native(found, classifier(kind), features, 1, chosen.loss)
-    engine.model = model
-    return Trainer(found, chosen, engine)
+    engine = _native(keras.config.floatx(), kind, chosen.loss)
+    return Trainer(KerasModel(engine.model).layout, chosen, engine)
 
 
 def layout(trainer: Trainer) -> Layout:
@@ -105,7 +121,7 @@ def held_out_loss(
     total, norm = np.zeros(2), np.zeros(2)
     for source in sources:
         index = np.flatnonzero(held_out(source.event_id, SPLIT, fraction) & source.select)
-        z = mlp(parameters, source.features.event.astype(float))[index]
+        z = mlp(parameters, source.features.event[index].astype(float))
         a, b = source.weights(index)
         total += [a @ np.log1p(np.exp(-z)), b @ np.log1p(np.exp(z))]
         norm += [a.sum(), b.sum()]

@@ -27,17 +27,17 @@ def _gradients(model, batches):
     return total
 
 
-@pytest.mark.parametrize("parts", [2, 3, 4, 8])
 @pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
-def test_micro_batches_give_the_gradient_of_the_padded_batch(kind, parts, float64):
+def test_micro_batches_give_the_gradient_of_the_padded_batch(kind, float64):
     source = twins(64)
     model = registry.build(classifier(kind, layer_scale=1.0), 3, 2)
     layout = KerasModel(model).layout
     model.set_weights(layout.split(layout.initial(np.random.SeedSequence(0))))
     index = np.random.default_rng(0).permutation(64)
     whole = _gradients(model, [source.batch(index)])
-    parts = _gradients(model, by_length(source, index, parts))
-    for a, b in zip(whole, parts, strict=True):
-        size = np.abs(a).max()
-        assert size > 0
-        assert np.abs(a - b).max() < 1e-10 * size
+    for parts in (2, 3, 8):
+        found = _gradients(model, by_length(source, index, parts))
+        for a, b in zip(whole, found, strict=True):
+            size = np.abs(a).max()
+            assert size > 0
+            assert np.abs(a - b).max() < 1e-10 * size

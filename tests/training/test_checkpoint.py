@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from small_networks import fit_one, initial_weights, make_trainer, train
+from small_networks import fit_one, initial_weights, native_trainer, train
 from training_inputs import two_classes
 
 from omniflow.errors import InputError, OutputError
@@ -22,7 +22,7 @@ class Killed(BaseException):
 
 
 def _again(trainer, interrupt=None, seconds=1e9):
-    """A trainer as another process would have it, with the same traced engine."""
+    """A trainer as another process would have it, with the same engine."""
     layout = KerasModel(trainer.engine.model).layout
     return Trainer(layout, trainer.settings, trainer.engine, None, interrupt, seconds)
 
@@ -45,8 +45,12 @@ def _cut(trainer, after, error, interrupt=None):
 
 @pytest.fixture(scope="module", params=["lion", "adam", "ecd"])
 def whole(request):
-    """A trainer with everything that has a state, and its undisturbed result."""
-    trainer = make_trainer(
+    """A trainer with everything that has a state, and its undisturbed result.
+
+    Engines have none; that of a native PET leaves updates to the trainer, one by one.
+    """
+    trainer = native_trainer(
+        "pet",
         optimizer=request.param,
         epochs=4,
         schedule="cosine",

@@ -1,5 +1,6 @@
 """Two ranks give what one gives. They are threads here; Horovod's own are in tests/cluster."""
 
+import copy
 import os
 import sys
 import threading
@@ -11,19 +12,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_networks import changed
-from training_inputs import classifier, settings, twins, two_classes
+from small_networks import changed, initial_weights, layout, make_trainer, native_trainer
+from training_inputs import twins, two_classes
 
 from omniflow.errors import TrainingError
 from omniflow.files import write_text
-from omniflow.models import registry
-from omniflow.models.keras_model import KerasModel
 from omniflow.training import distributed
 from omniflow.training.checkpoint import Checkpoint
 from omniflow.training.distributed import RankError, Ranks
-from omniflow.training.graph import Graph
 from omniflow.training.interrupt import Interrupt, Interrupted
-from omniflow.training.native import Native
 from omniflow.training.progress import Seeds, Task
 from omniflow.training.trainer import Trainer
 
@@ -61,20 +58,14 @@ def _run(size, work):
 
 
 def _trainer(ranks, interrupt=None, native=False, **changes):
-    model = registry.build(classifier("deepsets"), 3, 2)
-    chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes))
-    found, features = KerasModel(model).layout, two_classes(2)[0].features
-    engine = Native(found, classifier("deepsets"), features, 1) if native else None
-    engine = engine or Graph(model, features, 3)
-    engine.model = model
-    return Trainer(found, chosen, engine, ranks, interrupt)
+    chosen = {"optimizer": "sgd", "learning_rate": 0.2, "epochs": 2} | changes
+    one = (native_trainer if native else make_trainer)("deepsets", **chosen)
+    return Trainer(layout(one), one.settings, one.engine, ranks, interrupt)
 
 
 def _task(trainer, sources, initial=1, checkpoint=None):
-    layout = KerasModel(trainer.engine.model).layout
-    weights = layout.initial(np.random.SeedSequence(initial))
     seeds = Seeds(17, np.random.SeedSequence(3))
-    return Task("network", sources, weights, seeds, 1.0, checkpoint)
+    return Task("network", sources, initial_weights(trainer, initial), seeds, 1.0, checkpoint)
 
 
 @pytest.mark.parametrize("sources", [two_classes(301), (twins(301),)], ids=["step 1", "step 2"])
@@ -117,6 +108,7 @@ def test_ranks_share_the_work(native):
 
     def work(ranks):
         trainer = _trainer(ranks, native=native, epochs=1)
+        trainer.engine = copy.copy(trainer.engine)  # a spy of its own
         sizes[ranks.rank] = counts = []
         prepare = trainer.engine.prepare
 

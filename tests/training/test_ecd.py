@@ -171,15 +171,19 @@ def test_a_trajectory_in_two_dimensions_is_that_of_an_independent_integration():
 
 @pytest.mark.parametrize(("d", "eta", "dt_hat"), [(100, 50.0, 0.1), (200, 10.0, 0.05)])
 def test_the_typical_radius_is_that_of_the_measure(d, eta, dt_hat):
-    """Equation 13 in its exact form, with bounces that make the motion mix."""
+    """Equation 13 in its exact form, with bounces that make the motion mix.
+
+    The path starts half as far out again, and forgets it within some hundred updates; medians of
+    other seeds scatter by 0.4%.
+    """
     minimum, f0, curvature = 0.4, -0.6, 2.0
     exact = (minimum - f0) * (d - 1) / (curvature * (1 + d * (eta - 1)))
     start = np.random.default_rng(2).normal(size=d)
-    start *= math.sqrt(exact) / np.linalg.norm(start)
+    start *= 1.5 * math.sqrt(exact) / np.linalg.norm(start)
     optimizer = _ecd(d, dt_hat / math.sqrt(eta), eta, f0, nu_hat=0.3, seed=5)
-    places, _ = _path(optimizer, start, _quadratic(minimum, curvature), 30_000, every=10)
+    places, _ = _path(optimizer, start, _quadratic(minimum, curvature), 5000, every=10)
     radius = np.linalg.norm(places, axis=1)
-    assert np.median(radius[300:]) == pytest.approx(math.sqrt(exact), rel=0.05)
+    assert np.median(radius[100:]) == pytest.approx(math.sqrt(exact), rel=0.05)
 
 
 # -- in a training ---------------------------------------------------------------------------------

@@ -5,18 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from training_inputs import classifier, twins
 
 from omniflow.config.schema import Config
-from omniflow.models import registry
 from omniflow.models.classifiers import architecture
-from omniflow.models.keras_model import KerasModel
 from omniflow.training import compiler, runtime
 from omniflow.training.compiler import CompilerError
 from omniflow.training.engines import engine, require, shared
-from omniflow.training.graph import Graph
 from omniflow.training.losses import LOSSES
 from omniflow.training.native import Native
 from omniflow.training.runtime import EngineError
@@ -36,52 +32,30 @@ def _config(kind="pet", wanted="auto"):
 
 
 @pytest.fixture(scope="module")
-def model():
-    return registry.build(classifier("pet"), 3, 2)
-
-
-@pytest.fixture(scope="module")
 def pet():
     return architecture(classifier("pet"), 3, 2)
 
 
-@pytest.fixture(scope="module")
-def both(model):
-    """Both engines, and parameters."""
+def test_jobs_of_one_process_share_what_is_alike():
     found = twins(2).features
-    layout = KerasModel(model).layout
-    rng = np.random.default_rng(2)
-    drawn = layout.initial(np.random.SeedSequence(1))
-    drawn += rng.normal(0, 0.2, layout.size).astype(np.float32)
-    engines = Graph(model, found, 3), Native(layout, classifier("pet"), found, 1)
-    return engines, [drawn]
-
-
-def test_a_gradient_is_of_its_batch_alone(both):
-    engines, parameters = both
-    batch = [((twins(100),), [np.arange(40)[np.newaxis]])]
-    for one in engines:
-        first, second = (
-            np.array(one.gradient(parameters, one.prepare(batch)[0])[1]) for _ in range(2)
-        )
-        np.testing.assert_array_equal(first, second)
-
-
-def test_jobs_of_one_process_share_what_is_alike(pet):
-    found = twins(2).features
+    mlp, sets = (architecture(classifier(kind), 3, 2) for kind in ("mlp", "deepsets"))
     with shared():
-        one, two = (engine(_config(wanted="tensorflow"), pet, found) for _ in range(2))
-        other = engine(_config("mlp"), architecture(classifier("mlp"), 3, 2), found)
+        one, two = (engine(_config("mlp", "tensorflow"), mlp, found) for _ in range(2))
+        other = engine(_config("deepsets"), sets, found)
         assert one is two
         assert other is not one
-    assert engine(_config(wanted="tensorflow"), pet, found) is not one
+    assert engine(_config("mlp", "tensorflow"), mlp, found) is not one
 
 
 @pytest.mark.parametrize("kind", ["pet", "deepsets", "mlp"])
 def test_auto_takes_the_native_engine_for_what_is_built_in(kind):
     found, model = twins(2).features, architecture(classifier(kind), 3, 2)
     assert engine(_config(kind), model, found).name == "native"
-    assert engine(_config(kind, "tensorflow"), model, found).name == "tensorflow"
+
+
+def test_tensorflow_is_taken_on_request():
+    found, model = twins(2).features, architecture(classifier("mlp"), 3, 2)
+    assert engine(_config("mlp", "tensorflow"), model, found).name == "tensorflow"
 
 
 def _own(config):
@@ -107,13 +81,13 @@ def no_compiler(monkeypatch, tmp_path):
     compiler.library.cache_clear()
 
 
-def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, pet, capsys):
-    found = twins(2).features
-    assert engine(_config(), pet, found).name == "tensorflow"
+def test_without_compiler_tensorflow_takes_its_place_and_says_so(no_compiler, capsys):
+    found, mlp = twins(2).features, architecture(classifier("mlp"), 3, 2)
+    assert engine(_config("mlp"), mlp, found).name == "tensorflow"
     said = "TensorFlow engine is used, because the native engine cannot be had: /bin/false"
     assert said in capsys.readouterr().err
     with pytest.raises(CompilerError, match=r"/bin/false .* failed"):
-        engine(_config(wanted="native"), pet, found)
+        engine(_config("mlp", "native"), mlp, found)
     assert not list(no_compiler.rglob("*.so"))
 
 
@@ -237,10 +211,10 @@ def new_loss(monkeypatch):
     return "mlc_new"
 
 
-def test_the_native_engine_refuses_a_loss_that_it_does_not_have(new_loss, model):
+def test_the_native_engine_refuses_a_loss_that_it_does_not_have(new_loss, pet):
     """It must not train as another one."""
     with pytest.raises(CompilerError, match=r"native/loss\.h has no loss mlc_new"):
-        Native(KerasModel(model).layout, classifier("pet"), twins(2).features, 1, new_loss)
+        Native(pet.layout, classifier("pet"), twins(2).features, 1, new_loss)
 
 
 @pytest.mark.parametrize("number", [-1, 6, 1000])

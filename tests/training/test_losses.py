@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import minimize_scalar
 from scipy.special import log_ndtr
-from small_networks import make_trainer, predict, train
+from small_networks import make_trainer, native_trainer, predict, train
 from training_inputs import two_classes
 
 from omniflow.training.losses import FLOOR, LOSSES
@@ -173,7 +173,7 @@ def test_the_logistic_loss_is_that_of_keras():
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_network_learns_the_log_ratio_of_two_gaussians(name):
     """Events of N(0.5, 1) and N(0, 1) in two dimensions; its logits are ln(p_A / p_B)."""
-    trainer = make_trainer(
+    trainer = native_trainer(
         loss=name, epochs=8, batch_size=500, learning_rate=0.02, schedule="cosine", patience=8
     )
     sources = two_classes(10_000, shift=0.5)

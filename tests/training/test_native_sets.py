@@ -165,8 +165,9 @@ def test_a_killed_training_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
         assert found.parameters.tobytes() == whole.parameters.tobytes()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "loss"), [("deepsets", "bce_logistic"), *(("mlp", loss) for loss in LOSSES)]
+)
 def test_trainings_agree(kind, loss):
     changes = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 2, "loss": loss}
     fits = []

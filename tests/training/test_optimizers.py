@@ -42,9 +42,14 @@ def test_parameters_are_those_of_keras_to_rounding(name, kind):
     ours, theirs = optimizer(settings(optimizer=name, **NUMBERS), SIZE, kind), _theirs(name)
     vector, variable = start.copy(), keras.Variable(start, dtype=kind)
     theirs.build([variable])
-    for gradient, rate in _gradients(kind):
+
+    @tf.function(autograph=False)
+    def apply(gradient, rate):
         theirs.learning_rate.assign(rate)
-        theirs.apply([tf.constant(gradient)], [variable])
+        theirs.apply([gradient], [variable])
+
+    for gradient, rate in _gradients(kind):
+        apply(tf.constant(gradient), tf.constant(rate, tf.float32))
         ours.update(vector, gradient.copy(), 0.5, rate)
     found, moved = variable.numpy(), np.abs(vector - start)
     assert np.median(moved) > 0.1 if name != "sgd" else moved.max() > 0.1

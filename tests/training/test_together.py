@@ -7,28 +7,41 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_networks import changed, make_trainer, predict
-from training_inputs import classifier, settings, twins, two_classes
+from small_networks import changed, initial_weights, make_trainer, native_trainer, predict
+from training_inputs import features, twins, two_classes
 
 from omniflow.errors import TrainingError
-from omniflow.models import registry
-from omniflow.models.keras_model import KerasModel
 from omniflow.training.graph import Graph
 from omniflow.training.progress import Seeds, Task
-from omniflow.training.trainer import Trainer
 
 
 def _task(trainer, k, sources, name=None):
-    initial = KerasModel(trainer.engine.model).layout.initial(np.random.SeedSequence(k))
     seeds = Seeds(10 + k, np.random.SeedSequence(20 + k))
-    return Task(name or f"network {k}", sources, initial, seeds)
+    return Task(name or f"network {k}", sources, initial_weights(trainer, k), seeds)
 
 
 def _trainer(kind, stack, xla=False, **changes):
-    model = registry.build(classifier(kind), 3, 2)
-    chosen = settings(**({"optimizer": "sgd", "learning_rate": 0.1} | changes))
-    engine = Graph(model, two_classes(2)[0].features, 3, stack, xla, chosen.loss)
-    return Trainer(KerasModel(model).layout, chosen, engine)
+    chosen = {"optimizer": "sgd", "learning_rate": 0.1, "micro_batches": 3} | changes
+    return make_trainer(kind, stack, xla, **chosen)
+
+
+def _gradients_alone(kind, rows, batches, loss="bce_logistic"):
+    """Losses and gradients (d,) of each network, by the native engine."""
+    engine = native_trainer(kind, loss=loss).engine
+    found = [
+        engine.gradient([row], engine.prepare([batch])[0])
+        for row, batch in zip(rows, batches, strict=True)
+    ]
+    return [loss for (loss,), _ in found], [gradient for _, (gradient,) in found]
+
+
+def _close(found, expected):
+    losses, gradients = found
+    np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
+    for a, b in zip(gradients, expected[1], strict=True):
+        size = np.abs(b).max()
+        assert size > 0.1
+        np.testing.assert_allclose(a, b, atol=1e-5 * size)
 
 
 def _same(one, two, tolerance=1e-5):
@@ -41,19 +54,11 @@ def _same(one, two, tolerance=1e-5):
     assert [one.summary[key] for key in counts] == [two.summary[key] for key in counts]
 
 
-@pytest.mark.parametrize(
-    ("kind", "changes"),
-    [
-        ("pet", {}),
-        ("deepsets", {}),
-        ("deepsets", {"optimizer": "ecd", "ecd": {"nu_hat": 0.1}}),
-        *(("deepsets", {"loss": loss}) for loss in ("bce_normal", "bce_arctan", "mlc_exp")),
-    ],
-)
-def test_a_stack_gives_the_networks_trained_alone(kind, changes, float64):
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "ecd", "ecd": {"nu_hat": 0.1}}])
+def test_a_stack_gives_the_networks_trained_alone(changes, float64):
     """Own weights, splits, orders and numbers of updates; 3 and then 2 of 5 together."""
     sources = [two_classes(150 + 40 * k, seed=k) for k in range(5)]
-    together, alone = (_trainer(kind, stack, **changes) for stack in (3, 1))
+    together, alone = (_trainer("deepsets", stack, **changes) for stack in (3, 1))
     found = together.fit([_task(together, k, own) for k, own in enumerate(sources)])
     assert len({fit.summary["updates_per_epoch"] for fit in found}) > 2
     for k, own in enumerate(sources):
@@ -124,7 +129,7 @@ def test_stopped_networks_are_not_evaluated_any_more(monkeypatch):
 
 def test_one_after_the_other_is_bitwise_the_same():
     """The number of networks that a job trains does not matter."""
-    trainer = make_trainer("deepsets", epochs=2)
+    trainer = _trainer("deepsets", 1, optimizer="adam", epochs=2)
     sources = two_classes(200)
     found = trainer.fit([_task(trainer, k, sources) for k in range(3)])
     for k, fit in enumerate(found):
@@ -133,7 +138,7 @@ def test_one_after_the_other_is_bitwise_the_same():
 
 
 def test_a_failed_network_leaves_the_others_alone():
-    together, alone = (_trainer("deepsets", stack) for stack in (3, 1))
+    together, alone = (_trainer("mlp", stack) for stack in (4, 1))
     good = two_classes(200)
     data, simulation = two_classes(200, seed=5)
     data.features.event[::3] = np.nan
@@ -148,31 +153,47 @@ def test_a_failed_network_leaves_the_others_alone():
 def test_predictions_of_several_networks_are_those_of_each():
     source = changed(twins(300), select=np.arange(300) % 3 > 0)
     trainer = _trainer("pet", 2)
-    rows = [
-        KerasModel(trainer.engine.model).layout.initial(np.random.SeedSequence(k)) for k in range(3)
-    ]
+    rows = [initial_weights(trainer, k) for k in range(3)]
     slices, parts = zip(*trainer.predict(rows, source), strict=True)
     assert [part.stop for part in slices] == [300]
     assert slices[0].start == 0
     found = np.concatenate(parts, axis=1)
     assert found.shape == (3, 300)
-    alone = _trainer("pet", 1)
+    alone = native_trainer("pet")
     for row, expected in zip(found, rows, strict=True):
         np.testing.assert_allclose(row, predict(alone, expected, source), atol=1e-6)
     assert np.isnan(found).sum() == 3 * 100
 
 
-def test_xla_gives_the_same_gradients():
-    source, stack = twins(80), 2
-    plain, compiled = (_trainer("pet", stack, xla).engine for xla in (False, True))
-    rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(stack)]
-    batches = [((source,), [np.arange(50 - 20 * k)[np.newaxis]]) for k in range(stack)]
-    expected, found = (one.gradient(rows, *one.prepare(batches)) for one in (plain, compiled))
-    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
-    for a, b in zip(found[1], expected[1], strict=True):
-        size = np.abs(b).max()
-        assert size > 0.1
-        np.testing.assert_allclose(a, b, atol=1e-5 * size)
+@pytest.fixture(scope="module")
+def quickly():
+    """XLA does not optimise what it compiles: it has to be right here, and not fast."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Read when XLA is used for the first time.
+        patch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        yield
+
+
+@pytest.mark.parametrize(
+    ("kind", "xla", "loss"),
+    [
+        *(("pet", xla, "bce_logistic") for xla in (False, True)),
+        *(("mlp", False, loss) for loss in ("bce_normal", "bce_arctan", "mlc_exp")),
+    ],
+)
+def test_a_stack_has_the_gradients_of_each(kind, xla, loss, quickly):
+    """Of 48 events and 47, and of two, which are fewer micro-batches."""
+    # XLA compiles once: all micro-batches have as many events of up to 4 particles.
+    source = changed(twins(80), features=features(80, 0, longest=4))
+    trainer = _trainer(kind, 2, xla, loss=loss)
+    rows, engine = [initial_weights(trainer, k) for k in range(2)], trainer.engine
+    for count in (47, 2):
+        batches = [((source,), [np.arange(n)[np.newaxis]]) for n in (48, count)]
+        (prepared,) = engine.prepare(batches)
+        _close(engine.gradient(rows, prepared), _gradients_alone(kind, rows, batches, loss))
+        if count == 47 and not xla:  # events with one particle at most, which has no neighbour
+            assert prepared[0][1].shape[2] == 1
+            assert np.any(prepared[0][1])
 
 
 @pytest.mark.parametrize("stack", [1, 2, 5, 8, 32])
@@ -187,26 +208,22 @@ def test_xla_sees_few_sizes_of_a_stack(stack):
     assert len(set(rows)) <= 1 + np.ceil(np.log(stack) / np.log(1.5))
 
 
-def test_rows_that_fill_a_stack_change_nothing():
+def test_rows_that_fill_a_stack_change_nothing(quickly):
     """Four networks in a stack of five, and then one of them alone."""
-    source, stack = twins(60), 5
-    plain, compiled = (_trainer("deepsets", stack, xla).engine for xla in (False, True))
-    rows = [KerasModel(plain.model).layout.initial(np.random.SeedSequence(k)) for k in range(4)]
+    source, trainer = twins(60), _trainer("mlp", 5, xla=True)
+    rows, engine = [initial_weights(trainer, k) for k in range(4)], trainer.engine
     for networks, size in ((4, 5), (1, 1)):
         batches = [((source,), [np.arange(5 * k, 40)[np.newaxis]]) for k in range(networks)]
-        (prepared,) = compiled.prepare(batches)
+        (prepared,) = engine.prepare(batches)
         assert {tensor.shape[0] for part in prepared for tensor in part} == {size}
-        found = compiled.gradient(rows[:networks], prepared)
-        expected = plain.gradient(rows[:networks], *plain.prepare(batches))
+        found = engine.gradient(rows[:networks], prepared)
         assert [len(each) for each in found] == [networks, networks]
-        np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
-        for a, b in zip(found[1], expected[1], strict=True):
-            assert np.abs(b).max() > 0.1
-            np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+        _close(found, _gradients_alone("mlp", rows[:networks], batches))
 
 
 def test_xla_sees_few_lengths():
-    engine = _trainer("deepsets", 1, xla=True).engine
+    engine = Graph.__new__(Graph)
+    engine.stack, engine.xla, engine.parts = 1, True, 3
     source = twins(600)
     lengths = set()
     for start in range(0, 600, 60):

@@ -11,6 +11,7 @@ from small_networks import (
     layout,
     make_trainer,
     mlp,
+    native_trainer,
     predict,
     train,
     weights_of,
@@ -101,7 +102,7 @@ def test_without_average_the_weights_are_those_of_the_last_update():
 
 def test_training_stops_after_patience_and_keeps_the_best_epoch():
     # Equal classes: nothing to learn, so a fast training only gets worse.
-    trainer = make_trainer(epochs=30, patience=4, learning_rate=0.1, ema=0.0, validation=0.5)
+    trainer = native_trainer(epochs=30, patience=4, learning_rate=0.1, ema=0.0, validation=0.5)
     sources = two_classes(200, shift=0.0)
     found = train(trainer, sources)
     losses = [epoch["val_loss"] for epoch in found.history]
@@ -188,7 +189,7 @@ def _binned(values, weights, seed=0):
 
 def test_unequal_and_negative_weights_give_the_balanced_ratio():
     """Data of which a background is subtracted, against 30 times as much simulation."""
-    trainer = make_trainer(epochs=15, learning_rate=0.02, batch_size=256)
+    trainer = native_trainer(epochs=15, learning_rate=0.02, batch_size=256)
     values = [-1.0, 0.0, 1.0]
     features, ids, select, weight, point = _binned(values, [1.0, 0.5, 2.0])
     # One event in five is background, with weight -1: it lowers every point by its share.
@@ -262,7 +263,7 @@ def _neutral(trainer):
 
 
 def test_shrinking_multiplies_the_logits_by_the_factor_with_the_lowest_held_out_loss():
-    trainer = make_trainer(epochs=8, learning_rate=0.03)  # long for so few events: by heart
+    trainer = native_trainer(epochs=8, learning_rate=0.03)  # long for so few events: by heart
     sources, start = two_classes(300, shift=0.3), _neutral(trainer)
     plain, shrunk = (fit_one(trainer, sources, start, shrink=shrink) for shrink in (False, True))
     assert plain.factor == 1
@@ -284,7 +285,7 @@ def test_shrinking_multiplies_the_logits_by_the_factor_with_the_lowest_held_out_
 
 
 def test_shrunk_networks_of_long_trainings_on_few_events_are_better_on_unseen_ones():
-    trainer = make_trainer(epochs=8, patience=8, learning_rate=0.1)
+    trainer = native_trainer(epochs=8, patience=8, learning_rate=0.1)
     unseen, losses = two_classes(20_000, shift=0.3, seed=5), []
     for seed in range(12):
         sources = two_classes(300, shift=0.3, seed=1000 + 10 * seed)
@@ -301,7 +302,7 @@ def test_small_gains_do_not_start_the_patience_anew():
     changes = {"epochs": 60, "patience": 2, "learning_rate": 0.01, "schedule": "cosine"}
     sources = two_classes(2000, shift=0.3)
     long, short = (
-        train(make_trainer(tolerance=tolerance, **changes), sources) for tolerance in (0.0, 0.2)
+        train(native_trainer(tolerance=tolerance, **changes), sources) for tolerance in (0.0, 0.2)
     )
     assert len(short.history) < len(long.history)
     losses = [epoch["val_loss"] for epoch in short.history]

@@ -14,6 +14,7 @@ from small_networks import (
     initial_weights,
     make_trainer,
     mlp,
+    native_trainer,
     predict,
     train,
     weights_of,
@@ -26,7 +27,7 @@ from omniflow.training.optimizers import SGD
 
 @pytest.mark.parametrize("optimizer", ["lion", "adamw", "adam", "ecd"])
 def test_each_optimiser_separates_two_classes(optimizer):
-    trainer = make_trainer(optimizer=optimizer, learning_rate=0.01, epochs=6)
+    trainer = native_trainer(optimizer=optimizer, learning_rate=0.01, epochs=6)
     found = train(trainer, two_classes(shift=3.0))
     assert found.history[found.best_epoch]["val_loss"] < 0.27
     assert found.history[0]["val_loss"] > 0.4

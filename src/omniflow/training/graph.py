@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -43,7 +44,7 @@ class Graph:
         xla: bool = False,
         loss: str = "bce_logistic",
     ) -> None:
-        """Trace the functions of `model`.
+        """Trace the gradient of `model`; its outputs are traced when they are first asked for.
 
         Args:
             model: only its structure is used; parameters come with every call.
@@ -73,7 +74,11 @@ class Graph:
             [_stacked(spec) for spec in (*inputs, *weights)] if stack > 1 else [*inputs, *weights]
         )
         self._backward = concrete(self._trace_backward, [parameters, *each], xla)
-        self._forward = concrete(self._trace_forward, [parameters, *inputs])
+        self._signature = [parameters, *inputs]
+
+    @cached_property
+    def _forward(self) -> Callable:
+        return concrete(self._trace_forward, self._signature)
 
     def prepare(self, networks: Sequence[Selection]) -> list[list[list[tf.Tensor]]]:
         """Return micro-batches of each update: inputs, weights in class A and in class B."""
@@ -173,8 +178,9 @@ class Graph:
     def _outputs(self, parameters: tf.Tensor, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
         variables = self.model.trainable_variables
         pieces = tf.split(parameters, [_size(variable) for variable in variables])
+        # Half of the variables are vectors: what is not reshaped need not be traced.
         mapping = [
-            (variable, tf.reshape(piece, variable.shape))
+            (variable, piece if variable.ndim == 1 else tf.reshape(piece, variable.shape))
             for variable, piece in zip(variables, pieces, strict=True)
         ]
         with keras.StatelessScope(mapping):
