@@ -1,7 +1,7 @@
 """Checks and training speed of the TensorFlow engine on a GPU; `gpu.sh` runs it.
 
-    python benchmarks/gpu.py [--networks 1 5 20] [--xla no yes] [--seconds S] [--particles N]
-                             [--width W] [--blocks B] [--class-blocks C] [--batch N]
+    python benchmarks/gpu.py [--networks 1 5 20] [--xla no yes] [--precision P ...] [--seconds S]
+                             [--particles N] [--width W] [--blocks B] [--class-blocks C] [--batch N]
 
 First whether a GPU is seen, whether trainings on it repeat themselves, and how far its outputs and
 gradients are from those of the CPU. Then events per second for each number of networks, trained
@@ -167,6 +167,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--networks", nargs="+", type=int, default=[1, 5, 20])
     parser.add_argument("--xla", nargs="+", choices=("no", "yes"), default=["no", "yes"])
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS, help="of the rows"
+    )
     parser.add_argument("--seconds", type=float, default=5.0, help="per row")
     parser.add_argument("--particles", type=int, default=20, help="per event")
     parser.add_argument("--width", type=int, default=64, help="of the PET")
@@ -199,7 +202,8 @@ def main() -> None:
         print("\n| networks | at a time | XLA | precision | events/s of all networks |")
         print("|---|---|---|---|---|")
         for networks in options.networks:
-            for stack, xla, precision in product(sorted({1, networks}), options.xla, PRECISIONS):
+            stacks = sorted({1, networks})
+            for stack, xla, precision in product(stacks, options.xla, options.precision):
                 rate = bench.rate(networks, stack, xla == "yes", precision, options.seconds)
                 print(f"| {networks} | {stack} | {xla} | {precision} | {rate} |", flush=True)
     if "NO" in found.values():

@@ -1,6 +1,6 @@
 """Execute the notebooks of examples/, in place: `python examples/execute.py [NOTEBOOK ...]`.
 
-Texts in the entry `small` of a cell's metadata are replaced in the tests: few events, short trainings.
+The tests replace texts by the entry `small` of a cell's metadata: few events, short trainings.
 Outputs are kept with a hash of the code that gave them; figures also go to docs/examples/.
 """
 

@@ -1,6 +1,6 @@
 """Fit the strength of a peak and the shape of what lies below it to an unfolded spectrum.
 
-    python fit.py [events [replicas [bins]]]
+    python fit.py [events [replicas [bins [epochs]]]]
 
 unfolds pseudo-data of a falling spectrum with a peak, with replicas and a systematic variation,
 writes pyhf's workspace of the result into `workspaces/`, fits it, and prints a chi-square with the
@@ -42,7 +42,7 @@ def sample(mass: np.ndarray, rng: np.random.Generator, width: float = 0.1) -> om
     )
 
 
-def unfold(events: int, replicas: int, bins: int, output: Path) -> omniflow.Study:
+def unfold(events: int, replicas: int, bins: int, epochs: int, output: Path) -> omniflow.Study:
     """Return the study: data with a peak of strength 1, unfolded, and predictions beside it."""
     rng, edges = np.random.default_rng(1), np.linspace(0, 4, bins + 1).tolist()
     more = 4 * events  # simulated events, which count a quarter each
@@ -55,7 +55,7 @@ def unfold(events: int, replicas: int, bins: int, output: Path) -> omniflow.Stud
         iterations=2,
         passes=2,
         classifier={"kind": "mlp", "width": 32, "blocks": 2},
-        training={"epochs": 6, "batch_size": 512, "learning_rate": 2e-3},
+        training={"epochs": epochs, "batch_size": 512, "learning_rate": 2e-3},
         unfolding={"scale": events / more},
         observables={"define": {"mass": {"expression": "mass", "edges": edges}}},
         uncertainties={
@@ -114,9 +114,9 @@ def compare(result: fits.Binned, mu: float, shape: float) -> None:
         print(f"{name:<20} {full.chi2(expected):16.1f} {np.sum(pulls**2):14.1f}")
 
 
-def main(events: int = 10_000, replicas: int = 24, bins: int = 10) -> None:
+def main(events: int = 10_000, replicas: int = 24, bins: int = 10, epochs: int = 6) -> None:
     """Unfold, export, fit, compare."""
-    study = unfold(events, replicas, bins, Path("results/fits"))
+    study = unfold(events, replicas, bins, epochs, Path("results/fits"))
     wanted = model.read(FOLDER / "model.yaml")
     print(*fits.write(study, None, None, Path("workspaces"), wanted), sep="\n")
     # Minuit finds its step sizes; SciPy's default loses digits in correlated bins.

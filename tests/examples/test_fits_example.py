@@ -20,7 +20,7 @@ def printed(tmp_path_factory):
         patch.chdir(folder)
         lines = []
         patch.setattr("builtins.print", lambda *words, **_: lines.extend(map(str, words)))
-        runpy.run_path(str(EXAMPLE / "fit.py"))["main"](600, 8, 5)
+        runpy.run_path(str(EXAMPLE / "fit.py"))["main"](600, 8, 5, 2)
     yield "\n".join(lines), folder
     pyhf.set_backend("numpy", "scipy")
 
