@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -81,6 +82,7 @@ OTHERS = {
 }
 
 
+@cache
 def smooth(bins: int, count: int, phase: float = 0.0) -> np.ndarray:
     """Return smooth functions (count, B) of unit root mean square."""
     place = (np.arange(bins) + 0.5) / bins
@@ -88,9 +90,15 @@ def smooth(bins: int, count: int, phase: float = 0.0) -> np.ndarray:
     return found / np.sqrt(np.mean(found**2, axis=1, keepdims=True))
 
 
+@cache
+def known(toy: Toy) -> tuple[np.ndarray, np.ndarray]:
+    """Return the true difference (B,), and a root (B, B) of the covariance of statistics."""
+    return toy.difference(), np.linalg.cholesky(toy.statistical())
+
+
 def draw(rng: np.random.Generator, toy: Toy) -> tuple[np.ndarray, dict[str, Block]]:
     """Return a result minus what it is compared with (B,), and blocks as studies make them."""
-    root = np.linalg.cholesky(toy.statistical())
+    difference, root = known(toy)
     shapes = toy.ratio * smooth(toy.bins, SYSTEMATICS)
     modes = toy.training * smooth(toy.bins, toy.modes, 0.5)
     kinds = {"data": 1.0} | ({"simulation": toy.simulation} if toy.simulation else {})
@@ -98,7 +106,7 @@ def draw(rng: np.random.Generator, toy: Toy) -> tuple[np.ndarray, dict[str, Bloc
     def statistics(size: float, *shape: int) -> np.ndarray:
         return size * rng.normal(size=(*shape, toy.bins)) @ root.T
 
-    common = toy.difference() + rng.normal(size=SYSTEMATICS) @ shapes
+    common = difference + rng.normal(size=SYSTEMATICS) @ shapes
     common = common + sum(statistics(size) for size in kinds.values())
     results = common + rng.normal(size=(toy.passes, toy.modes)) @ modes
     blocks = {
@@ -112,6 +120,7 @@ def draw(rng: np.random.Generator, toy: Toy) -> tuple[np.ndarray, dict[str, Bloc
     return results.mean(axis=0), blocks
 
 
+@cache
 def p_values(toy: Toy, toys: int, seed: int = 1) -> np.ndarray:
     """Return the p-values (toys,)."""
     rng = np.random.default_rng(seed)

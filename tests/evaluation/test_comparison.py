@@ -104,6 +104,14 @@ def test_bins_without_spread_take_no_part():
     assert np.log(found.ratio[0]) == pytest.approx(np.log(found.ratio[2:]).mean())
 
 
+@pytest.mark.parametrize("rows", [2, 5])
+def test_rotations_are_those_of_scipy(few_rotations, rows):
+    found = comparison._rotations(rows)
+    rng = np.random.default_rng(comparison.SEED)
+    expected = stats.ortho_group.rvs(rows, size=len(found), random_state=rng)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("passes", [3, 5, 10])
 def test_false_claims_are_as_rare_as_promised(few_rotations, passes):
     """Families of four methods, all pairs: any claim where no method differs."""

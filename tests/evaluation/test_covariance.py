@@ -14,6 +14,12 @@ def gaussian(rng, bins=BINS):
     return root @ root.T
 
 
+def drawn(rng, matrix):
+    """A function that draws rows of a covariance; NumPy's own decomposes it every time."""
+    root = np.linalg.cholesky(matrix)
+    return lambda *shape: rng.normal(size=(*shape, len(root))) @ root.T
+
+
 def uniform(p_values):
     return stats.kstest(p_values, "uniform").pvalue
 
@@ -163,10 +169,10 @@ def test_p_values_of_a_known_covariance_are_uniform():
 def test_p_values_allow_for_the_number_of_replicas():
     """With a covariance from few replicas the plain chi-square distribution is far off."""
     rng = np.random.default_rng(7)
-    matrix, replicas = gaussian(rng), 15
+    draw, replicas = drawn(rng, gaussian(rng)), 15
     found, plain = [], []
     for _ in range(1500):
-        rows = rng.multivariate_normal(np.zeros(BINS), matrix, replicas + 1)
+        rows = draw(replicas + 1)
         result = covariance.chi2_test(rows[0], {"data": covariance.scatter(rows[1:])})
         assert result.freedom == pytest.approx(replicas - 1)
         found.append(result.p_value)
@@ -178,15 +184,15 @@ def test_p_values_allow_for_the_number_of_replicas():
 def test_p_values_of_several_estimated_blocks():
     rng = np.random.default_rng(8)
     known, data, training = gaussian(rng), gaussian(rng), 0.3 * gaussian(rng)
-    found = []
+    draws, found = [drawn(rng, matrix) for matrix in (data, training, known)], []
     for _ in range(1500):
-        draw = [rng.multivariate_normal(np.zeros(BINS), m, 41) for m in (data, training, known)]
+        rows = [draw(number) for draw, number in zip(draws, (41, 11, 1), strict=True)]
         blocks = {
-            "data": covariance.scatter(draw[0][1:]),
-            "training": covariance.scatter(draw[1][1:11]),
+            "data": covariance.scatter(rows[0][1:]),
+            "training": covariance.scatter(rows[1][1:]),
             "known": Block(known),
         }
-        found.append(covariance.chi2_test(sum(d[0] for d in draw), blocks).p_value)
+        found.append(covariance.chi2_test(sum(each[0] for each in rows), blocks).p_value)
     # The distribution is approximate: the tail that decides tests is right within a quarter.
     for level in (0.05, 0.32):
         assert np.mean(np.array(found) < level) == pytest.approx(level, rel=0.25)
@@ -200,17 +206,13 @@ def p_values(with_training, common, rest, passes, nominal, trials=1500):
     scatter of training subtracted.
     """
     rng = np.random.default_rng(14)
-    statistical, training = gaussian(rng, 4), gaussian(rng, 4)
-
-    def draw(matrix, *shape):
-        return rng.multivariate_normal(np.zeros(4), matrix, shape)
-
+    statistical, training = drawn(rng, gaussian(rng, 4)), drawn(rng, gaussian(rng, 4))
     found = []
     for _ in range(trials):
-        of_passes = draw(common * training, nominal)
-        results = draw(statistical, 1) + of_passes + draw(rest * training, nominal)
-        replicas = draw(statistical, 30, 1) + of_passes[:passes]
-        replicas = replicas + draw(rest * training, 30, passes)
+        of_passes = np.sqrt(common) * training(nominal)
+        results = statistical(1) + of_passes + np.sqrt(rest) * training(nominal)
+        replicas = statistical(30, 1) + of_passes[:passes]
+        replicas = replicas + np.sqrt(rest) * training(30, passes)
         blocks = {"data": covariance.of_replicas(replicas)}
         if with_training:
             blocks["training"] = covariance.scatter(results) * (1 / nominal)

@@ -108,7 +108,7 @@ def test_clear_differences_are_seen():
 def test_toys_scatter_as_they_say():
     """The generator: results have the covariance that blocks have on average."""
     toy, rng = Toy(6, 20, 3, correlation=0.5, simulation=0.5), np.random.default_rng(4)
-    drawn = [draw(rng, toy) for _ in range(3000)]
+    drawn = [draw(rng, toy) for _ in range(2000)]
     results = np.array([result for result, _ in drawn])
     blocks = np.mean([sum(b.matrix for b in found.values()) for _, found in drawn], axis=0)
     scale = np.abs(toy.covariance()).max()

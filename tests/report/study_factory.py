@@ -13,6 +13,8 @@ import trust_factory
 from scipy import stats
 
 from omniflow.evaluation.comparison import adjusted
+from omniflow.report.content import ReportTables
+from omniflow.report.study_json import Study
 from omniflow.tables.catalogue import TABLES
 from omniflow.tables.table import Type
 
@@ -84,18 +86,42 @@ def changed(tables, **frames):
     return replace(tables, frames=dict(tables.frames) | frames)
 
 
-def write_table(folder, name, rows):
-    """Write a table by its declaration; columns that no test reads hold nothing."""
+def assigned(tables, name, **columns):
+    """Return tables of which one has other values in some columns."""
+    return changed(tables, **{name: declared(name, tables[name].assign(**columns))})
+
+
+def declared(name, rows):
+    """Return a table by its declaration; columns that no test reads hold nothing."""
     table, frame = TABLES[name], pd.DataFrame(rows)
     nothing = {Type.TEXT: "", Type.WHOLE: 0, Type.WHOLE_OR_EMPTY: np.nan, Type.NUMBER: np.nan}
     lacking = [column for column in table.columns if column.name not in frame]
-    frame = frame.assign(**{column.name: nothing[column.type] for column in lacking})
-    table.write(frame, folder / table.name)
+    return table.build(frame.assign(**{column.name: nothing[column.type] for column in lacking}))
+
+
+def write_table(folder, name, rows):
+    """Write a table as `declared`."""
+    table = TABLES[name]
+    table.write(declared(name, rows), folder / table.name)
 
 
 def write_study(folder: Path, model: Model) -> Path:
     """Write study.json and all tables of `model` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in _tables(model).items():
+        write_table(folder, name, rows)
+    (folder / "study.json").write_text(json.dumps(_study(model)), encoding="utf-8")
+    return folder
+
+
+def made(model: Model) -> ReportTables:
+    """Return what is read from the folder of `model`, without writing it."""
+    frames = {name: declared(name, rows) for name, rows in _tables(model).items()}
+    return ReportTables(Study.model_validate(_study(model)), frames)
+
+
+def _tables(model: Model) -> dict[str, list[dict]]:
+    """Return the rows of all tables by name."""
     rng = np.random.default_rng(7)
     tables = {"metrics": [], "summary": [], "detector": [], "detector_summary": [], "flows": []}
     for method, strategy in model.methods.items():
@@ -121,11 +147,7 @@ def write_study(folder: Path, model: Model) -> Path:
          "pretraining_seconds": 210.0 if s.start != "scratch" else 0.0}
         for m, s in model.methods.items()
     ]  # fmt: skip
-    tables |= trust_factory.tables(model, {o: OBSERVABLES[o][5] for o in model.observables})
-    for name, rows in tables.items():
-        write_table(folder, name, rows)
-    (folder / "study.json").write_text(json.dumps(_study(model)), encoding="utf-8")
-    return folder
+    return tables | trust_factory.tables(model, {o: OBSERVABLES[o][5] for o in model.observables})
 
 
 def combinations(strategy: Strategy) -> tuple[str, ...]:

@@ -1,14 +1,7 @@
-import pandas as pd
+from study_factory import assigned, changed
 from test_page import Reader
 
 from omniflow.report import acceptance_panel, page
-from omniflow.report.content import ReportTables
-
-
-def _read(folder, **columns):
-    path = folder / "acceptance.csv"
-    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
-    return ReportTables.read(folder)
 
 
 def test_section_is_there_with_a_folded_figure(rendered):
@@ -19,9 +12,9 @@ def test_section_is_there_with_a_folded_figure(rendered):
     assert "Some bins are extrapolated from the simulation: see Acceptance." in text
 
 
-def test_bins_of_low_efficiency_are_named(written):
+def test_bins_of_low_efficiency_are_named(known):
     # 5%, 10% and so on: the first bin of each observable is below 10%
-    low = acceptance_panel._low(ReportTables.read(written))
+    low = acceptance_panel._low(known)
     assert [label for label, _ in low] == ["jet τ₂₁", "Q²"]
     sentence = low[0][1].replace("\xa0", " ")
     assert sentence == "1 of 20 bins, lowest (5.00 ± 0.20) % (0 to 0.0500)"
@@ -29,27 +22,23 @@ def test_bins_of_low_efficiency_are_named(written):
     assert low[1][1].endswith("(150 to 190 GeV^2)")
 
 
-def test_bins_that_are_not_evaluated_are_not_named(study):
-    path = study / "metrics.csv"
-    rows = pd.read_csv(path)
-    rows[rows["bin"] > 0].to_csv(path, index=False)
-    assert acceptance_panel._low(ReportTables.read(study)) == []
+def test_bins_that_are_not_evaluated_are_not_named(known):
+    rows = known["metrics"]
+    assert acceptance_panel._low(changed(known, metrics=rows[rows["bin"] > 0])) == []
 
 
-def test_high_efficiencies_are_not_named(study):
-    assert acceptance_panel._low(_read(study, efficiency=0.1)) == []
+def test_high_efficiencies_are_not_named(known):
+    assert acceptance_panel._low(assigned(known, "acceptance", efficiency=0.1)) == []
 
 
-def test_bins_without_particle_level_are_not_named(study):
-    assert acceptance_panel._low(_read(study, efficiency=float("nan"))) == []
+def test_bins_without_particle_level_are_not_named(known):
+    assert acceptance_panel._low(assigned(known, "acceptance", efficiency=float("nan"))) == []
 
 
-def test_fractions_that_are_no_probabilities_are_named(study, undrawn):
-    rows = pd.read_csv(study / "acceptance.csv")
+def test_fractions_that_are_no_probabilities_are_named(tables, unmade):
+    rows = tables["acceptance"]
     rows.loc[0, "efficiency"], rows.loc[1, "fake_fraction"] = -0.12, 1.3
     rows.loc[2, ["efficiency", "efficiency_error"]] = float("nan"), float("inf")
-    rows.to_csv(study / "acceptance.csv", index=False)
-    tables = ReportTables.read(study)
     ((label, sentence),) = acceptance_panel._outside(tables)
     assert label == "jet τ₂₁"
     assert sentence.replace("\xa0", " ") == (
@@ -62,5 +51,5 @@ def test_fractions_that_are_no_probabilities_are_named(study, undrawn):
     assert "Not probabilities. Negative weights outweigh the others in some bins" in text
 
 
-def test_probabilities_are_not_named(study):
-    assert acceptance_panel._outside(ReportTables.read(study)) == []
+def test_probabilities_are_not_named(known):
+    assert acceptance_panel._outside(known) == []

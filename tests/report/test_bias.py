@@ -1,11 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, changed, write_study
+from study_factory import Model, Strategy, changed, made
 
 from omniflow.evaluation import covariance
 from omniflow.report import bias, cells, ensemble_panel, formats, tradeoff
-from omniflow.report.content import ReportTables
 
 
 def test_what_passes_alone_give_a_method_without_bias():
@@ -17,14 +16,12 @@ def test_what_passes_alone_give_a_method_without_bias():
 
 
 @pytest.fixture
-def perfect(tmp_path):
+def perfect():
     """Unfolded and truth: independent Poisson samples of one parent, 1000 per bin and more.
 
     The lanes of ten passes scatter by 0.4% about their sample.
     """
-    model = Model({"parallel": Strategy(lanes=5)}, ("q2", "eta_e"), passes=10, iterations=1)
-    folder = write_study(tmp_path / "study", model)
-    tables = ReportTables.read(folder)
+    tables = made(Model({"parallel": Strategy(lanes=5)}, ("q2", "eta_e"), 10, iterations=1))
     rng = np.random.default_rng(3)
     metrics, summary = tables["metrics"], tables["summary"]
     parent = rng.uniform(500, 2000, len(metrics))

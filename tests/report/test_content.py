@@ -15,8 +15,16 @@ def edit(path, change):
     change(table).to_csv(path, index=False)
 
 
-def test_complete_study_has_no_problems(study):
-    tables = ReportTables.read(study)
+def test_tables_of_other_tests_are_those_that_are_read(written, known):
+    tables = ReportTables.read(written)
+    assert tables.study == known.study
+    assert tables.frames.keys() == known.frames.keys()
+    for name, frame in tables.frames.items():
+        pd.testing.assert_frame_equal(frame, known[name])
+
+
+def test_complete_study_has_no_problems(written):
+    tables = ReportTables.read(written)
     assert tables.problems == ()
     assert tables.passes() == {"none": 10, "parallel": 10, "pretrained": 10}
     assert set(tables.headline("metrics", 2)["combine"]) == {"none", "mean"}

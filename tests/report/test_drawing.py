@@ -3,6 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from omniflow.report import drawing
+from omniflow.report.formats import Look
 from omniflow.report.study_json import ObservableRecord
 
 
@@ -43,6 +44,15 @@ def test_values_below_0_have_a_place_on_the_axis(low, scale):
     drawing.scale(axes, [np.array([low, 10.0, 100.0])], log=True)
     assert axes.get_yscale() == scale
     assert scale == "log" or axes.get_ylim()[0] <= low
+
+
+def test_axes_without_numbers_are_as_matplotlib_makes_them():
+    nothing = np.full(3, np.nan)
+    axes, plain = (Figure().subplots() for _ in range(2))
+    drawing.points(axes, np.arange(3.0), nothing, nothing, Look("#000000", False, "o"))
+    drawing.scale(axes, [nothing])
+    plain.plot(np.arange(3.0), nothing)
+    assert axes.get_ylim() == plain.get_ylim()
 
 
 def test_ratios_below_0_have_a_place_and_outliers_none():

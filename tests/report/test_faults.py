@@ -1,18 +1,16 @@
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import Model, Strategy, changed, copied, write_study
+from study_factory import Model, Strategy, changed, copied, made
 
 from omniflow.report import faults
-from omniflow.report.content import ReportTables
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good():
     """A study without faults: two methods, three iterations, Q2 and tau21."""
     methods = {"none": Strategy(), "parallel": Strategy(lanes=3, spread=0.5)}
-    model = Model(methods, passes=2, epochs=3)
-    return ReportTables.read(write_study(tmp_path_factory.mktemp("good"), model))
+    return made(Model(methods, passes=2, epochs=3))
 
 
 @pytest.fixture

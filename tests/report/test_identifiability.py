@@ -2,19 +2,17 @@
 
 import numpy as np
 import pytest
-from study_factory import Model, Strategy, copied, write_study
+from study_factory import Model, Strategy, copied, made
 from test_page import Reader
 
 from omniflow.report import faults, identifiability
-from omniflow.report.content import ReportTables
 from omniflow.report.page import render
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory):
+def good():
     methods = {"none": Strategy(), "parallel": Strategy(lanes=3, spread=0.5)}
-    model = Model(methods, passes=2, epochs=3)
-    return ReportTables.read(write_study(tmp_path_factory.mktemp("good"), model))
+    return made(Model(methods, passes=2, epochs=3))
 
 
 @pytest.fixture
@@ -98,6 +96,7 @@ def test_a_control_that_fails_too_decides_nothing(tables):
     assert identifiability.differing(tables) == []
 
 
+@pytest.mark.usefixtures("unmade")
 def test_networks_that_failed_are_told(tables):
     none = (np.nan, np.nan)
     _test(tables, z=none, p_value=none, auc=none, failure=("it diverges", "it diverges"))
@@ -107,9 +106,9 @@ def test_networks_that_failed_are_told(tables):
     assert "it diverges" in render(tables)
 
 
-def test_real_data_have_distances_to_data_alone(tmp_path):
-    model = Model({"none": Strategy()}, has_truth=False, passes=2)
-    tables = ReportTables.read(write_study(tmp_path, model))
+@pytest.mark.usefixtures("unmade")
+def test_real_data_have_distances_to_data_alone():
+    tables = made(Model({"none": Strategy()}, has_truth=False, passes=2))
     found = identifiability.context(tables)
     assert list(found["wasserstein"]) == ["detector"]
     assert found["oracle"] == ""

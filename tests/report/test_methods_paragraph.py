@@ -1,9 +1,9 @@
 import re
+from dataclasses import replace
 
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, made
 
-from omniflow.report.content import ReportTables
 from omniflow.report.methods import methods
 
 SETTINGS = """
@@ -17,14 +17,13 @@ uncertainties: {data_replicas: 25, simulation_replicas: 20,
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    model = Model({"best_one": Strategy(lanes=3)}, ("q2",), passes=2, iterations=2, epochs=4)
-    return ReportTables.read(write_study(tmp_path_factory.mktemp("methods") / "study", model))
+def tables():
+    return made(Model({"best_one": Strategy(lanes=3)}, ("q2",), passes=2, iterations=2, epochs=4))
 
 
 def changed(tables, **changes):
     study = tables.study.model_copy(update=changes)
-    return type(tables)(**{**vars(tables), "study": study})
+    return replace(tables, study=study)
 
 
 def test_every_citation_has_an_entry_and_every_entry_is_cited(tables):

@@ -3,12 +3,13 @@ import gzip
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
 from jinja2 import Environment, PackageLoader
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, made, write_study
 
 from omniflow.errors import InputError
 from omniflow.report import formats, page
@@ -141,6 +142,7 @@ def test_output_is_the_same_again(rendered):
     assert page.render(rendered[0]) == rendered[1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_truth_its_parts_are_absent(tmp_path):
     methods = {"none": Strategy(), "step": Strategy(members=2, spread=0.7)}
     model = Model(methods, ("q2",), passes=2, iterations=1, epochs=2, has_truth=False)
@@ -153,12 +155,12 @@ def test_without_truth_its_parts_are_absent(tmp_path):
     assert any(label.startswith("Spread") for label in reader.figures)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("has_truth", [True, False])
-def test_one_pass_has_no_spread(tmp_path, has_truth):
+def test_one_pass_has_no_spread(has_truth):
     methods = {"none": Strategy(), "parallel": Strategy(lanes=3)}
     model = Model(methods, ("q2",), passes=1, iterations=1, epochs=2, has_truth=has_truth)
-    page.write(write_study(tmp_path / "study", model), tmp_path / "report.html")
-    reader = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    reader = Reader(page.render(made(model)))
     labels = " ".join(reader.figures)
     for word in ("Spread", "spread", "σ_rel"):
         assert word not in labels
@@ -175,16 +177,16 @@ def test_binned_reference_is_shown(reader):
     assert "There is no binned (IBU)" not in text
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_observables_without_a_binned_reference_are_named(written):
-    tables = ReportTables.read(written)
-    text = " ".join(Reader(page.render(tables)).text.split())
+@pytest.mark.usefixtures("unmade")
+def test_observables_without_a_binned_reference_are_named(known):
+    text = " ".join(Reader(page.render(known)).text.split())
     assert "There is no binned (IBU) of jet τ₂₁: of what an event has several of, only jets" in text
     text = text.split("Distance to truth")[1].split("within twice the floor")[0]
     assert text.split("jet τ₂₁")[1].split("Q²")[0].endswith("– ")
     assert text.count("→") == 2 * 3 + 1  # two observables, three methods, one binned reference
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_study_without_any_binned_reference(tmp_path):
     model = Model({"none": Strategy()}, ("jet_tau21",), passes=2, iterations=1, epochs=2)
     folder = write_study(tmp_path / "study", model)
@@ -196,9 +198,9 @@ def test_study_without_any_binned_reference(tmp_path):
 
 
 @pytest.mark.parametrize("means", [False, True])
-def test_what_the_binned_reference_does_with_misses_and_fakes(written, means):
+def test_what_the_binned_reference_does_with_misses_and_fakes(known, means):
     steps = ("1", "1b", "2", "2b") if means else ("1", "2")
-    study = ReportTables.read(written).study.model_copy(update={"steps": steps})
+    study = known.study.model_copy(update={"steps": steps})
     environment = Environment(loader=PackageLoader("omniflow.report"), autoescape=True)
     page = environment.get_template("definitions.html")
     text = " ".join(Reader(page.render(study=study, binned={"q2"}, f=formats)).text.split())
@@ -233,38 +235,38 @@ def test_output_folder_must_exist(rendered, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_warnings_stand_before_the_verdict(study, undrawn):
-    path = study / "study.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    quiet = Reader(page.render(ReportTables.read(study))).text
-    assert "No sample, step or result has weights beyond the limits" in quiet
-    content["warnings"] = ["data: poor weights: <all> of them."]
-    path.write_text(json.dumps(content), encoding="utf-8")
-    tables = ReportTables.read(study)
-    text = page.render(tables)
+def test_without_warnings_that_is_said(reader):
+    assert "No sample, step or result has weights beyond the limits" in reader.text
+
+
+@pytest.mark.usefixtures("unmade")
+def test_warnings_stand_before_the_verdict(small):
+    warnings = ("data: poor weights: <all> of them.",)
+    study = small.study.model_copy(update={"warnings": warnings})
+    text = page.render(replace(small, study=study))
     place = text.index("data: poor weights: &lt;all&gt; of them.")
     assert place < text.index('<section id="verdict">')
     assert "No sample, step or result" not in text
 
 
 @pytest.mark.parametrize("column", ["mean", "truth", "prior"])
-def test_bins_below_0_are_drawn(study, undrawn, column):
-    rows = pd.read_csv(study / "metrics.csv")
+def test_bins_below_0_are_drawn(small, undrawn, column):
+    rows = small["metrics"]
     rows.loc[rows["bin"] == 2, column] *= -0.3
-    rows.to_csv(study / "metrics.csv", index=False)
-    page.render(ReportTables.read(study))
+    page.render(small)
 
 
-def test_a_truth_whose_weights_add_up_to_0_has_no_bias(study, undrawn):
-    rows = pd.read_csv(study / "metrics.csv")
+def test_a_truth_whose_weights_add_up_to_0_has_no_bias(tmp_path, undrawn):
+    folder = write_study(tmp_path, Model({"none": Strategy()}, ("q2",), 2, 1, epochs=2))
+    rows = pd.read_csv(folder / "metrics.csv")
     rows.loc[rows["bin"] == 2, "truth"] = 0.0
     rows.loc[rows["bin"] == 2, ["bias_rel", "rel_mse", "mse_rel_paper"]] = float("nan")
-    rows.to_csv(study / "metrics.csv", index=False)
-    page.render(ReportTables.read(study))
+    rows.to_csv(folder / "metrics.csv", index=False)
+    page.render(ReportTables.read(folder))
 
 
 @pytest.mark.parametrize(("level", "other"), [("detector", "particle"), ("particle", "detector")])
-def test_observables_of_one_level_are_shown_there(study, undrawn, level, other):
+def test_observables_of_one_level_are_shown_there(study, unmade, level, other):
     found = json.loads((study / "study.json").read_text(encoding="utf-8"))
     name = "jet_tau21"
     for observable in found["observables"]:

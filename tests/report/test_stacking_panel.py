@@ -1,17 +1,15 @@
 import dataclasses
 
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, made
 
 from omniflow.report import page, stacking_panel
-from omniflow.report.content import ReportTables
 from omniflow.report.study_json import JudgedRecord, StackRecord
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_stacked_members_are_shown(tmp_path):
-    model = Model({"step": Strategy(members=3)}, ("q2",), 2, 1, epochs=2)
-    tables = ReportTables.read(write_study(tmp_path, model))
+@pytest.mark.usefixtures("unmade")
+def test_stacked_members_are_shown():
+    tables = made(Model({"step": Strategy(members=3)}, ("q2",), 2, 1, epochs=2))
     assert stacking_panel.rows(tables) == []
     assert "Stacked members" not in page.render(tables)
     record = StackRecord(
@@ -51,7 +49,6 @@ def test_stacked_members_are_shown(tmp_path):
         ("cold", "later ones trained members of earlier iterations, whose ratios are in"),
     ],
 )
-def test_who_was_trained_on_the_deciding_events_is_said(written, split, words):
-    tables = ReportTables.read(written)
-    study = tables.study.model_copy(update={"judged": JudgedRecord(split=split)})
-    assert words in stacking_panel.held_out(dataclasses.replace(tables, study=study))
+def test_who_was_trained_on_the_deciding_events_is_said(known, split, words):
+    study = known.study.model_copy(update={"judged": JudgedRecord(split=split)})
+    assert words in stacking_panel.held_out(dataclasses.replace(known, study=study))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator
+from matplotlib.transforms import IdentityTransform
 
 from omniflow.report import svg, ticks
 
@@ -24,10 +25,22 @@ def figure(panel):
     return made, axes
 
 
+def drawn(axes, kind):
+    """What was added to axes."""
+    (found,) = [artist for artist in axes.get_children() if isinstance(artist, kind)]
+    return found
+
+
 def segments(axes):
-    """Ends of the lines of ticks that were added to axes, (n, 2, 2)."""
-    found = [line.get_xydata().reshape(-1, 3, 2)[:, :2] for line in axes.lines]
-    return np.concatenate(found)
+    """Ends of the lines of ticks, (n, 2, 2)."""
+    paths = [vertices for vertices, _, _ in drawn(axes, ticks.Lines).paths]
+    return np.concatenate([path.reshape(-1, 3, 2)[:, :2] for path in paths])
+
+
+def labels(axes):
+    """Texts of labels, how they are laid out, and their places."""
+    words = drawn(axes, ticks.Labels).words
+    return [(word.lines[0].text, word, place) for word, place in words]
 
 
 def test_ticks_of_all_sides_point_inwards():
@@ -51,27 +64,39 @@ def test_ticks_of_all_sides_point_inwards():
 def test_labels_stand_beside_their_ticks():
     made, axes = figure(ticks.Panel)
     ticks.draw(made)
-    below = {t.get_text(): t for t in axes.texts if t.get_text().startswith("n")}
-    assert {text: t.get_position()[0] for text, t in below.items()} == pytest.approx(
-        {"n0": 40, "n2": 80, "n4": 120, "n6": 160}
-    )
-    decades = [t for t in axes.texts if "10^" in t.get_text()]
-    assert [t.get_position()[1] for t in decades] == pytest.approx(
-        [20 + 70 * n / 3 for n in range(4)]
-    )
-    assert all(t.get_ha() == "right" and t.get_position()[0] < 40 for t in decades)
+    below = {text: place[0] for text, _, place in labels(axes) if text.startswith("n")}
+    assert below == pytest.approx({"n0": 40, "n2": 80, "n4": 120, "n6": 160})
+    decades = [(word, place) for text, word, place in labels(axes) if "10^" in text]
+    assert [place[1] for _, place in decades] == pytest.approx([20 + 70 * n / 3 for n in range(4)])
+    for word, place in decades:
+        width, _, _ = svg.measuring().get_text_width_height_descent(*word.lines[0][2:])
+        assert word.lines[0].x == -width  # to the left of its place
+        assert place[0] < 40
+
+
+def test_labels_are_laid_out_as_matplotlib_does():
+    """Their own `Text` would be drawn in the same places."""
+    made, axes = figure(ticks.Panel)
+    ticks.draw(made)
+    drawn = svg.draw(made).elements
+    texts = [text for text, _, _ in labels(axes)]
+    assert len(texts) == 8
+    for text, word, (x, y) in labels(axes):
+        horizontal, vertical = ("center", "top") if "n" in text else ("right", "center_baseline")
+        style = {"ha": horizontal, "va": vertical, "fontproperties": word.lines[0].font}
+        alone = Figure(figsize=(200 / 72, 100 / 72), dpi=svg.DPI)
+        alone.text(x, y, text, transform=IdentityTransform(), **style)
+        alone.patch.set_visible(False)
+        assert svg.draw(alone).elements in drawn
 
 
 def test_the_name_of_an_axis_is_below_the_labels():
     made, axes = figure(ticks.Panel)
     axes.set_xlabel("name")
     ticks.draw(made)
-    renderer = svg.measuring()
-    lowest = min(
-        t.get_window_extent(renderer).y0 for t in axes.texts if t.get_text().startswith("n")
-    )
+    lowest = min(word.low + y for text, word, (_, y) in labels(axes) if text.startswith("n"))
     svg.draw(made)
-    assert axes.xaxis.label.get_window_extent(renderer).y1 < lowest
+    assert axes.xaxis.label.get_window_extent(svg.measuring()).y1 < lowest
 
 
 def test_a_factor_of_all_labels_is_drawn():
@@ -79,8 +104,8 @@ def test_a_factor_of_all_labels_is_drawn():
     axes = made.add_axes((0.2, 0.2, 0.7, 0.7), axes_class=ticks.Panel)
     axes.set(ylim=(0, 4e9))
     ticks.draw(made)
-    (factor,) = [t for t in axes.texts if re.search(r"1e9|10\^\{9\}", t.get_text())]
-    assert factor.get_position() == (40, pytest.approx(93))
+    (place,) = [p for text, _, p in labels(axes) if re.search(r"1e9|10\^\{9\}", text)]
+    assert place == (40, pytest.approx(93))
     made.patch.set_visible(False)
     drawn = svg.draw(made).elements
     words = re.findall(r'<use href="#(\w+)" transform="translate\(40\.00 7\.00\)', drawn)
@@ -94,8 +119,8 @@ def test_labels_of_a_scale_of_colours_stand_beside_it():
     bar = made.colorbar(axes.pcolormesh([[0.0, 1.0]], vmin=0, vmax=1), ax=axes, ticks=[0, 1]).ax
     ticks.draw(made)
     svg.draw(made)  # which places it
-    beside = {text.get_position()[0] - bar.bbox.x1 for text in bar.texts}
-    assert len(bar.texts) == 2
+    beside = {place[0] - bar.bbox.x1 for _, _, place in labels(bar)}
+    assert len(labels(bar)) == 2
     assert max(beside) == min(beside)
     assert 0 < max(beside) < 10
 

@@ -2,17 +2,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from study_factory import Model, Strategy, write_study
+from study_factory import Model, Strategy, copied, made
 
 from omniflow.report import formats, tradeoff
-from omniflow.report.content import ReportTables
 from omniflow.report.page import render
 from omniflow.report.study_json import MethodRecord
-
-
-@pytest.fixture
-def tables(written):
-    return ReportTables.read(written)
 
 
 def test_points_are_averages_of_the_tables(tables):
@@ -90,19 +84,17 @@ def test_the_page_shows_every_method(rendered):
     assert "Passes of pretrained share pre-trained models" in section
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unmade")
 @pytest.mark.parametrize("changes", [{"has_truth": False}, {"passes": 1}])
-def test_without_truth_or_spread_there_is_no_trade_off(tmp_path, changes, model):
-    model = replace(model, observables=("q2",), iterations=1, **changes)
-    tables = ReportTables.read(write_study(tmp_path / "study", model))
+def test_without_truth_or_spread_there_is_no_trade_off(changes, model):
+    tables = made(replace(model, observables=("q2",), iterations=1, **changes))
     assert tradeoff.panel(tables, formats.looks([m.name for m in tables.study.methods])) is None
     assert "tradeoff" not in render(tables)
 
 
-def test_points_beyond_measure_are_drawn(tmp_path):
+def test_points_beyond_measure_are_drawn():
     """One method, no spread at all and no error: still a figure."""
-    model = Model({"none": Strategy(spread=0.0)}, ("q2",), passes=2, iterations=1, error=0.0)
-    tables = ReportTables.read(write_study(tmp_path / "study", model))
+    tables = made(Model({"none": Strategy(spread=0.0)}, ("q2",), passes=2, iterations=1, error=0.0))
     (point,) = tradeoff.points(tables)
     assert point.spread == 0
     panel = tradeoff.panel(tables, formats.looks(["none"]))
@@ -119,5 +111,6 @@ def test_a_method_of_one_pass_has_no_point(tables):
     assert panel.note.endswith("because their spread is not known: none.")
     assert len(panel.rows) == 3
     assert panel.rows[0][3] == "–"
+    tables = copied(tables)
     tables["summary"].loc[:, "sigma_rel"] = math.nan
     assert tradeoff.panel(tables, looks) is None

@@ -1,10 +1,12 @@
 import json
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from study_factory import OBSERVABLES, Model, Strategy, write_study, write_table
+from study_factory import OBSERVABLES, Model, Strategy, made, write_study, write_table
 
 from omniflow.errors import InputError
 from omniflow.report import page
@@ -29,10 +31,12 @@ def _covariance():
     return pd.concat(frames).assign(**KEYS)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    model = Model({"none": Strategy()}, ("q2",), passes=3, iterations=1, epochs=2)
-    folder = write_study(tmp_path / "study", model)
+MODEL = Model({"none": Strategy()}, ("q2",), passes=3, iterations=1, epochs=2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = write_study(tmp_path_factory.mktemp("uncertain") / "study", MODEL)
     study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     study |= {"uncertain": ["none"], "uncertainty_notes": [NOTE]}
     (folder / "study.json").write_text(json.dumps(study))
@@ -54,8 +58,14 @@ def folder(tmp_path):
     return folder
 
 
-def test_section_of_a_study_with_uncertainties(folder):
-    text = page.render(ReportTables.read(folder))
+@pytest.fixture
+def folder(whole, tmp_path):
+    """A folder of its own, to be spoilt by a test."""
+    return Path(shutil.copytree(whole, tmp_path / "study"))
+
+
+def test_section_of_a_study_with_uncertainties(whole):
+    text = page.render(ReportTables.read(whole))
     assert '<section id="uncertainties">' in text
     assert '<a href="#uncertainties">' in text
     assert 'aria-label="Uncertainty of none: Q² (q2)"' in text
@@ -76,10 +86,9 @@ def test_section_of_a_study_with_uncertainties(folder):
     assert NOTE in section
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_without_uncertainties_there_is_no_section(tmp_path):
-    model = Model({"none": Strategy()}, ("q2",), passes=3, iterations=1, epochs=2)
-    tables = ReportTables.read(write_study(tmp_path / "study", model))
+@pytest.mark.usefixtures("unmade")
+def test_without_uncertainties_there_is_no_section():
+    tables = made(MODEL)
     assert panel(tables) is None
     assert "uncertainties" not in page.render(tables).lower()
 

@@ -3,9 +3,8 @@ import math
 
 import numpy as np
 import pytest
-from study_factory import FIVE, Strategy, changed, copied, write_study
+from study_factory import FIVE, Strategy, changed, copied, made
 
-from omniflow.report.content import ReportTables
 from omniflow.report.verdict import judge
 
 SHARED = Strategy(members=5, start="pretrained", spread=0.4, bias=1.8)
@@ -13,18 +12,17 @@ OWN = {name: strategy for name, strategy in FIVE.items() if name != "pretrained"
 
 
 @pytest.fixture(scope="module")
-def known():
+def seen():
     return {}
 
 
 @pytest.fixture
-def read(tmp_path, model, known):
+def read(model, seen):
     def make(**changes):
         key = repr(changes)
-        if key not in known:
-            folder = write_study(tmp_path / "study", dataclasses.replace(model, **changes))
-            known[key] = ReportTables.read(folder)
-        return copied(known[key])
+        if key not in seen:
+            seen[key] = made(dataclasses.replace(model, **changes))
+        return copied(seen[key])
 
     return make
 

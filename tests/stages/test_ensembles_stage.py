@@ -180,8 +180,9 @@ def test_weights_without_members_have_no_curve(tmp_path):
     assert _results(plan) == {}
 
 
-def test_members_of_known_scatter_follow_the_square_root(tmp_path):
+def test_members_of_known_scatter_follow_the_square_root(tmp_path, monkeypatch):
     """Yields of members scatter by 5%, those of the earlier step, which a pass shares, by 3%."""
+    monkeypatch.setattr(slices, "EVENTS", 10_000)  # other tests have several slices
     passes, members = 60, 4
     plan = _plan(tmp_path, "mean", {"step": {"members": members}}, passes, iterations=1)
     events = len(store.open_store(plan.store("simulation")))

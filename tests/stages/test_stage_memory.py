@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from omniflow.stages.finished import Finished
 from omniflow.unfolding.limits import HELD
 from omniflow.unfolding.plan import Plan
 
-FEW, MANY, SLICE = 3_000, 9_000, 1_000
+FEW, MANY, SLICE = 3_000, 9_000, 1_500
 LANES, MEMBERS, PASSES, ITERATIONS = 5, 3, 2, 3
 
 
@@ -110,14 +111,14 @@ def _tables(plan):
     ]
 
 
-def _peaks(plan, n):
-    """Return the largest memory of each part of a stage, in bytes."""
+def _parts(plan, n):
+    """Return the parts of each stage."""
     group = plan.groups("scratch-3-median", 1)[0]
     (block,) = plan.blocks(group, ITERATIONS, 2)
     with create_h5(plan.logits(block)) as file:
         file["logits"] = np.random.default_rng(4).normal(size=(MEMBERS, n)).astype(np.float32)
     results = plan.variants.results
-    stages = {
+    return {
         "aggregate": [lambda: weights.aggregate(plan, group, ITERATIONS, 2)],
         "combine": [partial(weights.combine, plan, result) for result in results],
         "histograms": [partial(evaluation.make_histograms, plan, result) for result in results],
@@ -125,10 +126,10 @@ def _peaks(plan, n):
         "tables": _tables(plan),
         "uncertainties": [lambda: uncertainties.make_tables(plan)],
     }
-    return {name: [_peak(part) for part in parts] for name, parts in stages.items()}
 
 
 def _peak(part):
+    """Return the largest memory of a part, in bytes."""
     tracemalloc.start()
     try:
         part()
@@ -142,11 +143,18 @@ def per_event(tmp_path_factory):
     """Bytes by which the largest memory of the parts of each stage grows with one event."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "EVENTS", SLICE)
-        # The first imports modules, which is not to be counted.
-        _, few, many = (
-            _peaks(_study(tmp_path_factory.mktemp("study"), n), n) for n in (SLICE, FEW, MANY)
+        first, few, many = (
+            _parts(_study(tmp_path_factory.mktemp("study"), n), n) for n in (SLICE, FEW, MANY)
         )
-    return {name: max(np.subtract(many[name], few[name]) / (MANY - FEW)) for name in few}
+        for part in chain.from_iterable(first.values()):
+            part()  # imports modules, which is not to be counted
+        return {
+            name: max(
+                (_peak(large) - _peak(small)) / (MANY - FEW)
+                for small, large in zip(few[name], many[name], strict=True)
+            )
+            for name in few
+        }
 
 
 @pytest.mark.parametrize("stage", ["aggregate", "combine", "histograms", "tables", "uncertainties"])

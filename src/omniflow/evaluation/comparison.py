@@ -23,7 +23,6 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.linalg import helmert
 from scipy.special import digamma
 
 from omniflow.evaluation.histograms import Histogram, normalise
@@ -68,7 +67,7 @@ def spreads(contents: np.ndarray) -> np.ndarray:
         (N - 1, B); not finite in bins without content.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return helmert(len(contents)) @ (contents / contents.mean(axis=0))
+        return _contrasts(len(contents)) @ (contents / contents.mean(axis=0))
 
 
 def distances(contents: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -145,7 +144,7 @@ def compare_distances_apart(
     Returns:
         As `compare`, (1 + O,) each.
     """
-    return _apart(first, second, observable, helmert(len(first) + len(second)), 0.0)
+    return _apart(first, second, observable, _contrasts(len(first) + len(second)), 0.0)
 
 
 def adjusted(p_values: Sequence[float]) -> np.ndarray:
@@ -290,6 +289,13 @@ def _used(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.isfinite(squares).all(axis=0) & (squares > _ROUNDING**2).all(axis=0)
 
 
+def _contrasts(rows: int) -> np.ndarray:
+    """Return orthonormal contrasts of so many rows, (rows - 1, rows)."""
+    from scipy.linalg import helmert  # the report, which reads tables, does not load it
+
+    return helmert(rows)
+
+
 def _log_of_few(rows: int) -> float:
     """Return the mean log of the root mean square of so many normal numbers of variance 1."""
     return float(digamma(rows / 2) - np.log(rows / 2)) / 2
@@ -311,9 +317,11 @@ def _rotations(rows: int) -> np.ndarray:
     count = max(ROTATIONS // 10, min(ROTATIONS, 10**7 // rows**2))
     if rows == 1:
         return rng.choice([-1.0, 1.0], (count, 1, 1))
-    from scipy.stats import ortho_group  # the report, which reads tables, does not load it
-
-    return ortho_group.rvs(rows, size=count, random_state=rng)
+    # Mezzadri, Not. AMS 54 (2007) 592, as scipy.stats, which takes longer to load than all of this.
+    found, upper = np.linalg.qr(rng.normal(size=(count, rows, rows)))
+    diagonal = np.diagonal(upper, axis1=1, axis2=2)
+    found *= (diagonal / np.abs(diagonal))[:, None]
+    return found
 
 
 def _log_ratios(a: np.ndarray, b: np.ndarray, rotations: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ from omniflow.tables.convergence import CONVERGENCE, STOPPING
 CONFIDENCE = 0.95
 
 _SPECTRUM = ("data", "data_error", "simulation", "simulation_error")
+_DISTANCE = ("iteration", "td", "td_floor")
+# Numbers of bins (B,), and data and simulation with their errors, (4, B).
+_Spectrum = tuple[np.ndarray, np.ndarray]
 
 
 def falls(level: str, bins: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFrame:
@@ -36,17 +39,20 @@ def falls(level: str, bins: pd.DataFrame, distances: pd.DataFrame) -> pd.DataFra
         One row per method, combination, observable and pair of iterations, from 0.
     """
     keys = ["method", "combine", "observable"]
-    by_result = dict(iter(bins.groupby(keys, sort=False)))
+    by_result = bins.groupby([*keys, "iteration"], sort=False).indices
+    number, spectra = bins["bin"].to_numpy(), bins[[*_SPECTRUM]].to_numpy().T
     rows = []
     # Without data or simulation in the bins there is no distance.
     for key, own in distances.dropna(subset="td").groupby(keys, sort=False):
-        spectra = dict(iter(by_result[key].groupby("iteration")))
-        own = own.set_index("iteration").sort_index()
-        for now, later in combinations(own.index, 2):
-            td, floor = own.loc[later, ["td", "td_floor"]]
-            error = change_error(spectra[now], spectra[later])
-            fall, place = own.at[now, "td"] - td, (level, *key, now, later)
-            rows.append((*place, td, floor, fall, error, float(np.hypot(error, floor))))
+        own = own.sort_values("iteration")
+        found = []
+        for iteration, td, floor in zip(*(own[c] for c in _DISTANCE), strict=True):
+            there = by_result[*key, iteration]
+            found.append((iteration, td, floor, (number[there], spectra[:, there])))
+        for (now, before, _, spectrum), (later, td, floor, following) in combinations(found, 2):
+            error = _change_error(spectrum, following)
+            place = (level, *key, now, later)
+            rows.append((*place, td, floor, before - td, error, float(np.hypot(error, floor))))
     return CONVERGENCE.build(pd.DataFrame(rows, columns=CONVERGENCE.names))
 
 
@@ -86,7 +92,14 @@ def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
         now: bins of data and simulation with their errors, of one observable.
         following: bins of data and simulation with their errors, of one observable.
     """
-    bins = np.union1d(now["bin"], following["bin"])
+    return _change_error(
+        *((each["bin"].to_numpy(), each[[*_SPECTRUM]].to_numpy().T) for each in (now, following))
+    )
+
+
+def _change_error(now: _Spectrum, following: _Spectrum) -> float:
+    """Return `change_error` of two spectra."""
+    bins = np.union1d(now[0], following[0])
     data, data_error, simulation, own = _on(bins, now)
     data_next, data_error_next, simulation_next, _ = _on(bins, following)
     data = np.where(data != 0, data, data_next)
@@ -100,12 +113,11 @@ def change_error(now: pd.DataFrame, following: pd.DataFrame) -> float:
     return TD_SCALE * float(np.sqrt(terms.sum()))
 
 
-def _on(bins: np.ndarray, spectrum: pd.DataFrame) -> np.ndarray:
+def _on(bins: np.ndarray, spectrum: _Spectrum) -> np.ndarray:
     """Return data and simulation with their errors on these bins, (4, B); 0 where none is known."""
-    found = np.zeros((len(_SPECTRUM), len(bins)))
-    place = np.searchsorted(bins, spectrum["bin"])
-    for row, name in zip(found, _SPECTRUM, strict=True):
-        row[place] = spectrum[name]
+    number, values = spectrum
+    found = np.zeros((len(values), len(bins)))
+    found[:, np.searchsorted(bins, number)] = values
     return np.where(np.isnan(found), 0.0, found)
 
 

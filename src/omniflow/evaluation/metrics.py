@@ -118,15 +118,28 @@ def spread(
         truth = np.asarray(truth, dtype=np.float64)
         if truth.shape != unfolded.shape[1:]:
             raise ValueError(f"truth has {truth.shape}, unfolded {unfolded.shape}")
-    passes = len(unfolded)
+    passes, bins = unfolded.shape
     nominal = _statistics(np.ones((1, passes)), unfolded, truth)
-    drawn = _statistics(_draws(passes, replicas, seed), unfolded, truth)
+    values = {name: value[0] for name, value in nominal.items()}
     if passes == 1:
-        drawn = {name: np.full_like(value, np.nan) for name, value in drawn.items()}
+        none = np.full((replicas, bins), np.nan)
+        return Spread(1, values, dict.fromkeys(values, none[0]), dict.fromkeys(values, none))
+    drawn = _statistics(_draws(passes, replicas, seed), unfolded, truth)
     with np.errstate(invalid="ignore"):
         errors = {name: value.std(axis=0, ddof=1) for name, value in drawn.items()}
-    values = {name: value[0] for name, value in nominal.items()}
     return Spread(passes, values, errors, drawn)
+
+
+def relative_spread(unfolded: np.ndarray) -> np.ndarray:
+    """Return sigma_rel alone, without the bootstrap behind its error.
+
+    Args:
+        unfolded: (N, B) contents of N passes.
+
+    Returns:
+        (B,); NaN with one pass, and relative to 0.
+    """
+    return _statistics(np.ones((1, len(unfolded))), unfolded, None)["sigma_rel"][0]
 
 
 def bin_average(

@@ -16,6 +16,7 @@ import pandas as pd
 from omniflow.evaluation.histograms import Histogram, Unfolded, normalise
 from omniflow.evaluation.metrics import (
     bin_average,
+    relative_spread,
     spread,
     td_floor,
     triangular_discriminator,
@@ -136,7 +137,6 @@ def detector_tables(
         mean = content.content.mean(axis=0)
         keep = measured.filled | content.filled.any(axis=0)
         keys = result.keys | {"observable": observable}
-        statistics = spread(content.content, None)
         detector.add(
             keep.sum(),
             **keys,
@@ -145,11 +145,11 @@ def detector_tables(
             data_error=measured.error[keep],
             simulation=mean[keep],
             simulation_error=np.sqrt(content.variance.mean(axis=0)[keep]),
-            sigma_rel=statistics.values["sigma_rel"][keep],
-            passes=statistics.passes,
+            sigma_rel=relative_spread(content.content)[keep],
+            passes=len(content.content),
         )
         td, floor = discriminator(measurements.shape(observable), _mean(normalise(histogram)))
-        summary.add(1, **keys, td=td, td_floor=floor, passes=statistics.passes)
+        summary.add(1, **keys, td=td, td_floor=floor, passes=len(content.content))
     return detector.frame(), summary.frame()
 
 

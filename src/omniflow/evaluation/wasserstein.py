@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -77,7 +78,7 @@ class Sums:
             max(self.high, other.high),
         )
 
-    @property
+    @cached_property
     def total(self) -> np.ndarray:
         """Sums of weights (k,); NaN where they are not positive, and there is no distribution."""
         total = self.weight.sum(axis=1)
@@ -95,7 +96,7 @@ class Sums:
         variance = self.second / self.total - (self.mean - _middle(self.edges)) ** 2
         return np.sqrt(np.where(variance > 0, variance, np.nan))
 
-    @property
+    @cached_property
     def cumulative(self) -> np.ndarray:
         """F at the edges, (k, M)."""
         return np.cumsum(self.weight, axis=1)[:, :-1] / self.total[:, None]
@@ -124,15 +125,26 @@ def edges(*values: np.ndarray) -> np.ndarray:
     Returns:
         (M,) increasing, M at least 1.
     """
-    distinct = np.unique(np.concatenate([np.asarray(each, np.float64) for each in values]))
-    if len(distinct) == 0:
+    ordered = [np.sort(each) for each in values if len(each)]
+    if not ordered:
         return np.zeros(1)
-    if len(distinct) <= CELLS:
-        return distinct
-    levels = np.linspace(0, 1, CELLS // 2)
-    # Sorted first, quantiles take a tenth of the time.
-    found = [np.quantile(np.sort(each), levels) for each in values if len(each)]
-    return np.unique(np.concatenate(found))
+    if all(np.count_nonzero(np.diff(each)) < CELLS for each in ordered):
+        distinct = np.unique(np.concatenate([each.astype(np.float64) for each in ordered]))
+        if len(distinct) <= CELLS:
+            return distinct
+    return np.unique(np.concatenate([_quantiles(each) for each in ordered]))
+
+
+def _quantiles(ordered: np.ndarray) -> np.ndarray:
+    """Return quantiles (CELLS / 2,) of values (n,), n > 0, as `np.quantile` interpolates them.
+
+    It does not know that they are in order, and takes ten times as long.
+    """
+    place = np.linspace(0, 1, CELLS // 2) * (len(ordered) - 1)
+    below = place.astype(np.intp)
+    low, high = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    share, width = place - below, high - low
+    return np.where(share < 0.5, low + width * share, high - width * (1 - share))
 
 
 def fill(entries: Entries, edges: np.ndarray, weights: np.ndarray) -> Sums:
@@ -219,10 +231,17 @@ def distance(p: Sums, q: Sums) -> tuple[np.ndarray, np.ndarray]:
     width = np.concatenate([[0.0], np.diff(p.edges), [0.0]])
     difference = p.cumulative - q.cumulative
     moments = p.moment / p.total[:, None] - q.moment / q.total[:, None]
-    upper = np.pad(difference, ((0, 0), (0, 1)))
+    upper = _between(difference, 0)
     areas = np.abs(upper * width - moments).sum(axis=1)
-    errors = np.pad(np.sqrt(p.variance + q.variance), ((0, 0), (1, 1)))
+    errors = _between(np.sqrt(p.variance + q.variance), 1)
     return areas, np.sqrt(2 / np.pi) * _integral(p, q, errors)
+
+
+def _between(values: np.ndarray, before: int) -> np.ndarray:
+    """Return values (k, M) with so many zeros before each row, and one behind."""
+    found = np.zeros((values.shape[0], before + values.shape[1] + 1))
+    found[:, before:-1] = values
+    return found
 
 
 def _integral(p: Sums, q: Sums, errors: np.ndarray) -> np.ndarray:

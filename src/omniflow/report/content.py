@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,17 @@ from omniflow.tables.shared import NETWORK_KEY, RESULT_KEY
 
 @dataclass(frozen=True)
 class ReportTables:
-    """Everything that the report shows; `problems` names what the study lacks, for the reader."""
+    """Everything that the report shows; `problems` names what the study lacks, for the reader.
+
+    Frames are not changed: what is made of them for many parts of the page is made once.
+    """
 
     study: Study
     frames: Mapping[str, pd.DataFrame]
     problems: tuple[str, ...] = ()
+    _headlines: dict[tuple[str, int | None], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """Return a table by its name, as `omniflow.tables` declares it."""
@@ -61,9 +67,15 @@ class ReportTables:
 
     def headline(self, name: str, iteration: int | None = None) -> pd.DataFrame:
         """Rows of table `name` at each method's headline combination (and one iteration)."""
-        table = self[name]
-        rows = table[table["combine"] == table["method"].map(self.study.headline_combine)]
-        return rows if iteration is None else rows[rows["iteration"] == iteration]
+        if (name, iteration) not in self._headlines:
+            if iteration is None:
+                table = self[name]
+                rows = table[table["combine"] == table["method"].map(self.study.headline_combine)]
+            else:
+                rows = self.headline(name)
+                rows = rows[rows["iteration"] == iteration]
+            self._headlines[name, iteration] = rows
+        return self._headlines[name, iteration]
 
     @property
     def binned(self) -> tuple[str, ...]:
@@ -100,8 +112,8 @@ def edges_of(frames: Sequence[pd.DataFrame]) -> np.ndarray:
     Returns:
         (B + 1,) increasing.
     """
-    bins = pd.concat([f[["low", "high"]] for f in frames])
-    return np.unique(bins.to_numpy())
+    ends = [frame[end].to_numpy(float) for frame in frames for end in ("low", "high")]
+    return np.unique(np.concatenate(ends))
 
 
 def on_edges(frame: pd.DataFrame, column: str, edges: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
+from matplotlib.patches import StepPatch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from omniflow.report import hover, parcel, svg, ticks
@@ -162,9 +164,11 @@ def step(axes: Axes, values: np.ndarray, edges: np.ndarray, look: Look, **kwargs
         values: (B,) contents.
         edges: (B + 1,).
         look: colour and style.
-        kwargs: further ones of `Axes.stairs`; with a label the page tells its numbers.
+        kwargs: further ones of `StepPatch`; with a label the page tells its numbers.
     """
-    axes.stairs(values, edges, baseline=None, color=look.colour, linestyle=line(look), **kwargs)
+    # Not `Axes.stairs`, which asks how far outlines reach: `scale` is told.
+    style = {"edgecolor": look.colour, "linestyle": line(look), "fill": False, "baseline": None}
+    axes.add_artist(StepPatch(values, edges, **(cast(dict[str, Any], style) | kwargs)))
 
 
 def points(
@@ -178,18 +182,20 @@ def points(
         y: (B,).
         error: (B,), or (2, B) below and above; NaN: none.
         look: colour and style.
-        kw: further ones of `Axes.errorbar`; with a label the page tells its numbers.
+        kw: further ones of `Line2D`; with a label the page tells its numbers.
     """
     below, above = np.nan_to_num(np.broadcast_to(error, (2, len(x))))
     # One line for all bars: a third of the time of `Axes.errorbar`.
-    (bars,) = axes.plot(
+    bars = Line2D(
         np.repeat(x, 3), np.ravel(np.column_stack([y - below, y + above, np.full(len(x), np.nan)])),
         color=look.colour, linewidth=0.9, alpha=kw.get("alpha"), zorder=kw.get("zorder", 2),
     )  # fmt: skip
     label = kw.pop("label", "_")
-    (line,) = axes.plot(
+    line = Line2D(
         x, y, marker=look.marker, color=look.colour, markersize=3, **({"linestyle": "none"} | kw)
     )
+    for each in (bars, line):  # not plotted, as in `step`
+        axes.add_artist(each)
     lines = cast(Any, (line, (), (bars,)))  # a line in place of a collection of lines
     axes.add_container(ErrorbarContainer(lines, has_yerr=True, label=label))
 
@@ -231,6 +237,7 @@ def scale(axes: Axes, values: Sequence[np.ndarray], log: bool | None = None) -> 
     flat = flat[np.isfinite(flat)]
     positive = flat[flat > 0]
     if not flat.size:
+        axes.autoscale_view(scalex=False)  # as wide as axes without data are
         return
     if log is None:
         log = positive.size == flat.size and positive.max() > 20 * positive.min()
@@ -275,7 +282,8 @@ def band(axes: Axes, edges: np.ndarray, low: np.ndarray, high: np.ndarray) -> No
         low: (B,).
         high: (B,).
     """
-    axes.stairs(high, edges, baseline=low, fill=True, color=GUIDE, alpha=0.6, linewidth=0)
+    style: dict[str, Any] = {"facecolor": GUIDE, "alpha": 0.6, "linewidth": 0, "baseline": low}
+    axes.add_artist(StepPatch(high, edges, fill=True, **style))
 
 
 def density_label(observable: ObservableRecord, shape: bool) -> str:

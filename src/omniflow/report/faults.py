@@ -156,12 +156,10 @@ def _worse_than_binned(tables: ReportTables) -> list[Fault]:
     summary = tables.headline("summary", study.iterations)
     reference = tables["bayes_summary"][tables["bayes_summary"]["iteration"] == study.iterations]
     both = summary.merge(reference[["observable", "td"]], on="observable", suffixes=("", "_binned"))
-    errors = [_binned_error(tables, row.method, row.observable) for row in both.itertuples()]
+    worse = both[(both["td"] > both["td_binned"]) & (both["td"] > FLOORS * both["td_floor"])]
+    errors = [_binned_error(tables, row.method, row.observable) for row in worse.itertuples()]
     # The binned reference may follow fluctuations that truth and data share, down to no distance.
-    margin = np.hypot(errors, both["td_floor"])
-    worse = both[
-        (both["td"] - both["td_binned"] > margin) & (both["td"] > FLOORS * both["td_floor"])
-    ]
+    worse = worse[worse["td"] - worse["td_binned"] > np.hypot(errors, worse["td_floor"])]
     if worse.empty:
         return []
     text = (

@@ -272,16 +272,12 @@ def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure
     marks the loss of an uninformed network.
     """
     figure, panels = drawing.panels(1, 2, height=2.8, width=6.2, sharey=True)
-    keys = ["pass", "lane", "member", "fold", "iteration", "step"]
     low, high = [], []
     for axes, column, label in zip(
         panels, ("loss", "val_loss"), ("Training", "Validation"), strict=True
     ):
         rows = curves[np.isfinite(curves[column])]
-        groups: dict[bool, list[np.ndarray]] = {False: [], True: []}
-        for key, network in rows.groupby(keys, sort=False):
-            line = network.sort_values("epoch")[["epoch", column]].to_numpy(dtype=float)
-            groups[key[4] <= 1].append(line)  # pre-training has 0
+        groups = _lines(rows, column)
         pixels = len(rows) > CURVES_AS_PIXELS
         for first, lines in groups.items():
             thin = 0.9 if first else 0.6
@@ -313,3 +309,17 @@ def losses(curves: pd.DataFrame, first_colour: str, uninformed: float) -> Figure
     panels[0].xaxis.set_major_locator(MaxNLocator(5, integer=True))
     drawing.ylabel(panels[0], "Loss")
     return figure
+
+
+def _lines(rows: pd.DataFrame, column: str) -> dict[bool, list[np.ndarray]]:
+    """Epochs and values (n, 2) of every network, by whether it is of the first iteration."""
+    keys = ["pass", "lane", "member", "fold", "iteration", "step"]
+    network = rows.groupby(keys, sort=False).ngroup().to_numpy()
+    values = rows[["epoch", column]].to_numpy(float)
+    order = np.lexsort((values[:, 0], network))
+    iterations = rows["iteration"].to_numpy()[order]
+    begins = np.flatnonzero(np.diff(network[order], prepend=-1))
+    found: dict[bool, list[np.ndarray]] = {False: [], True: []}
+    for begin, line in zip(begins, np.split(values[order], begins)[1:], strict=True):
+        found[bool(iterations[begin] <= 1)].append(line)  # pre-training has 0
+    return found

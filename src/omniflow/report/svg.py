@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.image import imsave
 from matplotlib.path import Path
+from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Affine2D, Bbox, Transform
 
@@ -58,6 +59,40 @@ def draw(figure: Figure) -> Drawing:
 def measuring() -> RendererBase:
     """Return what measures texts before a figure is drawn."""
     return _Renderer(1, 1)
+
+
+class Line(NamedTuple):
+    """A line of a text: where its baseline starts, and what a renderer takes to draw it."""
+
+    x: float
+    y: float
+    text: str
+    font: FontProperties
+    ismath: bool
+
+
+class Word(NamedTuple):
+    """A text at (0, 0): its lines, and its lower end."""
+
+    lines: tuple[Line, ...]
+    low: float
+
+
+@functools.lru_cache(8192)
+def word(text: str, font: FontProperties, horizontal: Any, vertical: Any) -> Word:
+    """Lay a text out; the labels of ticks are alike in many figures.
+
+    Args:
+        text: what is written.
+        font: with its size.
+        horizontal: what of it is at 0 along x, as of `Text`.
+        vertical: what of it is at 0 along y.
+    """
+    pen = _Pen(1, 1)
+    drawn = Text(0, 0, text, fontproperties=font, ha=horizontal, va=vertical)
+    drawn.set_figure(Figure(dpi=DPI))
+    drawn.draw(pen)
+    return Word(tuple(pen.lines), drawn.get_window_extent(pen).y0)
 
 
 class _Renderer(RendererBase):
@@ -204,6 +239,32 @@ class _Renderer(RendererBase):
         x, y, wide, high_ = low[0], self.height - high[1], high[0] - low[0], high[1] - low[1]
         rect = f'<rect x="{x:.2f}" y="{y:.2f}" width="{wide:.2f}" height="{high_:.2f}"/>'
         return f' clip-path="url(#{self._share("clipPath", "", rect)})"'
+
+
+class _Pen(_Renderer):
+    """Collects the lines of texts, with places from below."""
+
+    def __init__(self, width: float, height: float) -> None:
+        super().__init__(width, height)
+        self.lines: list[Line] = []
+
+    def draw_text(  # type: ignore[override]
+        self,
+        gc: GraphicsContextBase,
+        x: float,
+        y: float,
+        s: str,
+        prop: FontProperties,
+        angle: float,
+        ismath: bool = False,
+        mtext: Any = None,
+    ) -> None:
+        """Take a line."""
+        self.lines.append(Line(float(x), float(y), s, prop, bool(ismath)))
+
+    def flipy(self) -> bool:
+        """Return whether y grows downwards."""
+        return False
 
 
 @functools.lru_cache(8192)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist, allow_rasterization
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
+from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Text
-from matplotlib.ticker import NullLocator
-from matplotlib.transforms import IdentityTransform
+from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.transforms import IdentityTransform, Transform
 
 from omniflow.report import svg
 
 Which = Literal["major", "minor"]
-_WHICH: tuple[Which, Which] = ("minor", "major")
+# A text, and its place in points from the lower left corner of the figure.
+Label = tuple[svg.Word, tuple[float, float]]
 _SIDES = {"x": ("bottom", "top"), "y": ("left", "right")}
 
 
@@ -34,6 +39,14 @@ class _Y(YAxis):
     majorTicks = minorTicks = ()  # type: ignore[assignment]  # lists of none
 
 
+class _Area(Rectangle):
+    """The area of axes, as wide and high as they are; everything in them asks where it is."""
+
+    def get_transform(self) -> Transform:
+        """Return the transform of the unit square."""
+        return Artist.get_transform(self)
+
+
 class Panel(Axes):
     """Axes whose ticks are those of `draw` alone: a third of the time that axes take."""
 
@@ -43,6 +56,9 @@ class Panel(Axes):
         for spine in self.spines.values():
             spine.set_position(("outward", 0))  # what the first tick does otherwise
 
+    def _gen_axes_patch(self) -> Rectangle:
+        return _Area((0, 0), 1, 1)
+
     def _init_axis(self) -> None:
         self.xaxis, self.yaxis = _X(self, clear=False), _Y(self, clear=False)
         for spine, axis in (("bottom", self.xaxis), ("top", self.xaxis), ("left", self.yaxis),
@@ -50,8 +66,57 @@ class Panel(Axes):
             self.spines[spine].register_axis(axis)
 
 
+class Lines(Artist):
+    """Lines of the ticks of axes, as one artist: those of an axis and size are one path.
+
+    Attributes:
+        paths: vertices (n, 2) on the page, width and colour.
+    """
+
+    def __init__(self, zorder: float) -> None:
+        """Draw nothing yet."""
+        super().__init__()
+        self.set_zorder(zorder)
+        self.paths: list[tuple[np.ndarray, float, Any]] = []
+
+    @allow_rasterization
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the lines."""
+        for vertices, width, colour in self.paths:
+            gc = renderer.new_gc()
+            gc.set_linewidth(width)
+            gc.set_foreground(colour)
+            renderer.draw_path(gc, Path(vertices), IdentityTransform())
+            gc.restore()
+
+
+class Labels(Artist):
+    """Labels of the ticks of axes, as one artist.
+
+    Attributes:
+        words: texts, and their places on the page.
+    """
+
+    def __init__(self) -> None:
+        """Draw nothing yet."""
+        super().__init__()
+        self.set_zorder(Text.zorder)
+        self.words: list[Label] = []
+
+    @allow_rasterization
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the labels."""
+        gc, height = renderer.new_gc(), renderer.get_canvas_width_height()[1]
+        gc.set_foreground(_setting("text.color"))
+        for word, (x, y) in self.words:
+            for line in word.lines:
+                place = line.x + x, height - (line.y + y)
+                renderer.draw_text(gc, *place, line.text, line.font, 0, line.ismath)
+        gc.restore()
+
+
 def draw(figure: Figure) -> None:
-    """Draw ticks as one line per axis and size, and their labels as texts.
+    """Draw ticks as one line per axis and size, and their labels beside them.
 
     They look the same as matplotlib's, which are two texts and three lines each and take most of
     the time of a figure. Scales, positions and dpi of the figure must not change any more.
@@ -60,30 +125,41 @@ def draw(figure: Figure) -> None:
         locator = cast(Any, axes.get_axes_locator())  # or None
         axes.apply_aspect(locator(axes, svg.measuring()) if locator else None)
     found = [  # axes share locators: all are asked before any is replaced
-        (axes, axis, [(which, *_places(axis, which)) for which in _WHICH])
-        for axes in figure.axes
-        for axis in (axes.xaxis, axes.yaxis)
+        (axes, [(axis, _kinds(axis)) for axis in (axes.xaxis, axes.yaxis)]) for axes in figure.axes
     ]
-    for axes, axis, kinds in found:
-        offset = axis.get_major_formatter().get_offset()
-        axis.set_major_locator(NullLocator())
-        axis.set_minor_locator(NullLocator())
-        axis.offsetText.set_visible(False)
-        labels = list[Text]()
-        for which, places, texts in kinds:
-            if len(places):
-                points = _on_page(axes, axis, places)
-                _lines(axes, axis, which, points)
-                labels += _labels(axes, axis, which, points, texts)
-        if axis.get_tick_params(which="major").get("labelbottom"):
-            _move_label(axes, axis, labels)
-        if offset and labels:
-            _offset(axes, axis, offset, labels)
+    for axes, both in found:
+        lines, labels = Lines(axes.xaxis.get_zorder()), Labels()
+        for axis, kinds in both:
+            offset = axis.get_major_formatter().get_offset()
+            axis.set_major_locator(NullLocator())
+            axis.set_minor_locator(NullLocator())
+            axis.offsetText.set_visible(False)
+            begin = len(labels.words)
+            for which, places, texts in kinds:
+                if len(places):
+                    points = _on_page(axes, axis, places)
+                    lines.paths += _lines(axes, axis, which, points)
+                    labels.words += _labels(axes, axis, which, points, texts)
+            own = labels.words[begin:]
+            if axis.get_tick_params(which="major").get("labelbottom"):
+                _move_label(axes, axis, own)
+            if offset and own:
+                labels.words.append(_offset(axes, axis, offset, own))
+        axes.add_artist(lines)
+        axes.add_artist(labels)
 
 
-def _places(axis: XAxis | YAxis, which: Which) -> tuple[np.ndarray, list[str]]:
-    """Where ticks are, inside the axes, and what stands beside them."""
-    places = np.asarray(getattr(axis, f"get_{which}ticklocs")(), dtype=float)
+def _kinds(axis: XAxis | YAxis) -> list[tuple[Which, np.ndarray, list[str]]]:
+    """Minor and major ticks: where they are, and what stands beside them."""
+    major = np.asarray(axis.get_majorticklocs(), dtype=float)
+    # The minor ones ask for them again, twice. Axes that share a locator share its answer.
+    axis.major.locator = FixedLocator(major.tolist())
+    minor = np.asarray(axis.get_minorticklocs(), dtype=float)
+    return [("minor", *_inside(axis, "minor", minor)), ("major", *_inside(axis, "major", major))]
+
+
+def _inside(axis: XAxis | YAxis, which: Which, places: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Places of ticks that are inside the axes, and their texts."""
     texts = np.array(getattr(axis, f"get_{which}_formatter")().format_ticks(places.tolist()))
     low, high = sorted(axis.get_view_interval())
     room = 1e-10 * (high - low)  # ticks at the ends, whatever their rounding
@@ -99,7 +175,10 @@ def _on_page(axes: Axes, axis: XAxis | YAxis, places: np.ndarray) -> np.ndarray:
     return axes.get_yaxis_transform().transform(np.column_stack([other, places]))[:, 1]
 
 
-def _lines(axes: Axes, axis: XAxis | YAxis, which: Which, points: np.ndarray) -> None:
+def _lines(
+    axes: Axes, axis: XAxis | YAxis, which: Which, points: np.ndarray
+) -> list[tuple[np.ndarray, float, Any]]:
+    """Path of the lines of ticks, with width and colour; nothing where there are none."""
     name, shown = axis.axis_name, axis.get_tick_params(which=which)
     size = shown.get("length", _setting(f"{name}tick.{which}.size"))
     box, along, across = axes.bbox, list[np.ndarray](), list[np.ndarray]()
@@ -108,68 +187,62 @@ def _lines(axes: Axes, axis: XAxis | YAxis, which: Which, points: np.ndarray) ->
         if shown[side] and size:
             along.append(np.repeat(points, 3))
             across.append(np.tile([start, end, np.nan], len(points)))
-    if along:
-        x, y = np.concatenate(along), np.concatenate(across)
-        width, colour = (_setting(f"{name}tick.{key}") for key in (f"{which}.width", "color"))
-        line = Line2D(
-            *((x, y) if name == "x" else (y, x)), transform=IdentityTransform(), clip_on=False,
-            color=colour, linewidth=width, zorder=axis.get_zorder(),
-        )  # fmt: skip
-        axes.add_artist(line)
+    if not along:
+        return []
+    x, y = np.concatenate(along), np.concatenate(across)
+    width, colour = (_setting(f"{name}tick.{key}") for key in (f"{which}.width", "color"))
+    return [(np.column_stack((x, y) if name == "x" else (y, x)), width, colour)]
 
 
 def _labels(
     axes: Axes, axis: XAxis | YAxis, which: Which, points: np.ndarray, texts: list[str]
-) -> list[Text]:
+) -> list[Label]:
     name, shown = axis.axis_name, axis.get_tick_params(which=which)
     pad, box = _setting(f"{name}tick.{which}.pad"), axes.bbox
-    size = shown.get("labelsize", _setting(f"{name}tick.labelsize"))
-    drawn = []
+    font = FontProperties(size=shown.get("labelsize", _setting(f"{name}tick.labelsize")))
+    found = []
     for side in _SIDES[name]:
         if not shown.get(f"label{side}"):
             continue
         sign = 1 if side in ("top", "right") else -1
         edge = {"bottom": box.y0, "top": box.y1, "left": box.x0, "right": box.x1}[side]
+        edge += sign * pad
         style = {
             "bottom": ("center", "top"), "top": ("center", "baseline"),
             "left": ("right", "center_baseline"), "right": ("left", "center_baseline"),
         }[side]  # fmt: skip
-        for point, text in zip(points, texts, strict=True):
+        for point, text in zip(points.tolist(), texts, strict=True):
             if text:
-                place = (point, edge + sign * pad)
-                drawn.append(_text(axes, place if name == "x" else place[::-1], text, size, *style))
-    return drawn
+                place = (point, edge) if name == "x" else (edge, point)
+                found.append((svg.word(text, font, *style), place))
+    return found
 
 
-def _text(
-    axes: Axes, place: tuple[float, ...], text: str, size: float, horizontal: str, vertical: str
-) -> Text:
-    drawn = Text(
-        x=place[0], y=place[1], text=text, fontsize=size, ha=horizontal, va=vertical,
-        transform=IdentityTransform(), clip_on=False,
-    )  # fmt: skip
-    axes.add_artist(drawn)
-    return drawn
+def _lowest(labels: Sequence[Label]) -> float:
+    """Lower end of the lowest label on the page."""
+    return min(word.low + y for word, (_, y) in labels)
 
 
-def _move_label(axes: Axes, axis: XAxis | YAxis, labels: list[Text]) -> None:
+def _move_label(axes: Axes, axis: XAxis | YAxis, labels: Sequence[Label]) -> None:
     """Move the name of an x axis below the labels of its ticks."""
-    box, below = axes.bbox, axes.bbox.y0
-    if labels:
-        below = min(text.get_window_extent(svg.measuring()).y0 for text in labels)
+    box = axes.bbox
+    below = _lowest(labels) if labels else box.y0
     axis.set_label_coords(
         axis.label.get_position()[0], (below - axis.labelpad - box.y0) / box.height
     )
 
 
-def _offset(axes: Axes, axis: XAxis | YAxis, text: str, labels: list[Text]) -> None:
-    """Draw a factor that all labels have in common."""
-    box, size = axes.bbox, _setting(f"{axis.axis_name}tick.labelsize")
+def _offset(
+    axes: Axes,
+    axis: XAxis | YAxis,
+    text: str,
+    labels: Sequence[Label],
+) -> Label:
+    """Return a factor that all labels have in common, and its place."""
+    box, font = axes.bbox, FontProperties(size=_setting(f"{axis.axis_name}tick.labelsize"))
     if axis.axis_name == "x":
-        below = min(label.get_window_extent(svg.measuring()).y0 for label in labels)
-        _text(axes, (box.x1, below - 3), text, size, "right", "top")
-    else:
-        _text(axes, (box.x0, box.y1 + 3), text, size, "left", "baseline")
+        return svg.word(text, font, "right", "top"), (box.x1, _lowest(labels) - 3)
+    return svg.word(text, font, "left", "baseline"), (box.x0, box.y1 + 3)
 
 
 def _setting(name: str) -> Any:

@@ -31,6 +31,7 @@ class Finished:
     def __init__(self, plan: Plan) -> None:
         """Take the plan, whose jobs up to the histograms have ended."""
         self.plan = plan
+        self._results: dict[str, list[Unfolded]] = {}
 
     @cached_property
     def common(self) -> Setup:
@@ -79,11 +80,13 @@ class Finished:
 
     def results(self, level: str) -> list[Unfolded]:
         """Return the histograms of every method, combination and iteration at a level."""
-        return [
-            result
-            for method in self.plan.config.methods
-            for result in evaluation.read_histograms(self.plan, method, level)
-        ]
+        if level not in self._results:
+            self._results[level] = [
+                result
+                for method in self.plan.config.methods
+                for result in evaluation.read_histograms(self.plan, method, level)
+            ]
+        return self._results[level]
 
     def spectra(self, level: str = "particle") -> dict[str, Histograms]:
         """Return the histograms of each method's first combination after the last iteration."""

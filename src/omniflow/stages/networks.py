@@ -57,6 +57,7 @@ class Networks(ABC):
     ) -> None:
         """Build the network for `features` of a level and its trainer, which heeds interruption."""
         execution, self.plan, self.level = plan.config.execution, plan, level
+        self._checksums: dict[str, str] = {}  # of event stores, which stay as they are
         self.ranks = distributed.start(execution.ranks, plan.root)
         settings = self.settings
         if self.ranks.size > 1 or not is_built_in(settings):  # Horovod and Keras load TensorFlow
@@ -281,11 +282,14 @@ class Networks(ABC):
         if network.step == 0:
             roles = list(dict.fromkeys(role for role, _ in self.plan.pretraining_classes))
         roles = [self.plan.variants.role(role, network.variant) for role in roles]
+        for role in roles:
+            if role not in self._checksums:
+                self._checksums[role] = store.checksum(self.plan.store(role))
         parts = [
             omniflow.__version__,
             self.plan.fingerprints.training((network,)),
             self.trainer.engine.name,
-            *(store.checksum(self.plan.store(role)) for role in roles),
+            *(self._checksums[role] for role in roles),
             digest([initial]),
             digest(self.event_weights(network)),
         ]

@@ -206,8 +206,11 @@ def _typed(column: Column, values: pd.Series, file: str) -> Any:
 
     if column.type is Type.TEXT:
         found, wrong = values.to_numpy(object), np.zeros(len(values), bool)
-        if pd.api.types.infer_dtype(values, skipna=False) not in ("string", "empty"):
+        if pd.api.types.infer_dtype(found, skipna=False) not in ("string", "empty"):
             wrong = np.array([not isinstance(each, str) for each in values], bool)
+    elif values.dtype.kind in "iuf":  # numbers already, as most are
+        found = values.to_numpy(float, na_value=np.nan)
+        wrong = _misfits(found, column.type)
     else:
         numbers = pd.to_numeric(values, errors="coerce")
         found = numbers.to_numpy(float, na_value=np.nan)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -143,20 +144,25 @@ class _Level:
             of: what is compared.
             most: events of a sample; those of a store are in random order.
         """
-        first = [next(self._slices(role, names, of))[1] for role in ("data", "simulation")]
-        cells = {key: wasserstein.edges(*(part[key].value for part in first)) for key in first[0]}
+        roles = (*self._measured, "simulation")
+        slices = {role: self._slices(role, names, of, most) for role in roles}
+        first = {role: next(slices[role]) for role in ("data", "simulation")}
+        values = [parts for _, parts in first.values()]
+        cells = {key: wasserstein.edges(*(each[key].value for each in values)) for key in values[0]}
+        for role, each in first.items():
+            slices[role] = chain([each], slices[role])
         reference: dict[str, Sums] = {}
         found: dict[str, Sums] = {}
         for role, factor in self._measured.items():
             weight = np.asarray(store.open_store(self.plan.store(role)).weight)
-            for rows, parts in self._slices(role, names, of, most):
+            for rows, parts in slices[role]:
                 # Some events of data stand for all, beside all of a background, or some of it.
                 own = factor * max(1.0, len(weight) / most) * weight[rows, None]
                 for key, part in parts.items():
                     reference[key] = wasserstein.fill(part, cells[key], own).plus(
                         reference.get(key)
                     )
-        for rows, parts in self._slices("simulation", names, of, most):
+        for rows, parts in slices["simulation"]:
             own = np.stack([weight[rows] for weight in self.subjects.values()], axis=1)
             for key, part in parts.items():
                 found[key] = wasserstein.fill(part, cells[key], own).plus(found.get(key))
