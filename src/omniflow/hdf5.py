@@ -227,6 +227,18 @@ def read_rows(dataset: h5py.Dataset, rows: slice = slice(None)) -> np.ndarray:
         ) from error
 
 
+def signs(path: str | Path) -> tuple[int, ...]:
+    """Return what changes when a file is written again; nothing where there is none.
+
+    So what was found out about a file can be kept by them (`functools.lru_cache`).
+    """
+    try:
+        state = os.stat(path)
+    except OSError:
+        return ()  # which is told when it is opened
+    return (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
 class Place(NamedTuple):
     """Where the numbers of a dataset lie in a file, as one block."""
 

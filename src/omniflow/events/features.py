@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from omniflow.errors import InputError
-from omniflow.hdf5 import memory_map, open_h5
+from omniflow.hdf5 import Place, memory_maps, open_h5, place, signs
 
 SCHEMA = "omniflow-features"
 VERSION = 3
@@ -39,24 +40,33 @@ class Features:
 def open_features(path: Path) -> Features:
     """Return the memory-mapped features in `path`.
 
+    A file is checked once by a process, as long as it does not change.
+
     Raises:
         InputError: not a feature file of this version, or its datasets do not fit together.
     """
+    return Features(*memory_maps(path, _places(path, signs(path))))
+
+
+@lru_cache(maxsize=100)
+def _places(path: Path, signs: tuple[int, ...]) -> tuple[Place, Place, Place, Place]:
+    """Return where the arrays of `Features` lie in the file with these signs, checked."""
     with open_h5(path) as file:
         found = (file.attrs.get("schema"), file.attrs.get("version"))
         if found != (SCHEMA, VERSION):
             raise InputError(
                 f"{path}: schema {found} is not {(SCHEMA, VERSION)}; delete the file and rerun."
             )
-        particles = memory_map(file, "particles", (None, None), "f")
-        neighbours = memory_map(file, "neighbours", (len(particles), None), "i")
-        event = memory_map(file, "event", (None, None), "f")
-        offsets = memory_map(file, "offsets", (len(event) + 1,), "i")
-        if offsets[-1] != len(particles):
+        particles = place(file, "particles", (None, None), "f")
+        neighbours = place(file, "neighbours", (particles.shape[0], None), "i")
+        event = place(file, "event", (None, None), "f")
+        rows = place(file, "offsets", (event.shape[0] + 1,), "i")
+        (offsets,) = memory_maps(path, [rows])
+        if offsets[-1] != particles.shape[0]:
             raise InputError(
-                f"{path}: offsets: end at {offsets[-1]}, but there are {len(particles)} particles; "
-                "delete the file and rerun."
+                f"{path}: offsets: end at {offsets[-1]}, but there are {particles.shape[0]} "
+                "particles; delete the file and rerun."
             )
         if offsets[0] != 0 or (np.diff(offsets) < 0).any():
             raise InputError(f"{path}: offsets: fall; the file is damaged: delete it and rerun.")
-        return Features(particles, neighbours, offsets, event)
+        return particles, neighbours, rows, event

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from omniflow.hdf5 import (
     memory_maps,
     open_h5,
     place,
+    signs,
 )
 
 SCHEMA = "omniflow-events"
@@ -162,18 +162,7 @@ def open_store(path: str | Path) -> Events:
         InputError: the file is missing, truncated, not HDF5, not an event store, of another
             schema version, or a dataset is missing or has another type or shape.
     """
-    try:
-        state = os.stat(path)
-        signs: tuple[int, ...] = (
-            state.st_dev,
-            state.st_ino,
-            state.st_size,
-            state.st_mtime_ns,
-            state.st_ctime_ns,
-        )
-    except OSError:
-        signs = ()  # which is told when it is opened
-    layout = _layout(str(path), signs)
+    layout = _layout(str(path), signs(path))
     return layout.events(memory_maps(path, layout.places.values()))
 
 
@@ -213,7 +202,7 @@ class _Layout(NamedTuple):
 
 @lru_cache(maxsize=100)
 def _layout(path: str, signs: tuple[int, ...]) -> _Layout:
-    """Return where everything lies in a store, checked; `signs` change with the file."""
+    """Return where everything lies in the store with these signs, checked."""
     with _open(path) as h5file:
         n = find_dataset(h5file, "event_id", (None,), "u").shape[0]
         places = {
