@@ -154,6 +154,23 @@ def test_both_loaders_read_all_configurations_alike():
         assert repr(found[0]) == repr(found[1])
 
 
+@pytest.mark.parametrize("text", ["a:\t1", "a: 5\t# c", "fe \ttures: 1", "a: !", "\ufeffa: !"])
+def test_what_the_loader_in_c_reads_otherwise_is_left_to_the_other(tmp_path, text):
+    found = []
+    for load in (lambda: yaml.load(text, Loader=_Loader), lambda: _read(tmp_path, text)):
+        try:
+            found.append(load())
+        except (yaml.YAMLError, ConfigError):
+            found.append("refused")
+    assert found[0] == found[1]
+    assert "refused" in found or found[0] == {"a": None}
+
+
+def test_bytes_that_are_no_text_are_refused():
+    with pytest.raises(ConfigError, match=r"--config study\.name: is not valid YAML: unacceptable"):
+        combined([], ["study.name=\udcff"])
+
+
 @pytest.mark.parametrize("depth", [10, 40, 60, 100_000])
 def test_deep_nesting_does_not_end_the_process(tmp_path, depth):
     text = f"a: {'[' * depth}{']' * depth}"

@@ -12,6 +12,7 @@ import os
 import runpy
 import socket
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,13 +73,15 @@ class _Job(BaseRequestHandler):
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        code = b"1"
         try:
             runpy.run_path(sys.argv[0], run_name="__main__")
             code = b"0"
-        except SystemExit as error:
-            print(error, file=sys.stderr)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            self.request.sendall(code)
+        except SystemExit as end:
+            code = b"1" if end.code else b"0"
+            print(end.code or "", end="\n" if end.code else "", file=sys.stderr)
+        except BaseException:
+            code = b"1"
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.request.sendall(code)

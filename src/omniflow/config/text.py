@@ -17,6 +17,8 @@ from omniflow.errors import ConfigError
 # Values of a configuration, with those that aliases repeat.
 _MOST = 200_000
 _DEEP = 50
+# Tabs, tags and marks of byte order: PyYAML's loader in C reads some of them otherwise.
+_READ_OTHERWISE = re.compile("[\t!\ufeff]")
 
 
 class _Strict:
@@ -151,8 +153,9 @@ def _setting(text: str) -> dict[str, Any]:
 
 def _parse(text: str, where: str) -> object:
     try:
-        with suppress(yaml.YAMLError):  # is told by the other loader
-            if not _is_deep(text):
+        # What it refuses is told by the other loader.
+        with suppress(yaml.YAMLError, UnicodeEncodeError):
+            if not (_READ_OTHERWISE.search(text) or _is_deep(text)):
                 return yaml.load(text, Loader=_Fast)  # a SafeLoader
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:

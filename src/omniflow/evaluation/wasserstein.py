@@ -128,7 +128,7 @@ def edges(*values: np.ndarray) -> np.ndarray:
     ordered = [np.sort(each) for each in values if len(each)]
     if not ordered:
         return np.zeros(1)
-    if all(np.count_nonzero(np.diff(each)) < CELLS for each in ordered):
+    if all(np.count_nonzero(each[1:] != each[:-1]) < CELLS for each in ordered):
         distinct = np.unique(np.concatenate([each.astype(np.float64) for each in ordered]))
         if len(distinct) <= CELLS:
             return distinct

@@ -291,5 +291,5 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path}: not a CSV table ({error})") from None
     if not names:
-        raise InputError(f"{path}: not a CSV table (it is empty)")
+        raise InputError(f"{path}: not a CSV table (its first line is empty)")
     return names, rows
