@@ -171,6 +171,12 @@ def test_bytes_that_are_no_text_are_refused():
         combined([], ["study.name=\udcff"])
 
 
+def test_names_of_files_that_are_no_text_are_kept(tmp_path):
+    """As a configuration is written: Python holds their bytes as surrogates."""
+    name = b"data-\xff.h5".decode("utf-8", "surrogateescape")
+    assert _read(tmp_path, yaml.safe_dump({"a": name})) == {"a": name}
+
+
 @pytest.mark.parametrize("depth", [10, 40, 60, 100_000])
 def test_deep_nesting_does_not_end_the_process(tmp_path, depth):
     text = f"a: {'[' * depth}{']' * depth}"

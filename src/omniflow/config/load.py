@@ -85,8 +85,7 @@ def validate_section(
 
 def dump(config: Config) -> str:
     """Return the resolved configuration, defaults included, as YAML."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return yaml.dump(config.model_dump(mode="json"), Dumper=dumper, sort_keys=False, width=100)
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, width=100)
 
 
 def _problems(error: ValidationError, model: type[BaseModel], at: list[str]) -> Iterator[str]:
