@@ -121,6 +121,16 @@ def test_memory_map_refuses_compressed_datasets(tmp_path):
         hdf5.memory_map(tmp_path / "a.h5", "x")
 
 
+def test_memory_map_refuses_what_lies_in_another_file(tmp_path):
+    """Its place there says nothing of this file, which would be read in its stead."""
+    _h5(tmp_path / "other.h5", a=np.zeros(50), x=np.arange(10.0))
+    with h5py.File(tmp_path / "a.h5", "w") as h5file:
+        h5file["y"] = np.ones(1000)
+        h5file["x"] = h5py.ExternalLink("other.h5", "x")
+    with pytest.raises(InputError, match=r"a\.h5: x: is a link to .*other\.h5"):
+        hdf5.memory_map(tmp_path / "a.h5", "x")
+
+
 def test_errors_of_h5py_name_the_file_and_others_stay_as_they_are(tmp_path):
     path = tmp_path / "a.h5"
     with hdf5.create_h5(path) as file:

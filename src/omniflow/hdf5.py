@@ -259,10 +259,15 @@ def place(
         dtype_kind: kinds of type that it may have, such as `f` or `iu`.
 
     Raises:
-        InputError: as `find_dataset`, or the dataset is chunked or compressed, or reaches beyond
-            the file.
+        InputError: as `find_dataset`, or the dataset lies in another file, is chunked or
+            compressed, or reaches beyond the file.
     """
     dataset = find_dataset(h5file, name, shape, dtype_kind)
+    if dataset.file.filename != h5file.filename:
+        raise InputError(
+            f"{h5file.filename}: {name}: is a link to {dataset.file.filename}, and cannot be "
+            "memory-mapped here; copy the dataset into this file"
+        )
     found = Place(dataset.id.get_offset() or 0, dataset.shape, dataset.dtype)
     if not dataset.size:
         return found

@@ -148,7 +148,8 @@ def test_both_loaders_read_all_configurations_alike():
         path.read_text("utf-8")
         for path in [*ROOT.glob("config/**/*.yaml"), *ROOT.glob("examples/**/*.yaml")]
     ]
-    assert len(texts) > 20
+    assert len(texts) > 10
+    assert issubclass(_Fast, yaml.CSafeLoader)  # else there is nothing to compare
     for text in texts:
         found = [list(yaml.load_all(text, Loader=loader)) for loader in (_Fast, _Loader)]
         assert repr(found[0]) == repr(found[1])

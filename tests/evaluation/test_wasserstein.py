@@ -108,9 +108,6 @@ def test_variances_are_those_of_the_definition():
 def test_cells_of_many_values_end_at_their_quantiles(kind):
     rng = np.random.default_rng(6)
     levels = np.linspace(0, 1, wasserstein.CELLS // 2)
-    for size in (1, 2, 499, 5000):
-        values = np.sort(rng.normal(size=size).astype(kind))
-        np.testing.assert_array_equal(wasserstein._quantiles(values), np.quantile(values, levels))
     first, second = rng.normal(size=5000).astype(kind), rng.normal(size=300).astype(kind)
     expected = np.unique([np.quantile(each, levels) for each in (first, second)])
     np.testing.assert_array_equal(wasserstein.edges(first, second), expected)

@@ -16,6 +16,7 @@ from omniflow.errors import ConfigError
 
 # Values of a configuration, with those that aliases repeat.
 _MOST = 200_000
+# Values inside values; the loader in C would take any number, until the stack ends.
 _DEEP = 50
 # Tabs, tags and marks of byte order: PyYAML's loader in C reads some of them otherwise.
 _READ_OTHERWISE = re.compile("[\t!\ufeff]")
